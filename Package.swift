@@ -1,0 +1,60 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let orderedCollections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "model-surgery",
+    products: [
+        .executable(name: "surgery", targets: ["SurgeryCommand"]),
+        .executable(name: "trainer", targets: ["TrainerCommand"]),
+        .library(name: "Formats", targets: ["Formats"]),
+        .library(name: "Surgery", targets: ["Surgery"]),
+        .library(name: "Trainer", targets: ["Trainer"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
+        .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
+        // The loops that Swift does not vectorise well, compiled for three instruction sets.
+        .target(name: "CKernels"),
+        .target(
+            name: "Formats",
+            dependencies: ["COniguruma", "CKernels", orderedCollections, logging], swiftSettings: strict),
+        .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
+        .target(name: "Trainer", dependencies: ["Formats", "CKernels", logging], swiftSettings: strict),
+        .target(
+            name: "CommandLineSupport", dependencies: ["Formats", argumentParser], swiftSettings: strict),
+        .executableTarget(
+            name: "SurgeryCommand", dependencies: ["Surgery", "CommandLineSupport", argumentParser],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "TrainerCommand", dependencies: ["Trainer", "CommandLineSupport", argumentParser],
+            swiftSettings: strict),
+        .testTarget(
+            name: "FormatsTests", dependencies: ["Formats"], resources: [.copy("Fixtures")],
+            swiftSettings: strict),
+        .testTarget(name: "SurgeryTests", dependencies: ["Surgery"], swiftSettings: strict),
+        .testTarget(
+            name: "TrainerTests", dependencies: ["Trainer"], resources: [.copy("Fixtures")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CommandTests", dependencies: ["SurgeryCommand", "TrainerCommand"],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct SurgeryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "surgery")
+}

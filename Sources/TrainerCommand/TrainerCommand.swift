@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct TrainerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "trainer")
+}
