@@ -1,0 +1,74 @@
+/// What a parser does with a key that an object holds twice.
+public enum JSONDuplicates: Sendable {
+    /// The last value counts, at the first one's place, as most readers do.
+    case lastWins
+    /// Every repeated key is an error.
+    case refused
+    /// A repeated key is an error when this says so of its path, which begins at the top-level object and
+    /// ends with the key; an array's index is written in decimal.
+    case refusedWhere(@Sendable (_ path: [String]) -> Bool)
+}
+
+extension JSON {
+    /// Reads a JSON text: strict RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
+    ///
+    /// - Parameters:
+    ///   - bytes: the whole text.
+    ///   - file: what error messages call it.
+    ///   - duplicates: what to do with keys that stand twice in an object.
+    /// - Throws: ``JSONError`` that says where the text stops being JSON, what is there and what should be.
+    public init(
+        parsing bytes: Span<UInt8>, file: String, duplicates: JSONDuplicates = .lastWins
+    ) throws(JSONError) {
+        var parser = JSONParser(duplicates: duplicates)
+        do {
+            self = try parser.parseText(bytes)
+        } catch {
+            let position = JSONPosition(offset: error.offset, in: bytes)
+            switch error.reason {
+            case .syntax(let found, let expected):
+                throw .malformed(
+                    file: file, position: position, found: found ?? describe(error.offset, in: bytes),
+                    expected: expected)
+            case .duplicate(let path):
+                throw .duplicateKey(file: file, position: position, path: path)
+            }
+        }
+    }
+
+    /// Reads a JSON text: strict RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
+    ///
+    /// - Throws: ``JSONError`` that says where the text stops being JSON, what is there and what should be.
+    public init(
+        parsing bytes: [UInt8], file: String, duplicates: JSONDuplicates = .lastWins
+    ) throws(JSONError) {
+        try self.init(parsing: bytes.span, file: file, duplicates: duplicates)
+    }
+
+    /// Reads a JSON file.
+    ///
+    /// - Throws: ``JSONError`` when it can't be read or is not JSON.
+    public static func read(path: String, duplicates: JSONDuplicates = .lastWins) throws(JSONError) -> JSON {
+        let bytes: [UInt8]
+        do {
+            bytes = try contents(of: path)
+        } catch {
+            throw .unreadable(file: path, reason: error.reason)
+        }
+        return try JSON(parsing: bytes.span, file: path, duplicates: duplicates)
+    }
+}
+
+/// The byte at `offset` for an error message.
+private func describe(_ offset: Int, in bytes: Span<UInt8>) -> String {
+    guard offset < bytes.count else { return "the end of the text" }
+    let byte = bytes[offset]
+    switch byte {
+    case 0x21...0x7E: return "\"\(Character(Unicode.Scalar(byte)))\""
+    case 0x20: return "a space"
+    case 0x0A: return "the end of the line"
+    default:
+        let hexadecimal = String(byte, radix: 16, uppercase: true)
+        return "the byte 0x\(hexadecimal.utf8.count < 2 ? "0" : "")\(hexadecimal)"
+    }
+}
