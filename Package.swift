@@ -53,7 +53,7 @@ let package = Package(
             name: "TrainerTests", dependencies: ["Trainer"], resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandTests", dependencies: ["SurgeryCommand", "TrainerCommand"],
+            name: "CommandTests", dependencies: ["SurgeryCommand", "TrainerCommand", "CommandLineSupport"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,26 @@
+# What this project does, a word each. `make test` works on a fresh Debian 12 or Ubuntu machine with only Swift.
+
+SWIFT ?= swift
+
+.PHONY: build test lint format setup clean
+
+# The two commands, at full speed: .build/release/surgery and .build/release/trainer.
+build: setup
+	$(SWIFT) build -c release
+
+test: setup
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+lint:
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+
+format:
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
+
+# The system libraries; takes no time when they are there.
+setup:
+	@Scripts/setup
+
+clean:
+	$(SWIFT) package clean

@@ -1,0 +1,41 @@
+public import ArgumentParser
+public import Formats
+
+/// Runs a command and turns its errors into one sentence on standard error and an exit code.
+///
+/// | exit code | meaning |
+/// | --- | --- |
+/// | 1 | the run failed |
+/// | 2 | the input is not valid |
+/// | 64 | the command line asks for something that cannot be |
+/// | 130, 143 | stopped by SIGINT, SIGTERM after saving |
+///
+/// - Parameter body: what the command does.
+/// - Throws: `ExitCode`, or `ValidationError` for a command line that cannot be, which the argument parser
+///   prints together with the usage.
+public func runReportingErrors(_ body: () throws -> Void) throws {
+    do {
+        try body()
+    } catch let error as Interrupted {
+        report(error.description)
+        throw ExitCode(error.signal.exitCode)
+    } catch let error as any Diagnosis {
+        guard error.fault != .usage else { throw ValidationError(error.description) }
+        report("error: \(error)")
+        throw error.fault.exitCode
+    } catch {
+        // What the argument parser itself throws (exit codes, validation errors) is its own to print.
+        throw error
+    }
+}
+
+extension Fault {
+    /// The exit code that a command ends with.
+    public var exitCode: ExitCode {
+        switch self {
+        case .input: ExitCode(2)
+        case .run: ExitCode(1)
+        case .usage: ExitCode.validationFailure
+        }
+    }
+}

@@ -1,0 +1,72 @@
+internal import Glibc
+internal import Synchronization
+
+/// A signal that asks a program to stop.
+public enum StopSignal: Sendable, Equatable {
+    /// SIGINT, as Ctrl-C sends it.
+    case interrupt
+    /// SIGTERM, as a machine that shuts down sends it.
+    case terminate
+
+    /// What the shell expects of a program that a signal stopped: 128 plus the signal's number.
+    public var exitCode: Int32 {
+        switch self {
+        case .interrupt: 130
+        case .terminate: 143
+        }
+    }
+}
+
+/// The end of a run that a signal stopped, after what was done has been saved.
+public struct Interrupted: Error, Equatable, CustomStringConvertible {
+    /// The signal.
+    public let signal: StopSignal
+    /// How to go on, printed as the last line.
+    public let advice: String
+
+    /// The end of a run by a signal.
+    ///
+    /// - Parameters:
+    ///   - signal: the signal.
+    ///   - advice: how to go on.
+    public init(signal: StopSignal, advice: String) {
+        self.signal = signal
+        self.advice = advice
+    }
+
+    /// One sentence on what happened and how to go on.
+    public var description: String { "stopped: \(advice)" }
+}
+
+/// Signals that ask to stop, noted so that long work ends at its next safe point.
+public enum Interruption {
+    private static let received = Atomic<Int32>(0)
+
+    /// From now on SIGINT and SIGTERM are noted instead of ending the program; the second one ends it at once.
+    public static func watch() {
+        received.store(0, ordering: .relaxed)
+        for number in [SIGINT, SIGTERM] {
+            Glibc.signal(number) { number in
+                Interruption.received.store(number, ordering: .relaxed)
+                Glibc.signal(number, SIG_DFL)
+            }
+        }
+    }
+
+    /// The signal that came since `watch()`, if any.
+    public static var signal: StopSignal? {
+        switch received.load(ordering: .relaxed) {
+        case SIGINT: .interrupt
+        case SIGTERM: .terminate
+        default: nil
+        }
+    }
+
+    /// Throws when a signal has asked to stop.
+    ///
+    /// - Parameter advice: how to go on, printed as the last line.
+    /// - Throws: `Interrupted` with the signal that came.
+    public static func check(advice: @autoclosure () -> String) throws(Interrupted) {
+        if let signal { throw Interrupted(signal: signal, advice: advice()) }
+    }
+}
