@@ -32,9 +32,14 @@ let package = Package(
         .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
         // The loops that Swift does not vectorise well, compiled for three instruction sets.
         .target(name: "CKernels"),
+        // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
+        .target(name: "CSystemCalls"),
         .target(
             name: "Formats",
-            dependencies: ["COniguruma", "CKernels", orderedCollections, logging], swiftSettings: strict),
+            dependencies: [
+                "COniguruma", "CKernels", "CSystemCalls", orderedCollections, logging,
+                .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: strict),
         .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
         .target(name: "Trainer", dependencies: ["Formats", "CKernels", logging], swiftSettings: strict),
         .target(

@@ -1,0 +1,75 @@
+internal import Glibc
+
+/// What is done to folders as a whole.
+enum Folder {
+    /// What stands at a path.
+    enum Kind { case file, folder, other }
+
+    /// What stands at `path`, links followed; nil when nothing does.
+    static func kind(of path: String) -> Kind? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .folder
+        default: return .other
+        }
+    }
+
+    /// Whether anything stands at `path`, even a link that leads nowhere.
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0
+    }
+
+    /// The names in a folder, sorted by their bytes, without `.` and `..`.
+    static func names(_ path: String) throws(FileError) -> [String] {
+        guard let listing = unsafe opendir(path) else { throw FileError(.list, path) }
+        defer { unsafe closedir(listing) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(listing) else { break }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        guard errno == 0 else { throw FileError(.list, path) }
+        return names.sorted()
+    }
+
+    /// Makes a folder; one that is there already will do.
+    static func create(_ path: String) throws(FileError) {
+        if unsafe mkdir(path, 0o777) != 0 && errno != EEXIST { throw FileError(.create, path) }
+    }
+
+    /// Removes a file, or a folder with all that is in it; links are removed, not followed.
+    static func remove(_ path: String) throws(FileError) {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            if unsafe unlink(path) != 0 { throw FileError(.remove, path) }
+            return
+        }
+        for name in try names(path) { try remove(Path.join(path, name)) }
+        if unsafe rmdir(path) != 0 { throw FileError(.remove, path) }
+    }
+
+    /// Makes the folder's own list of names durable.
+    static func synchronize(_ path: String) throws(FileError) {
+        let descriptor = retrying { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw FileError(.synchronize, path) }
+        defer { close(descriptor) }
+        if retrying({ fsync(descriptor) }) != 0 { throw FileError(.synchronize, path) }
+    }
+
+    /// How many bytes can still be written to the disk that holds `path`.
+    static func freeSpace(_ path: String) -> Int? {
+        var status = statvfs()
+        guard unsafe statvfs(path, &status) == 0 else { return nil }
+        return Int(
+            clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+                .partialValue)
+    }
+}

@@ -1,0 +1,55 @@
+internal import Glibc
+
+/// What can be told of a path without looking at the disk.
+enum Path {
+    /// The part after the last slash, as in `model.safetensors`.
+    static func name(_ path: String) -> String {
+        path.split(separator: "/").last.map(String.init) ?? "/"
+    }
+
+    /// The folder that holds `path`.
+    static func parent(_ path: String) -> String {
+        var parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        if !parts.isEmpty { parts.removeLast() }
+        let joined = parts.joined(separator: "/")
+        if path.hasPrefix("/") { return "/" + joined }
+        return joined.isEmpty ? "." : joined
+    }
+
+    /// `name` inside `folder`.
+    static func join(_ folder: String, _ name: String) -> String {
+        folder.hasSuffix("/") ? folder + name : folder + "/" + name
+    }
+
+    /// What follows the last dot of the name, in lower case; empty when there is none.
+    static func suffix(_ path: String) -> String {
+        let parts = name(path).split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count > 1 ? (parts.last ?? "").lowercased() : ""
+    }
+
+    /// The path from the root on, without `.`, `..` and doubled slashes; links stay.
+    static func absolute(_ path: String) -> String {
+        let whole = path.hasPrefix("/") ? path : join(currentFolder, path)
+        var parts: [Substring] = []
+        for part in whole.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+
+    /// How to reach `path` from `folder`, as in `../base`.
+    static func relative(_ path: String, from folder: String) -> String {
+        let target = absolute(path).split(separator: "/")
+        let base = absolute(folder).split(separator: "/")
+        var shared = 0
+        while shared < target.count, shared < base.count, target[shared] == base[shared] { shared += 1 }
+        let steps = Array(repeating: "..", count: base.count - shared) + target[shared...].map(String.init)
+        return steps.isEmpty ? "." : steps.joined(separator: "/")
+    }
+
+    private static var currentFolder: String {
+        guard let buffer = unsafe getcwd(nil, 0) else { return "/" }
+        defer { unsafe free(buffer) }
+        return unsafe String(cString: buffer)
+    }
+}

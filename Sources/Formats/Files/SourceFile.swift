@@ -1,0 +1,115 @@
+internal import Glibc
+
+/// A file opened to be read, closed when nothing refers to it any more.
+///
+/// Reads name their place, so any number of threads can share it. It stays readable when the path is
+/// renamed or removed.
+public final class SourceFile: Sendable {
+    /// Where it was opened.
+    public let path: String
+    /// Its size when it was opened, in bytes.
+    public let size: Int
+    /// What tells this version of the file from any other.
+    public let identity: FileIdentity
+    /// The open file, for copies inside the kernel.
+    let descriptor: Int32
+
+    /// Opens the file at `path`, following links.
+    ///
+    /// - Throws: ``FileError`` when it can't be opened or is not a plain file.
+    public init(path: String) throws(FileError) {
+        let opened = retrying { unsafe open(path, O_RDONLY | O_CLOEXEC) }
+        guard opened >= 0 else { throw FileError(.open, path) }
+        var status = stat()
+        let failure: Int32? =
+            if unsafe fstat(opened, &status) != 0 {
+                errno
+            } else if status.st_mode & S_IFMT != S_IFREG {
+                status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL
+            } else {
+                nil
+            }
+        if let failure {
+            close(opened)
+            throw FileError(.open, path, code: failure)
+        }
+        self.path = path
+        size = Int(status.st_size)
+        identity = FileIdentity(status)
+        descriptor = opened
+    }
+
+    deinit { close(descriptor) }
+
+    /// The part of the path after its last slash.
+    public var name: String { Path.name(path) }
+
+    /// Fills `destination` from the bytes at `offset`.
+    ///
+    /// - Throws: ``FileError`` when the file can't be read or ends too early.
+    public func read(at offset: Int, into destination: inout MutableRawSpan) throws(FileError) {
+        let failure = unsafe destination.withUnsafeMutableBytes { unsafe self.fill($0, from: offset) }
+        if let failure { throw failure }
+    }
+
+    /// The `count` bytes at `offset`.
+    ///
+    /// - Throws: ``FileError`` when the file can't be read or ends too early.
+    public func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
+        var failure: FileError?
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            let whole = unsafe UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
+            failure = unsafe fill(whole, from: offset)
+            initialized = failure == nil ? count : 0
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// All bytes of the file.
+    ///
+    /// - Throws: ``FileError`` when the file can't be read.
+    public func bytes() throws(FileError) -> [UInt8] { try bytes(at: 0, count: size) }
+
+    private func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int) -> FileError? {
+        var done = 0
+        while done < buffer.count {
+            let result = retrying {
+                unsafe pread(
+                    descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
+                    off_t(offset + done))
+            }
+            if result < 0 { return FileError(.read, path) }
+            if result == 0 { return FileError(.read, path, code: 0) }
+            done += result
+        }
+        return nil
+    }
+}
+
+/// What tells one version of a file from any other: device, inode, size and time of the last change.
+public struct FileIdentity: Sendable, Hashable {
+    let device: UInt64
+    let inode: UInt64
+    let size: Int
+    let seconds: Int
+    let nanoseconds: Int
+
+    init(_ status: stat) {
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+        size = Int(status.st_size)
+        seconds = status.st_mtim.tv_sec
+        nanoseconds = status.st_mtim.tv_nsec
+    }
+
+    /// The file now at `path`; nil when there is none.
+    init?(path: String) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        self.init(status)
+    }
+
+    /// Whether both are one file, whatever has been written to it meanwhile.
+    func isSameFile(as other: FileIdentity) -> Bool { device == other.device && inode == other.inode }
+}
