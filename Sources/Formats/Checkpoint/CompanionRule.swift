@@ -1,0 +1,52 @@
+/// Which files of a model's folder come along into a result.
+///
+/// What is no weights, no hidden file and no trace of training belongs to the model.
+enum CompanionRule {
+    /// Suffixes of files that hold weights in one format or another.
+    private static let weights: Set<String> = [
+        "safetensors", "bin", "pt", "pth", "ckpt", "h5", "keras", "msgpack", "gguf", "ggml", "onnx",
+        "onnx_data",
+        "tflite", "npz", "mlmodel", "nemo", "distcp",
+    ]
+
+    /// Files that a training run leaves behind.
+    private static let traces: Set<String> = ["trainer_state.json", "training_args.json", "optimizer.json"]
+
+    /// Whether the name is that of weights.
+    static func isWeights(_ name: String) -> Bool { weights.contains(Path.suffix(name)) }
+
+    /// Why a file does not come along; nil when it does.
+    static func reasonToLeave(_ name: String) -> String? {
+        if name.hasPrefix(".") { return "hidden" }
+        if name.hasSuffix(".index.json") { return "an index of weights that are not written" }
+        if isWeights(name) { return "weights that are not part of the model as it was opened" }
+        if traces.contains(name) { return "a trace of training" }
+        return nil
+    }
+}
+
+extension Checkpoint {
+    /// The files of a folder that come along, opened, and what stays behind.
+    static func companions(
+        in folder: String, names: [String], weights: Set<String>
+    ) throws(FileError) -> ([Companion], [LeftOut]) {
+        var companions: [Companion] = []
+        var leftOut: [LeftOut] = []
+        let written: Set<String> = [Configuration.fileName, Manifest.fileName]
+        for name in names where !weights.contains(name) && !written.contains(name) {
+            let path = Path.join(folder, name)
+            if name == SafetensorsIndex.fileName && weights.count > 1 { continue }
+            if let reason = CompanionRule.reasonToLeave(name) {
+                leftOut.append(LeftOut(name: name, reason: reason))
+                continue
+            }
+            switch Folder.kind(of: path) {
+            case .file: companions.append(Companion(name: name, content: .file(try SourceFile(path: path))))
+            case .folder: leftOut.append(LeftOut(name: name, reason: "a folder"))
+            case .other: leftOut.append(LeftOut(name: name, reason: "no plain file"))
+            case nil: leftOut.append(LeftOut(name: name, reason: "a link that leads nowhere"))
+            }
+        }
+        return (companions, leftOut)
+    }
+}

@@ -1,0 +1,167 @@
+/// What the header of a safetensors file says of its tensors.
+///
+/// Refuses and accepts what the reference implementation (safetensors 0.8) does.
+/// Source: https://github.com/huggingface/safetensors#format
+public struct SafetensorsHeader: Sendable, Equatable {
+    /// A tensor of the file.
+    public struct Entry: Sendable, Equatable {
+        /// Its name; may be empty.
+        public let name: String
+        /// The type of its elements.
+        public let type: ElementType
+        /// Its dimensions, outermost first; empty for a scalar.
+        public let shape: [Int]
+        /// Where its bytes are, counted from the end of the header.
+        public let bytes: Range<Int>
+    }
+
+    /// The tensors, in the order of their data.
+    public let entries: [Entry]
+    /// The free text that came along, as `format` = `pt`.
+    public let metadata: [String: String]
+    /// How many bytes the data has.
+    public let dataCount: Int
+
+    /// The largest header that the format allows, in bytes.
+    public static let largestHeader = 100_000_000
+
+    /// Reads the header's JSON, the eight bytes of its length left out.
+    ///
+    /// - Parameters:
+    ///   - bytes: the JSON.
+    ///   - file: what error messages call the file.
+    /// - Throws: ``SafetensorsError`` that says what is wrong with which tensor.
+    public init(parsing bytes: [UInt8], file: String) throws(SafetensorsError) {
+        let json: JSON
+        do {
+            json = try JSON(parsing: bytes, file: file, duplicates: .refusedWhere(Self.mayNotRepeat))
+        } catch {
+            throw .json(error)
+        }
+        guard case .object(let members) = json else {
+            throw .malformed(file: file, tensor: nil, found: json.kind, expected: "an object")
+        }
+        var metadata: [String: String] = [:]
+        var raw: [RawEntry] = []
+        raw.reserveCapacity(members.count)
+        for (name, value) in members {
+            if name == Self.metadataKey {
+                metadata = try Self.metadata(value, file: file)
+            } else {
+                raw.append(try RawEntry(name, value, file: file))
+            }
+        }
+        raw.sort { ($0.start, $0.end) < ($1.start, $1.end) }
+        var place: UInt64 = 0
+        var entries: [Entry] = []
+        entries.reserveCapacity(raw.count)
+        for tensor in raw { entries.append(try tensor.checked(at: &place, file: file)) }
+        self.entries = entries
+        self.metadata = metadata
+        dataCount = Int(clamping: place)
+    }
+
+    /// The key of the free text.
+    static let metadataKey = "__metadata__"
+
+    /// The keys that the reference takes into a structure, and so refuses to see twice.
+    private static func mayNotRepeat(_ path: [String]) -> Bool {
+        switch path.count {
+        case 1: path[0] == metadataKey
+        case 2: path[0] != metadataKey && ["dtype", "shape", "data_offsets"].contains(path[1])
+        default: false
+        }
+    }
+
+    private static func metadata(_ value: JSON, file: String) throws(SafetensorsError) -> [String: String] {
+        if value.isNull { return [:] }
+        guard case .object(let members) = value else {
+            throw .malformed(
+                file: file, tensor: metadataKey, found: value.kind, expected: "an object of strings")
+        }
+        var metadata: [String: String] = [:]
+        for (key, text) in members {
+            guard let string = text.string else {
+                throw .malformed(
+                    file: file, tensor: metadataKey, found: text.kind, expected: "a string for '\(key)'")
+            }
+            metadata[key] = string
+        }
+        return metadata
+    }
+}
+
+/// A tensor as the header has it, before its numbers are checked against each other.
+private struct RawEntry {
+    let name: String
+    let type: ElementType
+    let shape: [UInt64]
+    let start: UInt64
+    let end: UInt64
+
+    init(_ name: String, _ value: JSON, file: String) throws(SafetensorsError) {
+        func wrong(_ found: JSON?, _ expected: String) -> SafetensorsError {
+            .malformed(file: file, tensor: name, found: found?.kind ?? "nothing", expected: expected)
+        }
+        guard case .object(let members) = value else {
+            throw wrong(value, "an object with dtype, shape and data_offsets")
+        }
+        guard let type = members["dtype"]?.string.flatMap(ElementType.init(rawValue:)) else {
+            throw wrong(members["dtype"], "a dtype such as \"BF16\"")
+        }
+        guard let dimensions = members["shape"]?.array else {
+            throw wrong(members["shape"], "a shape, an array of dimensions,")
+        }
+        guard let offsets = members["data_offsets"]?.array, offsets.count == 2,
+            let start = offsets[0].size, let end = offsets[1].size
+        else { throw wrong(members["data_offsets"], "data_offsets, an array of two positions,") }
+        var shape: [UInt64] = []
+        shape.reserveCapacity(dimensions.count)
+        for dimension in dimensions {
+            guard let size = dimension.size else {
+                throw wrong(dimension, "a dimension, a whole number from 0 on,")
+            }
+            shape.append(size)
+        }
+        (self.name, self.type, self.shape, self.start, self.end) = (name, type, shape, start, end)
+    }
+
+    /// Checks it against the end of the tensor before it, and moves that to its own.
+    func checked(at place: inout UInt64, file: String) throws(SafetensorsError) -> SafetensorsHeader.Entry {
+        guard start == place, end >= start else {
+            throw .offsets(file: file, tensor: name, found: (start, end), expected: place)
+        }
+        let bytes = try byteCount(file: file)
+        guard bytes == end - start else {
+            throw .size(
+                file: file, tensor: name, type: type, shape: shape, bytes: end - start, expected: bytes)
+        }
+        guard let first = Int(exactly: start), let last = Int(exactly: end),
+            shape.allSatisfy({ $0 <= Int.max })
+        else {
+            throw .uncountable(file: file, tensor: name, type: type, shape: shape)
+        }
+        place = end
+        return SafetensorsHeader.Entry(
+            name: name, type: type, shape: shape.map { Int($0) }, bytes: first..<last)
+    }
+
+    private func byteCount(file: String) throws(SafetensorsError) -> UInt64 {
+        var bits: UInt64 = 1
+        for factor in shape + [UInt64(type.bits)] {
+            let (product, overflow) = bits.multipliedReportingOverflow(by: factor)
+            if overflow { throw .uncountable(file: file, tensor: name, type: type, shape: shape) }
+            bits = product
+        }
+        guard bits % 8 == 0 else { throw .misaligned(file: file, tensor: name, type: type, shape: shape) }
+        return bits / 8
+    }
+}
+
+extension JSON {
+    /// A whole number from 0 on, spelled without sign, fraction and exponent.
+    fileprivate var size: UInt64? {
+        guard case .number(let number) = self, number.text.utf8.first != UInt8(ascii: "-") else { return nil }
+        return UInt64(number.text)
+    }
+}
