@@ -37,6 +37,7 @@ extension Configuration {
     /// How positions turn queries and keys.
     ///
     /// - Parameter layerType: the kind of layer, as in `sliding_attention`, where each has settings of its own.
+    /// - Returns: base, kind and what belongs to it, from either dialect.
     /// - Throws: ``ConfigurationError`` when a setting is of another kind than it should be.
     public func rotary(layerType: String? = nil) throws(ConfigurationError) -> RotarySettings {
         let newer = json["rope_parameters"]

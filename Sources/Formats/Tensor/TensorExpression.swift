@@ -80,6 +80,7 @@ extension TensorExpression {
     /// Tensors one below the other along the first axis.
     ///
     /// - Parameter parts: at least one; all of one type, and of one shape but for the first dimension.
+    /// - Returns: a tensor with the rows of all, in order.
     /// - Throws: ``TensorError/unjoinable(first:other:)``.
     public static func joined(_ parts: [TensorExpression]) throws(TensorError) -> TensorExpression {
         guard let first = parts.first else { preconditionFailure("at least one tensor is joined") }
