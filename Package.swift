@@ -31,9 +31,13 @@ let package = Package(
         // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
         .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
         // The loops that Swift does not vectorise well, compiled for three instruction sets.
-        .target(name: "CKernels"),
         // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
         .target(name: "CSystemCalls"),
+        .target(name: "CKernels", dependencies: ["COpenBLAS"]),
+        // OpenBLAS, loaded at run time so that its kernels can be chosen before it starts.
+        .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl")]),
+        // Threads that wait for the next loop awake: Swift's own executors do not.
+        .target(name: "CThreadPool", linkerSettings: [.linkedLibrary("pthread")]),
         .target(
             name: "Formats",
             dependencies: [
@@ -41,7 +45,9 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: strict),
         .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
-        .target(name: "Trainer", dependencies: ["Formats", "CKernels", logging], swiftSettings: strict),
+        .target(
+            name: "Trainer", dependencies: ["Formats", "CKernels", "COpenBLAS", "CThreadPool", logging],
+            swiftSettings: strict),
         .target(
             name: "CommandLineSupport", dependencies: ["Formats", argumentParser], swiftSettings: strict),
         .executableTarget(

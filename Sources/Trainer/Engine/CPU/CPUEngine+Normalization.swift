@@ -1,0 +1,47 @@
+internal import CKernels
+
+extension CPUEngine {
+    public func normalize(
+        _ y: CPUBuffer, rstd: CPUBuffer, x: CPUBuffer, addition: (sum: CPUBuffer, delta: CPUBuffer)?,
+        weight: CPUBuffer, epsilon: Float, shape: RowShape
+    ) {
+        pool.forEachPiece(of: shape.rows, cost: 4 * shape.columns) { rows in
+            let start = rows.lowerBound * shape.columns
+            unsafe ck_add_rmsnorm(
+                addition.map { unsafe $0.sum.pointer + start }, y.pointer + start,
+                rstd.pointer + rows.lowerBound, x.pointer + start,
+                addition.map { unsafe UnsafePointer($0.delta.pointer + start) }, weight.pointer,
+                rows.count, shape.columns, epsilon)
+        }
+    }
+
+    public func renormalize(_ y: CPUBuffer, x: CPUBuffer, rstd: CPUBuffer, weight: CPUBuffer, shape: RowShape)
+    {
+        pool.forEachPiece(of: shape.rows, cost: 2 * shape.columns) { rows in
+            let start = rows.lowerBound * shape.columns
+            unsafe ck_rmsnorm_apply(
+                y.pointer + start, x.pointer + start, rstd.pointer + rows.lowerBound, weight.pointer,
+                rows.count, shape.columns)
+        }
+    }
+
+    public func normalizeBackward(
+        dx: CPUBuffer, addToDx: Bool, dWeight: CPUBuffer, dy: CPUBuffer, x: CPUBuffer, weight: CPUBuffer,
+        rstd: CPUBuffer, shape: RowShape, accumulate: Bool
+    ) {
+        // Each block of rows sums its own share of dWeight; the shares are then added in order.
+        let block = 32
+        let blocks = (shape.rows + block - 1) / block
+        let shares = scratch(count: blocks * shape.columns)
+        pool.run(blocks) { task, _ in
+            let rows = task * block..<min(shape.rows, (task + 1) * block)
+            let start = rows.lowerBound * shape.columns
+            unsafe ck_rmsnorm_backward(
+                dx.pointer + start, shares.pointer + task * shape.columns, dy.pointer + start,
+                x.pointer + start,
+                weight.pointer, rstd.pointer + rows.lowerBound, rows.count, shape.columns, addToDx ? 1 : 0)
+        }
+        unsafe ck_sum_rows(
+            dWeight.pointer, shares.pointer, blocks, shape.columns, shape.columns, accumulate ? 1 : 0)
+    }
+}

@@ -1,0 +1,60 @@
+internal import COpenBLAS
+
+/// The engine that runs on the machine's processors: OpenBLAS for matrix products, own kernels for the rest.
+///
+/// OpenBLAS computes on one thread; this engine splits every product into tiles of the output, whose sizes
+/// depend on the shapes alone, and gives them to its own threads. So the results are the same bits for any
+/// number of threads.
+public final class CPUEngine: Engine {
+    public typealias Buffer = CPUBuffer
+    public typealias Indices = ArraySlice<Int32>
+
+    /// How many threads compute.
+    public var threads: Int { pool.threads }
+    /// The kernels that OpenBLAS runs, in its own words, such as `SkylakeX`.
+    public let blasCore: String
+    let pool: ThreadPool
+    /// Memory that the threads scribble on, grown to what was asked at most.
+    private var scratch: CPUBuffer?
+
+    /// An engine with `threads` threads.
+    public init(threads: Int) throws(EngineError) {
+        if let failure = unsafe cob_load() { throw .noBLAS(reason: unsafe String(cString: failure)) }
+        blasCore = unsafe String(cString: cob_core())
+        pool = try ThreadPool(threads: threads)
+    }
+
+    public func makeBuffer(count: Int) throws(EngineError) -> CPUBuffer { try CPUBuffer(count: count) }
+
+    public func makeIndices(_ values: [Int32]) -> ArraySlice<Int32> { values[...] }
+
+    public func slice(_ indices: ArraySlice<Int32>, _ range: Range<Int>) -> ArraySlice<Int32> {
+        indices[indices.startIndex + range.lowerBound..<indices.startIndex + range.upperBound]
+    }
+
+    public func upload(_ values: Span<Float>, to buffer: CPUBuffer) {
+        precondition(values.count == buffer.count)
+        unsafe values.withUnsafeBufferPointer { values in
+            guard let base = values.baseAddress else { return }
+            unsafe buffer.pointer.update(from: base, count: values.count)
+        }
+    }
+
+    public func download(_ buffer: CPUBuffer, to values: inout MutableSpan<Float>) {
+        precondition(values.count == buffer.count)
+        unsafe values.withUnsafeMutableBufferPointer { values in
+            guard let base = values.baseAddress else { return }
+            unsafe base.update(from: buffer.pointer, count: buffer.count)
+        }
+    }
+
+    /// At least `count` values that each operation may scribble on until it returns.
+    func scratch(count: Int) -> CPUBuffer {
+        if let scratch, scratch.count >= count { return scratch[0..<count] }
+        guard let grown = try? CPUBuffer(count: count) else {
+            fatalError("no memory for \(count * 4) bytes of scratch")
+        }
+        scratch = grown
+        return grown
+    }
+}

@@ -1,0 +1,39 @@
+internal import COpenBLAS
+
+/// A row-major matrix in memory, perhaps a part of a wider one.
+@unsafe struct Matrix {
+    var pointer: UnsafeMutablePointer<Float>
+    /// Values from one row's start to the next's.
+    var stride: Int
+    /// Whether the product reads it transposed.
+    var transposed = false
+}
+
+extension CPUEngine {
+    /// c(m, n) = op(a)(m, k) · op(b)(k, n), added to c when `accumulate`.
+    func multiply(_ c: Matrix, _ a: Matrix, _ b: Matrix, m: Int, n: Int, k: Int, accumulate: Bool = false) {
+        let (tileM, tileN) = Self.tile(m: m, n: n)
+        let columns = (n + tileN - 1) / tileN
+        pool.run((m + tileM - 1) / tileM * columns) { task, _ in
+            let i = task / columns * tileM
+            let j = task % columns * tileN
+            unsafe cob_sgemm(
+                a.transposed ? 1 : 0, b.transposed ? 1 : 0, min(tileM, m - i), min(tileN, n - j), k, 1,
+                a.pointer + (a.transposed ? i : i * a.stride), a.stride,
+                b.pointer + (b.transposed ? j * b.stride : j), b.stride, accumulate ? 1 : 0,
+                c.pointer + i * c.stride + j, c.stride)
+        }
+    }
+
+    /// The size of the output tiles of a product: large enough for OpenBLAS to run at its full rate, small
+    /// enough that many threads find work.
+    static func tile(m: Int, n: Int) -> (m: Int, n: Int) {
+        (evenly(m, at: 256), evenly(n, at: 384))
+    }
+
+    /// The length of equal pieces of `count` that are about `most` long, a multiple of 16.
+    private static func evenly(_ count: Int, at most: Int) -> Int {
+        let pieces = max(1, (count + most - 1) / most)
+        return ((count + pieces - 1) / pieces + 15) / 16 * 16
+    }
+}
