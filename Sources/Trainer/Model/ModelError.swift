@@ -1,0 +1,50 @@
+public import Formats
+
+/// Why a checkpoint cannot be trained or evaluated.
+public enum ModelError: Diagnosis, Equatable {
+    /// There is no config.json, or it names no family.
+    case noFamily(path: String)
+    /// The family is not among those that the trainer knows.
+    case unknownFamily(path: String, found: String, known: [String])
+    /// A key of the configuration asks for what the trainer cannot do.
+    case unsupported(path: String, key: String, value: String, reason: String)
+    /// A key of the configuration is not there, or is of another kind.
+    case missing(path: String, key: String, expected: String)
+    /// A tensor that the configuration calls for is not in the checkpoint.
+    case missingTensor(path: String, tensor: String, shape: [Int])
+    /// A tensor has another shape than the configuration calls for.
+    case shapeMismatch(path: String, tensor: String, found: [Int], expected: [Int])
+    /// The checkpoint has a tensor that the model would not use.
+    case unexpectedTensor(path: String, tensor: String, shape: [Int])
+    /// The tokenizer makes tokens that the embedding has no row for.
+    case vocabularyTooSmall(path: String, rows: Int, largestID: Int)
+
+    public var fault: Fault { .input }
+
+    public var description: String {
+        switch self {
+        case .noFamily(let path):
+            "\(path): config.json has no model_type; the trainer must know the model's family to compute it"
+        case .unknownFamily(let path, let found, let known):
+            "\(path): model_type is '\(found)'; the trainer knows \(known.joined(separator: ", "))"
+        case .unsupported(let path, let key, let value, let reason):
+            "\(path): config.json asks for \(key) = \(value), and \(reason)"
+        case .missing(let path, let key, let expected):
+            "\(path): config.json lacks \(key), which must be \(expected)"
+        case .missingTensor(let path, let tensor, let shape):
+            "\(path): tensor '\(tensor)' \(shape) is missing, which config.json calls for"
+        case .shapeMismatch(let path, let tensor, let found, let expected):
+            "\(path): tensor '\(tensor)' is \(found), but config.json calls for \(expected)"
+        case .unexpectedTensor(let path, let tensor, let shape):
+            """
+            \(path): tensor '\(tensor)' \(shape) is not part of the model that config.json describes; \
+            correct the configuration or remove the tensor
+            """
+        case .vocabularyTooSmall(let path, let rows, let largestID):
+            """
+            \(path): the tokenizer makes token \(largestID), but the embedding has only rows 0 to \(rows - 1); \
+            this tokenizer belongs to another model
+            """
+        }
+    }
+}

@@ -1,0 +1,83 @@
+/// A decoder-only transformer on an engine: its weights, and memory for one batch.
+///
+/// The forward pass is in `Transformer+Forward.swift`, the backward pass in `Transformer+Backward.swift`, side
+/// by side step for step.
+public final class Transformer<Device: Engine> {
+    /// What computes.
+    public let engine: Device
+    /// The shape of the model.
+    public let configuration: TransformerConfiguration
+    /// Where each parameter lies in ``weights`` and ``gradients``.
+    public let layout: ParameterLayout
+    /// All parameters.
+    public let weights: Device.Buffer
+    /// Their gradients, where the model is trained.
+    public let gradients: Device.Buffer?
+    /// How ``memory`` is used.
+    let plan: ActivationPlan
+    private let memory: Device.Buffer
+
+    /// A model whose weights are all zero.
+    ///
+    /// - Parameter plan: the batches it will see; its memory is taken here.
+    public init(
+        _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan, trains: Bool,
+        on engine: Device
+    ) throws(EngineError) {
+        self.engine = engine
+        self.configuration = configuration
+        self.layout = layout
+        self.plan = plan
+        weights = try engine.makeBuffer(count: layout.count)
+        gradients = trains ? try engine.makeBuffer(count: layout.count) : nil
+        memory = try engine.makeBuffer(count: plan.count)
+        let angles = configuration.rotary.table(length: plan.time, headSize: configuration.headSize)
+        engine.upload(angles.cosine.span, to: memory[plan.cosine])
+        engine.upload(angles.sine.span, to: memory[plan.sine])
+    }
+
+    /// A part of the planned memory.
+    func values(_ range: Range<Int>) -> Device.Buffer { memory[range] }
+
+    /// The weights of a linear layer, its bias and its shape.
+    func linear(
+        _ linear: TransformerConfiguration.LinearLayer, of layer: Int
+    ) -> (weight: Range<Int>, bias: Range<Int>?, shape: LinearShape) {
+        let place = layout.layers[layer]
+        let size = configuration.size(of: linear)
+        return (
+            place.weights[linear] ?? 0..<0, place.biases[linear],
+            LinearShape(rows: plan.rows, inputs: size.inputs, outputs: size.outputs)
+        )
+    }
+
+    /// The shape of attention.
+    var attentionShape: AttentionShape {
+        AttentionShape(
+            batch: plan.batch, time: plan.time, heads: configuration.heads,
+            keyValueHeads: configuration.keyValueHeads, headSize: configuration.headSize)
+    }
+
+    /// R rows of the residual stream.
+    var streamShape: RowShape { RowShape(rows: plan.rows, columns: configuration.hiddenSize) }
+
+    /// A batch's numbers on the device; what each token sees is narrowed to the model's window.
+    func indices(of batch: TokenBatch) -> BatchIndices<Device> {
+        precondition(batch.batch == plan.batch && batch.time == plan.time, "the batch is not as planned")
+        var first = batch.first
+        if let window = configuration.window {
+            for row in first.indices {
+                first[row] = max(first[row], Int32(row % plan.time - window + 1))
+            }
+        }
+        return BatchIndices(
+            tokens: engine.makeIndices(batch.tokens), targets: engine.makeIndices(batch.targets),
+            first: engine.makeIndices(first))
+    }
+}
+
+/// A batch on a device.
+struct BatchIndices<Device: Engine> {
+    /// The tokens, what should follow them, and the first position that each sees: (R) each.
+    let tokens: Device.Indices, targets: Device.Indices, first: Device.Indices
+}
