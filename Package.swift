@@ -46,7 +46,8 @@ let package = Package(
             ], swiftSettings: strict),
         .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
         .target(
-            name: "Trainer", dependencies: ["Formats", "CKernels", "COpenBLAS", "CThreadPool", logging],
+            name: "Trainer",
+            dependencies: ["Formats", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, logging],
             swiftSettings: strict),
         .target(
             name: "CommandLineSupport", dependencies: ["Formats", argumentParser], swiftSettings: strict),
@@ -61,7 +62,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "SurgeryTests", dependencies: ["Surgery"], swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["Trainer"], resources: [.copy("Fixtures")],
+            name: "TrainerTests", dependencies: ["Trainer", "Formats", orderedCollections],
+            resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests", dependencies: ["SurgeryCommand", "TrainerCommand", "CommandLineSupport"],

@@ -1,5 +1,5 @@
 /// Memory on an engine's device that holds float32 values.
-public protocol EngineBuffer {
+public protocol EngineBuffer: Sendable {
     /// How many values it holds.
     var count: Int { get }
     /// A part of it, which shares its memory.
@@ -15,7 +15,7 @@ public protocol EngineBuffer {
 /// A gradient of weights is written when `accumulate` is false and added to when it is true, so that no
 /// operation needs zeroed memory. The same calls on the same values give the same bits, whatever the number of
 /// threads.
-public protocol Engine: AnyObject {
+public protocol Engine: AnyObject, Sendable {
     /// Float32 values on the device.
     associatedtype Buffer: EngineBuffer
     /// Token numbers and positions on the device.
@@ -72,7 +72,7 @@ public protocol Engine: AnyObject {
     func rotate(_ qkv: Buffer, cosine: Buffer, sine: Buffer, shape: AttentionShape, back: Bool)
     /// Causal attention: out(R, H · D) and the logarithm of each softmax's denominator, lse(R, H).
     ///
-    /// - Parameter first: (R), the first position of its own sequence that each token sees.
+    /// `first`(R) is the first position of its own sequence that each token sees.
     func attention(_ out: Buffer, lse: Buffer, qkv: Buffer, first: Indices, shape: AttentionShape)
     /// dqkv(R, width) from dOut(R, H · D).
     func attentionBackward(

@@ -9,8 +9,10 @@ public enum EngineError: Diagnosis, Equatable {
     /// The system would not start that many threads.
     case noThreads(count: Int)
 
+    /// Whose fault it is.
     public var fault: Fault { .run }
 
+    /// What is wrong and what to do.
     public var description: String {
         switch self {
         case .outOfMemory(let bytes):

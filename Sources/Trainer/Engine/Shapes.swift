@@ -80,7 +80,7 @@ public struct AdamWStep: Equatable, Sendable {
     public var decay: Float
     /// Which step this is, from 1: corrects the moments' bias towards zero.
     public var step: Int
-    /// What clipping leaves of the gradient, in 0 ... 1.
+    /// What clipping leaves of the gradient, from 0 to 1.
     public var gradientScale: Float
 
     /// One step's numbers.

@@ -62,7 +62,7 @@ public struct ActivationPlan: Sendable, Equatable {
 
     /// Plans sequences of `time` tokens, `batch` at once.
     ///
-    /// - Parameter recomputation: nil when no gradients are wanted; then no layer's results are kept.
+    /// `recomputation` is nil when no gradients are wanted; then no layer's results are kept.
     public init(
         _ configuration: TransformerConfiguration, batch: Int, time: Int, recomputation: Recomputation?
     ) {

@@ -86,7 +86,8 @@ struct ConfigurationReader {
                     "original_max_position_embeddings", default: Double(maximumLength)))
         default:
             throw .unsupported(
-                path: path, key: "rope_type", value: kind, reason: "the trainer knows default, linear and llama3")
+                path: path, key: "rope_type", value: kind,
+                reason: "the trainer knows default, linear and llama3")
         }
     }
 

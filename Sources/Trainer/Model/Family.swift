@@ -14,10 +14,7 @@ public struct Family: Sendable {
 
     /// The family that `configuration` names and the transformer that it describes.
     ///
-    /// - Parameters:
-    ///   - configuration: config.json.
-    ///   - path: the checkpoint, for messages.
-    /// - Throws: ``ModelError`` naming the key that asks for something unknown.
+    /// `path` is the checkpoint's, for messages; a key that asks for something unknown is refused by name.
     public static func describe(
         _ configuration: JSON, path: String
     ) throws(ModelError) -> (family: Family, transformer: TransformerConfiguration) {
@@ -35,11 +32,16 @@ public struct Family: Sendable {
 
     /// Keys that say how a model is stored, called or made to talk, but not what it computes.
     private static let inertKeys: Set<String> = [
-        "architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache", "_name_or_path",
-        "_attn_implementation_autoset", "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id",
-        "initializer_range", "auto_map", "id2label", "label2id", "problem_type", "return_dict", "tokenizer_class",
-        "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p", "num_beams", "num_beam_groups",
-        "num_return_sequences", "repetition_penalty", "length_penalty", "diversity_penalty", "chunk_size_feed_forward",
+        "architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "use_cache",
+        "_name_or_path",
+        "_attn_implementation_autoset", "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id",
+        "sep_token_id",
+        "initializer_range", "auto_map", "id2label", "label2id", "problem_type", "return_dict",
+        "tokenizer_class",
+        "max_length", "min_length", "do_sample", "temperature", "top_k", "top_p", "num_beams",
+        "num_beam_groups",
+        "num_return_sequences", "repetition_penalty", "length_penalty", "diversity_penalty",
+        "chunk_size_feed_forward",
         "typical_p", "is_decoder", "keys_to_ignore_at_inference", "license",
     ]
 }

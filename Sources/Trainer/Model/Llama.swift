@@ -9,7 +9,9 @@ extension Family {
             if try reader.flag("attention_bias", default: false) {
                 configuration.biases.formUnion([.queryKeyValue, .attentionOutput])
             }
-            if try reader.flag("mlp_bias", default: false) { configuration.biases.formUnion([.gateUp, .down]) }
+            if try reader.flag("mlp_bias", default: false) {
+                configuration.biases.formUnion([.gateUp, .down])
+            }
             // Tensor parallelism of the pre-training: it changed the order of sums, nothing else.
             _ = reader.value("pretraining_tp")
             return configuration

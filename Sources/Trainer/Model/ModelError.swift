@@ -16,11 +16,15 @@ public enum ModelError: Diagnosis, Equatable {
     case shapeMismatch(path: String, tensor: String, found: [Int], expected: [Int])
     /// The checkpoint has a tensor that the model would not use.
     case unexpectedTensor(path: String, tensor: String, shape: [Int])
+    /// A tensor's elements are not numbers with a fraction.
+    case notFloatingPoint(path: String, tensor: String, type: String)
     /// The tokenizer makes tokens that the embedding has no row for.
     case vocabularyTooSmall(path: String, rows: Int, largestID: Int)
 
+    /// Whose fault it is.
     public var fault: Fault { .input }
 
+    /// What is wrong and what to do.
     public var description: String {
         switch self {
         case .noFamily(let path):
@@ -40,6 +44,8 @@ public enum ModelError: Diagnosis, Equatable {
             \(path): tensor '\(tensor)' \(shape) is not part of the model that config.json describes; \
             correct the configuration or remove the tensor
             """
+        case .notFloatingPoint(let path, let tensor, let type):
+            "\(path): tensor '\(tensor)' is of type \(type); a model's weights must be floating-point numbers"
         case .vocabularyTooSmall(let path, let rows, let largestID):
             """
             \(path): the tokenizer makes token \(largestID), but the embedding has only rows 0 to \(rows - 1); \

@@ -80,14 +80,16 @@ public struct ParameterLayout: Sendable, Equatable {
             layer.weights[linear] = add(
                 parts.map { prefix + $0 + ".weight" }, shape: outputs.map { [$0, inputs] }, .matrix)
             guard configuration.biases.contains(linear) else { continue }
-            layer.biases[linear] = add(parts.map { prefix + $0 + ".bias" }, shape: outputs.map { [$0] }, .bias)
+            layer.biases[linear] = add(
+                parts.map { prefix + $0 + ".bias" }, shape: outputs.map { [$0] }, .bias)
         }
         return layer
     }
 
     /// The outputs of each of the `parts` tensors that make up one linear layer.
     private static func outputs(
-        of linear: TransformerConfiguration.LinearLayer, in parts: Int, _ configuration: TransformerConfiguration
+        of linear: TransformerConfiguration.LinearLayer, in parts: Int,
+        _ configuration: TransformerConfiguration
     ) -> [Int] {
         let whole = configuration.size(of: linear).outputs
         switch (linear, parts) {

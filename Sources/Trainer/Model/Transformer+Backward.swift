@@ -1,9 +1,8 @@
 extension Transformer {
     /// The sum of the batch's cross entropies; their gradients, times `scale`, go to ``gradients``.
     ///
-    /// - Parameters:
-    ///   - scale: 1 / the number of targets of the whole step, so that a step may be taken in parts.
-    ///   - accumulate: whether gradients are added to what is there.
+    /// `scale` is 1 / the number of targets of the whole step, so that a step may be taken in parts; with
+    /// `accumulate` the gradients are added to what is there.
     public func lossAndGradients(_ batch: TokenBatch, scale: Float, accumulate: Bool) -> Double {
         guard let gradients else { preconditionFailure("the model was not made to be trained") }
         let indices = indices(of: batch)
@@ -16,7 +15,9 @@ extension Transformer {
     }
 }
 
-/// The backward pass of one batch. `dStream` holds the gradient of the residual stream all along.
+/// The backward pass of one batch.
+///
+/// `dStream` holds the gradient of the residual stream all along.
 private struct Backward<Device: Engine> {
     let model: Transformer<Device>
     let gradients: Device.Buffer
@@ -59,7 +60,8 @@ private struct Backward<Device: Engine> {
         }
         feedForward(index)
         normalize(
-            x: place.middle, factor: place.feedForwardFactor, weight: norms.feedForwardNorm, addToStream: true)
+            x: place.middle, factor: place.feedForwardFactor, weight: norms.feedForwardNorm, addToStream: true
+        )
         attention(index)
         normalize(
             x: place.input, factor: place.attentionFactor, weight: norms.attentionNorm, addToStream: true)

@@ -1,7 +1,7 @@
 extension Transformer {
     /// The sum of the batch's cross entropies, in nats.
     ///
-    /// - Parameter visit: is given each block of rows' logits (rows, V) before they are overwritten.
+    /// `visit` is given each block of rows' logits (rows, V) before they are overwritten.
     public func loss(_ batch: TokenBatch, visit: ((Range<Int>, Device.Buffer) -> Void)? = nil) -> Double {
         let indices = indices(of: batch)
         forward(indices)
@@ -97,7 +97,8 @@ extension Transformer {
             body(
                 rows,
                 LinearShape(
-                    rows: rows.count, inputs: configuration.hiddenSize, outputs: configuration.vocabularySize))
+                    rows: rows.count, inputs: configuration.hiddenSize, outputs: configuration.vocabularySize)
+            )
         }
     }
 

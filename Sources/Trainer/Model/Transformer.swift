@@ -19,9 +19,10 @@ public final class Transformer<Device: Engine> {
 
     /// A model whose weights are all zero.
     ///
-    /// - Parameter plan: the batches it will see; its memory is taken here.
+    /// Memory for the batches of `plan` is taken here.
     public init(
-        _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan, trains: Bool,
+        _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
+        trains: Bool,
         on engine: Device
     ) throws(EngineError) {
         self.engine = engine

@@ -4,6 +4,7 @@ internal import Glibc
 @safe public struct CPUBuffer: EngineBuffer {
     private let allocation: Allocation
     private let offset: Int
+    /// How many values it holds.
     public let count: Int
 
     init(count: Int) throws(EngineError) {
@@ -18,6 +19,7 @@ internal import Glibc
         self.count = count
     }
 
+    /// A part of it, which shares its memory.
     public subscript(range: Range<Int>) -> CPUBuffer {
         precondition(
             range.lowerBound >= 0 && range.upperBound <= count, "\(range) is not within 0..<\(count)")
@@ -29,8 +31,8 @@ internal import Glibc
 }
 
 /// Pages of zeros from the system, given back with the last buffer on them.
-@safe private final class Allocation {
-    @unsafe let base: UnsafeMutablePointer<Float>
+@safe private final class Allocation: Sendable {
+    nonisolated(unsafe) let base: UnsafeMutablePointer<Float>
     private let bytes: Int
 
     init(count: Int) throws(EngineError) {

@@ -1,6 +1,7 @@
 internal import CKernels
 
 extension CPUEngine {
+    /// See ``Engine/rotate(_:cosine:sine:shape:back:)``.
     public func rotate(
         _ qkv: CPUBuffer, cosine: CPUBuffer, sine: CPUBuffer, shape: AttentionShape, back: Bool
     ) {
@@ -16,6 +17,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/attention(_:lse:qkv:first:shape:)``.
     public func attention(
         _ out: CPUBuffer, lse: CPUBuffer, qkv: CPUBuffer, first: ArraySlice<Int32>, shape: AttentionShape
     ) {
@@ -39,6 +41,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/attentionBackward(dqkv:dOut:qkv:out:lse:first:shape:)``.
     public func attentionBackward(
         dqkv: CPUBuffer, dOut: CPUBuffer, qkv: CPUBuffer, out: CPUBuffer, lse: CPUBuffer,
         first: ArraySlice<Int32>, shape: AttentionShape

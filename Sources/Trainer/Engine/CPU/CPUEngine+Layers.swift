@@ -1,6 +1,7 @@
 internal import CKernels
 
 extension CPUEngine {
+    /// See ``Engine/embed(_:table:tokens:shape:)``.
     public func embed(_ out: CPUBuffer, table: CPUBuffer, tokens: ArraySlice<Int32>, shape: RowShape) {
         pool.forEachPiece(of: shape.rows, cost: shape.columns) { rows in
             for row in rows {
@@ -11,6 +12,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/embedBackward(dTable:dOut:tokens:shape:accumulate:)``.
     public func embedBackward(
         dTable: CPUBuffer, dOut: CPUBuffer, tokens: ArraySlice<Int32>, shape: RowShape, accumulate: Bool
     ) {
@@ -28,6 +30,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/linear(_:_:weight:bias:shape:)``.
     public func linear(
         _ y: CPUBuffer, _ x: CPUBuffer, weight: CPUBuffer, bias: CPUBuffer?, shape: LinearShape
     ) {
@@ -43,6 +46,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/linearBackward(dx:dy:weight:shape:)``.
     public func linearBackward(dx: CPUBuffer, dy: CPUBuffer, weight: CPUBuffer, shape: LinearShape) {
         unsafe multiply(
             Matrix(pointer: dx.pointer, stride: shape.inputs),
@@ -51,6 +55,7 @@ extension CPUEngine {
             m: shape.rows, n: shape.inputs, k: shape.outputs)
     }
 
+    /// See ``Engine/linearBackward(dWeight:dBias:dy:x:shape:accumulate:)``.
     public func linearBackward(
         dWeight: CPUBuffer, dBias: CPUBuffer?, dy: CPUBuffer, x: CPUBuffer, shape: LinearShape,
         accumulate: Bool
@@ -69,6 +74,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/swiGLU(_:gateUp:shape:)``.
     public func swiGLU(_ y: CPUBuffer, gateUp: CPUBuffer, shape: RowShape) {
         let width = shape.columns
         pool.forEachPiece(of: shape.rows, cost: 3 * width) { rows in
@@ -77,6 +83,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/swiGLUBackward(y:gateUp:dy:shape:)``.
     public func swiGLUBackward(y: CPUBuffer, gateUp: CPUBuffer, dy: CPUBuffer, shape: RowShape) {
         let width = shape.columns
         pool.forEachPiece(of: shape.rows, cost: 4 * width) { rows in

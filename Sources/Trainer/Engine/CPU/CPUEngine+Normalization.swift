@@ -1,6 +1,7 @@
 internal import CKernels
 
 extension CPUEngine {
+    /// See ``Engine/normalize(_:rstd:x:addition:weight:epsilon:shape:)``.
     public func normalize(
         _ y: CPUBuffer, rstd: CPUBuffer, x: CPUBuffer, addition: (sum: CPUBuffer, delta: CPUBuffer)?,
         weight: CPUBuffer, epsilon: Float, shape: RowShape
@@ -15,6 +16,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/renormalize(_:x:rstd:weight:shape:)``.
     public func renormalize(_ y: CPUBuffer, x: CPUBuffer, rstd: CPUBuffer, weight: CPUBuffer, shape: RowShape)
     {
         pool.forEachPiece(of: shape.rows, cost: 2 * shape.columns) { rows in
@@ -25,6 +27,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/normalizeBackward(dx:addToDx:dWeight:dy:x:weight:rstd:shape:accumulate:)``.
     public func normalizeBackward(
         dx: CPUBuffer, addToDx: Bool, dWeight: CPUBuffer, dy: CPUBuffer, x: CPUBuffer, weight: CPUBuffer,
         rstd: CPUBuffer, shape: RowShape, accumulate: Bool

@@ -1,6 +1,7 @@
 internal import CKernels
 
 extension CPUEngine {
+    /// See ``Engine/crossEntropy(losses:logits:targets:shape:gradientScale:)``.
     public func crossEntropy(
         losses: CPUBuffer, logits: CPUBuffer, targets: ArraySlice<Int32>, shape: RowShape,
         gradientScale: Float?
@@ -16,6 +17,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/sumOfSquares(_:)``.
     public func sumOfSquares(_ x: CPUBuffer) -> Double {
         let piece = 65_536
         let pieces = (x.count + piece - 1) / piece
@@ -29,6 +31,7 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/adamW(weights:gradients:mean:square:step:)``.
     public func adamW(
         weights: CPUBuffer, gradients: CPUBuffer, mean: CPUBuffer, square: CPUBuffer, step: AdamWStep
     ) {

@@ -1,4 +1,5 @@
 internal import COpenBLAS
+private import Synchronization
 
 /// The engine that runs on the machine's processors: OpenBLAS for matrix products, own kernels for the rest.
 ///
@@ -6,7 +7,9 @@ internal import COpenBLAS
 /// depend on the shapes alone, and gives them to its own threads. So the results are the same bits for any
 /// number of threads.
 public final class CPUEngine: Engine {
+    /// Float32 values in main memory.
     public typealias Buffer = CPUBuffer
+    /// Numbers in main memory.
     public typealias Indices = ArraySlice<Int32>
 
     /// How many threads compute.
@@ -15,7 +18,7 @@ public final class CPUEngine: Engine {
     public let blasCore: String
     let pool: ThreadPool
     /// Memory that the threads scribble on, grown to what was asked at most.
-    private var scratch: CPUBuffer?
+    private let scratch = Mutex<CPUBuffer?>(nil)
 
     /// An engine with `threads` threads.
     public init(threads: Int) throws(EngineError) {
@@ -24,14 +27,18 @@ public final class CPUEngine: Engine {
         pool = try ThreadPool(threads: threads)
     }
 
+    /// See ``Engine/makeBuffer(count:)``.
     public func makeBuffer(count: Int) throws(EngineError) -> CPUBuffer { try CPUBuffer(count: count) }
 
+    /// See ``Engine/makeIndices(_:)``.
     public func makeIndices(_ values: [Int32]) -> ArraySlice<Int32> { values[...] }
 
+    /// See ``Engine/slice(_:_:)``.
     public func slice(_ indices: ArraySlice<Int32>, _ range: Range<Int>) -> ArraySlice<Int32> {
         indices[indices.startIndex + range.lowerBound..<indices.startIndex + range.upperBound]
     }
 
+    /// See ``Engine/upload(_:to:)``.
     public func upload(_ values: Span<Float>, to buffer: CPUBuffer) {
         precondition(values.count == buffer.count)
         unsafe values.withUnsafeBufferPointer { values in
@@ -40,6 +47,7 @@ public final class CPUEngine: Engine {
         }
     }
 
+    /// See ``Engine/download(_:to:)``.
     public func download(_ buffer: CPUBuffer, to values: inout MutableSpan<Float>) {
         precondition(values.count == buffer.count)
         unsafe values.withUnsafeMutableBufferPointer { values in
@@ -50,11 +58,13 @@ public final class CPUEngine: Engine {
 
     /// At least `count` values that each operation may scribble on until it returns.
     func scratch(count: Int) -> CPUBuffer {
-        if let scratch, scratch.count >= count { return scratch[0..<count] }
-        guard let grown = try? CPUBuffer(count: count) else {
-            fatalError("no memory for \(count * 4) bytes of scratch")
+        scratch.withLock { held in
+            if let held, held.count >= count { return held[0..<count] }
+            guard let grown = try? CPUBuffer(count: count) else {
+                fatalError("no memory for \(count * 4) bytes of scratch")
+            }
+            held = grown
+            return grown
         }
-        scratch = grown
-        return grown
     }
 }

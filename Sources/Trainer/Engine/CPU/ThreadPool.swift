@@ -1,10 +1,10 @@
 internal import CThreadPool
 
 /// Threads that share out the pieces of one loop at a time.
-@safe final class ThreadPool {
+@safe final class ThreadPool: Sendable {
     /// How many threads work, the caller's included.
     let threads: Int
-    private let pool: OpaquePointer
+    nonisolated(unsafe) private let pool: OpaquePointer
 
     /// Starts `threads` - 1 threads.
     init(threads: Int) throws(EngineError) {
@@ -18,7 +18,7 @@ internal import CThreadPool
 
     /// Calls `body` with each of 0 ..< `tasks` and the number of the thread, and returns when all are done.
     ///
-    /// - Parameter body: may not touch what another task writes.
+    /// `body` may not touch what another task writes.
     func run(_ tasks: Int, _ body: (_ task: Int, _ thread: Int) -> Void) {
         typealias Body = (Int, Int) -> Void
         withoutActuallyEscaping(body) { body in
@@ -38,7 +38,7 @@ internal import CThreadPool
     ///
     /// Where the ranges end depends on the arguments alone, never on the number of threads.
     ///
-    /// - Parameter cost: about how many values one element touches; pieces touch some 16,384.
+    /// `cost` is about how many values one element touches; pieces touch some 16,384.
     func forEachPiece(of count: Int, cost: Int, _ body: (Range<Int>) -> Void) {
         let piece = max(1, 16_384 / max(cost, 1))
         run((count + piece - 1) / piece) { task, _ in

@@ -1,0 +1,54 @@
+public import Formats
+
+/// Why text or tokens cannot be trained on.
+public enum DataError: Diagnosis, Equatable {
+    /// The file's name ends in something else than the kinds that are read.
+    case unknownKind(path: String)
+    /// A line is not a JSON object with a `text`.
+    case badLine(path: String, line: Int, reason: String)
+    /// A file that should be UTF-8 is not.
+    case notUTF8(path: String, offset: Int)
+    /// The file holds no text.
+    case empty(path: String)
+    /// The file of tokens lacks `input_ids`, or holds it in another form.
+    case badIDs(path: String, found: String, expected: String)
+    /// A token has no row in the embedding.
+    case tokenOutOfRange(path: String, token: Int, rows: Int)
+    /// The tokenizer could not encode a document.
+    case tokenizer(path: String, reason: String)
+    /// The file could not be read.
+    case file(FileError)
+    /// A weight is not a number above zero.
+    case badWeight(path: String, weight: Double)
+
+    /// Whose fault it is.
+    public var fault: Fault {
+        if case .file(let error) = self { return error.fault }
+        return .input
+    }
+
+    /// What is wrong and what to do.
+    public var description: String {
+        switch self {
+        case .unknownKind(let path):
+            "\(path): the name must end in .jsonl (one {\"text\": …} a line) or .txt (one document)"
+        case .badLine(let path, let line, let reason):
+            "\(path), line \(line): \(reason); expected one JSON object a line with a string \"text\""
+        case .notUTF8(let path, let offset):
+            "\(path): byte \(offset) is not valid UTF-8; convert the file to UTF-8"
+        case .empty(let path):
+            "\(path): no text in it; give a file with at least one document"
+        case .badIDs(let path, let found, let expected):
+            "\(path): found \(found); expected \(expected)"
+        case .tokenOutOfRange(let path, let token, let rows):
+            """
+            \(path): token \(token) has no row in the embedding, which has rows 0 to \(rows - 1); \
+            were these tokens made with another tokenizer?
+            """
+        case .tokenizer(let path, let reason): "\(path): \(reason)"
+        case .file(let error): error.description
+        case .badWeight(let path, let weight):
+            "\(path): the weight must be a number above zero, not \(weight)"
+        }
+    }
+}

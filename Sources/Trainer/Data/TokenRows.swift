@@ -1,0 +1,102 @@
+internal import Formats
+internal import OrderedCollections
+
+/// Rows of tokens from a safetensors file's `input_ids` (N, T), in order, beginning again at the end.
+public struct TokenRows: TrainingData {
+    /// How many rows there are.
+    public let count: Int
+    /// How many tokens each has.
+    public let length: Int
+    private let tokens: [Int32]
+    private var row = 0
+    private var epoch = 0
+
+    /// Reads the rows.
+    ///
+    /// - Parameters:
+    ///   - path: a safetensors file with the integer tensor `input_ids`.
+    ///   - rows: rows of the model's embedding.
+    /// - Throws: ``DataError`` when the tensor is not there, of another form, or names a token without a row.
+    public init(path: String, rows: Int) throws(DataError) {
+        let expected = "an integer tensor 'input_ids' of the shape [rows, tokens]"
+        let checkpoint: Checkpoint
+        do { checkpoint = try Checkpoint.open(path) } catch {
+            throw .badIDs(path: path, found: error.description, expected: expected)
+        }
+        guard let tensor = checkpoint.tensors["input_ids"] else {
+            let names = checkpoint.tensors.keys.prefix(5).joined(separator: ", ")
+            throw .badIDs(path: path, found: "the tensors \(names)", expected: expected)
+        }
+        guard tensor.shape.count == 2, tensor.shape[0] > 0, tensor.shape[1] > 1,
+            let read = Self.reader(of: tensor.type)
+        else {
+            throw .badIDs(
+                path: path, found: "'input_ids' \(tensor.type.rawValue)\(tensor.shape)", expected: expected)
+        }
+        count = tensor.shape[0]
+        length = tensor.shape[1]
+        var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
+        do {
+            var span = bytes.mutableSpan
+            var raw = unsafe span.mutableBytes
+            try tensor.read(0..<tensor.byteCount, into: &raw)
+        } catch {
+            throw .badIDs(path: path, found: error.description, expected: expected)
+        }
+        let values = read(bytes)
+        if let bad = values.first(where: { $0 < 0 || $0 >= rows }) {
+            throw .tokenOutOfRange(path: path, token: bad, rows: rows)
+        }
+        tokens = values.map { Int32($0) }
+    }
+
+    /// Where the data stands.
+    public var position: DataPosition {
+        DataPosition(taken: [epoch * count + row], streams: [StreamPosition(epoch: epoch, document: row)])
+    }
+
+    /// Goes on from where the data stood before.
+    public mutating func move(to position: DataPosition) {
+        epoch = position.streams[0].epoch
+        row = position.streams[0].document
+    }
+
+    /// The next sequences.
+    public mutating func next(_ count: Int) -> TokenBatch {
+        var batch: [Int32] = []
+        for _ in 0..<count {
+            batch += tokens[row * length..<(row + 1) * length]
+            row += 1
+            if row == self.count { (row, epoch) = (0, epoch + 1) }
+        }
+        return TokenBatch(rows: batch[...], time: length)
+    }
+
+    /// The rows [start, end), end at most ``count``.
+    public func rows(_ range: Range<Int>) -> TokenBatch {
+        TokenBatch(rows: tokens[range.lowerBound * length..<range.upperBound * length], time: length)
+    }
+
+    /// How integers of a type are read; nil for other types.
+    private static func reader(of type: ElementType) -> (([UInt8]) -> [Int])? {
+        switch type {
+        case .i64: { integers($0, of: Int64.self) }
+        case .i32: { integers($0, of: Int32.self) }
+        case .u32: { integers($0, of: UInt32.self) }
+        case .u16: { integers($0, of: UInt16.self) }
+        default: nil
+        }
+    }
+
+    private static func integers<Value: FixedWidthInteger & BitwiseCopyable>(_ bytes: [UInt8], of: Value.Type)
+        -> [Int]
+    {
+        let raw = unsafe bytes.span.bytes
+        var values: [Int] = []
+        for offset in stride(from: 0, to: bytes.count, by: MemoryLayout<Value>.size) {
+            let value = unsafe raw.unsafeLoadUnaligned(fromByteOffset: offset, as: Value.self)
+            values.append(Int(truncatingIfNeeded: Value(littleEndian: value)))
+        }
+        return values
+    }
+}

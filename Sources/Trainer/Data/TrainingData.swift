@@ -1,0 +1,17 @@
+/// Where a run's data stands.
+public struct DataPosition: Codable, Sendable, Equatable {
+    /// Sequences taken from each source.
+    public var taken: [Int]
+    /// Where each source stands.
+    public var streams: [StreamPosition]
+}
+
+/// What a run trains on.
+public protocol TrainingData {
+    /// The next `count` sequences.
+    mutating func next(_ count: Int) throws(DataError) -> TokenBatch
+    /// Where the data stands; can be set to where it stood before.
+    var position: DataPosition { get }
+    /// Goes on from where the data stood before.
+    mutating func move(to position: DataPosition) throws(DataError)
+}

@@ -1,0 +1,85 @@
+public import Formats
+internal import OrderedCollections
+
+/// A checkpoint that the trainer knows how to compute: opened and checked, its weights not read yet.
+public struct PretrainedModel: Sendable {
+    /// The model's folder and all that belongs to it.
+    public let checkpoint: Checkpoint
+    /// What it computes.
+    public let configuration: TransformerConfiguration
+    /// Where its tensors lie once they are read.
+    public let layout: ParameterLayout
+
+    /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
+    ///
+    /// - Throws: ``CheckpointError`` or ``ModelError``, naming the file, key or tensor.
+    public static func open(_ path: String) throws -> PretrainedModel {
+        try PretrainedModel(Checkpoint.open(path))
+    }
+
+    /// A model as a surgery or a file gave it.
+    public init(_ checkpoint: Checkpoint) throws(ModelError) {
+        guard let json = checkpoint.configuration?.json else { throw .noFamily(path: checkpoint.path) }
+        let (family, configuration) = try Family.describe(json, path: checkpoint.path)
+        self.checkpoint = checkpoint
+        self.configuration = configuration
+        layout = ParameterLayout(configuration, names: family.names)
+        try check(family.names)
+    }
+
+    /// The tokens that end a text, as config.json names them.
+    public var endOfText: Int? {
+        let value = checkpoint.configuration?.json["eos_token_id"]
+        return value?.int ?? value?[0]?.int
+    }
+
+    /// Whether the folder has a chat template, as instruction-tuned models do.
+    public var looksInstructionTuned: Bool {
+        if checkpoint.companions.contains(where: { $0.name.hasPrefix("chat_template") }) { return true }
+        guard let file = checkpoint.companions.first(where: { $0.name == "tokenizer_config.json" }),
+            let bytes = try? file.bytes(), let json = try? JSON(parsing: bytes, file: file.name)
+        else { return false }
+        return json["chat_template"].map { !$0.isNull } ?? false
+    }
+
+    /// Reads all weights into a buffer laid out by ``layout``.
+    public func load<Device: Engine>(into weights: Device.Buffer, on engine: Device) throws(TensorError) {
+        let piece = 1 << 20
+        var values = [Float](repeating: 0, count: piece)
+        for parameter in layout.parameters {
+            guard let tensor = checkpoint.tensors[parameter.name] else { continue }
+            for start in stride(from: 0, to: parameter.range.count, by: piece) {
+                let count = min(piece, parameter.range.count - start)
+                var span = values.mutableSpan
+                var part = span._mutatingExtracting(first: count)
+                try tensor.floats(start..<start + count, into: &part)
+                let place = parameter.range.lowerBound + start
+                engine.upload(values.span.extracting(first: count), to: weights[place..<place + count])
+            }
+        }
+    }
+
+    private func check(_ names: TensorNames) throws(ModelError) {
+        let path = checkpoint.path
+        var known: Set<String> = []
+        for parameter in layout.parameters {
+            known.insert(parameter.name)
+            guard let tensor = checkpoint.tensors[parameter.name] else {
+                throw .missingTensor(path: path, tensor: parameter.name, shape: parameter.shape)
+            }
+            guard tensor.shape == parameter.shape else {
+                throw .shapeMismatch(
+                    path: path, tensor: parameter.name, found: tensor.shape, expected: parameter.shape)
+            }
+            guard tensor.type.isFloatingPoint else {
+                throw .notFloatingPoint(path: path, tensor: parameter.name, type: tensor.type.rawValue)
+            }
+        }
+        for (name, tensor) in checkpoint.tensors where !known.contains(name) {
+            let isTiedHead = configuration.tiedHead && name == names.head
+            guard isTiedHead || names.derived.contains(where: name.hasSuffix) else {
+                throw .unexpectedTensor(path: path, tensor: name, shape: tensor.shape)
+            }
+        }
+    }
+}

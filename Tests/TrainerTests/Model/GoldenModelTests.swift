@@ -1,0 +1,72 @@
+import Formats
+import OrderedCollections
+import Testing
+
+@testable import Trainer
+
+@Suite struct GoldenModelTests {
+    @Test(arguments: GoldenModel.all) func lossAndLogits(_ golden: GoldenModel) throws {
+        let model = try golden.pretrained()
+        let rows = try golden.rows()
+        let engine = try CPUEngine(threads: 2)
+        let plan = ActivationPlan(
+            model.configuration, batch: rows.count, time: rows.length, recomputation: nil)
+        let transformer = try Transformer(
+            model.configuration, layout: model.layout, plan: plan, trains: false, on: engine)
+        try model.load(into: transformer.weights, on: engine)
+        var logits: [Float] = []
+        let batch = rows.rows(0..<rows.count)
+        let loss = transformer.loss(batch) { _, block in logits += values(block, on: engine) }
+        let reference = try golden.reference()
+        let expected = try #require(reference["loss"]).floats()[0]
+        #expect(abs(loss / Double(batch.targetCount) - Double(expected)) < 1e-5)
+        #expect(largestDifference(logits, try #require(reference["logits"]).floats()) < 2e-4)
+    }
+
+    @Test(arguments: GoldenModel.all, Recomputation.allCases)
+    func gradients(_ golden: GoldenModel, _ recomputation: Recomputation) throws {
+        let model = try golden.pretrained()
+        let rows = try golden.rows()
+        let engine = try CPUEngine(threads: 2)
+        let plan = ActivationPlan(
+            model.configuration, batch: rows.count, time: rows.length, recomputation: recomputation)
+        let transformer = try Transformer(
+            model.configuration, layout: model.layout, plan: plan, trains: true, on: engine)
+        try model.load(into: transformer.weights, on: engine)
+        let batch = rows.rows(0..<rows.count)
+        _ = transformer.lossAndGradients(batch, scale: 1 / Float(batch.targetCount), accumulate: false)
+        let reference = try golden.reference()
+        let gradients = try values(#require(transformer.gradients), on: engine)
+        for parameter in model.layout.parameters {
+            let expected = try #require(reference["grad.\(parameter.name)"]).floats()
+            let scale = expected.reduce(0) { max($0, abs($1)) }
+            #expect(scale > 0)
+            let difference = largestDifference(Array(gradients[parameter.range]), expected)
+            #expect(difference < 1e-3 * scale, "\(parameter.name): \(difference) of \(scale)")
+        }
+    }
+
+    @Test(arguments: GoldenModel.all) func fiveSteps(_ golden: GoldenModel) throws {
+        let model = try golden.pretrained()
+        let rows = try golden.rows()
+        let training = try golden.training()
+        let engine = try CPUEngine(threads: 2)
+        let plan = ActivationPlan(
+            model.configuration, batch: rows.count, time: rows.length, recomputation: Recomputation.none)
+        let transformer = try Transformer(
+            model.configuration, layout: model.layout, plan: plan, trains: true, on: engine)
+        try model.load(into: transformer.weights, on: engine)
+        let optimizer = try AdamW(training.settings, for: model.layout, on: engine)
+        let batch = rows.rows(0..<rows.count)
+        let count = Double(batch.targetCount)
+        #expect(training.losses.count == 5)
+        for (step, expected) in training.losses.enumerated() {
+            let loss = transformer.lossAndGradients(batch, scale: Float(1 / count), accumulate: false) / count
+            let norm = optimizer.step(transformer, step: step, factor: 1)
+            #expect(abs(loss - expected) < 1e-3, "step \(step)")
+            #expect(abs(norm - training.gradNorms[step]) < 1e-3 * training.gradNorms[step], "step \(step)")
+        }
+        let after = transformer.loss(batch) / count
+        #expect(abs(after - training.lossAfterFiveSteps) < 1e-3)
+    }
+}
