@@ -1,3 +1,13 @@
+/// Where a stream of documents stands; with the same files and seed, all that is needed to go on.
+public struct StreamPosition: Codable, Sendable, Equatable {
+    /// Passes over the documents that are complete.
+    public var epoch = 0
+    /// Documents of this pass that were begun.
+    public var document = 0
+    /// Tokens of the document at hand that were taken.
+    public var token = 0
+}
+
 /// Where a run's data stands.
 public struct DataPosition: Codable, Sendable, Equatable {
     /// Sequences taken from each source.
