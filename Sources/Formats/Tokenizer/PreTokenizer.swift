@@ -1,0 +1,121 @@
+/// Divides text into the words that the model encodes one by one.
+struct PreTokenizer: Sendable {
+    /// What is done to the pieces, one step after another.
+    enum Step: Sendable {
+        /// Divides them.
+        case split(Splitter)
+        /// Puts a space before each that has none.
+        case prependSpace
+        /// Replaces spaces by a visible character.
+        case replaceSpaces(Metaspace)
+        /// Writes each byte as its character of ``ByteAlphabet``.
+        case writeBytes
+    }
+
+    /// The steps; without the last `writeBytes`, see ``endsInBytes``.
+    private(set) var steps: [Step] = []
+    /// Whether the last step is to write bytes as characters.
+    ///
+    /// It is left to the model, which can as well work on the bytes themselves.
+    private(set) var endsInBytes = false
+
+    /// Reads `pre_tokenizer`; missing or null leaves the text in one piece.
+    init(_ field: TokenizerField) throws(TokenizerError) {
+        guard let field = field.ifPresent else { return }
+        try append(field)
+        if case .writeBytes? = steps.last {
+            steps.removeLast()
+            endsInBytes = true
+        }
+    }
+
+    private mutating func append(_ field: TokenizerField) throws(TokenizerError) {
+        switch try field["type"].string() {
+        case "Sequence":
+            for element in try field["pretokenizers"].elements() { try append(element) }
+        case "ByteLevel":
+            if try field["add_prefix_space"].bool(default: true) { steps.append(.prependSpace) }
+            if try field["use_regex"].bool(default: true) {
+                let words = try Expression(ByteLevelPattern.words, file: field.file)
+                steps.append(.split(Splitter(pattern: .expression(words), behavior: .isolated)))
+            }
+            steps.append(.writeBytes)
+        case "Split":
+            steps.append(.split(try splitter(field, TextPattern(field["pattern"]))))
+        case "Metaspace":
+            let metaspace = try Metaspace(field)
+            steps.append(.replaceSpaces(metaspace))
+            if metaspace.divides {
+                let pattern = TextPattern.literal(metaspace.replacement)
+                steps.append(.split(Splitter(pattern: pattern, behavior: .mergedWithNext)))
+            }
+        case let name:
+            steps.append(contentsOf: try simpleSplitters(name, field).map { .split($0) })
+        }
+    }
+
+    private func splitter(
+        _ field: TokenizerField, _ pattern: TextPattern
+    ) throws(TokenizerError) -> Splitter {
+        Splitter(
+            pattern: pattern, behavior: try Splitter.Behavior(field["behavior"]),
+            isInverted: try field["invert"].bool(default: false))
+    }
+
+    /// The kinds that only look at classes of characters.
+    private func simpleSplitters(
+        _ name: String, _ field: TokenizerField
+    ) throws(TokenizerError) -> [Splitter] {
+        switch name {
+        case "Digits":
+            let isEachAlone = try field["individual_digits"].bool(default: false)
+            return [Splitter(pattern: .character(.numeric), behavior: isEachAlone ? .isolated : .contiguous)]
+        case "Whitespace":
+            return [Splitter(pattern: .wordRuns, behavior: .removed, isInverted: true)]
+        case "WhitespaceSplit":
+            return [Splitter(pattern: .character(.whitespace), behavior: .removed)]
+        case "Punctuation":
+            let behavior = field["behavior"].isAbsent ? .isolated : try Splitter.Behavior(field["behavior"])
+            return [Splitter(pattern: .character(.punctuation), behavior: behavior)]
+        case "CharDelimiterSplit":
+            let delimiter = try field["delimiter"].scalar().value
+            return [Splitter(pattern: .character(.only(delimiter)), behavior: .removed)]
+        case "BertPreTokenizer":
+            return [
+                Splitter(pattern: .character(.whitespace), behavior: .removed),
+                Splitter(pattern: .character(.punctuation), behavior: .isolated),
+            ]
+        default:
+            throw field.unsupported("the pre-tokenizer \"\(name)\"")
+        }
+    }
+
+    /// Divides `text` into words.
+    func apply(to text: inout PieceText) throws(TokenizerError) {
+        for step in steps {
+            switch step {
+            case .split(let splitter):
+                try splitter.divide(&text)
+            case .prependSpace:
+                try text.rewritePieces { piece, _, output throws(TokenizerError) in
+                    if piece[0] != UInt8(ascii: " ") { output.append(UInt8(ascii: " ")) }
+                    output.append(piece)
+                }
+            case .replaceSpaces(let metaspace):
+                try text.rewritePieces { piece, isAtStart, output throws(TokenizerError) in
+                    metaspace.write(piece, isAtStart: isAtStart, into: &output)
+                }
+            case .writeBytes:
+                try text.rewritePieces { piece, _, output throws(TokenizerError) in
+                    ByteAlphabet.encode(piece, into: &output)
+                }
+            }
+        }
+    }
+}
+
+/// The division into words that byte-level pre-tokenizers bring along.
+private enum ByteLevelPattern {
+    /// GPT-2's pattern, of its `encoder.py`.
+    static let words = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+}

@@ -1,0 +1,94 @@
+/// A tokenizer as Hugging Face's `tokenizer.json` describes it, encoding and decoding exactly as the
+/// reference does; what is not supported is refused when it is opened.
+///
+/// The file's `truncation` and `padding` are not applied: they shape batches, and transformers, too, leaves
+/// both off unless asked.
+///
+/// Source: Hugging Face tokenizers 0.23.
+public struct Tokenizer: Sendable {
+    /// All tokens, their ids, and which of them the model knows.
+    let vocabulary: Vocabulary
+    let addedTokens: AddedTokens
+    let normalizer: Normalizer?
+    let preTokenizer: PreTokenizer
+    let model: BytePairEncoding
+    let postProcessor: PostProcessor
+    let decoder: Decoder?
+    let workspaces = WorkspacePool()
+
+    /// Opens a tokenizer.
+    ///
+    /// - Parameter path: tokenizer.json, or the folder that holds it.
+    /// - Returns: the tokenizer, ready for use by many threads.
+    /// - Throws: ``TokenizerError`` when it can't be read, contradicts itself or asks for something unknown.
+    public static func open(_ path: String) throws(TokenizerError) -> Tokenizer {
+        let file = path.hasSuffix(".json") ? path : path + (path.hasSuffix("/") ? "" : "/") + "tokenizer.json"
+        let json: JSON
+        do {
+            json = try JSON.read(path: file, duplicates: .refused)
+        } catch {
+            throw .json(error)
+        }
+        return try Tokenizer(json: json, file: file)
+    }
+
+    /// Builds the tokenizer that a tokenizer.json describes.
+    ///
+    /// - Parameters:
+    ///   - json: the file's content.
+    ///   - file: what error messages call it.
+    /// - Throws: ``TokenizerError`` when it contradicts itself or asks for something unknown.
+    public init(json: JSON, file: String) throws(TokenizerError) {
+        let root = TokenizerField(file: file, path: "", json: json)
+        guard json.object != nil else {
+            throw .field(file: file, path: "the file", found: json.kind, expected: "an object")
+        }
+        let model = root["model"]
+        // Older files of BPE don't say the type.
+        let type = model["type"].isAbsent && !model["merges"].isAbsent ? "BPE" : try model["type"].string()
+        guard type == "BPE" else { throw model.unsupported("the model \"\(type)\"") }
+        var added: [AddedToken] = []
+        for element in try root["added_tokens"].ifPresent?.elements() ?? [] {
+            added.append(try AddedToken(element))
+        }
+        normalizer = try Normalizer(root["normalizer"])
+        preTokenizer = try PreTokenizer(root["pre_tokenizer"])
+        vocabulary = try Vocabulary(model["vocab"], added: added)
+        addedTokens = try AddedTokens(added, normalizer)
+        self.model = try BytePairEncoding(
+            model, vocabulary: vocabulary, isByteLevel: preTokenizer.endsInBytes)
+        postProcessor = try PostProcessor(root["post_processor"], vocabulary)
+        decoder = try Decoder(root["decoder"])
+    }
+
+    /// The largest id, to compare with the rows of an embedding; -1 when there are no tokens.
+    public var largestID: Int { vocabulary.count - 1 }
+
+    /// The id of a token, spelled as in the file.
+    public func id(of token: String) -> Int32? { vocabulary.id(of: token.utf8.span) }
+
+    /// The token of an id, spelled as in the file.
+    public func token(of id: Int32) -> String? {
+        vocabulary.tokens.indices.contains(Int(id)) ? vocabulary.tokens[Int(id)] : nil
+    }
+
+    /// The text of ids.
+    ///
+    /// - Parameters:
+    ///   - ids: the ids; those that no token has are left out.
+    ///   - skipSpecialTokens: whether special tokens are left out.
+    /// - Returns: the text; bytes that are not UTF-8 come out as U+FFFD.
+    public func decode(_ ids: [Int32], skipSpecialTokens: Bool = false) -> String {
+        let tokens = ids.compactMap { id -> [UInt8]? in
+            if skipSpecialTokens, addedTokens.isSpecial(id) { return nil }
+            return token(of: id).map { Array($0.utf8) }
+        }
+        guard let decoder else {
+            return String(decoding: Array(tokens.joined(separator: [UInt8(ascii: " ")])), as: UTF8.self)
+        }
+        // A pattern can only fail on a token by running into the expression engine's limits; then the
+        // tokens stand for themselves.
+        let parts = (try? decoder.apply(to: tokens)) ?? tokens
+        return String(decoding: parts.flatMap { $0 }, as: UTF8.self)
+    }
+}
