@@ -60,7 +60,8 @@ let package = Package(
         .testTarget(
             name: "FormatsTests", dependencies: ["Formats"], resources: [.copy("Fixtures")],
             swiftSettings: strict),
-        .testTarget(name: "SurgeryTests", dependencies: ["Surgery"], swiftSettings: strict),
+        .testTarget(
+            name: "SurgeryTests", dependencies: ["Surgery", orderedCollections], swiftSettings: strict),
         .testTarget(
             name: "TrainerTests", dependencies: ["Trainer", "Formats", orderedCollections],
             resources: [.copy("Fixtures")],

@@ -15,8 +15,11 @@ extension LayerPlan {
     /// - Parameters:
     ///   - sourceCount: how many layers the source has, n.
     ///   - count: how many layers the result is to have, s.
+    /// - Returns: the plan, with a run a copy.
     /// - Throws: ``LayerPlanError`` when n layers can't be up-scaled to s.
-    public static func depthUpScaling(from sourceCount: Int, to count: Int) throws(LayerPlanError) -> LayerPlan {
+    public static func depthUpScaling(from sourceCount: Int, to count: Int) throws(LayerPlanError)
+        -> LayerPlan
+    {
         let limit = sourceCount.multipliedReportingOverflow(by: mostCopies)
         guard sourceCount > 0, count > sourceCount, !limit.overflow, count <= limit.partialValue else {
             throw .unreachable(from: sourceCount, to: count)
@@ -44,6 +47,7 @@ extension LayerPlan {
     ///   - count: how many layers the result is to have.
     ///   - first: how many of the source's first layers to keep; nil for what `last` leaves.
     ///   - last: how many of the source's last layers to keep; nil for what `first` leaves.
+    /// - Returns: the plan, with two runs.
     /// - Throws: ``LayerPlanError`` when the two do not make `count` layers.
     public static func depthUpScaling(
         from sourceCount: Int, to count: Int, keepFirst first: Int?, keepLast last: Int?

@@ -22,10 +22,12 @@ public enum LayerPlanError: Diagnosis, Equatable {
         case .unreachable(let count, let target):
             let most = count.multipliedReportingOverflow(by: LayerPlan.mostCopies)
             guard count > 0, !most.overflow else { return "a model without layers can't be up-scaled" }
-            return "depth up-scaling adds layers: from \(count) it reaches \(count + 1) to \(most.partialValue), "
+            return
+                "depth up-scaling adds layers: from \(count) it reaches \(count + 1) to \(most.partialValue), "
                 + "not \(target)"
         case .unreachableWithTwo(let count, let target):
-            return "the first and the last layers of \(count) make \(count + 1) to \(2 * count), not \(target)"
+            return
+                "the first and the last layers of \(count) make \(count + 1) to \(2 * count), not \(target)"
         case .keeping(let first, let last, let count, let target):
             let asked = [first.map { "the first \($0)" }, last.map { "the last \($0)" }].compactMap(\.self)
             return "\(asked.joined(separator: " and ")) of \(count) layers can't make \(target): "

@@ -67,10 +67,12 @@ struct LayerPlanTests {
         #expect(error?.fault == .usage)
     }
 
-    @Test(arguments: [
-        (33, nil, 48), (0, nil, 48), (nil, 8, 48), (24, 23, 48), (-1, 49, 48), (nil, 60, 48), (24, 24, 32),
-        (40, 40, 80),
-    ] as [(Int?, Int?, Int)])
+    @Test(
+        arguments: [
+            (33, nil, 48), (0, nil, 48), (nil, 8, 48), (24, 23, 48), (-1, 49, 48), (nil, 60, 48),
+            (24, 24, 32),
+            (40, 40, 80),
+        ] as [(Int?, Int?, Int)])
     func impossibleToKeep(first: Int?, last: Int?, to: Int) {
         #expect(throws: LayerPlanError.self) {
             try LayerPlan.depthUpScaling(from: 32, to: to, keepFirst: first, keepLast: last)
@@ -86,13 +88,16 @@ struct LayerPlanTests {
     }
 
     @Test func refusesRunsOutsideTheSource() {
-        #expect(throws: LayerPlanError.outside(run: 2..<9, from: 8)) { try LayerPlan(runs: [0..<8, 2..<9], of: 8) }
+        #expect(throws: LayerPlanError.outside(run: 2..<9, from: 8)) {
+            try LayerPlan(runs: [0..<8, 2..<9], of: 8)
+        }
         #expect(throws: LayerPlanError.outside(run: 3..<3, from: 8)) { try LayerPlan(runs: [3..<3], of: 8) }
     }
 
     @Test func periodsAndEnds() throws {
         let plan = try LayerPlan.depthUpScaling(from: 32, to: 48)  // the second copy moves by 16
-        #expect(plan.keeps(period: 1) && plan.keeps(period: 2) && plan.keeps(period: 4) && plan.keeps(period: 16))
+        #expect(
+            plan.keeps(period: 1) && plan.keeps(period: 2) && plan.keeps(period: 4) && plan.keeps(period: 16))
         #expect(!plan.keeps(period: 3) && !plan.keeps(period: 6) && !plan.keeps(period: 32))
         #expect(plan.leading(0) == 0 && plan.leading(3) == 3 && plan.leading(8) == 8)
         #expect(plan.leading(9) == nil && plan.leading(23) == nil)

@@ -1,0 +1,234 @@
+internal import Formats
+
+/// One object of a configuration that has the number of layers in it, made to follow a plan.
+struct LayeredSettings {
+    let plan: LayerPlan
+    let family: Architecture?
+    /// The model, for messages.
+    let model: String
+    /// What stands before a key in messages: "", or "text_config." and the like.
+    let path: String
+    private(set) var settings: JSONObject
+    private(set) var changes: [ConfigurationChange] = []
+    /// Whether some key says that the layers are not all alike.
+    private(set) var tellsLayersApart = false
+    private var brokenPeriods: [(key: String, list: String?)] = []
+
+    init(_ settings: JSONObject, path: String, plan: LayerPlan, family: Architecture?, model: String) {
+        self.settings = settings
+        self.path = path
+        self.plan = plan
+        self.family = family
+        self.model = model
+    }
+
+    /// Makes every key follow that counts layers.
+    mutating func follow() throws(DepthError) {
+        let before = settings
+        for (key, value) in before where !value.isNull {
+            try follow(key, value)
+        }
+        for list in family?.layerLists ?? [] { try writeOut(list, before: before) }
+        for (key, list) in brokenPeriods { try settle(period: key, list: list) }
+    }
+
+    // MARK: - Keys that are there
+
+    private mutating func follow(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let meaning = LayerKey.meaning(of: key) else { return try followUnknown(key, value) }
+        switch meaning {
+        case .count: try followCount(key, value)
+        case .entries: try followEntries(key, value)
+        case .characters: try followCharacters(key, value)
+        case .indices: try followIndices(key, value)
+        case .leading: try followLeading(key, value)
+        case .trailing: try followTrailing(key, value)
+        case .period(let list): try followPeriod(key, value, list: list)
+        case .phase, .following: break
+        case .fixed(let reason): try refuse(key, value, reason, unlessOff: true)
+        }
+    }
+
+    private mutating func followCount(_ key: String, _ value: JSON) throws(DepthError) {
+        guard value.int == plan.sourceCount else {
+            throw error(key, value, "the model has \(plan.sourceCount) layers")
+        }
+        set(key, JSON(plan.count))
+    }
+
+    private mutating func followEntries(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let entries = value.array, !entries.isEmpty else { return }
+        guard entries.count >= plan.sourceCount else {
+            throw error(key, value, "it has \(entries.count) entries for \(plan.sourceCount) layers")
+        }
+        note(entries.prefix(plan.sourceCount))
+        set(key, .array(plan.origins.map { entries[$0] } + entries.dropFirst(plan.sourceCount)))
+    }
+
+    private mutating func followCharacters(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let characters = value.string.map(Array.init), characters.count == plan.sourceCount else {
+            throw error(key, value, "a string of \(plan.sourceCount) characters, one a layer, is expected")
+        }
+        tellsLayersApart = tellsLayersApart || Set(characters).count > 1
+        set(key, JSON(String(plan.origins.map { characters[$0] })))
+    }
+
+    private mutating func followIndices(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let list = value.array else { throw error(key, value, "a list of layers is expected") }
+        let marked = Set(list.compactMap(\.int))
+        guard marked.count == list.count, marked.allSatisfy({ (0..<plan.sourceCount).contains($0) }) else {
+            throw error(key, value, "different layers from 0 to \(plan.sourceCount - 1) are expected")
+        }
+        tellsLayersApart = tellsLayersApart || !marked.isEmpty
+        set(key, .array(plan.origins.indices.filter { marked.contains(plan.origins[$0]) }.map { JSON($0) }))
+    }
+
+    private mutating func followLeading(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let count = value.int, count >= 0 else {
+            throw error(key, value, "a number of layers is expected")
+        }
+        // Windows that are not used: the number says nothing, but may go on naming all layers.
+        let isOff = key == "max_window_layers" && settings["use_sliding_window"]?.bool != true
+        guard count < plan.sourceCount else {
+            if count == plan.sourceCount || count < plan.count { set(key, JSON(plan.count)) }
+            return
+        }
+        if !isOff { tellsLayersApart = tellsLayersApart || count > 0 }
+        if let leading = plan.leading(count) { return set(key, JSON(leading)) }
+        // The layers are told apart by a list, which may be written out yet.
+        if isOff || key == "max_window_layers" && familyHas("layer_types") || hasList("layer_types") {
+            return
+        }
+        throw error(
+            key, value,
+            "the layers made from the first \(count) are no longer the first ones in \(plan); keep all "
+                + "repeated layers on one side of layer \(count)")
+    }
+
+    private mutating func followTrailing(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let count = value.int, (0...plan.sourceCount).contains(count) else {
+            throw error(key, value, "a number of layers from 0 to \(plan.sourceCount) is expected")
+        }
+        tellsLayersApart = tellsLayersApart || count > 0
+        guard let trailing = plan.trailing(count) else {
+            throw error(
+                key, value,
+                "the layers made from the last \(count) are no longer the last ones in \(plan); keep all "
+                    + "repeated layers below layer \(plan.sourceCount - count)")
+        }
+        set(key, JSON(trailing))
+    }
+
+    private mutating func followPeriod(_ key: String, _ value: JSON, list: String?) throws(DepthError) {
+        if value.array != nil { return try followEntries(key, value) }
+        // A word such as LLLG is a period too.
+        guard let period = value.int ?? value.string?.count else {
+            throw error(key, value, "a number of layers is expected")
+        }
+        guard period > 1 else { return }
+        tellsLayersApart = true
+        if !plan.keeps(period: period) { brokenPeriods.append((key, list)) }
+    }
+
+    /// A key that is in no rule book: what is clearly a list of layers follows, what may be about layers is refused.
+    private mutating func followUnknown(_ key: String, _ value: JSON) throws(DepthError) {
+        if let members = value.object { return try refuseLayers(in: members, path: key + ".") }
+        let isAboutLayers = LayerKey.soundsLikeLayers(key)
+        if let list = value.array, !list.isEmpty {
+            if isAboutLayers && list.count == plan.sourceCount { return try followEntries(key, value) }
+            let isLayerCount = list.count == plan.sourceCount && plan.sourceCount > 4
+            guard isAboutLayers || isLayerCount && !key.hasSuffix("token_id") && key != "architectures" else {
+                return
+            }
+            throw error(
+                key, value,
+                "it may describe layers (the list has \(list.count) entries, the model "
+                    + "\(plan.sourceCount) layers), and how is not known")
+        }
+        guard key.contains("layer"), isAboutLayers, let number = value.int, number > 0 else { return }
+        throw error(key, value, "it may count layers, and how is not known")
+    }
+
+    /// Refuses what an object inside the settings says of layers; objects that describe another model are left alone.
+    private func refuseLayers(in members: JSONObject, path: String) throws(DepthError) {
+        guard members["model_type"] == nil, members["num_hidden_layers"] == nil else { return }
+        for (key, value) in members {
+            if let object = value.object {
+                try refuseLayers(in: object, path: path + key + ".")
+            } else if LayerKey.soundsLikeLayers(key), value.array?.isEmpty == false || (value.int ?? 0) > 0 {
+                throw error(path + key, value, "it may describe layers, and how is not known")
+            }
+        }
+    }
+
+    // MARK: - Lists that the family makes up when they are not there
+
+    private mutating func writeOut(_ list: ImpliedLayerList, before: JSONObject) throws(DepthError) {
+        guard !hasList(list.key), let old = list.rule(before, plan.sourceCount) else { return }
+        note(old[...])
+        let wanted = plan.origins.map { old[$0] }
+        guard list.rule(settings, plan.count) != wanted else { return }
+        let marked = wanted.indices.filter { wanted[$0] == true }
+        set(list.key, .array(list.isIndices ? marked.map { JSON($0) } : wanted))
+        for key in list.replaced where settings[key] != nil { set(key, nil) }
+        brokenPeriods.removeAll { list.replaced.contains($0.key) }
+    }
+
+    /// What becomes of a period that the new layers do not keep.
+    private mutating func settle(period key: String, list: String?) throws(DepthError) {
+        guard let value = settings[key] else { return }
+        // A list says the same, layer by layer: without the period nothing contradicts it.
+        if let list, hasList(list) { return set(key, nil) }
+        if key == "decoder_sparse_step", let period = value.int { return setDense(period: period) }
+        throw error(
+            key, value,
+            "its period does not go on over the seams of \(plan), and no list is known that could say "
+                + "which layer is of which kind; choose layers that move by a multiple of it")
+    }
+
+    /// Qwen's mixtures of experts: a layer is dense when the period skips it or `mlp_only_layers` names it, so the
+    /// list can name all of them.
+    private mutating func setDense(period: Int) {
+        let named = Set(settings["mlp_only_layers"]?.array?.compactMap(\.int) ?? [])
+        let dense = plan.origins.indices.filter { index in
+            named.contains(index) || !(plan.origins[index] + 1).isMultiple(of: period)
+        }
+        set("decoder_sparse_step", 1)
+        set("mlp_only_layers", .array(dense.map { JSON($0) }))
+    }
+
+    // MARK: - Small things
+
+    private func hasList(_ key: String) -> Bool {
+        settings[key]?.array?.isEmpty == false
+    }
+
+    private func familyHas(_ list: String) -> Bool {
+        family?.layerLists.contains { $0.key == list } ?? false
+    }
+
+    private mutating func note(_ entries: ArraySlice<JSON>) {
+        tellsLayersApart = tellsLayersApart || entries.contains { $0 != entries.first }
+    }
+
+    private mutating func set(_ key: String, _ value: JSON?) {
+        let before = settings[key]
+        guard before != value else { return }
+        settings[key] = value
+        changes.append(ConfigurationChange(key: path + key, before: before, after: value))
+    }
+
+    private func refuse(_ key: String, _ value: JSON, _ reason: String, unlessOff: Bool) throws(DepthError) {
+        let isOff =
+            value.bool == false || value.int == 0 || value.array?.isEmpty == true
+            || value.object?.isEmpty == true
+        guard unlessOff && isOff else { throw error(key, value, reason) }
+    }
+
+    private func error(_ key: String, _ value: JSON, _ reason: String) -> DepthError {
+        let text = String(decoding: value.serialized(indent: nil), as: UTF8.self)
+        return .key(
+            path: model, key: path + key, value: text.count > 60 ? text.prefix(57) + "…" : text,
+            reason: reason)
+    }
+}
