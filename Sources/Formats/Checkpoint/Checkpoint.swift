@@ -41,6 +41,15 @@ public struct Checkpoint: Sendable {
         leftOut = []
     }
 
+    /// The names of the tensors, in order.
+    public var names: [String] { Array(tensors.keys) }
+
+    /// A tensor by its name; setting adds it at the end or changes it in its place, nil removes it.
+    public subscript(name: String) -> TensorExpression? {
+        get { tensors[name] }
+        set { tensors[name] = newValue }
+    }
+
     /// How many numbers all tensors have together.
     public var parameterCount: Int { tensors.values.reduce(0) { $0 + $1.elementCount } }
 

@@ -1,3 +1,4 @@
+internal import CSystemCalls
 internal import Glibc
 
 /// What is done to folders as a whole.
@@ -71,5 +72,35 @@ enum Folder {
         return Int(
             clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
                 .partialValue)
+    }
+}
+
+extension Folder {
+    /// Renames a file or folder; fails when something stands at the new name.
+    static func rename(_ old: String, to new: String) throws(FileError) {
+        if unsafe cs_rename_new(old, new) == 0 { return }
+        let code = errno
+        guard code == EINVAL || code == ENOSYS else { throw FileError(.rename, new, code: code) }
+        // A file system that does not know the safe call: the check and the rename are two steps.
+        if exists(new) { throw FileError(.rename, new, code: EEXIST) }
+        if unsafe Glibc.rename(old, new) != 0 { throw FileError(.rename, new) }
+    }
+
+    /// Puts `new` in the place of `old`, which then stands where `new` was, in one step where the file
+    /// system knows how, else in three by way of `aside`.
+    static func exchange(_ new: String, with old: String, aside: String) throws(FileError) {
+        if unsafe cs_exchange(new, old) == 0 { return }
+        let code = errno
+        guard code == EINVAL || code == ENOSYS else { throw FileError(.rename, old, code: code) }
+        for (from, to) in [(old, aside), (new, old), (aside, new)] {
+            if unsafe Glibc.rename(from, to) != 0 { throw FileError(.rename, to) }
+        }
+    }
+
+    /// The path with all links followed; nil when nothing stands there.
+    static func resolved(_ path: String) -> String? {
+        guard let buffer = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(buffer) }
+        return unsafe String(cString: buffer)
     }
 }

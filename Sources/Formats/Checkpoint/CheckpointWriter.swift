@@ -1,0 +1,100 @@
+/// Makes files of a model: a folder that is whole or not there.
+///
+/// Every file's layout is known before the first byte. Ranges of files are copied inside the kernel,
+/// everything else passes through one buffer of bounded size. The folder gets its name when all of it is
+/// durable; until then what is done stands beside it under a hidden name, and the same write goes on there.
+public struct CheckpointWriter: Sendable {
+    /// What the writes are told.
+    public var options: WriteOptions
+
+    /// A writer with these options.
+    public init(options: WriteOptions = WriteOptions()) { self.options = options }
+
+    /// What a write would do, down to the byte; nothing is written.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the model.
+    ///   - output: the folder it should become.
+    /// - Returns: the plan; ``check(_:)`` says whether it can be carried out here and now.
+    /// - Throws: ``WriteError`` when the model can't be written as safetensors.
+    public func plan(_ checkpoint: Checkpoint, to output: String) throws(WriteError) -> WritePlan {
+        try WritePlan(checkpoint, to: output, options: options)
+    }
+
+    /// Whether a plan can be carried out: the output is free or may be replaced, and the disk has the room.
+    ///
+    /// - Throws: ``WriteError`` that says what stands in the way.
+    public func check(_ plan: WritePlan) throws(WriteError) {
+        let target = WriteTarget(plan.output)
+        try target.check(sources: plan.sourceFiles, force: options.force)
+        if !Folder.exists(target.partial) { try checkSpace(for: plan.byteCount, at: target.parent) }
+    }
+
+    /// Writes a model, or goes on with a write of the same model that was stopped.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the model.
+    ///   - output: the folder it becomes.
+    ///   - isCancelled: asked many times a second; true stops the write so that it can go on later.
+    ///   - progress: told how far the write is.
+    /// - Returns: what was written.
+    /// - Throws: ``WriteError``; the output is then as it was before.
+    @discardableResult
+    public func write(
+        _ checkpoint: Checkpoint, to output: String, isCancelled: () -> Bool = { false },
+        progress: (WriteProgress) -> Void = { _ in }
+    ) throws(WriteError) -> WriteReport {
+        try write(plan(checkpoint, to: output), isCancelled: isCancelled, progress: progress)
+    }
+
+    /// Carries out a plan, or goes on with it where it was stopped.
+    ///
+    /// - Parameters:
+    ///   - plan: what to write.
+    ///   - isCancelled: asked many times a second; true stops the write so that it can go on later.
+    ///   - progress: told how far the write is.
+    /// - Returns: what was written.
+    /// - Throws: ``WriteError``; the output is then as it was before.
+    @discardableResult
+    public func write(
+        _ plan: WritePlan, isCancelled: () -> Bool = { false }, progress: (WriteProgress) -> Void = { _ in }
+    ) throws(WriteError) -> WriteReport {
+        try check(plan)
+        let target = WriteTarget(plan.output)
+        do {
+            try Folder.create(target.partial)
+        } catch {
+            throw .file(error)
+        }
+        let resumed: Int
+        let overflows: [String: Int]
+        do throws(WriteError) {
+            var execution = try WriteExecution(plan, target, options)
+            resumed = execution.done
+            try execution.prepare { needed throws(WriteError) in
+                try checkSpace(for: needed, at: target.parent)
+            }
+            try execution.run(isCancelled: isCancelled, progress: progress)
+            overflows = execution.overflows
+        } catch {
+            // What has not begun leaves no trace.
+            if Folder.kind(of: target.model) == nil { try? Folder.remove(target.partial) }
+            throw error
+        }
+        do { try target.publish(force: options.force) } catch { throw .file(error) }
+        return WriteReport(
+            path: plan.output, files: plan.files.map(\.name), byteCount: plan.byteCount,
+            resumedByteCount: resumed,
+            overflows: overflows.sorted { $0.key < $1.key }.map { .init(tensor: $0.key, count: $0.value) },
+            leftOut: plan.leftOut)
+    }
+
+    private func checkSpace(for needed: Int, at folder: String) throws(WriteError) {
+        // A file takes whole blocks, and so do the folder and the journal.
+        let (sum, overflow) = needed.addingReportingOverflow(1 << 20)
+        guard let available = options.freeSpace(folder) else { return }
+        if overflow || sum > available {
+            throw .space(path: folder, needed: overflow ? .max : sum, available: available)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+/// Why a model could not be written.
+public enum WriteError: Diagnosis, Equatable {
+    /// A file could not be written or copied.
+    case file(FileError)
+    /// A tensor could not be read or computed.
+    case tensor(name: String, TensorError)
+    /// The output is there already.
+    case exists(path: String)
+    /// What should be replaced is no model's folder.
+    case notAModel(path: String)
+    /// The output would replace what it is made from.
+    case isSource(path: String, source: String)
+    /// There is nothing to write.
+    case empty
+    /// A tensor has a name that the format keeps for itself.
+    case reservedName(String)
+    /// The list of tensors is longer than the format allows.
+    case headerTooLarge(file: String, bytes: Int)
+    /// The disk has too little room.
+    case space(path: String, needed: Int, available: Int)
+    /// Another process writes the same output.
+    case busy(path: String)
+    /// It was stopped; the same command goes on from here.
+    case interrupted(partial: String)
+
+    /// One sentence on what is wrong, and what to do.
+    public var description: String {
+        switch self {
+        case .file(let error): error.description
+        case .tensor(let name, let error): "tensor '\(name)' can't be written: \(error)"
+        case .exists(let path): "\(path) exists already; name another output, or replace it with --force"
+        case .notAModel(let path):
+            "\(path) is not replaced: it holds files but no model; remove it yourself, or name another output"
+        case .isSource(let path, let source):
+            "\(path) can't be the output: it holds \(source), from which the output is made; name another folder"
+        case .empty: "there is no tensor to write"
+        case .reservedName(let name): "no tensor can be called '\(name)' in a safetensors file"
+        case .headerTooLarge(let file, let bytes):
+            "\(file) would have a header of \(bytes) bytes, and the format allows \(SafetensorsHeader.largestHeader); write smaller shards"
+        case .space(let path, let needed, let available):
+            "the disk of \(path) has \(available) bytes left, and \(needed) are needed; free \(needed - available) bytes or name an output elsewhere"
+        case .busy(let path): "another process is writing \(path); wait for it, or name another output"
+        case .interrupted(let partial):
+            "stopped; what is done is in \(partial), and the same command goes on from there"
+        }
+    }
+
+    /// The run's, unless the request or the source is at fault.
+    public var fault: Fault {
+        switch self {
+        case .file(let error): error.fault
+        case .tensor(_, let error): error.fault
+        case .space, .busy, .interrupted: .run
+        case .exists, .notAModel, .isSource: .usage
+        case .empty, .reservedName, .headerTooLarge: .input
+        }
+    }
+}

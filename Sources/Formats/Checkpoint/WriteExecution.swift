@@ -1,0 +1,216 @@
+/// A plan being carried out.
+struct WriteExecution: ~Copyable {
+    private let plan: WritePlan
+    private let target: WriteTarget
+    private let options: WriteOptions
+    private var journal: WriteJournal
+    private var method: OutputFile.CopyMethod
+    private var buffer: [UInt8] = []
+    /// Overflows since the journal's last entry.
+    private var lost: [String: Int] = [:]
+    /// How many bytes are written.
+    private(set) var done: Int
+
+    /// The most memory that bytes pass through.
+    private static let bufferSize = 8 << 20
+    /// How much is copied at once in the kernel, so that a stop is heeded soon.
+    private static let copySize = 32 << 20
+
+    /// Opens the journal and takes over what an earlier run has done.
+    init(_ plan: WritePlan, _ target: WriteTarget, _ options: WriteOptions) throws(WriteError) {
+        var journal = try WriteJournal.open(target.journal, output: plan.output)
+        let fingerprint = plan.fingerprint
+        do {
+            let isResumed =
+                if let fingerprint, Folder.kind(of: target.model) == .folder {
+                    try journal.resume(fingerprint)
+                } else {
+                    false
+                }
+            if !isResumed {
+                try Folder.remove(target.model)
+                try Folder.remove(target.aside)
+                try journal.begin(fingerprint ?? "none")
+            }
+        } catch {
+            throw .file(error)
+        }
+        self.plan = plan
+        self.target = target
+        self.options = options
+        method = options.copyMethod
+        done = journal.durable.values.reduce(0, +)
+        self.journal = journal
+    }
+
+    /// The tensors that lost numbers to infinity, with how many.
+    var overflows: [String: Int] { journal.overflows }
+
+    /// Checks the room on the disk and takes it, before the first byte.
+    func prepare(_ checkSpace: (Int) throws(WriteError) -> Void) throws(WriteError) {
+        try checkSpace(plan.byteCount - done)
+        do throws(FileError) {
+            try Folder.create(target.model)
+            for file in plan.files {
+                try OutputFile(path: Path.join(target.model, file.name)).reserve(file.byteCount)
+            }
+        } catch {
+            if done == 0 { try? Folder.remove(target.model) }
+            throw .file(error)
+        }
+    }
+
+    /// Writes what is not written yet, all of it durable at the end.
+    mutating func run(
+        isCancelled: () -> Bool, progress: (WriteProgress) -> Void
+    ) throws(WriteError) {
+        let wanted = options.checksums && plan.manifest != nil ? plan.sources : []
+        let worker = ChecksumWorker(wanted, known: journal.checksums)
+        defer { worker.stop() }
+        for (index, file) in plan.files.enumerated() where journal.durable[index] != file.byteCount {
+            var segments = file.segments
+            if case .manifest? = segments.first?.content {
+                segments = try manifest(worker, file: file, isCancelled: isCancelled)
+            }
+            try write(segments, to: file, index: index, isCancelled: isCancelled, progress: progress)
+            try keep(worker.known)
+        }
+    }
+
+    private mutating func write(
+        _ segments: [WritePlan.Segment], to file: WritePlan.File, index: Int, isCancelled: () -> Bool,
+        progress: (WriteProgress) -> Void
+    ) throws(WriteError) {
+        let start = journal.durable[index] ?? 0
+        let path = Path.join(target.model, file.name)
+        let output = try onFile { () throws(FileError) in try OutputFile(path: path) }
+        var marked = start
+        for segment in segments where segment.offset + segment.count > start {
+            var place = max(start, segment.offset)
+            while place < segment.offset + segment.count {
+                if isCancelled() {
+                    try mark(output, file, index, through: place)
+                    throw .interrupted(partial: target.partial)
+                }
+                let count = try write(segment, from: place - segment.offset, to: output)
+                output.startWriteback(place..<place + count)
+                place += count
+                done += count
+                progress(WriteProgress(done: done, total: plan.byteCount, file: file.name))
+                if place - marked >= options.journalInterval {
+                    try mark(output, file, index, through: place)
+                    marked = place
+                }
+            }
+        }
+        try onFile { () throws(FileError) in try output.truncate(to: file.byteCount) }
+        try mark(output, file, index, through: file.byteCount)
+    }
+
+    /// Writes the next bytes of a segment, from `start` of its own; how many that were.
+    private mutating func write(
+        _ segment: WritePlan.Segment, from start: Int, to output: borrowing OutputFile
+    ) throws(WriteError) -> Int {
+        let rest = segment.count - start
+        let place = segment.offset + start
+        switch segment.content {
+        case .bytes(let bytes):
+            do { try unsafe output.write(bytes.span.bytes.extracting(start..<bytes.count), at: place) } catch
+            {
+                throw .file(error)
+            }
+            return rest
+        case .copy(let range):
+            let count = min(rest, Self.copySize)
+            if method != .copyFileRange { takeBuffer() }
+            do {
+                let part = range.extracting(start..<start + count)
+                try output.copy(part, to: place, method: &method, buffer: &buffer)
+            } catch {
+                throw .file(error)
+            }
+            return count
+        case .computed(let tensor, let bytes, let name):
+            let count = min(rest, tensor.chunkSize(atMost: Self.bufferSize))
+            let first = bytes.lowerBound + start
+            try compute(tensor, first..<first + count, named: name, to: output, at: place)
+            return count
+        case .manifest: preconditionFailure("the manifest is made before it is written")
+        }
+    }
+
+    private mutating func compute(
+        _ tensor: TensorExpression, _ bytes: Range<Int>, named name: String, to output: borrowing OutputFile,
+        at place: Int
+    ) throws(WriteError) {
+        takeBuffer()
+        let overflows: Int
+        var span = buffer.mutableSpan
+        var all = unsafe span.mutableBytes
+        var room = all._mutatingExtracting(0..<bytes.count)
+        do {
+            overflows = try tensor.read(bytes, into: &room)
+        } catch {
+            throw .tensor(name: name, error)
+        }
+        do { try output.write(room.bytes, at: place) } catch { throw .file(error) }
+        if overflows > 0 { lost[name, default: 0] += overflows }
+    }
+
+    private mutating func takeBuffer() {
+        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferSize) }
+    }
+
+    /// Makes a file durable up to a place and records it; files that are quickly written again are not recorded.
+    private mutating func mark(
+        _ output: borrowing OutputFile, _ file: WritePlan.File, _ index: Int, through bytes: Int
+    ) throws(WriteError) {
+        do {
+            try output.synchronize()
+            if file.tensors.isEmpty && file.byteCount < 1 << 20 { return }
+            try journal.record(file: index, through: bytes, overflows: lost)
+            lost = [:]
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    private mutating func keep(_ checksums: [Int: String]) throws(WriteError) {
+        do {
+            for (source, checksum) in checksums { try journal.record(checksum: checksum, of: source) }
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// The manifest with the checksums of its sources, for which it waits.
+    private mutating func manifest(
+        _ worker: ChecksumWorker, file: WritePlan.File, isCancelled: () -> Bool
+    ) throws(WriteError) -> [WritePlan.Segment] {
+        let finished = try onFile { () throws(FileError) in try worker.finish(isCancelled: isCancelled) }
+        try keep(worker.known)
+        guard let checksums = finished else { throw .interrupted(partial: target.partial) }
+        let manifest = options.checksums ? plan.manifest?.withChecksums(checksums) : plan.manifest
+        let bytes = manifest?.serialized() ?? []
+        precondition(bytes.count == file.byteCount, "a manifest with checksums has the size that was planned")
+        return [WritePlan.Segment(content: .bytes(bytes), offset: 0, count: bytes.count)]
+    }
+}
+
+/// Passes a file's error on as a write's.
+private func onFile<Result: ~Copyable>(
+    _ body: () throws(FileError) -> Result
+) throws(WriteError) -> Result {
+    do { return try body() } catch { throw .file(error) }
+}
+
+extension TensorExpression {
+    /// The largest part that is read at once: whole rows where they fit, so that a transposed tensor is
+    /// gathered in long runs; never a part of an element, nor of a byte that two share.
+    func chunkSize(atMost limit: Int) -> Int {
+        let row = shape.last.flatMap { type.byteCount(elements: $0) } ?? 0
+        // 24 bytes are whole elements of every type: 32 of six bits, 3 of 64.
+        let unit = row > 0 && row <= limit ? row : 24
+        return limit / unit * unit
+    }
+}

@@ -1,0 +1,69 @@
+/// Where a result is put together and where it goes: `…/OUT`, by way of `…/.OUT.partial/model`.
+struct WriteTarget {
+    /// The result's folder.
+    let output: String
+    /// The folder that an unfinished write has beside it.
+    let partial: String
+
+    init(_ output: String) {
+        let absolute = Path.absolute(output)
+        self.output = output
+        partial = Path.join(Path.parent(absolute), ".\(Path.name(absolute)).partial")
+    }
+
+    /// The folder that becomes the result.
+    var model: String { Path.join(partial, "model") }
+    /// The record of what is done.
+    var journal: String { Path.join(partial, "journal") }
+    /// Where a replaced folder stands for a moment on file systems that can't exchange two.
+    var aside: String { Path.join(partial, "replaced") }
+    /// The folder that holds both.
+    var parent: String { Path.parent(Path.absolute(output)) }
+
+    /// Refuses an output that must not be touched.
+    ///
+    /// - Parameters:
+    ///   - sources: every file that the result is made from.
+    ///   - force: whether a model that is there may be replaced.
+    func check(sources: some Sequence<SourceFile>, force: Bool) throws(WriteError) {
+        guard Folder.exists(output) else { return }
+        if let place = Folder.resolved(output) {
+            for file in sources {
+                let paths = [
+                    Folder.resolved(file.path), Folder.resolved(Path.parent(Path.absolute(file.path))),
+                ]
+                if paths.compactMap(\.self).contains(where: { $0 == place || $0.hasPrefix(place + "/") }) {
+                    throw .isSource(path: output, source: file.path)
+                }
+            }
+        }
+        guard force else { throw .exists(path: output) }
+        guard try holdsModelOrNothing() else { throw .notAModel(path: output) }
+    }
+
+    /// Gives the finished folder its name, and removes what it replaces.
+    func publish(force: Bool) throws(FileError) {
+        try Folder.synchronize(model)
+        // Without its journal a folder that was replaced and not yet removed can't be taken for unfinished work.
+        try Folder.remove(journal)
+        if force && Folder.exists(output) {
+            try Folder.exchange(model, with: Path.absolute(output), aside: aside)
+        } else {
+            try Folder.rename(model, to: Path.absolute(output))
+        }
+        try Folder.synchronize(parent)
+        try Folder.remove(partial)
+    }
+
+    private func holdsModelOrNothing() throws(WriteError) -> Bool {
+        guard Folder.kind(of: output) == .folder else { return Path.suffix(output) == "safetensors" }
+        do {
+            let names = try Folder.names(output)
+            return names.isEmpty || names.contains(Configuration.fileName)
+                || names.contains(Manifest.fileName)
+                || names.contains { Path.suffix($0) == "safetensors" }
+        } catch {
+            throw .file(error)
+        }
+    }
+}

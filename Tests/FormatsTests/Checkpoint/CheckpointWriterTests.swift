@@ -1,0 +1,183 @@
+import OrderedCollections
+import Testing
+
+@testable import Formats
+
+@Suite struct CheckpointWriterTests {
+    private let folder: TemporaryFolder
+    private let base: Checkpoint
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try SmallModel.write(into: folder)
+        base = try Checkpoint.open(folder.path("base"))
+    }
+
+    /// A model that needs every kind of part: copies, zeros, casts, joins, rows and a transposed tensor.
+    private func changed() throws -> Checkpoint {
+        var model = base
+        let embed = try #require(base.tensors["embed"])
+        let a = try #require(base.tensors["layers.0.a"])
+        model.tensors["zeros"] = a.zeroed()
+        model.tensors["cast"] = try a.cast(to: .f32)
+        model.tensors["joined"] = try .joined([embed.rows(2..<5), a.zeroed(), embed])
+        model.tensors["transposed"] = try embed.transposed()
+        model.tensors["reshaped"] = try embed.reshaped(to: [2, 20])
+        let parameters: JSON = ["layers": [0, 1, 1]]
+        model.operations = [.init(name: "test", parameters: try #require(parameters.object))]
+        return model
+    }
+
+    private func expectEqual(_ model: Checkpoint, _ written: Checkpoint) throws {
+        #expect(Set(written.tensors.keys) == Set(model.tensors.keys))
+        for (name, tensor) in model.tensors {
+            let found = try #require(written.tensors[name])
+            #expect(found.type == tensor.type && found.shape == tensor.shape)
+            #expect(try bytes(of: found) == bytes(of: tensor), "\(name)")
+        }
+    }
+
+    @Test(arguments: [5_000_000_000, 100, 1]) func roundTrip(shardSize: Int) throws {
+        let model = try changed()
+        let writer = CheckpointWriter(options: .init(shardSize: shardSize))
+        let plan = try writer.plan(model, to: folder.path("out"))
+        let report = try writer.write(model, to: folder.path("out"))
+        let written = try Checkpoint.open(folder.path("out"))
+        try expectEqual(model, written)
+        #expect(report.files == plan.files.map(\.name))
+        for file in plan.files { #expect(try folder.bytes("out/\(file.name)").count == file.byteCount) }
+        #expect(try folder.names("out") == plan.files.map(\.name).sorted())
+        #expect(try folder.bytes("out/config.json") == Array(SmallModel.configuration.utf8))
+        #expect(try folder.bytes("out/LICENSE") == Array("free".utf8))
+        #expect(try folder.names() == ["base", "out"])
+        for source in written.sources {
+            #expect(try SafetensorsFile(path: source.path).dataOffset % 4096 == 0)
+        }
+        #expect(written.metadata == ["format": "pt"])
+    }
+
+    @Test func indexListsSizeAndParameters() throws {
+        try CheckpointWriter(options: .init(shardSize: 100)).write(base, to: folder.path("out"))
+        let index = try JSON.read(path: folder.path("out/model.safetensors.index.json"))
+        #expect(index["metadata"]?["total_size"]?.int == 184)
+        #expect(index["metadata"]?["total_parameters"]?.int == 88)
+        #expect(index["weight_map"]?["norm"]?.string == "model-00003-of-00003.safetensors")
+    }
+
+    /// Sizes 4, 3, 9, 2, 2, 1 into shards of 6: what is too large has a shard of its own, in between.
+    @Test func shardsFillUpInOrder() {
+        let sizes = ["a": 4, "b": 3, "c": 9, "d": 2, "e": 2, "f": 1]
+        let shards = split(["a", "b", "c", "d", "e", "f"], sizes: { sizes[$0] ?? 0 }, into: 6)
+        #expect(shards == [["a"], ["c"], ["b", "d"], ["e", "f"]])
+    }
+
+    @Test(arguments: [OutputFile.CopyMethod.copyFileRange, .sendfile, .buffered])
+    func everyWayToCopy(method: OutputFile.CopyMethod) throws {
+        let model = try changed()
+        var options = WriteOptions()
+        options.copyMethod = method
+        try CheckpointWriter(options: options).write(model, to: folder.path("out"))
+        try expectEqual(model, Checkpoint.open(folder.path("out")))
+    }
+
+    @Test func neighboursAreCopiedAtOnce() throws {
+        let plan = try CheckpointWriter().plan(base, to: folder.path("out"))
+        let copies = plan.files[0].segments.filter { if case .copy = $0.content { true } else { false } }
+        // norm is float32 and so comes first; the three of shard 1 follow as one; then layers.1.a.
+        #expect(copies.map(\.count) == [16, 136, 32])
+        #expect(plan.copiedByteCount == 184 + 6)
+    }
+
+    @Test func anExistingOutputIsKept() throws {
+        try folder.makeFolder("out")
+        try folder.write("out/precious", "x")
+        let writer = CheckpointWriter()
+        #expect(throws: WriteError.exists(path: folder.path("out"))) {
+            try writer.write(base, to: folder.path("out"))
+        }
+        let force = CheckpointWriter(options: .init(force: true))
+        #expect(throws: WriteError.notAModel(path: folder.path("out"))) {
+            try force.write(base, to: folder.path("out"))
+        }
+        #expect(try folder.names() == ["base", "out"])
+        #expect(try folder.names("out") == ["precious"])
+    }
+
+    @Test func forceReplacesAModel() throws {
+        try CheckpointWriter().write(base, to: folder.path("out"))
+        try folder.write("out/extra", "x")
+        try CheckpointWriter(options: .init(force: true)).write(changed(), to: folder.path("out"))
+        try expectEqual(changed(), Checkpoint.open(folder.path("out")))
+        #expect(try !folder.names("out").contains("extra"))
+        #expect(try folder.names() == ["base", "out"])
+    }
+
+    @Test func theSourceIsNoOutput() throws {
+        let force = CheckpointWriter(options: .init(force: true))
+        for output in ["base", "base/../base", "."] {
+            guard
+                case .isSource? = #expect(
+                    throws: WriteError.self, performing: { try force.write(base, to: folder.path(output)) })
+            else {
+                Issue.record("\(output)")
+                continue
+            }
+        }
+        #expect(try folder.names() == ["base"])
+    }
+
+    @Test func aFullDiskIsSeenBefore() throws {
+        var options = WriteOptions()
+        options.freeSpace = { _ in 1000 }
+        let error = #expect(throws: WriteError.self) {
+            try CheckpointWriter(options: options).write(base, to: folder.path("out"))
+        }
+        guard case .space(_, let needed, 1000) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(needed > 4096 && error?.fault == .run)
+        #expect(try folder.names() == ["base"])
+    }
+
+    @Test func aFolderThatIsNotThere() throws {
+        let error = #expect(throws: WriteError.self) {
+            try CheckpointWriter().write(base, to: folder.path("no/such/out"))
+        }
+        #expect(error?.description.contains("No such file or directory") == true)
+    }
+
+    @Test func overflowIsReported() throws {
+        try folder.write(
+            "lone.safetensors", safetensors([SmallTensor("a b", floats: [1e5, -1e6, 2, 3], shape: [4])]))
+        var model = try Checkpoint.open(folder.path("lone.safetensors"))
+        model.tensors["a b"] = try #require(model.tensors["a b"]).cast(to: .f16)
+        let report = try CheckpointWriter().write(model, to: folder.path("out"))
+        #expect(report.overflows == [.init(tensor: "a b", count: 2)])
+    }
+
+    @Test func whatCannotBeWritten() throws {
+        #expect(throws: WriteError.empty) {
+            try CheckpointWriter().write(Checkpoint(tensors: [:]), to: folder.path("out"))
+        }
+        let metadata = Checkpoint(tensors: ["__metadata__": try .zeros(.f32, shape: [1])])
+        #expect(throws: WriteError.reservedName("__metadata__")) {
+            try CheckpointWriter().write(metadata, to: folder.path("out"))
+        }
+    }
+
+    @Test func aTensorThatFailsLeavesNoOutput() throws {
+        var model = base
+        let failing = MemoryTensor(name: "bad", type: .f32, shape: [4]) { (_, _) throws(TensorError) in
+            throw .production(name: "bad", reason: "not today")
+        }
+        model.tensors["bad"] = try .stored(failing)
+        let error = #expect(throws: WriteError.self) {
+            try CheckpointWriter().write(model, to: folder.path("out"))
+        }
+        #expect(
+            error?.description
+                == "tensor 'bad' can't be written: tensor 'bad' could not be computed: not today")
+        #expect(try !folder.names().contains("out"))
+    }
+}
