@@ -11,8 +11,6 @@ struct WriteExecution: ~Copyable {
     /// How many bytes are written.
     private(set) var done: Int
 
-    /// The most memory that bytes pass through.
-    private static let bufferSize = 8 << 20
     /// How much is copied at once in the kernel, so that a stop is heeded soon.
     private static let copySize = 32 << 20
 
@@ -122,7 +120,6 @@ struct WriteExecution: ~Copyable {
             return rest
         case .copy(let range):
             let count = min(rest, Self.copySize)
-            if method != .copyFileRange { takeBuffer() }
             do {
                 let part = range.extracting(start..<start + count)
                 try output.copy(part, to: place, method: &method, buffer: &buffer)
@@ -131,7 +128,7 @@ struct WriteExecution: ~Copyable {
             }
             return count
         case .computed(let tensor, let bytes, let name):
-            let count = min(rest, tensor.chunkSize(atMost: Self.bufferSize))
+            let count = min(rest, tensor.chunkSize(atMost: OutputFile.bufferSize))
             let first = bytes.lowerBound + start
             try compute(tensor, first..<first + count, named: name, to: output, at: place)
             return count
@@ -158,7 +155,7 @@ struct WriteExecution: ~Copyable {
     }
 
     private mutating func takeBuffer() {
-        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferSize) }
+        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: OutputFile.bufferSize) }
     }
 
     /// Makes a file durable up to a place and records it; files that are quickly written again are not recorded.

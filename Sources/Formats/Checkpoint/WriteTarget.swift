@@ -25,6 +25,7 @@ struct WriteTarget {
     /// - Parameters:
     ///   - sources: every file that the result is made from.
     ///   - force: whether a model that is there may be replaced.
+    /// - Throws: ``WriteError`` that says why it must not.
     func check(sources: some Sequence<SourceFile>, force: Bool) throws(WriteError) {
         guard Folder.exists(output) else { return }
         if let place = Folder.resolved(output) {

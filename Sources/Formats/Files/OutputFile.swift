@@ -10,6 +10,9 @@ struct OutputFile: ~Copyable {
     let path: String
     private let descriptor: Int32
 
+    /// The most memory that bytes pass through.
+    static let bufferSize = 8 << 20
+
     /// Opens the file at `path`, making it when it is not there; what it holds stays.
     init(path: String) throws(FileError) {
         descriptor = retrying { unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) }
@@ -53,7 +56,8 @@ struct OutputFile: ~Copyable {
     ///   - range: what to copy.
     ///   - offset: where to.
     ///   - method: how to try it; becomes the next best when the file system refuses.
-    ///   - buffer: what bytes pass through when they can't stay in the kernel; not empty.
+    ///   - buffer: what bytes pass through when they can't stay in the kernel; empty as long as they can.
+    /// - Throws: ``FileError`` when the source can't be read or the file not written.
     func copy(
         _ range: FileRange, to offset: Int, method: inout CopyMethod, buffer: inout [UInt8]
     ) throws(FileError) {
@@ -76,6 +80,7 @@ struct OutputFile: ~Copyable {
                         descriptor, range.file.descriptor, Int64(range.offset + done), range.count - done)
                 }
             case .buffered:
+                if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferSize) }
                 copied = min(range.count - done, buffer.count)
                 var span = buffer.mutableSpan
                 var all = unsafe span.mutableBytes
