@@ -52,8 +52,7 @@ let package = Package(
         .target(
             name: "CommandLineSupport", dependencies: ["Formats", argumentParser], swiftSettings: strict),
         .executableTarget(
-            name: "SurgeryCommand",
-            dependencies: ["Formats", "Surgery", "CommandLineSupport", argumentParser],
+            name: "SurgeryCommand", dependencies: ["Surgery", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
         .executableTarget(
             name: "TrainerCommand", dependencies: ["Trainer", "CommandLineSupport", argumentParser],
@@ -68,10 +67,7 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandTests",
-            dependencies: [
-                "Formats", "SurgeryCommand", "TrainerCommand", "CommandLineSupport", orderedCollections,
-            ],
+            name: "CommandTests", dependencies: ["SurgeryCommand", "TrainerCommand", "CommandLineSupport"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

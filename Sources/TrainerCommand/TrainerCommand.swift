@@ -2,5 +2,18 @@ import ArgumentParser
 
 @main
 struct TrainerCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "trainer")
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "trainer",
+        abstract: "Evaluate a language model, and heal it by continued pre-training.",
+        discussion: """
+            A model is a folder as Hugging Face writes it: config.json, safetensors, tokenizer.json. It is never \
+            changed; results go to a folder of their own.
+
+            Exit codes: 0 done; 1 the run failed; 2 the input is not valid; 64 the command line is wrong; \
+            130 and 143 stopped by a signal after saving.
+            """,
+        version: version,
+        subcommands: [Eval.self, Heal.self])
 }

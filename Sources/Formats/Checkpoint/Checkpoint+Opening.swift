@@ -8,7 +8,9 @@ extension Checkpoint {
     /// - Throws: ``CheckpointError`` that says what is wrong with which file.
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
         switch Folder.kind(of: path) {
-        case .folder: return try openFolder(path)
+        case .folder:
+            return try openFolder(path) { names throws(CheckpointError) in try weights(in: path, names: names)
+            }
         case .file where Path.suffix(path) == "safetensors":
             let file = try weights(path)
             return try Checkpoint(path: path, files: [file])
@@ -17,10 +19,20 @@ extension Checkpoint {
         }
     }
 
-    private static func openFolder(_ folder: String) throws(CheckpointError) -> Checkpoint {
+    /// Opens a folder that has a configuration and whatever belongs to a model, but no weights yet.
+    ///
+    /// - Throws: ``CheckpointError`` that says what is wrong with which file.
+    public static func openWithoutWeights(_ folder: String) throws(CheckpointError) -> Checkpoint {
+        guard Folder.kind(of: folder) == .folder else { throw .missing(path: folder) }
+        return try openFolder(folder) { _ throws(CheckpointError) in [] }
+    }
+
+    private static func openFolder(
+        _ folder: String, files: (_ names: [String]) throws(CheckpointError) -> [SafetensorsFile]
+    ) throws(CheckpointError) -> Checkpoint {
         let names: [String]
         do { names = try Folder.names(folder) } catch { throw .file(error) }
-        let files = try weights(in: folder, names: names)
+        let files = try files(names)
         var checkpoint = try Checkpoint(path: folder, files: files)
         if names.contains(Configuration.fileName) {
             let path = Path.join(folder, Configuration.fileName)

@@ -1,5 +1,5 @@
 /// What the forward pass forgets and the backward pass computes again.
-public enum Recomputation: String, Sendable, CaseIterable {
+public enum Recomputation: String, Codable, Sendable, CaseIterable {
     /// Nothing: fastest, largest.
     case none
     /// The results of norms: next to no time, two values a channel and layer less.

@@ -16,6 +16,8 @@ public enum ModelError: Diagnosis, Equatable {
     case shapeMismatch(path: String, tensor: String, found: [Int], expected: [Int])
     /// The checkpoint has a tensor that the model would not use.
     case unexpectedTensor(path: String, tensor: String, shape: [Int])
+    /// Sequences are longer than the model was made for.
+    case tooLong(path: String, length: Int, maximum: Int)
     /// A tensor's elements are not numbers with a fraction.
     case notFloatingPoint(path: String, tensor: String, type: String)
     /// The tokenizer makes tokens that the embedding has no row for.
@@ -43,6 +45,11 @@ public enum ModelError: Diagnosis, Equatable {
             """
             \(path): tensor '\(tensor)' \(shape) is not part of the model that config.json describes; \
             correct the configuration or remove the tensor
+            """
+        case .tooLong(let path, let length, let maximum):
+            """
+            \(path): sequences of \(length) tokens were asked for, but the model was made for at most \(maximum) \
+            (max_position_embeddings); ask for a shorter --length
             """
         case .notFloatingPoint(let path, let tensor, let type):
             "\(path): tensor '\(tensor)' is of type \(type); a model's weights must be floating-point numbers"

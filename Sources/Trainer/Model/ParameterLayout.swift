@@ -54,6 +54,9 @@ public struct ParameterLayout: Sendable, Equatable {
     /// How many values all parameters have together.
     public private(set) var count = 0
 
+    /// How many numbers the tensors have, without the gaps between them.
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.range.count } }
+
     /// Lays out a model of `configuration` whose tensors are named by `names`.
     public init(_ configuration: TransformerConfiguration, names: TensorNames) {
         let (rows, width) = (configuration.vocabularySize, configuration.hiddenSize)

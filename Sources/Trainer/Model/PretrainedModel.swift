@@ -9,6 +9,7 @@ public struct PretrainedModel: Sendable {
     public let configuration: TransformerConfiguration
     /// Where its tensors lie once they are read.
     public let layout: ParameterLayout
+    private let names: TensorNames
 
     /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
     ///
@@ -23,8 +24,15 @@ public struct PretrainedModel: Sendable {
         let (family, configuration) = try Family.describe(json, path: checkpoint.path)
         self.checkpoint = checkpoint
         self.configuration = configuration
-        layout = ParameterLayout(configuration, names: family.names)
-        try check(family.names)
+        names = family.names
+        layout = ParameterLayout(configuration, names: names)
+        try check()
+    }
+
+    /// The longest sequence that the model in a folder was made for; reads the configuration only.
+    public static func maximumLength(of folder: String) throws -> Int {
+        let path = folder + "/" + Configuration.fileName
+        return try Family.describe(JSON.read(path: path), path: folder).transformer.maximumLength
     }
 
     /// The tokens that end a text, as config.json names them.
@@ -43,23 +51,43 @@ public struct PretrainedModel: Sendable {
     }
 
     /// Reads all weights into a buffer laid out by ``layout``.
+    ///
+    /// - Throws: ``TensorError`` when a tensor cannot be read.
     public func load<Device: Engine>(into weights: Device.Buffer, on engine: Device) throws(TensorError) {
-        let piece = 1 << 20
-        var values = [Float](repeating: 0, count: piece)
         for parameter in layout.parameters {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
-            for start in stride(from: 0, to: parameter.range.count, by: piece) {
-                let count = min(piece, parameter.range.count - start)
-                var span = values.mutableSpan
-                var part = span._mutatingExtracting(first: count)
-                try tensor.floats(start..<start + count, into: &part)
-                let place = parameter.range.lowerBound + start
-                engine.upload(values.span.extracting(first: count), to: weights[place..<place + count])
-            }
+            try engine.load(tensor, into: weights[parameter.range])
         }
     }
 
-    private func check(_ names: TensorNames) throws(ModelError) {
+    /// The model with other weights, each tensor in the type that it has, and all else as it is.
+    ///
+    /// - Parameters:
+    ///   - weights: laid out by ``layout``; read when the checkpoint is written.
+    ///   - engine: where they are.
+    ///   - operation: what was done, for the manifest.
+    /// - Returns: the checkpoint.
+    /// - Throws: ``TensorError`` when a type cannot hold weights.
+    public func withWeights<Device: Engine>(
+        _ weights: Device.Buffer, on engine: Device, by operation: Manifest.Operation
+    ) throws(TensorError) -> Checkpoint {
+        var result = checkpoint
+        for parameter in layout.parameters {
+            guard let old = checkpoint.tensors[parameter.name] else { continue }
+            let new = try engine.tensor(parameter.name, shape: parameter.shape, in: weights[parameter.range])
+            result.tensors[parameter.name] = try new.cast(to: old.type)
+        }
+        // A tied head may be stored all the same; it stays what the embedding is.
+        if configuration.tiedHead, let head = checkpoint.tensors[names.head],
+            let embedding = result.tensors[names.embedding]
+        {
+            result.tensors[names.head] = try embedding.cast(to: head.type)
+        }
+        result.operations.append(operation)
+        return result
+    }
+
+    private func check() throws(ModelError) {
         let path = checkpoint.path
         var known: Set<String> = []
         for parameter in layout.parameters {

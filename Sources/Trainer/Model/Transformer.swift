@@ -20,17 +20,33 @@ public final class Transformer<Device: Engine> {
     /// A model whose weights are all zero.
     ///
     /// Memory for the batches of `plan` is taken here.
-    public init(
+    public convenience init(
         _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
         trains: Bool,
         on engine: Device
+    ) throws(EngineError) {
+        try self.init(
+            configuration, layout: layout, plan: plan, weights: engine.makeBuffer(count: layout.count),
+            gradients: trains ? engine.makeBuffer(count: layout.count) : nil, on: engine)
+    }
+
+    /// The same weights with memory for other batches, without gradients.
+    public convenience init(sharingWeightsOf other: Transformer, plan: ActivationPlan) throws(EngineError) {
+        try self.init(
+            other.configuration, layout: other.layout, plan: plan, weights: other.weights, gradients: nil,
+            on: other.engine)
+    }
+
+    private init(
+        _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
+        weights: Device.Buffer, gradients: Device.Buffer?, on engine: Device
     ) throws(EngineError) {
         self.engine = engine
         self.configuration = configuration
         self.layout = layout
         self.plan = plan
-        weights = try engine.makeBuffer(count: layout.count)
-        gradients = trains ? try engine.makeBuffer(count: layout.count) : nil
+        self.weights = weights
+        self.gradients = gradients
         memory = try engine.makeBuffer(count: plan.count)
         let angles = configuration.rotary.table(length: plan.time, headSize: configuration.headSize)
         engine.upload(angles.cosine.span, to: memory[plan.cosine])

@@ -1,5 +1,5 @@
 /// The optimizer's numbers, apart from the learning rate's course.
-public struct AdamWSettings: Sendable, Equatable {
+public struct AdamWSettings: Codable, Sendable, Equatable {
     /// The peak learning rate.
     public var rate: Double
     /// The share of it for the embedding and the output head.

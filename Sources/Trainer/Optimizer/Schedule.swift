@@ -1,9 +1,9 @@
 internal import Foundation
 
 /// The learning rate's course, as a share of its peak.
-public struct Schedule: Sendable, Equatable {
+public struct Schedule: Codable, Sendable, Equatable {
     /// What follows the warm-up.
-    public enum Shape: String, Sendable, CaseIterable {
+    public enum Shape: String, Codable, Sendable, CaseIterable {
         /// The peak to the end.
         case constant
         /// Half a cosine wave down to the floor (<https://arxiv.org/abs/1608.03983>).

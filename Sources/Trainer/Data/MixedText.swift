@@ -1,0 +1,112 @@
+public import Formats
+
+/// A file of text and its share of a mixture.
+public struct TextSource: Sendable, Equatable {
+    /// The file: `.jsonl` or `.txt`.
+    public var path: String
+    /// Its share, relative to the other sources'; above zero.
+    public var weight: Double
+    /// Whether it holds what the model was trained on before.
+    public var isReplay: Bool
+
+    /// A source of text.
+    public init(path: String, weight: Double, isReplay: Bool = false) {
+        self.path = path
+        self.weight = weight
+        self.isReplay = isReplay
+    }
+}
+
+/// Sequences from several files of text, in exact proportion to their weights.
+///
+/// Documents are laid end to end and cut into sequences. A sequence of T tokens predicts T tokens: its own but
+/// the first, and the one after. A document's last token predicts the next document's first, which is how the
+/// model learns where texts end.
+public struct MixedText: TrainingData {
+    private let weights: [Double]
+    private let length: Int
+    private let isolatesDocuments: Bool
+    private var streams: [TokenStream]
+    private var taken: [Int]
+
+    /// A mixture.
+    ///
+    /// - Parameters:
+    ///   - sources: at least one.
+    ///   - tokenizer: the model's.
+    ///   - rows: rows of the model's embedding.
+    ///   - endOfText: the token that ends a text, used where the tokenizer marks neither start nor end.
+    ///   - length: T.
+    ///   - isolatesDocuments: whether a token sees only its own document.
+    ///   - seed: decides the documents' order.
+    /// - Throws: ``DataError`` naming the file and the line that cannot be read.
+    public init(
+        _ sources: [TextSource], tokenizer: Tokenizer, rows: Int, endOfText: Int?, length: Int,
+        isolatesDocuments: Bool, seed: UInt64
+    ) throws(DataError) {
+        precondition(!sources.isEmpty)
+        let separator = try DocumentEncoder.separator(of: tokenizer, endOfText: endOfText)
+        streams = []
+        for (index, source) in sources.enumerated() {
+            guard source.weight > 0, source.weight.isFinite else {
+                throw .badWeight(path: source.path, weight: source.weight)
+            }
+            let encoder = DocumentEncoder(
+                file: try DocumentFile(path: source.path), tokenizer: tokenizer, rows: rows,
+                separator: separator)
+            streams.append(TokenStream(encoder: encoder, seed: seed, source: index))
+        }
+        let total = sources.reduce(0) { $0 + $1.weight }
+        weights = sources.map { $0.weight / total }
+        taken = [Int](repeating: 0, count: sources.count)
+        self.length = length
+        self.isolatesDocuments = isolatesDocuments
+    }
+
+    /// Where the data stands.
+    public var position: DataPosition { DataPosition(taken: taken, streams: streams.map(\.position)) }
+
+    /// Goes on from where the data stood before.
+    public mutating func move(to position: DataPosition) throws(DataError) {
+        taken = position.taken
+        for index in streams.indices { try streams[index].move(to: position.streams[index]) }
+    }
+
+    /// The next sequences.
+    public mutating func next(_ count: Int) throws(DataError) -> TokenBatch {
+        var tokens: [Int32] = []
+        var targets: [Int32] = []
+        var first: [Int32] = []
+        for _ in 0..<count {
+            let sequence = try streams[takeSource()].next(length + 1)
+            tokens += sequence.tokens.dropLast()
+            targets += sequence.tokens.dropFirst()
+            first += isolatesDocuments ? firstVisible(sequence.starts) : [Int32](repeating: 0, count: length)
+        }
+        var batch = TokenBatch(batch: count, time: length, tokens: tokens, targets: targets)
+        batch.first = first
+        return batch
+    }
+
+    /// The source that is furthest behind its share, which gets the next sequence.
+    private mutating func takeSource() -> Int {
+        let total = Double(taken.reduce(0, +) + 1)
+        var chosen = 0
+        var behind = -Double.infinity
+        for index in weights.indices {
+            let lag = weights[index] * total - Double(taken[index])
+            if lag > behind { (chosen, behind) = (index, lag) }
+        }
+        taken[chosen] += 1
+        return chosen
+    }
+
+    /// The first position that each of a sequence's tokens sees, given where documents begin in it.
+    private func firstVisible(_ starts: [Int]) -> [Int32] {
+        var first = [Int32](repeating: 0, count: length)
+        for start in starts where start < length {
+            for position in start..<length { first[position] = Int32(start) }
+        }
+        return first
+    }
+}

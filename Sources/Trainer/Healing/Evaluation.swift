@@ -1,0 +1,102 @@
+internal import Foundation
+internal import Formats
+
+/// What a model makes of a set of documents.
+public struct EvaluationResult: Codable, Sendable, Equatable {
+    /// The mean cross entropy of a token, in nats.
+    public let loss: Double
+    /// e to the power of the loss.
+    public let perplexity: Double
+    /// The bits that the model needs for a byte of the text; nil for tokens without a text.
+    public let bitsPerByte: Double?
+    /// Tokens that were predicted.
+    public let tokens: Int
+    /// Bytes of the text; nil for tokens without a text.
+    public let bytes: Int?
+
+    /// A result from the sum of all cross entropies.
+    init(sum: Double, tokens: Int, bytes: Int?) {
+        loss = sum / Double(tokens)
+        perplexity = exp(loss)
+        bitsPerByte = bytes.map { sum / log(2) / Double($0) }
+        self.tokens = tokens
+        self.bytes = bytes
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case loss, perplexity, tokens, bytes
+        case bitsPerByte = "bits_per_byte"
+    }
+}
+
+/// Documents to evaluate on, encoded.
+public struct EvaluationSet: Sendable {
+    /// What the set is called.
+    public let name: String
+    private let tokens: [Int32]
+    private let bytes: Int
+
+    /// Reads and encodes a file of documents.
+    ///
+    /// - Throws: ``DataError`` naming the file and what is wrong with it.
+    init(name: String, path: String, tokenizer: Tokenizer, rows: Int) throws(DataError) {
+        let encoder = DocumentEncoder(
+            file: try DocumentFile(path: path), tokenizer: tokenizer, rows: rows, separator: nil)
+        self.name = name
+        (tokens, bytes) = try encoder.allTokens()
+        guard tokens.count > 1 else { throw .empty(path: path) }
+    }
+
+    /// Reads sets for a model, each from a file.
+    ///
+    /// - Throws: a `Diagnosis` naming the file.
+    static func read(_ files: [(name: String, path: String)], for model: PretrainedModel) throws
+        -> [EvaluationSet]
+    {
+        guard !files.isEmpty else { return [] }
+        let tokenizer = try model.tokenizer()
+        return try files.map { file in
+            try EvaluationSet(
+                name: file.name, path: file.path, tokenizer: tokenizer,
+                rows: model.configuration.vocabularySize)
+        }
+    }
+
+    /// What `model` makes of it.
+    ///
+    /// All documents, one after the other, are cut into windows of the model's planned length that predict as
+    /// many tokens, so that each token but the very first is predicted once.
+    public func evaluate<Device: Engine>(_ model: Transformer<Device>) -> EvaluationResult {
+        let (batch, length) = (model.plan.batch, model.plan.time)
+        var sum = 0.0
+        for start in stride(from: 0, to: tokens.count - 1, by: batch * length) {
+            // What lies beyond the end is filled with the first token and not asked for.
+            var input = [Int32](repeating: tokens[0], count: batch * length)
+            var targets = [Int32](repeating: -1, count: batch * length)
+            for position in 0..<min(batch * length, tokens.count - 1 - start) {
+                input[position] = tokens[start + position]
+                targets[position] = tokens[start + position + 1]
+            }
+            sum += model.loss(TokenBatch(batch: batch, time: length, tokens: input, targets: targets))
+        }
+        return EvaluationResult(sum: sum, tokens: tokens.count - 1, bytes: bytes)
+    }
+}
+
+extension TokenRows {
+    /// What `model`, planned for one row of these rows' length, makes of them.
+    ///
+    /// `visit` is given consecutive blocks of logits (rows, V).
+    public func evaluate<Device: Engine>(
+        _ model: Transformer<Device>, visit: ((Device.Buffer) -> Void)? = nil
+    ) -> EvaluationResult {
+        var sum = 0.0
+        var tokens = 0
+        for row in 0..<count {
+            let batch = rows(row..<row + 1)
+            sum += model.loss(batch, visit: visit.map { visit in { visit($1) } })
+            tokens += batch.targetCount
+        }
+        return EvaluationResult(sum: sum, tokens: tokens, bytes: nil)
+    }
+}

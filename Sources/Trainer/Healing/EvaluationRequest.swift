@@ -1,0 +1,96 @@
+internal import Formats
+internal import OrderedCollections
+
+/// An evaluation of a model as it lies in its folder.
+public struct EvaluationRequest: Sendable {
+    /// The model's folder.
+    public var model: String
+    /// Sets of documents, by name and file.
+    public var sets: [(name: String, path: String)]
+    /// A safetensors file with `input_ids`, evaluated row by row in place of documents.
+    public var rows: String?
+    /// Where the rows' logits are written, as `logits` (N, T, V) in float32.
+    public var logits: String?
+    /// Tokens of a window.
+    public var length: Int
+    /// How many threads compute.
+    public var threads: Int
+
+    /// An evaluation.
+    public init(
+        model: String, sets: [(name: String, path: String)] = [], rows: String? = nil, logits: String? = nil,
+        length: Int, threads: Int
+    ) {
+        self.model = model
+        self.sets = sets
+        self.rows = rows
+        self.logits = logits
+        self.length = length
+        self.threads = threads
+    }
+
+    /// About how many tokens are computed at once.
+    private static let tokensAtOnce = 2_048
+
+    /// Carries it out.
+    ///
+    /// - Parameter notify: is given each set's name and result as soon as it is known.
+    /// - Returns: the results by name; rows are called `ids`.
+    /// - Throws: a `Diagnosis` that names the file, key or tensor.
+    public func run(
+        notify: (String, EvaluationResult) -> Void = { _, _ in }
+    ) throws -> [(name: String, result: EvaluationResult)] {
+        let model = try PretrainedModel.open(model)
+        let engine = try CPUEngine(threads: threads)
+        if let rows {
+            let rows = try TokenRows(path: rows, rows: model.configuration.vocabularySize)
+            let transformer = try self.transformer(model, batch: 1, length: rows.length, on: engine)
+            let result = try evaluate(rows, transformer)
+            notify("ids", result)
+            return [("ids", result)]
+        }
+        let sets = try EvaluationSet.read(sets, for: model)
+        let batch = max(1, Self.tokensAtOnce / length)
+        let transformer = try self.transformer(model, batch: batch, length: length, on: engine)
+        return sets.map { set in
+            let result = set.evaluate(transformer)
+            notify(set.name, result)
+            return (set.name, result)
+        }
+    }
+
+    private func transformer(
+        _ model: PretrainedModel, batch: Int, length: Int, on engine: CPUEngine
+    ) throws -> Transformer<CPUEngine> {
+        guard length <= model.configuration.maximumLength else {
+            throw ModelError.tooLong(
+                path: self.model, length: length, maximum: model.configuration.maximumLength)
+        }
+        let transformer = try Transformer(
+            model.configuration, layout: model.layout,
+            plan: ActivationPlan(model.configuration, batch: batch, time: length, recomputation: nil),
+            trains: false,
+            on: engine)
+        try model.load(into: transformer.weights, on: engine)
+        return transformer
+    }
+
+    private func evaluate(
+        _ rows: TokenRows, _ transformer: Transformer<CPUEngine>
+    ) throws -> EvaluationResult {
+        guard let logits else { return rows.evaluate(transformer) }
+        let shape = [rows.count, rows.length, transformer.configuration.vocabularySize]
+        let writer = try SafetensorsStream(path: logits, name: "logits", shape: shape)
+        var failure: FileError?
+        let result = rows.evaluate(transformer) { block in
+            guard failure == nil else { return }
+            var values = [Float](repeating: 0, count: block.count)
+            var span = values.mutableSpan
+            transformer.engine.download(block, to: &span)
+            do throws(FileError) { try writer.append(values) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        try writer.close()
+        return result
+    }
+}

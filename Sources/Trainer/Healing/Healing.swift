@@ -1,0 +1,83 @@
+/// A run of continued pre-training: a model, an optimizer and data, moved step by step.
+public final class Healing<Device: Engine> {
+    /// The model that is trained.
+    public let model: Transformer<Device>
+    /// What the run was asked to do.
+    public let plan: HealingPlan
+    /// Steps that are done.
+    public private(set) var step = 0
+    /// Targets of all steps so far.
+    public private(set) var tokens = 0
+    private let optimizer: AdamW<Device>
+    private var data: any TrainingData
+
+    /// A run at its beginning; memory is taken here.
+    ///
+    /// - Throws: ``EngineError`` when there is not enough of it.
+    public init(
+        _ plan: HealingPlan, _ configuration: TransformerConfiguration, layout: ParameterLayout,
+        data: any TrainingData, on engine: Device
+    ) throws(EngineError) {
+        self.plan = plan
+        self.data = data
+        model = try Transformer(
+            configuration, layout: layout,
+            plan: ActivationPlan(
+                configuration, batch: plan.batch, time: plan.length, recomputation: plan.recomputation),
+            trains: true, on: engine)
+        optimizer = try AdamW(plan.optimizer, for: layout, on: engine)
+    }
+
+    /// Takes one step.
+    ///
+    /// - Returns: what it did.
+    /// - Throws: ``HealingError`` when the loss is no number any more, ``DataError`` when the data cannot be read.
+    public func takeStep() throws -> StepReport {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var batches: [TokenBatch] = []
+        for _ in 0..<plan.accumulate { batches.append(try data.next(plan.batch)) }
+        let targets = batches.reduce(0) { $0 + $1.targetCount }
+        var sum = 0.0
+        for (index, batch) in batches.enumerated() {
+            sum += model.lossAndGradients(batch, scale: 1 / Float(targets), accumulate: index > 0)
+        }
+        let loss = sum / Double(targets)
+        guard loss.isFinite else { throw HealingError.notFinite(what: "loss", step: step + 1) }
+        let factor = plan.schedule.factor(at: step)
+        let norm = optimizer.step(model, step: step, factor: factor)
+        guard norm.isFinite else { throw HealingError.notFinite(what: "gradient norm", step: step + 1) }
+        step += 1
+        tokens += targets
+        return StepReport(
+            step: step, loss: loss, tokens: tokens, lr: plan.optimizer.rate * factor, gradNorm: norm,
+            seconds: (clock.now - start) / .seconds(1))
+    }
+
+    /// Where the run stands, apart from what is in ``buffers``.
+    public var progress: RunProgress { RunProgress(step: step, tokens: tokens, data: data.position) }
+
+    /// The values that have to be kept of a run to go on with it: the weights and both moments.
+    public var buffers: [(name: String, buffer: Device.Buffer)] {
+        [("weights", model.weights), ("mean", optimizer.mean), ("square", optimizer.square)]
+    }
+
+    /// Goes on from where a run stood whose ``buffers`` have been filled again.
+    ///
+    /// - Throws: ``DataError`` when the data cannot be read.
+    public func resume(_ progress: RunProgress) throws(DataError) {
+        try data.move(to: progress.data)
+        step = progress.step
+        tokens = progress.tokens
+    }
+}
+
+/// Where a run stands.
+public struct RunProgress: Codable, Sendable, Equatable {
+    /// Steps that are done.
+    public var step: Int
+    /// Targets of all steps so far.
+    public var tokens: Int
+    /// Where the data stands.
+    public var data: DataPosition
+}

@@ -1,0 +1,58 @@
+/// Everything that decides a run's result, apart from the model and the data.
+public struct HealingPlan: Codable, Sendable, Equatable {
+    /// Optimizer steps.
+    public var steps: Int
+    /// Sequences that are computed at once.
+    public var batch: Int
+    /// How often that is done for one step.
+    public var accumulate: Int
+    /// Tokens of a sequence.
+    public var length: Int
+    /// The optimizer's numbers.
+    public var optimizer: AdamWSettings
+    /// The learning rate's course.
+    public var schedule: Schedule
+    /// Decides the order of the data and, from scratch, the first weights.
+    public var seed: UInt64
+    /// What the backward pass computes again.
+    public var recomputation: Recomputation
+    /// Whether a token sees only its own document.
+    public var isolatesDocuments: Bool
+
+    /// A run's numbers.
+    public init(
+        steps: Int, batch: Int, accumulate: Int, length: Int, optimizer: AdamWSettings, schedule: Schedule,
+        seed: UInt64, recomputation: Recomputation, isolatesDocuments: Bool
+    ) {
+        self.steps = steps
+        self.batch = batch
+        self.accumulate = accumulate
+        self.length = length
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.seed = seed
+        self.recomputation = recomputation
+        self.isolatesDocuments = isolatesDocuments
+    }
+}
+
+/// What one step did.
+public struct StepReport: Codable, Sendable, Equatable {
+    /// Which step, from 1.
+    public let step: Int
+    /// The mean cross entropy of its targets before it moved the weights, in nats.
+    public let loss: Double
+    /// Targets of all steps so far.
+    public let tokens: Int
+    /// The learning rate of the layers.
+    public let lr: Double
+    /// The norm of all gradients before clipping.
+    public let gradNorm: Double
+    /// How long the step took.
+    public let seconds: Double
+
+    enum CodingKeys: String, CodingKey {
+        case step, loss, tokens, lr, seconds
+        case gradNorm = "grad_norm"
+    }
+}

@@ -1,0 +1,99 @@
+/// A whole run from a model's folder to a healed model's folder.
+public struct HealingRequest: Sendable {
+    /// Where the tokens come from.
+    public enum Data: Sendable {
+        /// Files of documents, mixed by weight.
+        case text([TextSource])
+        /// A safetensors file with `input_ids`.
+        case rows(path: String)
+    }
+
+    /// The model's folder.
+    public var model: String
+    /// Whether it holds only a configuration and a tokenizer, and training begins with random weights.
+    public var fromScratch: Bool
+    /// Where the tokens come from.
+    public var data: Data
+    /// Sets to evaluate before and after, by name and file.
+    public var evaluations: [(name: String, path: String)]
+    /// Everything else that decides the result.
+    ///
+    /// The length is the rows' own where the data has rows.
+    public var plan: HealingPlan
+    /// Tokens to train on in place of the plan's steps.
+    public var tokens: Int?
+    /// Steps of rising rate; nil for a hundredth of all, at least 10, at most a quarter.
+    public var warmup: Int?
+    /// How many threads compute.
+    public var threads: Int
+    /// The folder that the healed model becomes.
+    public var output: String
+    /// Whether an output, or an unfinished run for it, is replaced.
+    public var force: Bool
+    /// Whether an unfinished run goes on; one that was never kept begins.
+    public var resume: Bool
+    /// Steps between two checkpoints; 0 keeps one only when the run is stopped.
+    public var checkpointEvery: Int
+    /// A file for one line of JSON a step.
+    public var log: String?
+    /// Name and version of the program, for the manifest.
+    public var tool: String
+
+    /// A run.
+    public init(
+        model: String, fromScratch: Bool = false, data: Data,
+        evaluations: [(name: String, path: String)] = [],
+        plan: HealingPlan, tokens: Int? = nil, warmup: Int? = nil, threads: Int, output: String,
+        force: Bool = false,
+        resume: Bool = false, checkpointEvery: Int = 100, log: String? = nil, tool: String = "trainer"
+    ) {
+        self.model = model
+        self.fromScratch = fromScratch
+        self.data = data
+        self.evaluations = evaluations
+        self.plan = plan
+        self.tokens = tokens
+        self.warmup = warmup
+        self.threads = threads
+        self.output = output
+        self.force = force
+        self.resume = resume
+        self.checkpointEvery = checkpointEvery
+        self.log = log
+        self.tool = tool
+    }
+}
+
+/// What happens during a run, told as it happens.
+public enum HealingEvent: Sendable {
+    /// Something that its user should know before it goes wrong.
+    case warning(String)
+    /// The run begins, or goes on, after `step` of `steps`.
+    case started(step: Int, steps: Int, parameters: Int, tokensPerStep: Int)
+    /// A set was evaluated; `afterStep` is the run's first or last step.
+    case evaluated(name: String, afterStep: Int, EvaluationResult)
+    /// A step was taken.
+    case step(StepReport)
+    /// The run was kept after a step.
+    case kept(step: Int, folder: String)
+    /// The healed model is being written.
+    case writing(done: Int, total: Int)
+}
+
+/// How a run ended.
+public struct HealingOutcome: Sendable {
+    /// Steps that are done.
+    public let step: Int
+    /// Targets of all steps.
+    public let tokens: Int
+    /// Whether the run was asked to stop before its end; it has been kept.
+    public let wasStopped: Bool
+    /// What the last step did; nil when none was taken.
+    public let last: StepReport?
+    /// The sets before the first step; empty when the run went on with another.
+    public let before: [(name: String, result: EvaluationResult)]
+    /// The sets after the last step; empty when the run was stopped.
+    public let after: [(name: String, result: EvaluationResult)]
+    /// Numbers that the model's own type could not hold, by tensor.
+    public let overflows: [(tensor: String, count: Int)]
+}

@@ -1,0 +1,62 @@
+internal import Formats
+internal import Foundation
+internal import OrderedCollections
+
+extension PretrainedModel {
+    /// A model that has only a configuration and a tokenizer: its tensors are zero until they are initialised.
+    ///
+    /// - Parameter folder: holds config.json and what else belongs to the model, but no weights.
+    /// - Returns: the model.
+    /// - Throws: ``CheckpointError`` or ``ModelError``, naming the file or key.
+    public static func blank(_ folder: String) throws -> PretrainedModel {
+        var checkpoint = try Checkpoint.openWithoutWeights(folder)
+        guard let configuration = checkpoint.configuration else { throw ModelError.noFamily(path: folder) }
+        let (family, transformer) = try Family.describe(configuration.json, path: folder)
+        let type = configuration.elementType ?? .f32
+        for parameter in ParameterLayout(transformer, names: family.names).parameters {
+            checkpoint.tensors[parameter.name] = try .zeros(type, shape: parameter.shape)
+        }
+        return try PretrainedModel(checkpoint)
+    }
+
+    /// Fills weights with what training from scratch begins with.
+    ///
+    /// Norms are one, biases zero; all else is drawn from a normal distribution of the deviation
+    /// `initializer_range` (0.02 where config.json has none), what writes into the residual stream from one that
+    /// is √(2 · layers) times narrower (Radford et al., *GPT-2*, 2019, section 2.3).
+    public func initialize<Device: Engine>(_ weights: Device.Buffer, seed: UInt64, on engine: Device) {
+        let deviation = checkpoint.configuration?.json["initializer_range"]?.double ?? 0.02
+        let writers = Set(layout.layers.flatMap { [$0.weights[.attentionOutput], $0.weights[.down]] })
+        for (index, parameter) in layout.parameters.enumerated() {
+            let values: [Float]
+            switch parameter.role {
+            case .norm: values = [Float](repeating: 1, count: parameter.range.count)
+            case .bias: values = [Float](repeating: 0, count: parameter.range.count)
+            case .embedding, .head, .matrix:
+                let writes = writers.contains(parameter.range)
+                let scale = writes ? deviation / Double(2 * configuration.layers).squareRoot() : deviation
+                var normal = NormalDistribution(seed: seed &+ UInt64(index) &* 0x9E37_79B9, deviation: scale)
+                values = (0..<parameter.range.count).map { _ in normal.next() }
+            }
+            engine.upload(values, to: weights[parameter.range])
+        }
+    }
+}
+
+/// Normally distributed numbers by Box and Muller's transform.
+private struct NormalDistribution {
+    private var generator: SplitMix64
+    private let deviation: Double
+
+    init(seed: UInt64, deviation: Double) {
+        generator = SplitMix64(seed: seed)
+        self.deviation = deviation
+    }
+
+    mutating func next() -> Float {
+        let scale = Double(sign: .plus, exponent: -53, significand: 1)
+        let radius = 1 - Double(generator.next() >> 11) * scale  // above 0, at most 1
+        let angle = Double(generator.next() >> 11) * scale * 2 * .pi
+        return Float((-2 * log(radius)).squareRoot() * cos(angle) * deviation)
+    }
+}

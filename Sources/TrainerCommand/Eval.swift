@@ -1,0 +1,101 @@
+import ArgumentParser
+import CommandLineSupport
+import Formats
+import Trainer
+
+struct Eval: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "eval",
+        abstract: "Say how well a model predicts text.",
+        discussion: """
+            The documents of a set are encoded, laid end to end and cut into windows that predict --length tokens \
+            each. Bits per byte divides the summed cross entropy by the bytes of the text, so it compares models \
+            whose tokenizers differ.
+
+              trainer eval my-model --data en=english.val.jsonl --data ko=korean.val.jsonl
+
+            With --json: {"sets": {NAME: {"loss", "perplexity", "bits_per_byte", "tokens", "bytes"}}}; with --ids \
+            the set is called "ids", and "loss" stands at the top as well.
+            """)
+
+    @Argument(help: "The model's folder.") var model = "."
+    @Option(
+        name: .customLong("data"), parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "A set: a .jsonl file with a \"text\" a line, or a .txt file.", valueName: "name=file"))
+    var sets: [NamedFile] = []
+    @Option(
+        help: ArgumentHelp(
+            "Rows of tokens instead: a safetensors file with input_ids[N, T].", valueName: "file"))
+    var ids: String?
+    @Option(help: ArgumentHelp("Write the logits of --ids, f32[N, T, V], to this file.", valueName: "file"))
+    var logits: String?
+    @Option(
+        help: ArgumentHelp(
+            "Tokens of a window (default: 512, or fewer if the model sees fewer).", valueName: "tokens"))
+    var length: Int?
+    @OptionGroup var compute: ComputeOptions
+    @Flag(help: "Print one JSON object on standard output.") var json = false
+
+    func validate() throws {
+        guard sets.isEmpty != (ids == nil) else { throw ValidationError("give either --data or --ids") }
+        guard logits == nil || ids != nil else { throw ValidationError("--logits goes with --ids") }
+        if let length, length < 1 { throw ValidationError("--length must be at least 1, not \(length)") }
+        if let twice = sets.map(\.name).firstRepeated {
+            throw ValidationError("two sets are called '\(twice)'; give each its own name")
+        }
+    }
+
+    func run() throws {
+        try runReportingErrors {
+            let request = EvaluationRequest(
+                model: model, sets: sets.map { ($0.name, $0.path) }, rows: ids, logits: logits,
+                length: try length ?? defaultLength(of: model), threads: compute.count)
+            var table = Table(evaluations: ["set"])
+            let results = try request.run { name, result in table.add([name] + result.columns) }
+            if json {
+                try printJSON(EvalReport(results, withTopLoss: ids != nil))
+            } else {
+                report(table.description)
+            }
+        }
+    }
+}
+
+/// What `eval --json` prints.
+private struct EvalReport: Encodable {
+    let sets: [String: EvaluationResult]
+    let loss: Double?
+
+    init(_ results: [(name: String, result: EvaluationResult)], withTopLoss: Bool) {
+        sets = Dictionary(results.map { ($0.name, $0.result) }) { first, _ in first }
+        loss = withTopLoss ? results.first?.result.loss : nil
+    }
+}
+
+extension Table {
+    /// A table of evaluations, headed by these columns and the figures'.
+    init(evaluations first: [String]) {
+        self.init(
+            columns: first.map { ($0, .left) }
+                + ["bits per byte", "loss", "perplexity", "tokens", "bytes"].map { ($0, .right) })
+    }
+}
+
+extension EvaluationResult {
+    /// The figures as a table shows them.
+    var columns: [String] {
+        [
+            bitsPerByte.map { Units.fixed($0, digits: 4) } ?? "–", Units.fixed(loss, digits: 4),
+            Units.fixed(perplexity, digits: 2), Units.grouped(tokens), bytes.map(Units.grouped) ?? "–",
+        ]
+    }
+}
+
+extension Array where Element: Hashable {
+    /// The first element that stands here twice.
+    var firstRepeated: Element? {
+        var seen: Set<Element> = []
+        return first { !seen.insert($0).inserted }
+    }
+}

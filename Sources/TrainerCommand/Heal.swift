@@ -1,0 +1,115 @@
+import ArgumentParser
+import CommandLineSupport
+import Formats
+import Foundation
+import Trainer
+
+struct Heal: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "heal",
+        abstract: "Train a model on: continued pre-training.",
+        discussion: """
+            Reads documents, mixes them by weight and trains all weights with AdamW. The source is never changed; \
+            the result is a folder of its own, in the source's type, that appears when the run is done.
+
+              trainer heal my-model-dus-48 --data korean.jsonl:0.75 --replay english.jsonl:0.25 --steps 2000
+
+            A run that was stopped goes on with the same command and --resume, to the same bits. What is kept for \
+            that lies beside the output, in OUT.run. SIGINT and SIGTERM finish the step at hand and keep the run.
+
+            The log has a line a step: "step", "loss" (nats a token, before the step), "tokens" (targets so far), \
+            "lr", "grad_norm" (before clipping), "seconds" (of the step).
+            """)
+
+    @Argument(help: "The model's folder.") var model = "."
+    @OptionGroup(title: "Data") var data: HealData
+    @OptionGroup(title: "Length of the run") var extent: HealExtent
+    @OptionGroup(title: "Optimizer") var optimizer: HealOptimizer
+    @OptionGroup(title: "Result") var result: HealResult
+    @OptionGroup var compute: ComputeOptions
+
+    func run() throws {
+        try runReportingErrors {
+            Interruption.watch()
+            let request = try request()
+            var narrator = HealNarrator()
+            let run = try HealingRun(request) { narrator.tell($0) }
+            let outcome = try run { Interruption.signal != nil }
+            narrator.finish()
+            if outcome.wasStopped {
+                try Interruption.check(
+                    advice: "step \(outcome.step) of the run is kept; the same command with --resume goes on")
+            }
+            try conclude(outcome, output: request.output)
+        }
+    }
+
+    /// The request that the command line makes.
+    private func request() throws -> HealingRequest {
+        let steps = extent.steps ?? 1
+        let plan = HealingPlan(
+            steps: steps, batch: extent.batch, accumulate: extent.accumulate,
+            length: try extent.length ?? (data.ids == nil ? defaultLength(of: model) : 1),
+            optimizer: optimizer.settings,
+            schedule: Schedule(
+                shape: optimizer.schedule, warmup: 0, steps: steps, floor: optimizer.minLrRatio),
+            seed: optimizer.seed,
+            recomputation: extent.recompute, isolatesDocuments: !data.crossDocuments)
+        return HealingRequest(
+            model: model, fromScratch: data.fromScratch, data: data.source,
+            evaluations: data.evaluations.map { ($0.name, $0.path) }, plan: plan, tokens: extent.tokens,
+            warmup: optimizer.warmup, threads: compute.count, output: result.output ?? defaultOutput,
+            force: result.force,
+            resume: result.resume, checkpointEvery: result.checkpointEvery, log: result.log,
+            tool: "trainer \(TrainerCommand.version)")
+    }
+
+    /// Beside the model, under its name and "-healed".
+    private var defaultOutput: String {
+        URL(filePath: model).standardizedFileURL.path(percentEncoded: false)
+            .trimmingSuffix("/") + "-healed"
+    }
+
+    private func conclude(_ outcome: HealingOutcome, output: String) throws {
+        for overflow in outcome.overflows {
+            warn(
+                "\(overflow.count) numbers of \(overflow.tensor) are too large for its type and became infinite"
+            )
+        }
+        if result.json { return try printJSON(HealReport(outcome, output: output)) }
+        if !outcome.after.isEmpty {
+            var table = Table(evaluations: ["set", "when"])
+            for (when, sets) in [("before", outcome.before), ("after", outcome.after)] {
+                for set in sets { table.add([set.name, when] + set.result.columns) }
+            }
+            report(table.description)
+        }
+        report("\(output): healed in \(outcome.step) steps, \(Units.count(outcome.tokens)) tokens")
+    }
+}
+
+/// What `heal --json` prints.
+private struct HealReport: Encodable {
+    let output: String
+    let steps: Int
+    let tokens: Int
+    let loss: Double?
+    let before: [String: EvaluationResult]
+    let after: [String: EvaluationResult]
+
+    init(_ outcome: HealingOutcome, output: String) {
+        self.output = output
+        steps = outcome.step
+        tokens = outcome.tokens
+        loss = outcome.last?.loss
+        before = Dictionary(outcome.before.map { ($0.name, $0.result) }) { first, _ in first }
+        after = Dictionary(outcome.after.map { ($0.name, $0.result) }) { first, _ in first }
+    }
+}
+
+extension String {
+    /// Without `suffix`, where it ends with it.
+    fileprivate func trimmingSuffix(_ suffix: String) -> String {
+        hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
+    }
+}

@@ -1,0 +1,54 @@
+import CommandLineSupport
+import Formats
+import Trainer
+
+/// Tells a person what a heal does: a line that follows it on a terminal, plain lines elsewhere.
+struct HealNarrator {
+    private var line = ProgressLine()
+    private var steps = 0
+    private var tokensPerStep = 0
+    private var firstStep = 0
+    private var meter = ProgressMeter()
+
+    mutating func tell(_ event: HealingEvent) {
+        switch event {
+        case .warning(let message):
+            warn(message)
+        case .started(let step, let steps, let parameters, let tokensPerStep):
+            (self.steps, self.tokensPerStep, firstStep) = (steps, tokensPerStep, step)
+            let from = step == 0 ? "" : ", going on after step \(step)"
+            report(
+                """
+                training \(Units.count(parameters)) parameters for \(steps) steps of \
+                \(Units.grouped(tokensPerStep)) tokens\(from)
+                """)
+            meter = ProgressMeter()
+        case .evaluated(let name, let step, let result):
+            line.clear()
+            let figures = result.bitsPerByte.map { "\(Units.fixed($0, digits: 4)) bits per byte, " } ?? ""
+            report("step \(step)  \(name): \(figures)loss \(Units.fixed(result.loss, digits: 4))")
+            if step == firstStep { meter = ProgressMeter() }
+        case .step(let step):
+            let text = describe(step)
+            line.update(text)
+        case .kept(let step, let folder):
+            line.clear()
+            report("step \(step)  kept in \(folder)")
+        case .writing(let done, let total):
+            line.update("writing \(Units.bytes(done)) of \(Units.bytes(total))")
+        }
+    }
+
+    mutating func finish() { line.clear() }
+
+    private func describe(_ step: StepReport) -> String {
+        let done = step.step - firstStep
+        let left = meter.secondsLeft(done: done, of: steps - firstStep).map {
+            ", \(Units.duration(seconds: $0)) left"
+        }
+        return """
+            step \(step.step)/\(steps)  loss \(Units.fixed(step.loss, digits: 4))  \
+            \(Units.count(Int(meter.rate(done: done * tokensPerStep)))) tokens/s\(left ?? "")
+            """
+    }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import Formats
+import Foundation
+import Trainer
+
+/// A set's name and its file, as in `en=english.val.jsonl`.
+struct NamedFile: ExpressibleByArgument {
+    let name: String
+    let path: String
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { return nil }
+        (name, path) = (parts[0], parts[1])
+    }
+}
+
+/// A file of text and its weight, as in `korean.jsonl:0.75`; the weight is 1 where none is given.
+struct WeightedFile: ExpressibleByArgument {
+    let path: String
+    let weight: Double
+
+    init?(argument: String) {
+        guard !argument.isEmpty else { return nil }
+        if let colon = argument.lastIndex(of: ":"),
+            let weight = Double(argument[argument.index(after: colon)...])
+        {
+            (path, self.weight) = (String(argument[..<colon]), weight)
+        } else {
+            (path, weight) = (argument, 1)
+        }
+    }
+
+    func source(isReplay: Bool) -> TextSource { TextSource(path: path, weight: weight, isReplay: isReplay) }
+}
+
+/// What every command that computes takes.
+struct ComputeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Threads that compute (default: all processors).", valueName: "count"))
+    var threads: Int?
+
+    func validate() throws {
+        if let threads, threads < 1 { throw ValidationError("--threads must be at least 1, not \(threads)") }
+    }
+
+    var count: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+}
+
+/// Writes one JSON object to standard output.
+func printJSON<Value: Encodable>(_ value: Value) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+/// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
+func defaultLength(of model: String) throws -> Int {
+    min(512, try PretrainedModel.maximumLength(of: model))
+}
