@@ -51,9 +51,9 @@ extension JSON {
     public static func read(path: String, duplicates: JSONDuplicates = .lastWins) throws(JSONError) -> JSON {
         let bytes: [UInt8]
         do {
-            bytes = try contents(of: path)
+            bytes = try SourceFile(path: path).bytes()
         } catch {
-            throw .unreadable(file: path, reason: error.reason)
+            throw .unreadable(error)
         }
         return try JSON(parsing: bytes.span, file: path, duplicates: duplicates)
     }

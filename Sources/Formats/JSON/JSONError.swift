@@ -28,20 +28,22 @@ public struct JSONPosition: Sendable, Hashable {
 /// Why a JSON text could not be read.
 public enum JSONError: Diagnosis, Equatable {
     /// The file could not be opened or read.
-    case unreadable(file: String, reason: String)
+    case unreadable(FileError)
     /// The text is not JSON.
     case malformed(file: String, position: JSONPosition, found: String, expected: String)
     /// A key stands twice in an object where it may stand once.
     case duplicateKey(file: String, position: JSONPosition, path: [String])
 
-    /// The input is at fault.
-    public var fault: Fault { .input }
+    /// The input is at fault, unless the system failed to read it.
+    public var fault: Fault {
+        if case .unreadable(let error) = self { error.fault } else { .input }
+    }
 
     /// The error in one sentence.
     public var description: String {
         switch self {
-        case .unreadable(let file, let reason):
-            "\(file) can't be read: \(reason)"
+        case .unreadable(let error):
+            error.description
         case .malformed(let file, let position, let found, let expected):
             "\(file):\(position.line):\(position.column) (byte \(position.offset)) is not valid JSON: "
                 + "found \(found), expected \(expected)"

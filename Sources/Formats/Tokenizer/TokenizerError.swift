@@ -19,8 +19,10 @@ public enum TokenizerError: Diagnosis, Equatable {
     /// A pattern can't be compiled, or gave up on a text.
     case pattern(file: String, pattern: String, reason: String)
 
-    /// The input is at fault.
-    public var fault: Fault { .input }
+    /// The input is at fault, unless the system failed to read it.
+    public var fault: Fault {
+        if case .json(let error) = self { error.fault } else { .input }
+    }
 
     /// The error in one sentence.
     public var description: String {

@@ -111,12 +111,11 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
     }
 
     @Test func missingFilesAndFoldersAreNamed() {
-        #expect(throws: JSONError.unreadable(file: "/nowhere/x", reason: "No such file or directory")) {
-            try JSON.read(path: "/nowhere/x")
-        }
-        #expect(throws: JSONError.unreadable(file: "/", reason: "it is a folder; name a file")) {
-            try JSON.read(path: "/")
-        }
+        let missing = #expect(throws: JSONError.self) { try JSON.read(path: "/nowhere/x") }
+        #expect(missing?.description == "cannot open /nowhere/x: No such file or directory")
+        #expect(missing?.fault == .input)
+        let folder = #expect(throws: JSONError.self) { try JSON.read(path: "/") }
+        #expect(folder?.description == "cannot open /: Is a directory")
     }
 }
 

@@ -137,7 +137,7 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
 
     @Test func aMissingFileIsNamed() {
         let error = #expect(throws: TokenizerError.self) { try Tokenizer.open("/nowhere") }
-        #expect(error?.description == "/nowhere/tokenizer.json can't be read: No such file or directory")
+        #expect(error?.description == "cannot open /nowhere/tokenizer.json: No such file or directory")
     }
 
     @Test func aPatternThatGivesUpIsAnErrorAndNotAWrongAnswer() throws {
