@@ -4,23 +4,33 @@ struct AddedTokens: Sendable {
     let original: AddedTokenMatcher
     /// Looked for in the normalised text, their own text being normalised, too.
     let normalized: AddedTokenMatcher
-    private let special: Set<Int32>
+    /// The text of each added token when it is decoded: as it is looked for.
+    private let texts: [Int32: [UInt8]]
+    private let special: Set<[UInt8]>
 
     init(_ tokens: [AddedToken], _ normalizer: Normalizer?) throws(TokenizerError) {
-        // Of tokens with the same text the first counts, and special ones come first.
+        // Of tokens that are found by the same text the last counts, and special ones come first.
         let ordered = tokens.filter(\.isSpecial) + tokens.filter { !$0.isSpecial }
         let before = ordered.filter { !$0.isNormalized }
         let after = ordered.filter(\.isNormalized)
-        original = AddedTokenMatcher(before, contents: before.map { Array($0.content.utf8) })
-        var contents: [[UInt8]] = []
+        let originals = before.map { Array($0.content.utf8) }
+        var normals: [[UInt8]] = []
         for token in after {
             let content = Array(token.content.utf8)
-            contents.append(try normalizer?.apply(to: content) ?? content)
+            normals.append(try normalizer?.apply(to: content) ?? content)
         }
-        normalized = AddedTokenMatcher(after, contents: contents)
-        special = Set(tokens.lazy.filter(\.isSpecial).map(\.id))
+        original = AddedTokenMatcher(before, contents: originals)
+        normalized = AddedTokenMatcher(after, contents: normals)
+        texts = Dictionary(
+            zip((before + after).lazy.map(\.id), originals + normals), uniquingKeysWith: { _, last in last })
+        special = Set(tokens.lazy.filter(\.isSpecial).map { Array($0.content.utf8) })
     }
 
-    /// Whether decoding may leave the token out.
-    func isSpecial(_ id: Int32) -> Bool { special.contains(id) }
+    /// The text that an added token is decoded to; nil for a token that is not an added one.
+    func text(of id: Int32) -> [UInt8]? { texts[id] }
+
+    /// Whether decoding may leave out an added token of this text.
+    ///
+    /// It goes by the text as the reference does, so a special token that normalisation changes stays.
+    func isSpecial(_ text: [UInt8]) -> Bool { special.contains(text) }
 }

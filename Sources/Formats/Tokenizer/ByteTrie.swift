@@ -12,7 +12,7 @@ struct ByteTrie: Sendable {
     /// For each byte, the node of the strings that begin with it, or -1.
     private var roots = [Int32](repeating: -1, count: 256)
 
-    /// Adds a string that is not empty; of equal strings the first one's value stays.
+    /// Adds a string that is not empty; of equal strings the last one's value counts.
     mutating func insert(_ string: Span<UInt8>, value: Int32) {
         var node = 0
         for index in string.indices {
@@ -26,7 +26,7 @@ struct ByteTrie: Sendable {
                 node = Int(child)
             }
         }
-        if nodes[node].value < 0 { nodes[node].value = value }
+        nodes[node].value = value
     }
 
     /// The first place from `start` on where a string begins; the longest that begins there.

@@ -44,24 +44,40 @@ indirect enum Normalizer: Sendable {
 
     /// The normalised text.
     func apply(to text: [UInt8]) throws(TokenizerError) -> [UInt8] {
+        var isAtStart = true
+        return try apply(to: text, &isAtStart)
+    }
+
+    /// The normalised text.
+    ///
+    /// - Parameters:
+    ///   - text: UTF-8.
+    ///   - isAtStart: becomes false when the text's beginning is removed.
+    /// - Returns: UTF-8.
+    /// - Throws: ``TokenizerError/pattern(file:pattern:reason:)`` when an expression gives up on the text.
+    func apply(to text: [UInt8], _ isAtStart: inout Bool) throws(TokenizerError) -> [UInt8] {
         switch self {
         case .sequence(let normalizers):
             var text = text
-            for normalizer in normalizers { text = try normalizer.apply(to: text) }
+            for normalizer in normalizers { text = try normalizer.apply(to: text, &isAtStart) }
             return text
         case .unicode(let form):
             return form.apply(to: text)
         case .lowercase:
             return lowercased(text)
         case .strip(let left, let right):
-            return stripped(text.span, left: left, right: right)
+            let kept = rangeOfStripped(text.span, left: left, right: right)
+            if kept.lowerBound > 0 { isAtStart = false }
+            return Array(text[kept])
         case .prepend(let prefix):
             return text.isEmpty ? [] : prefix + text
         case .replace(.literal(let literal), let replacement):
+            if replacement.isEmpty, text.starts(with: literal) { isAtStart = false }
             return text.replacing(literal, with: replacement)
         case .replace(let pattern, let replacement):
             var output: [UInt8] = []
             try pattern.forEachPart(of: text.span) { range, isMatch in
+                if isMatch, replacement.isEmpty, range.lowerBound == 0, !range.isEmpty { isAtStart = false }
                 output.append(contentsOf: isMatch ? replacement[...] : text[range])
             }
             return output
@@ -88,7 +104,7 @@ private func lowercased(_ text: [UInt8]) -> [UInt8] {
     return output
 }
 
-private func stripped(_ text: Span<UInt8>, left: Bool, right: Bool) -> [UInt8] {
+private func rangeOfStripped(_ text: Span<UInt8>, left: Bool, right: Bool) -> Range<Int> {
     var start = 0
     var end = text.count
     while left, start < end {
@@ -101,7 +117,5 @@ private func stripped(_ text: Span<UInt8>, left: Bool, right: Bool) -> [UInt8] {
         guard CharacterClass.whitespace.contains(text.scalar(at: previous).value) else { break }
         end = previous
     }
-    var output: [UInt8] = []
-    output.append(text.extracting(start..<end))
-    return output
+    return start..<end
 }

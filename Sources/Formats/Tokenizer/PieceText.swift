@@ -63,10 +63,10 @@ struct PieceText: Sendable {
 
     /// Writes each piece of text anew: `rewrite` appends what shall stand in its place.
     ///
-    /// Pieces that come out empty are left out.
+    /// Pieces that come out empty are left out, and `rewrite` may say that a piece is no longer at the start.
     mutating func rewritePieces(
-        _ rewrite: (_ piece: Span<UInt8>, _ isAtStart: Bool, _ output: inout [UInt8]) throws(TokenizerError)
-            -> Void
+        _ rewrite: (_ piece: Span<UInt8>, _ isAtStart: inout Bool, _ output: inout [UInt8])
+            throws(TokenizerError) -> Void
     ) throws(TokenizerError) {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count + bytes.count / 4)
@@ -75,12 +75,13 @@ struct PieceText: Sendable {
         for piece in pieces {
             let start = output.count
             let text = bytes.span.extracting(piece.start..<piece.end)
+            var isAtStart = piece.isAtStart
             if piece.token < 0 {
-                try rewrite(text, piece.isAtStart, &output)
+                try rewrite(text, &isAtStart, &output)
                 if output.count == start { continue }
             }
             rewritten.append(
-                Piece(start: start, end: output.count, token: piece.token, isAtStart: piece.isAtStart))
+                Piece(start: start, end: output.count, token: piece.token, isAtStart: isAtStart))
         }
         bytes = output
         pieces = rewritten

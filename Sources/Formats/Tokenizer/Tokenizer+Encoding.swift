@@ -23,8 +23,8 @@ extension Tokenizer {
         var text = PieceText(bytes)
         addedTokens.original.divide(&text)
         if let normalizer {
-            try text.rewritePieces { piece, _, output throws(TokenizerError) in
-                output.append(contentsOf: try normalizer.apply(to: Array(copying: piece)))
+            try text.rewritePieces { piece, isAtStart, output throws(TokenizerError) in
+                output.append(contentsOf: try normalizer.apply(to: Array(copying: piece), &isAtStart))
             }
         }
         addedTokens.normalized.divide(&text)

@@ -80,8 +80,10 @@ public struct Tokenizer: Sendable {
     /// - Returns: the text; bytes that are not UTF-8 come out as U+FFFD.
     public func decode(_ ids: [Int32], skipSpecialTokens: Bool = false) -> String {
         let tokens = ids.compactMap { id -> [UInt8]? in
-            if skipSpecialTokens, addedTokens.isSpecial(id) { return nil }
-            return token(of: id).map { Array($0.utf8) }
+            guard let text = addedTokens.text(of: id) ?? token(of: id).map({ Array($0.utf8) }) else {
+                return nil
+            }
+            return skipSpecialTokens && addedTokens.isSpecial(text) ? nil : text
         }
         guard let decoder else {
             return String(decoding: Array(tokens.joined(separator: [UInt8(ascii: " ")])), as: UTF8.self)

@@ -1,4 +1,7 @@
 private import Foundation
+// For the standard library's own normalisation. Foundation's on Linux composes no Hangul syllable with a
+// final consonant and reorders some marks of Tibetan wrongly.
+@_spi(_Unicode) private import Swift
 
 /// The four normalisation forms of Unicode (Standard Annex #15).
 enum UnicodeForm: String, Sendable {
@@ -10,19 +13,42 @@ enum UnicodeForm: String, Sendable {
     /// The text in this form.
     func apply(to text: [UInt8]) -> [UInt8] {
         if isKept(text.span) { return text }
-        let string = String(decoding: text, as: UTF8.self)
-        let normalized =
-            switch self {
-            case .composed: string.precomposedStringWithCanonicalMapping
-            case .decomposed: string.decomposedStringWithCanonicalMapping
-            case .compatibilityComposed: string.precomposedStringWithCompatibilityMapping
-            case .compatibilityDecomposed: string.decomposedStringWithCompatibilityMapping
-            }
-        return Array(normalized.utf8)
+        let prepared = prepared(String(decoding: text, as: UTF8.self))
+        var output: [UInt8] = []
+        output.reserveCapacity(text.count + text.count / 4)
+        switch self {
+        case .composed, .compatibilityComposed:
+            for scalar in prepared._nfc { output.append(scalar: scalar.value) }
+        case .decomposed, .compatibilityDecomposed:
+            for scalar in prepared._nfd { output.append(scalar: scalar.value) }
+        }
+        return output
     }
 
-    /// Whether the text is surely in this form already: ASCII is in every form, and in NFC so is what is
-    /// below U+0300 (the first combining character) and the Hangul syllables.
+    /// The text with characters replaced by their decompositions where the standard library wouldn't: all
+    /// compatible ones where they are asked for, and three marks whose parts it doesn't order.
+    private func prepared(_ text: String) -> String {
+        let isCompatible = self == .compatibilityComposed || self == .compatibilityDecomposed
+        var output = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case ..<0x80, 0xAC00...0xD7A3: output.append(scalar)
+            case 0x0F73: output.append(contentsOf: "\u{0F71}\u{0F72}".unicodeScalars)
+            case 0x0F75: output.append(contentsOf: "\u{0F71}\u{0F74}".unicodeScalars)
+            case 0x0F81: output.append(contentsOf: "\u{0F71}\u{0F80}".unicodeScalars)
+            case _ where isCompatible:
+                let decomposed = String(Character(scalar)).decomposedStringWithCompatibilityMapping
+                output.append(contentsOf: decomposed.unicodeScalars)
+            default: output.append(scalar)
+            }
+        }
+        return String(output)
+    }
+
+    /// Whether the text is surely in this form already.
+    ///
+    /// ASCII is in every form, and in NFC so is what is below U+0300 (the first combining character) and the
+    /// Hangul syllables.
     private func isKept(_ text: Span<UInt8>) -> Bool {
         var index = 0
         while index < text.count {

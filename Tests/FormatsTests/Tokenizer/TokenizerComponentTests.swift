@@ -76,4 +76,17 @@ import Testing
             }
         }
     }
+
+    @Test func addedTokensAreFoundAsByTheReference() throws {
+        let texts = try elements("added_texts", of: golden)
+        for entry in try elements("added_tokens", of: golden) {
+            let tokenizer = try Tokenizer(json: try #require(entry["part"]), file: "test")
+            let lists = try elements("ids", of: entry)
+            for (index, decoded) in try elements("decoded", of: entry).enumerated() {
+                let ids = try tokenizer.encode(try #require(texts[index].string))
+                #expect(ids.map { Int($0) } == lists[index].array?.compactMap(\.int), comment(entry))
+                #expect(.string(tokenizer.decode(ids, skipSpecialTokens: true)) == decoded, comment(entry))
+            }
+        }
+    }
 }
