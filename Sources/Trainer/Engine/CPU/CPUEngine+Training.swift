@@ -37,8 +37,8 @@ extension CPUEngine {
     ) {
         var constants = ck_adamw(
             rate: step.rate, beta1: step.beta1, beta2: step.beta2, epsilon: step.epsilon, decay: step.decay,
-            correction1: 1 / (1 - power(step.beta1, step.step)),
-            correction2: 1 / (1 - power(step.beta2, step.step)), gradient_scale: step.gradientScale)
+            correction1: correction(step.beta1, step.step), correction2: correction(step.beta2, step.step),
+            gradient_scale: step.gradientScale)
         unsafe withUnsafePointer(to: &constants) { constants in
             pool.forEachPiece(of: weights.count, cost: 1) { range in
                 unsafe ck_adamw_step(
@@ -50,9 +50,9 @@ extension CPUEngine {
     }
 }
 
-/// `base` to the `exponent`, in double precision.
-private func power(_ base: Float, _ exponent: Int) -> Float {
-    var result = 1.0
-    for _ in 0..<exponent { result *= Double(base) }
-    return Float(result)
+/// 1 / (1 − beta^step), in double precision: in float32 the difference would keep few digits.
+private func correction(_ beta: Float, _ step: Int) -> Float {
+    var power = 1.0
+    for _ in 0..<step { power *= Double(beta) }
+    return Float(1 / (1 - power))
 }
