@@ -5,8 +5,8 @@ public enum JSONDuplicates: Sendable {
     /// Every repeated key is an error.
     case refused
     /// A repeated key is an error when this says so of its path, which begins at the top-level object and
-    /// ends with the key; an array's index is written in decimal.
-    case refusedWhere(@Sendable (_ path: [String]) -> Bool)
+    /// ends with the key (an array's index is written in decimal), and of the earlier value.
+    case refusedWhere(@Sendable (_ path: [String], _ earlier: JSON) -> Bool)
 }
 
 extension JSON {

@@ -34,9 +34,9 @@ public struct JSONObject: Sendable, Hashable {
         }
     }
 
-    /// Sets a member and tells whether there was one of that name.
-    mutating func replace(_ key: String, with value: JSON) -> Bool {
-        members.updateValue(value, forKey: JSONKey(key)) != nil
+    /// Sets a member; what was there under that name.
+    mutating func replace(_ key: String, with value: JSON) -> JSON? {
+        members.updateValue(value, forKey: JSONKey(key))
     }
 
     /// Puts a member where `index` says, moving the later ones; a member of that name is moved there.

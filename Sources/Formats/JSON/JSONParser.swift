@@ -122,7 +122,9 @@ struct JSONParser {
             skipSpace(bytes)
             if keepsPath { path.append(key) }
             let value = try parseValue(bytes)
-            if members.replace(key, with: value) { try accept(duplicateAt: keyStart) }
+            if let earlier = members.replace(key, with: value) {
+                try accept(duplicateOf: earlier, at: keyStart)
+            }
             if keepsPath { path.removeLast() }
             skipSpace(bytes)
             if consume(UInt8(ascii: ","), bytes) { continue }
@@ -131,12 +133,12 @@ struct JSONParser {
         }
     }
 
-    private func accept(duplicateAt offset: Int) throws(Failure) {
+    private func accept(duplicateOf earlier: JSON, at offset: Int) throws(Failure) {
         let refused =
             switch duplicates {
             case .lastWins: false
             case .refused: true
-            case .refusedWhere(let isRefused): isRefused(path)
+            case .refusedWhere(let isRefused): isRefused(path, earlier)
             }
         if refused { throw Failure(offset: offset, reason: .duplicate(path: path)) }
     }

@@ -64,10 +64,11 @@ public struct SafetensorsHeader: Sendable, Equatable {
     /// The key of the free text.
     static let metadataKey = "__metadata__"
 
-    /// The keys that the reference takes into a structure, and so refuses to see twice.
-    private static func mayNotRepeat(_ path: [String]) -> Bool {
+    /// The keys that the reference takes into a structure, and so refuses to see twice; and tensors of one
+    /// name, of which it takes the last but reads the others, too.
+    private static func mayNotRepeat(_ path: [String], _ earlier: JSON) -> Bool {
         switch path.count {
-        case 1: path[0] == metadataKey
+        case 1: path[0] == metadataKey || (try? RawEntry(path[0], earlier, file: "")) == nil
         case 2: path[0] != metadataKey && ["dtype", "shape", "data_offsets"].contains(path[1])
         default: false
         }
@@ -103,18 +104,26 @@ private struct RawEntry {
         func wrong(_ found: JSON?, _ expected: String) -> SafetensorsError {
             .malformed(file: file, tensor: name, found: found?.kind ?? "nothing", expected: expected)
         }
-        guard case .object(let members) = value else {
-            throw wrong(value, "an object with dtype, shape and data_offsets")
+        let fields: (type: JSON?, shape: JSON?, offsets: JSON?)
+        switch value {
+        case .object(let members):
+            fields = (members["dtype"], members["shape"], members["data_offsets"])
+            if members.count > 3 && value.holdsNumberOutOfRange {
+                throw wrong(value, "an object without numbers beyond float64's range")
+            }
+        // The reference's parser takes a structure as a list of its fields, too.
+        case .array(let list) where list.count == 3: fields = (list[0], list[1], list[2])
+        default: throw wrong(value, "an object with dtype, shape and data_offsets")
         }
-        guard let type = members["dtype"]?.string.flatMap(ElementType.init(rawValue:)) else {
-            throw wrong(members["dtype"], "a dtype such as \"BF16\"")
+        guard let type = fields.type?.variant.flatMap(ElementType.init(rawValue:)) else {
+            throw wrong(fields.type, "a dtype such as \"BF16\"")
         }
-        guard let dimensions = members["shape"]?.array else {
-            throw wrong(members["shape"], "a shape, an array of dimensions,")
+        guard let dimensions = fields.shape?.array else {
+            throw wrong(fields.shape, "a shape, an array of dimensions,")
         }
-        guard let offsets = members["data_offsets"]?.array, offsets.count == 2,
-            let start = offsets[0].size, let end = offsets[1].size
-        else { throw wrong(members["data_offsets"], "data_offsets, an array of two positions,") }
+        guard let offsets = fields.offsets?.array, offsets.count == 2, let start = offsets[0].size,
+            let end = offsets[1].size
+        else { throw wrong(fields.offsets, "data_offsets, an array of two positions,") }
         var shape: [UInt64] = []
         shape.reserveCapacity(dimensions.count)
         for dimension in dimensions {
@@ -163,5 +172,22 @@ extension JSON {
     fileprivate var size: UInt64? {
         guard case .number(let number) = self, number.text.utf8.first != UInt8(ascii: "-") else { return nil }
         return UInt64(number.text)
+    }
+
+    /// The name of one of several variants, which the reference's parser takes as an object, too.
+    fileprivate var variant: String? {
+        guard case .object(let members) = self else { return string }
+        return members.count == 1 && members.values[0].isNull ? members.keys[0] : nil
+    }
+
+    /// Whether there is a number inside that no float64 can hold, which the reference's parser refuses even
+    /// where nobody reads it.
+    fileprivate var holdsNumberOutOfRange: Bool {
+        switch self {
+        case .number(let number): number.double.isInfinite
+        case .array(let elements): elements.contains(where: \.holdsNumberOutOfRange)
+        case .object(let members): members.values.contains(where: \.holdsNumberOutOfRange)
+        default: false
+        }
     }
 }

@@ -133,7 +133,7 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
     }
 
     @Test func theCallerChooses() throws {
-        let duplicates = JSONDuplicates.refusedWhere { $0 == ["__metadata__"] }
+        let duplicates = JSONDuplicates.refusedWhere { path, _ in path == ["__metadata__"] }
         #expect(
             try parse(#"{"a":1,"a":2,"b":{"__metadata__":1,"__metadata__":2}}"#, duplicates: duplicates)["a"]
                 == 2)
