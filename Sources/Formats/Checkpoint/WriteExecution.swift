@@ -21,7 +21,7 @@ struct WriteExecution: ~Copyable {
         do {
             let isResumed =
                 if let fingerprint, Folder.kind(of: target.model) == .folder {
-                    try journal.resume(fingerprint)
+                    try journal.resume(fingerprint) && Self.holds(journal.durable, of: plan, in: target)
                 } else {
                     false
                 }
@@ -39,6 +39,16 @@ struct WriteExecution: ~Copyable {
         method = options.copyMethod
         done = journal.durable.values.reduce(0, +)
         self.journal = journal
+    }
+
+    /// Whether the files of an earlier run hold what its journal promises.
+    private static func holds(_ durable: [Int: Int], of plan: WritePlan, in target: WriteTarget) -> Bool {
+        durable.allSatisfy { index, bytes in
+            guard plan.files.indices.contains(index) else { return false }
+            let file = plan.files[index]
+            let size = FileIdentity(path: Path.join(target.model, file.name))?.size ?? 0
+            return bytes < file.byteCount ? size >= bytes : size == bytes
+        }
     }
 
     /// The tensors that lost numbers to infinity, with how many.

@@ -66,7 +66,7 @@ struct WriteJournal: ~Copyable {
     /// Begins anew.
     mutating func begin(_ fingerprint: String) throws(FileError) {
         try file.truncate(to: 0)
-        end = 0
+        (end, durable, overflows, checksums) = (0, [:], [:], [:])
         try append("\(Self.title) \(fingerprint)\n")
     }
 

@@ -97,10 +97,10 @@ public struct MemoryTensor: TensorStorage {
     /// A tensor that holds these bytes.
     public init(name: String, type: ElementType, shape: [Int], bytes: [UInt8]) {
         self.init(name: name, type: type, shape: shape) { range, destination in
-            var place = 0
-            for byte in bytes[range] {
-                destination.storeBytes(of: byte, toByteOffset: place, as: UInt8.self)
-                place += 1
+            unsafe bytes.withUnsafeBytes { source in
+                unsafe destination.withUnsafeMutableBytes { target in
+                    unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[range]))
+                }
             }
         }
     }
