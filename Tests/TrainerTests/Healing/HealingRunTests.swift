@@ -1,0 +1,143 @@
+import Formats
+import OrderedCollections
+import Foundation
+import Testing
+
+@testable import Trainer
+
+@Suite struct HealingRunTests {
+    let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try blankModel(in: folder)
+    }
+
+    private func request(
+        _ output: String, steps: Int = 6, threads: Int = 2, resume: Bool = false, force: Bool = false,
+        lr: Double = 1e-2,
+        log: String? = nil, checkpointEvery: Int = 0
+    ) -> HealingRequest {
+        HealingRequest(
+            model: folder.path, fromScratch: true,
+            data: .text([
+                TextSource(path: example("data/english.val.jsonl"), weight: 3),
+                TextSource(path: example("data/korean.val.jsonl"), weight: 1),
+            ]),
+            evaluations: [("english", example("data/english.val.jsonl"))],
+            plan: HealingPlan(
+                steps: steps, batch: 2, accumulate: 2, length: 24,
+                optimizer: AdamWSettings(
+                    rate: lr, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
+                    clip: 1),
+                schedule: Schedule(shape: .cosine, warmup: 0, steps: steps, floor: 0.1), seed: 3,
+                recomputation: .norms,
+                isolatesDocuments: true),
+            threads: threads, output: folder.path + "/" + output, force: force, resume: resume,
+            checkpointEvery: checkpointEvery, log: log)
+    }
+
+    private func weights(_ output: String) throws -> Data {
+        try Data(contentsOf: URL(filePath: "\(folder.path)/\(output)/model.safetensors"))
+    }
+
+    /// Takes steps until `limit`, then asks to stop.
+    private func run(_ request: HealingRequest, stopAfter limit: Int = .max) throws -> HealingOutcome {
+        let count = Counter()
+        return try HealingRun(request) { event in
+            if case .step = event { count.value += 1 }
+        }.callAsFunction { count.value >= limit }
+    }
+
+    private final class Counter { var value = 0 }
+
+    @Test func learnsAndWritesAModelThatOpens() throws {
+        let outcome = try run(request("healed"))
+        #expect(outcome.step == 6 && !outcome.wasStopped)
+        #expect(outcome.tokens == 6 * 4 * 24)
+        let (before, after) = (try #require(outcome.before.first), try #require(outcome.after.first))
+        #expect(after.result.loss < before.result.loss)
+        #expect(abs(before.result.loss - log(1_024)) < 0.1)  // random weights know nothing
+        let model = try PretrainedModel.open(folder.path + "/healed")
+        #expect(model.checkpoint.tensors.values.allSatisfy { $0.type == .bf16 })
+        #expect(model.checkpoint.manifest?.operations.map(\.name) == ["heal"])
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/healed.run"))
+    }
+
+    @Test func aStoppedRunEndsWithTheSameBytes() throws {
+        _ = try run(request("straight", log: folder.path + "/straight.jsonl"))
+        let log = folder.path + "/stopped.jsonl"
+        let stopped = try run(request("stopped", threads: 1, log: log), stopAfter: 2)
+        #expect(stopped.wasStopped && stopped.step == 2)
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/stopped"))
+        #expect(throws: HealingError.unfinishedRun(folder: folder.path + "/stopped.run", step: 2)) {
+            try run(request("stopped"))
+        }
+        let again = try run(request("stopped", threads: 3, resume: true, log: log), stopAfter: 3)
+        #expect(again.step == 5)
+        let outcome = try run(request("stopped", resume: true, log: log))
+        #expect(outcome.step == 6)
+        #expect(try weights("stopped") == weights("straight"))
+        let steps = try [log, folder.path + "/straight.jsonl"].map { path in
+            try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+                try JSONDecoder().decode(StepReport.self, from: Data($0.utf8))
+            }
+        }
+        #expect(steps[0].map(\.step) == Array(1...6))
+        #expect(steps[0].map(\.loss) == steps[1].map(\.loss))
+    }
+
+    @Test func aRunThatDiedGoesOnFromItsLastCheckpoint() throws {
+        _ = try run(request("straight"))
+        // The state that SIGKILL leaves after step 5: a checkpoint of step 4, and log lines beyond it.
+        let log = folder.path + "/log.jsonl"
+        _ = try run(request("died", log: log, checkpointEvery: 4), stopAfter: 4)
+        try (String(contentsOfFile: log, encoding: .utf8) + "{\"step\": 5, \"lo").write(
+            toFile: log, atomically: true, encoding: .utf8)
+        _ = try run(request("died", resume: true, log: log))
+        #expect(try weights("died") == weights("straight"))
+        #expect(try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").count == 6)
+    }
+
+    @Test func refusesToResumeAnotherRun() throws {
+        _ = try run(request("run"), stopAfter: 1)
+        let error = #expect(throws: HealingError.self) { try run(request("run", resume: true, lr: 2e-2)) }
+        #expect(
+            error
+                == .otherRun(
+                    folder: folder.path + "/run.run", differences: ["plan.optimizer.rate is 0.02, was 0.01"]))
+        _ = try run(request("run", force: true, lr: 2e-2))
+        #expect(try PretrainedModel.open(folder.path + "/run").layout.parameterCount > 0)
+    }
+
+    @Test func refusesAnOutputThatExists() throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/there", withIntermediateDirectories: true)
+        #expect(throws: WriteError.self) { try run(request("there")) }
+    }
+
+    @Test func aLossThatIsNoNumberEndsTheRun() throws {
+        let error = #expect(throws: HealingError.self) { try run(request("diverged", steps: 40, lr: 1e30)) }
+        guard case .notFinite = error else {
+            Issue.record("expected a diverged run, not \(String(describing: error))")
+            return
+        }
+    }
+
+    @Test func keepsTheSourcesTypeAndEverythingBesideTheWeights() throws {
+        let source = try GoldenModel(name: "mistral").folder
+        let request = HealingRequest(
+            model: source, data: .rows(path: source + "/golden.safetensors"), plan: request("").plan,
+            tokens: 92,
+            threads: 1, output: folder.path + "/healed-rows")
+        let outcome = try run(request)
+        #expect(outcome.step == 1)  // two rows of 24 tokens, twice: 96 tokens a step, 92 of them with a target
+        #expect(outcome.tokens == 92)
+        let healed = try Checkpoint.open(request.output)
+        #expect(healed.tensors.values.allSatisfy { $0.type == .f32 })
+        let configs = try [source, request.output].map {
+            try Data(contentsOf: URL(filePath: $0 + "/config.json"))
+        }
+        #expect(configs[0] == configs[1])
+    }
+}

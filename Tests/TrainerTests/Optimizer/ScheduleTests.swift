@@ -1,0 +1,31 @@
+import Testing
+
+@testable import Trainer
+
+@Suite struct ScheduleTests {
+    @Test func risesEvenlyAndStays() {
+        let schedule = Schedule(shape: .constant, warmup: 4, steps: 10, floor: 0.1)
+        #expect((0..<6).map(schedule.factor) == [0.25, 0.5, 0.75, 1, 1, 1])
+    }
+
+    @Test func cosineFallsToItsFloor() {
+        let schedule = Schedule(shape: .cosine, warmup: 0, steps: 8, floor: 0.2)
+        #expect(schedule.factor(at: 0) == 1)
+        #expect(abs(schedule.factor(at: 4) - 0.6) < 1e-12)  // half-way between the peak and the floor
+        #expect(abs(schedule.factor(at: 8) - 0.2) < 1e-12)
+        #expect(abs(schedule.factor(at: 100) - 0.2) < 1e-12)
+    }
+
+    @Test func groupsFollowRoles() throws {
+        let layout = try GoldenModel(name: "mistral").pretrained().layout
+        let settings = AdamWSettings(
+            rate: 1, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clip: nil)
+        let groups = ParameterGroup.groups(of: layout, settings)
+        for parameter in layout.parameters {
+            let group = try #require(groups.first { $0.range.contains(parameter.range.lowerBound) })
+            #expect(group.range.upperBound >= parameter.range.upperBound)
+            #expect(group.rateScale == ([.embedding, .head].contains(parameter.role) ? 0.5 : 1))
+            #expect(group.decay == (parameter.role == .norm ? 0 : 0.1))
+        }
+    }
+}
