@@ -52,7 +52,8 @@ let package = Package(
         .target(
             name: "CommandLineSupport", dependencies: ["Formats", argumentParser], swiftSettings: strict),
         .executableTarget(
-            name: "SurgeryCommand", dependencies: ["Surgery", "CommandLineSupport", argumentParser],
+            name: "SurgeryCommand",
+            dependencies: ["Formats", "Surgery", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
         .executableTarget(
             name: "TrainerCommand", dependencies: ["Trainer", "CommandLineSupport", argumentParser],
@@ -67,7 +68,10 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandTests", dependencies: ["SurgeryCommand", "TrainerCommand", "CommandLineSupport"],
+            name: "CommandTests",
+            dependencies: [
+                "Formats", "SurgeryCommand", "TrainerCommand", "CommandLineSupport", orderedCollections,
+            ],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

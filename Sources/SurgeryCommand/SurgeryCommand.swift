@@ -1,6 +1,22 @@
 import ArgumentParser
+import CommandLineSupport
 
 @main
 struct SurgeryCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "surgery")
+    static let configuration = CommandConfiguration(
+        commandName: "surgery",
+        abstract:
+            "Grows pretrained language models: looks at them, deepens them, converts them, proves the result.",
+        discussion: """
+            A model is a folder with config.json and safetensors files (one or many), or one safetensors file.
+            Without a model the current folder is meant.
+
+            The source is never touched. A result is whole or absent: it gets its name when all of it is on disk, and \
+            the same command, run again after a stop, goes on where it was.
+
+            exit codes: 0 done; 1 the run failed (disk full, file unreadable); 2 the input is not valid; 64 the command \
+            line is wrong; 130, 143 stopped by Ctrl-C, SIGTERM
+            """,
+        version: Version.current,
+        subcommands: [Inspect.self, DepthUpScale.self, Convert.self, Verify.self])
 }

@@ -1,14 +1,14 @@
 internal import Glibc
 
 /// What can be told of a path without looking at the disk.
-enum Path {
+package enum Path {
     /// The part after the last slash, as in `model.safetensors`.
-    static func name(_ path: String) -> String {
+    package static func name(_ path: String) -> String {
         path.split(separator: "/").last.map(String.init) ?? "/"
     }
 
     /// The folder that holds `path`.
-    static func parent(_ path: String) -> String {
+    package static func parent(_ path: String) -> String {
         var parts = path.split(separator: "/", omittingEmptySubsequences: true)
         if !parts.isEmpty { parts.removeLast() }
         let joined = parts.joined(separator: "/")
@@ -17,18 +17,18 @@ enum Path {
     }
 
     /// `name` inside `folder`.
-    static func join(_ folder: String, _ name: String) -> String {
+    package static func join(_ folder: String, _ name: String) -> String {
         folder.hasSuffix("/") ? folder + name : folder + "/" + name
     }
 
     /// What follows the last dot of the name, in lower case; empty when there is none.
-    static func suffix(_ path: String) -> String {
+    package static func suffix(_ path: String) -> String {
         let parts = name(path).split(separator: ".", omittingEmptySubsequences: false)
         return parts.count > 1 ? (parts.last ?? "").lowercased() : ""
     }
 
     /// The path from the root on, without `.`, `..` and doubled slashes; links stay.
-    static func absolute(_ path: String) -> String {
+    package static func absolute(_ path: String) -> String {
         let whole = path.hasPrefix("/") ? path : join(currentFolder, path)
         var parts: [Substring] = []
         for part in whole.split(separator: "/") where part != "." {

@@ -116,8 +116,8 @@ extension Architecture {
             TensorShape("wte.weight", .vocabulary, .hidden),
             TensorShape("attn.c_attn.weight", .hidden, .queriesKeysValues),
             TensorShape("attn.c_proj.weight", .queries, .hidden),
-            TensorShape("mlp.c_fc.weight", .hidden, .feedForward),
-            TensorShape("mlp.c_proj.weight", .feedForward, .hidden),
+            TensorShape("mlp.c_fc.weight", .hidden, .fourfold),
+            TensorShape("mlp.c_proj.weight", .fourfold, .hidden),
         ])
     static let gptNeoX = Architecture(
         "GPT-NeoX", modelTypes: ["gpt_neox"], layers: ["gpt_neox.layers.", "layers."],
@@ -137,8 +137,8 @@ extension Architecture {
             TensorShape("word_embeddings.weight", .vocabulary, .hidden),
             TensorShape("self_attention.query_key_value.weight", .queriesKeysValues, .hidden),
             TensorShape("self_attention.dense.weight", .hidden, .queries),
-            TensorShape("mlp.dense_h_to_4h.weight", .feedForward, .hidden),
-            TensorShape("mlp.dense_4h_to_h.weight", .hidden, .feedForward),
+            TensorShape("mlp.dense_h_to_4h.weight", .fourfold, .hidden),
+            TensorShape("mlp.dense_4h_to_h.weight", .hidden, .fourfold),
         ])
     static let gptJ = Architecture(
         "GPT-J", modelTypes: ["gptj"], layers: ["transformer.h.", "h."],

@@ -50,6 +50,8 @@ public struct TensorShape: Sendable {
         case queriesKeysValues
         /// The width of the feed-forward: `intermediate_size`.
         case feedForward
+        /// The width of the feed-forward: `n_inner`, or four times the model's.
+        case fourfold
         /// Gate and up projection in one.
         case gateAndUp
     }

@@ -1,0 +1,126 @@
+internal import Formats
+internal import OrderedCollections
+
+extension Checkpoint {
+    /// What does not fit together in configuration, tensors and tokenizer, a sentence each.
+    func disagreements(layers: LayerNames.Group?, tokenizer: TokenizerSummary?) -> [String] {
+        guard let configuration else { return [] }
+        let dimensions = ConfiguredDimensions(configuration)
+        var result: [String] = []
+        for shape in configuration.family?.shapes ?? [] {
+            guard let expected = dimensions.sizes(of: shape) else { continue }
+            let wrong = tensors.filter {
+                isMeant($0.key, by: shape.suffix, layers: layers) && $0.value.shape != expected
+            }
+            guard let (name, tensor) = wrong.elements.first else { continue }
+            let others = wrong.count > 1 ? ", and \(wrong.count - 1) others like it" : ""
+            result.append(
+                "tensor \(name) is \(tensor.shape)\(others), but config.json asks for \(expected) "
+                    + "(\(shape.dimensions.map { dimensions.explanation(of: $0) }.joined(separator: ", ")))")
+        }
+        return result + missingHead(configuration) + beyondVocabulary(tokenizer, dimensions)
+    }
+
+    private func isMeant(_ name: String, by suffix: String, layers: LayerNames.Group?) -> Bool {
+        if let (layer, rest) = layers?.names.parse(name) {
+            return layer < layers?.count ?? 0 && rest == suffix
+        }
+        let isEnd = name == suffix || name.hasSuffix("." + suffix)
+        // Outside the model's layers only what is in no other set of layers, as those of a vision tower.
+        return isEnd && !name.split(separator: ".").contains { $0.allSatisfy(\.isNumber) }
+    }
+
+    /// A model that predicts tokens needs a head of its own when it does not share the embeddings.
+    private func missingHead(_ configuration: Configuration) -> [String] {
+        let settings = [configuration.languageModel, configuration.json.object ?? JSONObject()]
+        let heads = ["lm_head.weight", "embed_out.weight", "output.weight"]
+        guard settings.lazy.compactMap({ $0["tie_word_embeddings"]?.bool }).first == false,
+            configuration.architectures.contains(where: { $0.hasSuffix("ForCausalLM") }),
+            !tensors.keys.contains(where: { name in heads.contains { name == $0 || name.hasSuffix("." + $0) }
+            })
+        else { return [] }
+        return [
+            "config.json says tie_word_embeddings is false, but there is no output head (\(heads[0])) among the tensors"
+        ]
+    }
+
+    private func beyondVocabulary(
+        _ tokenizer: TokenizerSummary?, _ dimensions: ConfiguredDimensions
+    ) -> [String] {
+        guard let size = tokenizer?.size, let rows = dimensions.size(of: .vocabulary), size > rows else {
+            return []
+        }
+        return [
+            "the tokenizer's largest id is \(size - 1), but the vocabulary has \(rows) rows (vocab_size), 0 to "
+                + "\(rows - 1); tokenizer and model do not belong together"
+        ]
+    }
+}
+
+/// The dimensions that a configuration gives a model's tensors.
+struct ConfiguredDimensions {
+    private let settings: JSONObject
+    private let isGemma: Bool
+
+    init(_ configuration: Configuration) {
+        settings = configuration.languageModel
+        isGemma = configuration.family?.name.hasPrefix("Gemma") ?? false
+    }
+
+    /// The dimensions of a tensor; nil when the configuration does not give one of them.
+    func sizes(of shape: TensorShape) -> [Int]? {
+        let sizes = shape.dimensions.compactMap { size(of: $0) }
+        return sizes.count == shape.dimensions.count ? sizes : nil
+    }
+
+    /// The size of a dimension; nil when the configuration does not give it.
+    func size(of dimension: TensorShape.Dimension) -> Int? {
+        switch dimension {
+        case .vocabulary: first("vocab_size")
+        case .hidden: hidden
+        case .queries: product(heads, headDimension)
+        case .keyValues: product(keyValueHeads, headDimension)
+        case .queriesKeysValues:
+            if let heads, let keyValueHeads { product(heads + 2 * keyValueHeads, headDimension) } else { nil }
+        case .feedForward: feedForward
+        case .fourfold: first("n_inner") ?? product(4, hidden)
+        case .gateAndUp: product(2, feedForward)
+        }
+    }
+
+    /// How a dimension follows from the configuration, for messages.
+    func explanation(of dimension: TensorShape.Dimension) -> String {
+        func text(_ number: Int?) -> String { number.map(String.init) ?? "?" }
+        return switch dimension {
+        case .vocabulary: "vocab_size \(text(first("vocab_size")))"
+        case .hidden: "hidden size \(text(hidden))"
+        case .queries: "\(text(heads)) heads of \(text(headDimension))"
+        case .keyValues: "\(text(keyValueHeads)) key-value heads of \(text(headDimension))"
+        case .queriesKeysValues:
+            "\(text(heads)) heads and twice \(text(keyValueHeads)) key-value heads of \(text(headDimension))"
+        case .feedForward, .fourfold: "feed-forward size \(text(size(of: dimension)))"
+        case .gateAndUp: "twice the feed-forward size \(text(feedForward))"
+        }
+    }
+
+    private var hidden: Int? { first("hidden_size", "n_embd", "d_model") }
+    private var heads: Int? { first("num_attention_heads", "n_head", "n_heads") }
+    private var keyValueHeads: Int? { first("num_key_value_heads") ?? heads }
+    private var headDimension: Int? {
+        if let size = first("head_dim") { return size }
+        if isGemma { return 256 }  // what Gemma's configuration classes take when the key is missing
+        guard let hidden, let heads, heads > 0, hidden.isMultiple(of: heads) else { return nil }
+        return hidden / heads
+    }
+    private var feedForward: Int? { first("intermediate_size", "ffn_dim") }
+
+    private func first(_ keys: String...) -> Int? {
+        keys.lazy.compactMap { settings[$0]?.int }.first
+    }
+
+    private func product(_ left: Int?, _ right: Int?) -> Int? {
+        guard let left, let right else { return nil }
+        let (product, overflow) = left.multipliedReportingOverflow(by: right)
+        return overflow ? nil : product
+    }
+}

@@ -1,0 +1,156 @@
+public import Formats
+internal import OrderedCollections
+
+/// What a model is, told from its headers and its configuration; no tensor is read.
+public struct Inspection: Sendable {
+    /// The tensors of one type.
+    public struct TypeSummary: Sendable, Equatable {
+        /// The type.
+        public let type: ElementType
+        /// How many tensors have it.
+        public let tensors: Int
+        /// How many numbers these have together.
+        public let parameters: Int
+        /// How many bytes they take.
+        public let bytes: Int
+    }
+
+    /// A tensor.
+    public struct Tensor: Sendable, Equatable {
+        /// Its name.
+        public let name: String
+        /// The type of its numbers.
+        public let type: ElementType
+        /// Its dimensions, outermost first.
+        public let shape: [Int]
+        /// How many bytes it takes.
+        public let bytes: Int
+        /// The name of the file it lies in.
+        public let file: String?
+    }
+
+    /// A weights file.
+    public struct File: Sendable, Equatable {
+        /// Its name.
+        public let name: String
+        /// Its size in bytes.
+        public let bytes: Int
+        /// How many tensors lie in it.
+        public let tensors: Int
+    }
+
+    /// Where it was opened from.
+    public let path: String
+    /// The `model_type` of the language model; nil when the configuration does not say.
+    public let modelType: String?
+    /// What people call the family; nil when it is not known by name.
+    public let family: String?
+    /// The classes that load the model.
+    public let architectures: [String]
+    /// The layers and what their tensors are called; nil when none are to be seen.
+    public let layers: LayerNames.Group?
+    /// The tensors by type, the type of the most bytes first.
+    public let types: [TypeSummary]
+    /// Every tensor, in order.
+    public let tensors: [Tensor]
+    /// The weights files in their order.
+    public let files: [File]
+    /// The tokenizer's file and what it holds; nil when there is none.
+    public let tokenizer: TokenizerSummary?
+    /// Whether there is a configuration that could disagree with anything.
+    public let hasConfiguration: Bool
+    /// What was done to the model by this project, oldest first.
+    public let operations: [Manifest.Operation]
+    /// What does not fit together, a sentence each; empty when configuration, tensors and tokenizer agree.
+    public let disagreements: [String]
+
+    /// How many tensors there are.
+    public var tensorCount: Int { tensors.count }
+    /// How many numbers they have together.
+    public var parameterCount: Int { types.reduce(0) { $0 + $1.parameters } }
+    /// How many bytes they take together.
+    public var byteCount: Int { types.reduce(0) { $0 + $1.bytes } }
+
+    /// Looks at a model.
+    public init(of checkpoint: Checkpoint) {
+        path = checkpoint.path
+        let configuration = checkpoint.configuration
+        modelType = configuration?.languageModel["model_type"]?.string ?? configuration?.modelType
+        family = configuration?.family?.name
+        architectures = configuration?.architectures ?? []
+        types = Self.types(checkpoint)
+        tensors = checkpoint.tensors.map { name, tensor in
+            Tensor(
+                name: name, type: tensor.type, shape: tensor.shape, bytes: tensor.byteCount,
+                file: tensor.file?.name)
+        }
+        files = Self.files(checkpoint)
+        let tokenizer = TokenizerSummary(of: checkpoint)
+        self.tokenizer = tokenizer
+        operations = (checkpoint.manifest?.history ?? []) + (checkpoint.manifest?.operations ?? [])
+        var disagreements: [String] = []
+        var layers: LayerNames.Group?
+        do {
+            layers = try checkpoint.layers()
+        } catch {
+            if configuration != nil { disagreements.append(error.description) }
+        }
+        self.layers = layers
+        hasConfiguration = configuration != nil
+        self.disagreements = disagreements + checkpoint.disagreements(layers: layers, tokenizer: tokenizer)
+    }
+
+    private static func types(_ checkpoint: Checkpoint) -> [TypeSummary] {
+        Dictionary(grouping: checkpoint.tensors.values, by: \.type)
+            .map { type, tensors in
+                TypeSummary(
+                    type: type, tensors: tensors.count,
+                    parameters: tensors.reduce(0) { $0 + $1.elementCount },
+                    bytes: tensors.reduce(0) { $0 + $1.byteCount })
+            }
+            .sorted { ($0.bytes, $1.type.rawValue) > ($1.bytes, $0.type.rawValue) }
+    }
+
+    private static func files(_ checkpoint: Checkpoint) -> [File] {
+        var tensors: [String: Int] = [:]
+        for tensor in checkpoint.tensors.values {
+            if let file = tensor.file { tensors[file.path, default: 0] += 1 }
+        }
+        return checkpoint.sources.map {
+            File(name: $0.name, bytes: $0.size, tensors: tensors[$0.path] ?? 0)
+        }
+    }
+}
+
+extension TensorExpression {
+    /// The file in which the tensor lies as it is; nil when it is made of something else.
+    public var file: SourceFile? {
+        guard case .stored(let storage) = node else { return nil }
+        return storage.fileRange?.file
+    }
+}
+
+/// A model's tokenizer.json.
+public struct TokenizerSummary: Sendable, Equatable {
+    /// The name of the file.
+    public let file: String
+    /// One more than the largest id; nil when the file can't be used.
+    public let size: Int?
+    /// Why the file can't be used.
+    public let problem: String?
+
+    init?(of checkpoint: Checkpoint) {
+        guard let companion = checkpoint.companions.first(where: { $0.name == "tokenizer.json" }) else {
+            return nil
+        }
+        file = companion.name
+        do {
+            let json = try JSON(parsing: companion.bytes(), file: companion.name)
+            size = try Tokenizer(json: json, file: companion.name).largestID + 1
+            problem = nil
+        } catch {
+            size = nil
+            problem = "\(error)"
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import CommandLineSupport
+import Formats
+import Surgery
+
+struct Convert: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Writes a model with its numbers in another type, or in files of another size.",
+        discussion: """
+            Numbers are rounded to nearest, ties to even. Finite numbers that the type can't hold become infinite, and \
+            the command says how many of which tensor. Without --dtype every number stays as it is.
+
+            examples:
+              surgery convert models/base -o models/base-bf16 --dtype bf16
+              surgery convert models/base -o models/base-sharded --shard-size 2GB
+            """)
+
+    @Argument(help: "The model: a folder, or a safetensors file.")
+    var model = "."
+
+    @Option(name: [.customShort("o"), .long], help: "The folder to write.")
+    var output: String
+
+    @Option(help: "The type of the numbers.")
+    var dtype: NumberType?
+
+    @OptionGroup var options: OutputOptions
+
+    func run() throws {
+        try runReportingErrors {
+            let source = try Checkpoint.open(model)
+            let result = try source.converted(to: dtype?.elementType)
+            let writing = Writing(
+                command: "convert", source: source, result: result, output: output, options: options)
+            try writing.run(
+                rows: dtype.map { [("numbers", $0.elementType.rawValue)] } ?? [], changes: [],
+                details: [("dtype", dtype.map { .string($0.elementType.rawValue) } ?? .null)])
+        }
+    }
+}
+
+/// The types that a model can be converted to, as they are typed.
+enum NumberType: String, CaseIterable, ExpressibleByArgument {
+    case f32, bf16, f16
+
+    /// The type itself.
+    var elementType: ElementType {
+        switch self {
+        case .f32: .f32
+        case .bf16: .bf16
+        case .f16: .f16
+        }
+    }
+}

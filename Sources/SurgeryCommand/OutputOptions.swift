@@ -1,0 +1,28 @@
+import ArgumentParser
+import CommandLineSupport
+import Formats
+
+/// The options of every command that writes a model.
+struct OutputOptions: ParsableArguments {
+    @Flag(help: "Replace the output when it exists.")
+    var force = false
+
+    @Flag(help: "Show what would be written, and write nothing.")
+    var dryRun = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The most bytes of tensors in a file, as in 500MB or 2GiB.",
+            discussion:
+                "A model that fits is one model.safetensors; a tensor larger than this has a file of its own."
+        ))
+    var shardSize = ByteSize(bytes: 5_000_000_000)
+
+    @Flag(help: "Print one JSON object on standard output.")
+    var json = false
+
+    /// What the writer is told.
+    var writeOptions: WriteOptions {
+        WriteOptions(force: force, shardSize: shardSize.bytes, tool: "surgery \(Version.current)")
+    }
+}

@@ -1,0 +1,46 @@
+import Foundation
+import Formats
+import Testing
+
+/// A run of one of the built commands.
+struct CommandRun {
+    /// Its exit code.
+    let code: Int32
+    /// What it printed for programs.
+    let output: String
+    /// What it printed for people.
+    let messages: String
+
+    /// Runs a command to its end.
+    ///
+    /// - Parameters:
+    ///   - arguments: what it is given.
+    ///   - command: the product's name.
+    ///   - folder: where it runs.
+    /// - Throws: why it could not be started.
+    init(_ arguments: [String], of command: String = "surgery", in folder: URL) throws {
+        let process = Process()
+        process.executableURL = Self.products.appending(path: command)
+        process.arguments = arguments
+        process.currentDirectoryURL = folder
+        let (output, messages) = (Pipe(), Pipe())
+        (process.standardOutput, process.standardError) = (output, messages)
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        // What these commands print fits into a pipe's buffer on one of the two streams at least.
+        self.messages = String(decoding: messages.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        code = process.terminationStatus
+    }
+
+    /// What it printed for programs, read.
+    func json() throws -> JSON {
+        try JSON(parsing: Array(output.utf8), file: "standard output")
+    }
+
+    /// The folder of the built products, in which the tests lie, too.
+    private static var products: URL {
+        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    }
+}

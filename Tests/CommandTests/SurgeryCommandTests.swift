@@ -1,0 +1,95 @@
+import CommandLineSupport
+import Formats
+import Foundation
+import OrderedCollections
+import Testing
+
+@Suite("surgery inspect, convert, verify")
+struct SurgeryCommandTests {
+    @Test(arguments: ["inspect", "dus", "convert", "verify"])
+    func explainsItself(command: String) throws {
+        let folder = URL(filePath: "/")
+        let run = try CommandRun([command, "--help"], in: folder)
+        #expect(run.code == 0 && run.output.contains("USAGE: surgery \(command)"))
+    }
+
+    @Test func inspectTellsProgramsWhatAModelIs() throws {
+        let folder = try ModelFolder()
+        let run = try CommandRun(["inspect", "base", "--tensors", "--json"], in: folder.url)
+        let json = try run.json()
+        #expect(
+            json.object?.keys == [
+                "path", "model_type", "family", "architectures", "layers", "parameters", "bytes",
+                "tensor_count",
+                "types", "files", "tokenizer", "operations", "agrees", "disagreements", "tensors",
+            ])
+        #expect(json["layers"] == ["count": 4, "prefix": "model.layers."])
+        #expect(json["parameters"] == 176 && json["bytes"] == 704 && json["tensor_count"] == 11)
+        #expect(
+            json["tensors"]?[0] == [
+                "name": "lm_head.weight", "type": "F32", "shape": [4, 4], "bytes": 64,
+                "file": "model.safetensors",
+            ])
+    }
+
+    @Test func inspectEndsWithTwoWhenSomethingDisagrees() throws {
+        let folder = try ModelFolder(settings: #", "tie_word_embeddings": false"#)
+        #expect(try CommandRun(["inspect"], in: folder.model).code == 0)
+        let other = try ModelFolder(settings: #", "intermediate_size": 5"#)
+        let run = try CommandRun(["inspect"], in: other.model)
+        #expect(run.code == 2)
+        #expect(
+            run.messages.contains("error: tensor model.layers.0.mlp.down_proj.weight is [4, 4], and 3 others")
+        )
+    }
+
+    @Test func convertRoundsAndTellsWhatOverflows() throws {
+        let folder = try ModelFolder(first: 1e5)
+        let run = try CommandRun(
+            ["convert", "base", "-o", "out", "--dtype", "f16", "--json"], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(run.messages.contains("1 numbers of lm_head.weight are too large"))
+        #expect(try run.json()["overflows"]?[0] == ["tensor": "lm_head.weight", "count": 1])
+        let result = try Checkpoint.open(folder.url.appending(path: "out").path)
+        #expect(result.tensors.values.allSatisfy { $0.type == .f16 })
+        #expect(result.configuration?["torch_dtype"] == "float16")
+        let verify = try CommandRun(["verify", "out", "--json"], in: folder.url)
+        #expect(verify.code == 0)
+        #expect(try verify.json()["derived"] == 11)
+    }
+
+    @Test func convertWithoutATypeKeepsEveryByte() throws {
+        let folder = try ModelFolder()
+        let run = try CommandRun(["convert", "base", "-o", "out", "--shard-size", "300B"], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(try folder.tensors(of: "out") == folder.tensors(of: "base"))
+        #expect(try folder.contents(of: "out")["config.json"] == folder.contents()["config.json"])
+    }
+
+    @Test func verifyFindsAChangedByte() throws {
+        let folder = try ModelFolder()
+        #expect(try CommandRun(["dus", "base", "--to", "6", "-o", "out"], in: folder.url).code == 0)
+        let file = folder.url.appending(path: "out/model.safetensors")
+        var bytes = try Data(contentsOf: file)
+        bytes[bytes.count - 3] ^= 1
+        try bytes.write(to: file)
+        let run = try CommandRun(["verify", "out", "--json"], in: folder.url)
+        #expect(run.code == 2)
+        #expect(
+            run.messages.contains(
+                "not proven: tensor model.layers.5.self_attn.o_proj.weight: its byte 61 is"),
+            "\(run.messages)")
+        #expect(try run.json()["proven"] == false)
+    }
+
+    @Test func verifyFindsTheSourceElsewhere() throws {
+        let folder = try ModelFolder()
+        #expect(try CommandRun(["dus", "base", "--to", "6", "-o", "out"], in: folder.url).code == 0)
+        try FileManager.default.moveItem(at: folder.model, to: folder.url.appending(path: "moved"))
+        let lost = try CommandRun(["verify", "out"], in: folder.url)
+        #expect(lost.code == 2 && lost.messages.contains("base/model.safetensors"), "\(lost.messages)")
+        #expect(try CommandRun(["verify", "out", "--source", "moved"], in: folder.url).code == 0)
+        let none = try CommandRun(["verify", "moved"], in: folder.url)
+        #expect(none.code == 2 && none.messages.contains("has no surgery.json"))
+    }
+}

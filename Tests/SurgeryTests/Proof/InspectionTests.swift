@@ -1,0 +1,97 @@
+import Formats
+import OrderedCollections
+import Surgery
+import Testing
+
+@Suite("Inspection")
+struct InspectionTests {
+    /// A Llama of 2 layers, 8 wide, 4 heads of 2, 2 key-value heads, a feed-forward of 12, 16 tokens.
+    private func model(_ settings: String = "", without: String = "", tokens: Int = 16) throws -> Checkpoint {
+        var tensors: OrderedDictionary<String, TensorExpression> = [
+            "lm_head.weight": try .zeros(.bf16, shape: [16, 8]),
+            "model.embed_tokens.weight": try .zeros(.bf16, shape: [16, 8]),
+            "model.norm.weight": try .zeros(.f32, shape: [8]),
+        ]
+        let shapes = [
+            "self_attn.q_proj": [8, 8], "self_attn.k_proj": [4, 8], "self_attn.v_proj": [4, 8],
+            "self_attn.o_proj": [8, 8], "mlp.gate_proj": [12, 8], "mlp.up_proj": [12, 8],
+            "mlp.down_proj": [8, 12],
+        ]
+        for layer in 0..<2 {
+            for (name, shape) in shapes {
+                tensors["model.layers.\(layer).\(name).weight"] = try .zeros(.bf16, shape: shape)
+            }
+        }
+        tensors[without] = nil
+        var checkpoint = Checkpoint(path: "model", tensors: tensors)
+        var configuration = try Models.configuration(
+            """
+            {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 8,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 12, "vocab_size": 16,
+             "tie_word_embeddings": false}
+            """)
+        if !settings.isEmpty {
+            let changed = try JSON(parsing: Array("{\(settings)}".utf8), file: "change")
+            for (key, value) in changed.object ?? JSONObject() { configuration[key] = value }
+        }
+        checkpoint.configuration = configuration
+        let vocabulary = (0..<tokens).map { "\"\(UnicodeScalar(UInt8(65 + $0)))\": \($0)" }.joined(
+            separator: ", ")
+        let tokenizer = """
+            {"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "ByteLevel",
+             "add_prefix_space": false, "trim_offsets": true, "use_regex": true}, "post_processor": null,
+             "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {\(vocabulary)}, "merges": []}}
+            """
+        checkpoint.companions = [Companion(name: "tokenizer.json", content: .bytes(Array(tokenizer.utf8)))]
+        return checkpoint
+    }
+
+    @Test func tellsWhatAModelIs() throws {
+        let inspection = Inspection(of: try model())
+        #expect(inspection.disagreements == [])
+        #expect(inspection.family == "Llama" && inspection.modelType == "llama")
+        #expect(inspection.layers?.count == 2 && inspection.layers?.names.prefix == "model.layers.")
+        #expect(inspection.parameterCount == 2 * 128 + 8 + 2 * (2 * 64 + 2 * 32 + 3 * 96))
+        #expect(inspection.tensorCount == 17)
+        #expect(inspection.types.map(\.type) == [.bf16, .f32])
+        #expect(inspection.types[1].tensors == 1 && inspection.types[1].parameters == 8)
+        #expect(inspection.types[1].bytes == 32)
+        #expect(inspection.tokenizer?.size == 16)
+    }
+
+    @Test(arguments: [
+        (#""vocab_size": 17"#, "config.json asks for [17, 8] (vocab_size 17, hidden size 8)"),
+        (#""hidden_size": 16"#, "config.json asks for [16, 16]"),
+        (#""num_attention_heads": 2, "head_dim": 8"#, "(2 heads of 8, hidden size 8)"),
+        (#""head_dim": 4"#, "(4 heads of 4, hidden size 8)"),
+        (#""num_key_value_heads": 4"#, "(4 key-value heads of 2, hidden size 8)"),
+        (#""intermediate_size": 13"#, "is [12, 8], and 1 others like it, but config.json asks for [13, 8]"),
+        (
+            #""num_hidden_layers": 3"#,
+            "config.json says num_hidden_layers is 3, but the tensors have 2 layers"
+        ),
+    ])
+    func tellsWhatDisagrees(settings: String, message: String) throws {
+        let disagreements = Inspection(of: try model(settings)).disagreements
+        #expect(disagreements.contains { $0.contains(message) }, "\(disagreements)")
+    }
+
+    @Test func tellsThatTheHeadIsMissing() throws {
+        let disagreements = Inspection(of: try model(without: "lm_head.weight")).disagreements
+        #expect(disagreements.count == 1 && disagreements[0].contains("tie_word_embeddings is false"))
+        #expect(
+            Inspection(of: try model(#""tie_word_embeddings": true"#, without: "lm_head.weight"))
+                .disagreements == [])
+    }
+
+    @Test func tellsThatTheTokenizerIsTooLarge() throws {
+        let disagreements = Inspection(of: try model(tokens: 18)).disagreements
+        #expect(disagreements.count == 1)
+        #expect(disagreements[0].contains("largest id is 17, but the vocabulary has 16 rows"))
+    }
+
+    @Test func aBareFileHasNothingToDisagreeWith() throws {
+        let inspection = Inspection(of: try Models.checkpoint(["w", "b"]))
+        #expect(inspection.disagreements == [] && inspection.layers == nil && !inspection.hasConfiguration)
+    }
+}
