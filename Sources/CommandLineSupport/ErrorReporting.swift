@@ -11,8 +11,7 @@ public import Formats
 /// | 130, 143 | stopped by SIGINT, SIGTERM after saving |
 ///
 /// - Parameter body: what the command does.
-/// - Throws: `ExitCode`, or `ValidationError` for a command line that cannot be, which the argument parser
-///   prints together with the usage.
+/// - Throws: `ExitCode`, or what the argument parser itself throws, which it prints together with the usage.
 public func runReportingErrors(_ body: () throws -> Void) throws {
     do {
         try body()
@@ -20,7 +19,6 @@ public func runReportingErrors(_ body: () throws -> Void) throws {
         report(error.description)
         throw ExitCode(error.signal.exitCode)
     } catch let error as any Diagnosis {
-        guard error.fault != .usage else { throw ValidationError(error.description) }
         report("error: \(error)")
         throw error.fault.exitCode
     } catch {

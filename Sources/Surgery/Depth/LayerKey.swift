@@ -7,6 +7,8 @@ enum LayerKey: Sendable, Equatable {
     /// A list with an entry a layer; it may go on after the last one. A number or word instead of a list holds for
     /// every layer alike.
     case entries
+    /// Entries for some layers and how often they repeat, again and again, as in `[[["global", "local"], 12]]`.
+    case repeatedEntries
     /// A string with a character a layer.
     case characters
     /// A list of the numbers of the layers that are marked.
@@ -38,7 +40,7 @@ enum LayerKey: Sendable, Equatable {
         "intermediate_size": .entries, "num_attention_heads_per_layer": .entries,
         "layer_rope_theta": .entries,
         "sliding_window_list": .entries, "num_key_value_heads_per_layer": .entries,
-        "hybrid_override_pattern": .characters,
+        "attention_types": .repeatedEntries, "hybrid_override_pattern": .characters,
 
         "mlp_only_layers": .indices, "moe_layers": .indices, "attn_layer_indices": .indices,
         "full_attn_idxs": .indices, "rope_scaling_layers": .indices, "local_layer_ids": .indices,

@@ -39,6 +39,7 @@ struct LayeredSettings {
         switch meaning {
         case .count: try followCount(key, value)
         case .entries: try followEntries(key, value)
+        case .repeatedEntries: try followRepeatedEntries(key, value)
         case .characters: try followCharacters(key, value)
         case .indices: try followIndices(key, value)
         case .leading: try followLeading(key, value)
@@ -63,6 +64,22 @@ struct LayeredSettings {
         }
         note(entries.prefix(plan.sourceCount))
         set(key, .array(plan.origins.map { entries[$0] } + entries.dropFirst(plan.sourceCount)))
+    }
+
+    private mutating func followRepeatedEntries(_ key: String, _ value: JSON) throws(DepthError) {
+        var entries: [JSON] = []
+        for run in value.array ?? [] {
+            guard let part = run[0]?.array, let count = run[1]?.int, (0...plan.sourceCount).contains(count)
+            else {
+                throw error(key, value, "lists of entries, each with how often it repeats, are expected")
+            }
+            entries += (0..<count).flatMap { _ in part }
+        }
+        guard entries.count == plan.sourceCount else {
+            throw error(key, value, "it has \(entries.count) entries for \(plan.sourceCount) layers")
+        }
+        note(entries[...])
+        set(key, [[.array(plan.origins.map { entries[$0] }), 1]])
     }
 
     private mutating func followCharacters(_ key: String, _ value: JSON) throws(DepthError) {
@@ -215,7 +232,11 @@ struct LayeredSettings {
         let before = settings[key]
         guard before != value else { return }
         settings[key] = value
-        changes.append(ConfigurationChange(key: path + key, before: before, after: value))
+        if let index = changes.firstIndex(where: { $0.key == path + key }) {
+            changes[index] = ConfigurationChange(key: path + key, before: changes[index].before, after: value)
+        } else {
+            changes.append(ConfigurationChange(key: path + key, before: before, after: value))
+        }
     }
 
     private func refuse(_ key: String, _ value: JSON, _ reason: String, unlessOff: Bool) throws(DepthError) {

@@ -44,6 +44,10 @@ struct LayeredSettingsTests {
             #""some_layer_kinds": [0, 1, 2, 3, 4, 5, 6, 7]"#,
             ["some_layer_kinds", "[0,1,2,3,4,5,2,3,4,5,6,7]"]
         ),
+        (
+            #""attention_types": [[["g", "l"], 3], [["x"], 2]]"#,
+            ["attention_types", #"[[["g","l","g","l","g","l","g","l","g","l","x","x"],1]]"#]
+        ),
         // The layers that are marked, by number.
         (#""mlp_only_layers": [0, 3, 7]"#, ["mlp_only_layers", "[0,3,7,11]"]),
         (#""moe_layers": [2, 6]"#, ["moe_layers", "[2,6,10]"]),
@@ -89,6 +93,7 @@ struct LayeredSettingsTests {
         (#""scale_attn_by_inverse_layer_idx": true"#, "scale_attn_by_inverse_layer_idx = true"),
         (#""hidden_size_per_layer_input": 256"#, "hidden_size_per_layer_input = 256"),
         (#""layer_types": ["a", "b"]"#, #"layer_types = ["a","b"]"#),
+        (#""attention_types": [[["g", "l"], 3]]"#, "it has 6 entries for 8 layers"),
         (#""moe_layers": [8]"#, "moe_layers = [8]"),
         (#""odd_layers": [1, 3]"#, "odd_layers = [1,3]"),
         (#""weights_by_depth": [1, 2, 3, 4, 5, 6, 7, 8]"#, "weights_by_depth"),
