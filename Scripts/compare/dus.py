@@ -62,7 +62,7 @@ def make(name, config, kind):
     model = kind(config).to(torch.bfloat16)
     for parameter in model.parameters():
         parameter.data.normal_(0, 0.05)
-    model.save_pretrained(folder / name, max_shard_size="3MB" if name == "mistral" else "1GB")
+    model.save_pretrained(folder / name, max_shard_size="500KB" if name == "mistral" else "1GB")
 
 
 def make_old(name, missing, instead):
