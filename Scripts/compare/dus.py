@@ -3,7 +3,7 @@
 usage: dus.py SURGERY FOLDER        SURGERY: the built command; FOLDER: where models are made (about 100 MB)
 
 For each family a small random model is made, deepened by half, verified, and loaded in transformers, where nothing may be
-missing, unexpected or of another shape. Its logits must be those, to the bit, of the source's own layers in the new order.
+missing, unexpected or of another shape. Its logits must be those, to the bit (but for tolerance below), of the source's own layers in the new order.
 Models called -old have the lists left out of their configuration which older versions of transformers left out.
 Needs torch and transformers; measured with torch 2.15.0 and transformers 5.23.0.
 """
@@ -36,6 +36,7 @@ models = {
     "qwen2-moe": (tf.Qwen2MoeConfig(**llama, **experts, num_hidden_layers=7, decoder_sparse_step=3, mlp_only_layers=[5]), tf.Qwen2MoeForCausalLM),
     "qwen3-next": (tf.Qwen3NextConfig(**llama, **experts, num_hidden_layers=7, head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=16, linear_value_head_dim=16), tf.Qwen3NextForCausalLM),
     "deepseek-v3": (tf.DeepseekV3Config(**{**llama, "num_key_value_heads": 4}, moe_intermediate_size=32, num_hidden_layers=6, n_routed_experts=8, n_group=2, topk_group=1, num_experts_per_tok=2, kv_lora_rank=16, q_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8, first_k_dense_replace=1), tf.DeepseekV3ForCausalLM),
+    "minicpm3": (tf.MiniCPM3Config(**{**llama, "num_key_value_heads": 4}, num_hidden_layers=6, q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8), tf.MiniCPM3ForCausalLM),
     "lfm2": (tf.Lfm2Config(**llama, num_hidden_layers=6, full_attn_idxs=[2, 5]), tf.Lfm2ForCausalLM),
     "gpt2": (tf.GPT2Config(vocab_size=128, n_embd=64, n_layer=6, n_head=4, n_positions=64), tf.GPT2LMHeadModel),
     "gpt-neox": (tf.GPTNeoXConfig(**small, intermediate_size=96, num_hidden_layers=6, max_position_embeddings=64), tf.GPTNeoXForCausalLM),
@@ -55,6 +56,9 @@ old = {
     "lfm2": (["layer_types"], {}),
     "qwen3-next": (["layer_types"], {"full_attention_interval": 4}),
 }
+
+# MiniCPM's configuration has a factor that follows the root of the number of layers, which rounds.
+tolerance = {"minicpm3": 1e-6}
 
 
 def make(name, config, kind):
@@ -120,7 +124,7 @@ def check(name, kind):
         found = deep(input_ids=ids, use_cache=False).logits
     difference = (expected - found).abs().max().item()
     codes = run("inspect", source).returncode, run("inspect", result).returncode, run("verify", result).returncode
-    right = codes == (0, 0, 0) and not keys and difference == 0
+    right = codes == (0, 0, 0) and not keys and difference <= tolerance.get(name, 0)
     changes = [change["key"] for change in report["configuration"]]
     print(f"{name:15} {count} -> {report['layers']['after']}  {'ok' if right else 'WRONG'}  logits differ by {difference:.1e}  {keys or ''}  {', '.join(changes)}", flush=True)
     return right

@@ -22,6 +22,8 @@ enum LayerKey: Sendable, Equatable {
     case period(list: String?)
     /// Which of a period's layers is marked; follows from the period.
     case phase
+    /// A number that the model divides by the root of the number of layers, to scale what each layer adds.
+    case perRootOfCount
     /// How many layers come after the last one, for other uses; their tensors move along.
     case following
     /// Something that ties the layers together in a way that copies would break, unless it is off.
@@ -61,12 +63,15 @@ enum LayerKey: Sendable, Equatable {
         "expert_layer_period": .period(list: nil), "layer_group_size": .period(list: nil),
         "attn_layer_offset": .phase, "expert_layer_offset": .phase,
 
+        "scale_depth": .perRootOfCount,
+
         "num_nextn_predict_layers": .following, "num_mtp_layers": .following,
 
         "hidden_size_per_layer_input": .fixed(because: "its embeddings hold a part for each layer"),
         "kv_source_layers": .fixed(because: "layers take keys and values from each other by number"),
         "cla_share_factor": .fixed(because: "neighbouring layers share keys and values"),
         "scale_attn_by_inverse_layer_idx": .fixed(because: "a layer's attention is divided by its number"),
+        "lambda_std_dev": .fixed(because: "its attention depends on a layer's number"),
         "per_layer_config": .fixed(because: "it describes layers by number"),
         "num_hash_layers": .fixed(because: "its first layers choose experts by token"),
     ]

@@ -45,8 +45,9 @@ struct LayeredSettings {
         case .leading: try followLeading(key, value)
         case .trailing: try followTrailing(key, value)
         case .period(let list): try followPeriod(key, value, list: list)
+        case .perRootOfCount: try followRoot(key, value)
         case .phase, .following: break
-        case .fixed(let reason): try refuse(key, value, reason, unlessOff: true)
+        case .fixed(let reason): try refuseUnlessOff(key, value, reason)
         }
     }
 
@@ -147,6 +148,14 @@ struct LayeredSettings {
         if !plan.keeps(period: period) { brokenPeriods.append((key, list)) }
     }
 
+    /// MiniCPM: each layer adds its output times `scale_depth` / √layers, which is to stay what it was.
+    private mutating func followRoot(_ key: String, _ value: JSON) throws(DepthError) {
+        guard let scale = value.double, scale.isFinite else {
+            throw error(key, value, "a number is expected")
+        }
+        set(key, JSON(scale * (Double(plan.count) / Double(plan.sourceCount)).squareRoot()))
+    }
+
     /// A key that is in no rule book: what is clearly a list of layers follows, what may be about layers is refused.
     private mutating func followUnknown(_ key: String, _ value: JSON) throws(DepthError) {
         if let members = value.object { return try refuseLayers(in: members, path: key + ".") }
@@ -239,11 +248,9 @@ struct LayeredSettings {
         }
     }
 
-    private func refuse(_ key: String, _ value: JSON, _ reason: String, unlessOff: Bool) throws(DepthError) {
-        let isOff =
-            value.bool == false || value.int == 0 || value.array?.isEmpty == true
-            || value.object?.isEmpty == true
-        guard unlessOff && isOff else { throw error(key, value, reason) }
+    private func refuseUnlessOff(_ key: String, _ value: JSON, _ reason: String) throws(DepthError) {
+        let isEmpty = value.array?.isEmpty ?? value.object?.isEmpty ?? false
+        guard value.bool == false || value.int == 0 || isEmpty else { throw error(key, value, reason) }
     }
 
     private func error(_ key: String, _ value: JSON, _ reason: String) -> DepthError {

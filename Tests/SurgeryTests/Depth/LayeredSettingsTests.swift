@@ -55,6 +55,8 @@ struct LayeredSettingsTests {
         (#""first_k_dense_replace": 6"#, ["first_k_dense_replace", "10"]),
         (#""use_sliding_window": true, "max_window_layers": 7"#, ["max_window_layers", "11"]),
         (#""use_sliding_window": false, "max_window_layers": 8"#, ["max_window_layers", "12"]),
+        // 1.4 / √8 = x / √12
+        (#""scale_depth": 1.4"#, ["scale_depth", "1.7146428199482244"]),
     ])
     func follows(settings: String, change: [String]) throws {
         let text = #"{"num_hidden_layers": 8, \#(settings)}"#
@@ -91,6 +93,7 @@ struct LayeredSettingsTests {
         (#""use_sliding_window": true, "max_window_layers": 4"#, "max_window_layers = 4"),
         (#""num_kv_shared_layers": 3"#, "num_kv_shared_layers = 3"),
         (#""scale_attn_by_inverse_layer_idx": true"#, "scale_attn_by_inverse_layer_idx = true"),
+        (#""lambda_std_dev": 0.1"#, "lambda_std_dev = 0.1"),
         (#""hidden_size_per_layer_input": 256"#, "hidden_size_per_layer_input = 256"),
         (#""layer_types": ["a", "b"]"#, #"layer_types = ["a","b"]"#),
         (#""attention_types": [[["g", "l"], 3]]"#, "it has 6 entries for 8 layers"),
