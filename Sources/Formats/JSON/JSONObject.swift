@@ -1,3 +1,4 @@
+internal import Glibc
 private import OrderedCollections
 
 /// The members of a JSON object, in the order they were written.
@@ -76,7 +77,14 @@ struct JSONKey: Sendable, Hashable {
     init(_ string: String) { self.string = string }
 
     static func == (left: JSONKey, right: JSONKey) -> Bool {
-        left.string.utf8.count == right.string.utf8.count && left.string.utf8.elementsEqual(right.string.utf8)
+        let (first, second) = (left.string.utf8.span, right.string.utf8.span)
+        guard first.count == second.count else { return false }
+        return unsafe first.bytes.withUnsafeBytes { one in
+            unsafe second.bytes.withUnsafeBytes { other in
+                guard let start = one.baseAddress, let compared = other.baseAddress else { return true }
+                return unsafe memcmp(start, compared, one.count) == 0
+            }
+        }
     }
 
     func hash(into hasher: inout Hasher) {

@@ -157,11 +157,15 @@ private struct RawEntry {
 
     private func byteCount(file: String) throws(SafetensorsError) -> UInt64 {
         var bits: UInt64 = 1
-        for factor in shape + [UInt64(type.bits)] {
+        var hasOverflowed = false
+        func multiply(by factor: UInt64) {
             let (product, overflow) = bits.multipliedReportingOverflow(by: factor)
-            if overflow { throw .uncountable(file: file, tensor: name, type: type, shape: shape) }
             bits = product
+            hasOverflowed = hasOverflowed || overflow
         }
+        for dimension in shape { multiply(by: dimension) }
+        multiply(by: UInt64(type.bits))
+        if hasOverflowed { throw .uncountable(file: file, tensor: name, type: type, shape: shape) }
         guard bits % 8 == 0 else { throw .misaligned(file: file, tensor: name, type: type, shape: shape) }
         return bits / 8
     }
