@@ -67,7 +67,7 @@ public struct Companion: Sendable {
         case bytes([UInt8])
     }
 
-    /// Its name inside the model's folder.
+    /// Its name inside the model's folder; a slash leads into a folder of it.
     public let name: String
     /// What is in it.
     public var content: Content

@@ -12,6 +12,9 @@ enum CompanionRule {
     /// Files that a training run leaves behind.
     private static let traces: Set<String> = ["trainer_state.json", "training_args.json", "optimizer.json"]
 
+    /// Folders whose files belong to the model, as `transformers` writes them.
+    static let folders: Set<String> = ["additional_chat_templates"]
+
     /// Whether the name is that of weights.
     static func isWeights(_ name: String) -> Bool { weights.contains(Path.suffix(name)) }
 
@@ -42,6 +45,11 @@ extension Checkpoint {
             }
             switch Folder.kind(of: path) {
             case .file: companions.append(Companion(name: name, content: .file(try SourceFile(path: path))))
+            case .folder where CompanionRule.folders.contains(name):
+                for inner in try Folder.names(path) where Folder.kind(of: Path.join(path, inner)) == .file {
+                    let file = try SourceFile(path: Path.join(path, inner))
+                    companions.append(Companion(name: Path.join(name, inner), content: .file(file)))
+                }
             case .folder: leftOut.append(LeftOut(name: name, reason: "a folder"))
             case .other: leftOut.append(LeftOut(name: name, reason: "no plain file"))
             case nil: leftOut.append(LeftOut(name: name, reason: "a link that leads nowhere"))

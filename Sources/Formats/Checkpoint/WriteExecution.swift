@@ -60,6 +60,9 @@ struct WriteExecution: ~Copyable {
         do throws(FileError) {
             try Folder.create(target.model)
             for file in plan.files {
+                if file.name.contains("/") {
+                    try Folder.create(Path.join(target.model, Path.parent(file.name)))
+                }
                 try OutputFile(path: Path.join(target.model, file.name)).reserve(file.byteCount)
             }
         } catch {

@@ -44,6 +44,9 @@ struct WriteTarget {
 
     /// Gives the finished folder its name, and removes what it replaces.
     func publish(force: Bool) throws(FileError) {
+        for name in try Folder.names(model) where Folder.kind(of: Path.join(model, name)) == .folder {
+            try Folder.synchronize(Path.join(model, name))
+        }
         try Folder.synchronize(model)
         // Without its journal a folder that was replaced and not yet removed can't be taken for unfinished work.
         try Folder.remove(journal)

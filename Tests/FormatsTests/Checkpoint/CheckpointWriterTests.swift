@@ -56,6 +56,13 @@ import Testing
         #expect(written.metadata == ["format": "pt"])
     }
 
+    @Test func chatTemplatesComeAlong() throws {
+        try folder.makeFolder("base/additional_chat_templates")
+        try folder.write("base/additional_chat_templates/tools.jinja", "{{ tools }}")
+        try CheckpointWriter().write(Checkpoint.open(folder.path("base")), to: folder.path("out"))
+        #expect(try folder.bytes("out/additional_chat_templates/tools.jinja") == Array("{{ tools }}".utf8))
+    }
+
     @Test func indexListsSizeAndParameters() throws {
         try CheckpointWriter(options: .init(shardSize: 100)).write(base, to: folder.path("out"))
         let index = try JSON.read(path: folder.path("out/model.safetensors.index.json"))
