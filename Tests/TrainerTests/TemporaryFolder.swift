@@ -26,7 +26,8 @@ final class TemporaryFolder: Sendable {
 
 /// The path of one of the project's examples.
 func example(_ name: String) -> String {
-    URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Examples/\(name)").standardized.path()
+    URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Examples/\(name)")
+        .standardized.path()
 }
 
 /// A folder with the configuration of a very small model, the example's tokenizer, and no weights.

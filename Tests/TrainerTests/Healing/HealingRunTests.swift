@@ -131,7 +131,8 @@ import Testing
             tokens: 92,
             threads: 1, output: folder.path + "/healed-rows")
         let outcome = try run(request)
-        #expect(outcome.step == 1)  // two rows of 24 tokens, twice: 96 tokens a step, 92 of them with a target
+        // Two rows of 24 tokens, twice: 96 tokens a step, 92 of them with a target.
+        #expect(outcome.step == 1)
         #expect(outcome.tokens == 92)
         let healed = try Checkpoint.open(request.output)
         #expect(healed.tensors.values.allSatisfy { $0.type == .f32 })
