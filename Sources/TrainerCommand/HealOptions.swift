@@ -72,6 +72,7 @@ struct HealExtent: ParsableArguments {
 
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
+extension BenchmarkShape: ExpressibleByArgument {}
 
 /// How a heal moves the weights.
 struct HealOptimizer: ParsableArguments {

@@ -55,5 +55,5 @@ func printJSON<Value: Encodable>(_ value: Value) throws {
 
 /// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
 func defaultLength(of model: String) throws -> Int {
-    min(512, try PretrainedModel.maximumLength(of: model))
+    min(512, try PretrainedModel.configuration(of: model).maximumLength)
 }

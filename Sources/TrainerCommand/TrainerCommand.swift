@@ -15,5 +15,5 @@ struct TrainerCommand: ParsableCommand {
             130 and 143 stopped by a signal after saving.
             """,
         version: version,
-        subcommands: [Eval.self, Heal.self])
+        subcommands: [Eval.self, Heal.self, Bench.self])
 }

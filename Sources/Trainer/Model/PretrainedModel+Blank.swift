@@ -20,21 +20,30 @@ extension PretrainedModel {
     }
 
     /// Fills weights with what training from scratch begins with.
-    ///
-    /// Norms are one, biases zero; all else is drawn from a normal distribution of the deviation
-    /// `initializer_range` (0.02 where config.json has none), what writes into the residual stream from one that
-    /// is √(2 · layers) times narrower (Radford et al., *GPT-2*, 2019, section 2.3).
     public func initialize<Device: Engine>(_ weights: Device.Buffer, seed: UInt64, on engine: Device) {
         let deviation = checkpoint.configuration?.json["initializer_range"]?.double ?? 0.02
-        let writers = Set(layout.layers.flatMap { [$0.weights[.attentionOutput], $0.weights[.down]] })
-        for (index, parameter) in layout.parameters.enumerated() {
+        layout.initialize(weights, deviation: deviation, seed: seed, on: engine)
+    }
+}
+
+extension ParameterLayout {
+    /// Fills weights with what training from scratch begins with.
+    ///
+    /// Norms are one, biases zero; all else is drawn from a normal distribution of the given deviation, what
+    /// writes into the residual stream from one that is √(2 · layers) times narrower (Radford et al., *GPT-2*,
+    /// 2019, section 2.3).
+    func initialize<Device: Engine>(
+        _ weights: Device.Buffer, deviation: Double, seed: UInt64, on engine: Device
+    ) {
+        let writers = Set(layers.flatMap { [$0.weights[.attentionOutput], $0.weights[.down]] })
+        for (index, parameter) in parameters.enumerated() {
             let values: [Float]
             switch parameter.role {
             case .norm: values = [Float](repeating: 1, count: parameter.range.count)
             case .bias: values = [Float](repeating: 0, count: parameter.range.count)
             case .embedding, .head, .matrix:
                 let writes = writers.contains(parameter.range)
-                let scale = writes ? deviation / Double(2 * configuration.layers).squareRoot() : deviation
+                let scale = writes ? deviation / Double(2 * layers.count).squareRoot() : deviation
                 var normal = NormalDistribution(seed: seed &+ UInt64(index) &* 0x9E37_79B9, deviation: scale)
                 values = (0..<parameter.range.count).map { _ in normal.next() }
             }

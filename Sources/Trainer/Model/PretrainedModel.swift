@@ -29,10 +29,12 @@ public struct PretrainedModel: Sendable {
         try check()
     }
 
-    /// The longest sequence that the model in a folder was made for; reads the configuration only.
-    public static func maximumLength(of folder: String) throws -> Int {
+    /// What the model in a folder computes; reads config.json only.
+    ///
+    /// - Throws: `JSONError` or ``ModelError`` naming the key.
+    public static func configuration(of folder: String) throws -> TransformerConfiguration {
         let path = folder + "/" + Configuration.fileName
-        return try Family.describe(JSON.read(path: path), path: folder).transformer.maximumLength
+        return try Family.describe(JSON.read(path: path), path: folder).transformer
     }
 
     /// The tokens that end a text, as config.json names them.

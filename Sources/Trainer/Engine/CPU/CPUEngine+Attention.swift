@@ -7,7 +7,7 @@ extension CPUEngine {
     ) {
         let half = shape.headSize / 2
         let heads = shape.heads + shape.keyValueHeads
-        pool.forEachPiece(of: shape.rows, cost: heads * shape.headSize) { rows in
+        pool.forEachPiece(.rotary, of: shape.rows, cost: heads * shape.headSize) { rows in
             for row in rows {
                 let angles = row % shape.time * half
                 unsafe ck_rotate(
@@ -28,7 +28,7 @@ extension CPUEngine {
         let scratch = scratch(count: size * threads)
         unsafe first.withUnsafeBufferPointer { first in
             guard let first = first.baseAddress else { return }
-            pool.run(shape.batch * shape.heads * tiles) { task, thread in
+            pool.run(.attention, shape.batch * shape.heads * tiles) { task, thread in
                 let (sequence, rest) = (task / (shape.heads * tiles), task % (shape.heads * tiles))
                 let (head, start) = (rest / tiles, rest % tiles * tile)
                 let row = sequence * shape.time
@@ -51,7 +51,7 @@ extension CPUEngine {
         let scratch = scratch(count: size * threads)
         unsafe first.withUnsafeBufferPointer { first in
             guard let first = first.baseAddress else { return }
-            pool.run(shape.batch * shape.keyValueHeads) { task, thread in
+            pool.run(.attention, shape.batch * shape.keyValueHeads) { task, thread in
                 let row = task / shape.keyValueHeads * shape.time
                 var attention = attention
                 unsafe ck_attention_backward(

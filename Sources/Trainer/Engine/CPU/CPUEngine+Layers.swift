@@ -3,7 +3,7 @@ internal import CKernels
 extension CPUEngine {
     /// See ``Engine/embed(_:table:tokens:shape:)``.
     public func embed(_ out: CPUBuffer, table: CPUBuffer, tokens: ArraySlice<Int32>, shape: RowShape) {
-        pool.forEachPiece(of: shape.rows, cost: shape.columns) { rows in
+        pool.forEachPiece(.embedding, of: shape.rows, cost: shape.columns) { rows in
             for row in rows {
                 let token = Int(tokens[tokens.startIndex + row])
                 unsafe (out.pointer + row * shape.columns).update(
@@ -18,7 +18,7 @@ extension CPUEngine {
     ) {
         if !accumulate { zero(dTable) }
         // Split by columns: two rows may add to one token's gradient, and their order must not change.
-        pool.forEachPiece(of: shape.columns / 16 + 1, cost: shape.rows * 16) { pieces in
+        pool.forEachPiece(.embedding, of: shape.columns / 16 + 1, cost: shape.rows * 16) { pieces in
             let columns = pieces.lowerBound * 16..<min(shape.columns, pieces.upperBound * 16)
             guard !columns.isEmpty else { return }
             for row in 0..<shape.rows {
@@ -40,7 +40,7 @@ extension CPUEngine {
             Matrix(pointer: weight.pointer, stride: shape.inputs, transposed: true),
             m: shape.rows, n: shape.outputs, k: shape.inputs)
         guard let bias else { return }
-        pool.forEachPiece(of: shape.rows, cost: shape.outputs) { rows in
+        pool.forEachPiece(.matrixProduct, of: shape.rows, cost: shape.outputs) { rows in
             unsafe ck_add_bias(
                 y.pointer + rows.lowerBound * shape.outputs, bias.pointer, rows.count, shape.outputs)
         }
@@ -66,7 +66,7 @@ extension CPUEngine {
             Matrix(pointer: x.pointer, stride: shape.inputs),
             m: shape.outputs, n: shape.inputs, k: shape.rows, accumulate: accumulate)
         guard let dBias else { return }
-        pool.forEachPiece(of: shape.outputs, cost: shape.rows) { columns in
+        pool.forEachPiece(.matrixProduct, of: shape.outputs, cost: shape.rows) { columns in
             unsafe ck_sum_rows(
                 dBias.pointer + columns.lowerBound, dy.pointer + columns.lowerBound, shape.rows,
                 shape.outputs,
@@ -77,7 +77,7 @@ extension CPUEngine {
     /// See ``Engine/swiGLU(_:gateUp:shape:)``.
     public func swiGLU(_ y: CPUBuffer, gateUp: CPUBuffer, shape: RowShape) {
         let width = shape.columns
-        pool.forEachPiece(of: shape.rows, cost: 3 * width) { rows in
+        pool.forEachPiece(.activation, of: shape.rows, cost: 3 * width) { rows in
             let start = rows.lowerBound
             unsafe ck_swiglu(y.pointer + start * width, gateUp.pointer + start * 2 * width, rows.count, width)
         }
@@ -86,7 +86,7 @@ extension CPUEngine {
     /// See ``Engine/swiGLUBackward(y:gateUp:dy:shape:)``.
     public func swiGLUBackward(y: CPUBuffer, gateUp: CPUBuffer, dy: CPUBuffer, shape: RowShape) {
         let width = shape.columns
-        pool.forEachPiece(of: shape.rows, cost: 4 * width) { rows in
+        pool.forEachPiece(.activation, of: shape.rows, cost: 4 * width) { rows in
             let start = rows.lowerBound
             unsafe ck_swiglu_backward(
                 y.pointer + start * width, gateUp.pointer + start * 2 * width, dy.pointer + start * width,
@@ -95,7 +95,7 @@ extension CPUEngine {
     }
 
     private func zero(_ buffer: CPUBuffer) {
-        pool.forEachPiece(of: buffer.count, cost: 1) { range in
+        pool.forEachPiece(.embedding, of: buffer.count, cost: 1) { range in
             unsafe (buffer.pointer + range.lowerBound).update(repeating: 0, count: range.count)
         }
     }

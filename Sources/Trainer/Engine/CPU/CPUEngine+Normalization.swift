@@ -6,7 +6,7 @@ extension CPUEngine {
         _ y: CPUBuffer, rstd: CPUBuffer, x: CPUBuffer, addition: (sum: CPUBuffer, delta: CPUBuffer)?,
         weight: CPUBuffer, epsilon: Float, shape: RowShape
     ) {
-        pool.forEachPiece(of: shape.rows, cost: 4 * shape.columns) { rows in
+        pool.forEachPiece(.norm, of: shape.rows, cost: 4 * shape.columns) { rows in
             let start = rows.lowerBound * shape.columns
             unsafe ck_add_rmsnorm(
                 addition.map { unsafe $0.sum.pointer + start }, y.pointer + start,
@@ -19,7 +19,7 @@ extension CPUEngine {
     /// See ``Engine/renormalize(_:x:rstd:weight:shape:)``.
     public func renormalize(_ y: CPUBuffer, x: CPUBuffer, rstd: CPUBuffer, weight: CPUBuffer, shape: RowShape)
     {
-        pool.forEachPiece(of: shape.rows, cost: 2 * shape.columns) { rows in
+        pool.forEachPiece(.norm, of: shape.rows, cost: 2 * shape.columns) { rows in
             let start = rows.lowerBound * shape.columns
             unsafe ck_rmsnorm_apply(
                 y.pointer + start, x.pointer + start, rstd.pointer + rows.lowerBound, weight.pointer,
@@ -36,7 +36,7 @@ extension CPUEngine {
         let block = 32
         let blocks = (shape.rows + block - 1) / block
         let shares = scratch(count: blocks * shape.columns)
-        pool.run(blocks) { task, _ in
+        pool.run(.norm, blocks) { task, _ in
             let rows = task * block..<min(shape.rows, (task + 1) * block)
             let start = rows.lowerBound * shape.columns
             unsafe ck_rmsnorm_backward(

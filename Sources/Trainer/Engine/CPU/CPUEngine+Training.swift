@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Foundation
 
 extension CPUEngine {
     /// See ``Engine/crossEntropy(losses:logits:targets:shape:gradientScale:)``.
@@ -8,7 +9,7 @@ extension CPUEngine {
     ) {
         unsafe targets.withUnsafeBufferPointer { targets in
             guard let targets = targets.baseAddress else { return }
-            pool.forEachPiece(of: shape.rows, cost: shape.columns) { rows in
+            pool.forEachPiece(.loss, of: shape.rows, cost: shape.columns) { rows in
                 unsafe ck_cross_entropy(
                     losses.pointer + rows.lowerBound, logits.pointer + rows.lowerBound * shape.columns,
                     targets + rows.lowerBound, rows.count, shape.columns, gradientScale == nil ? 0 : 1,
@@ -23,7 +24,7 @@ extension CPUEngine {
         let pieces = (x.count + piece - 1) / piece
         return unsafe withUnsafeTemporaryAllocation(of: Double.self, capacity: pieces) { sums in
             unsafe sums.initialize(repeating: 0)
-            pool.run(pieces) { task, _ in
+            pool.run(.optimizer, pieces) { task, _ in
                 let start = task * piece
                 unsafe sums[task] = ck_sum_of_squares(x.pointer + start, min(piece, x.count - start))
             }
@@ -40,7 +41,7 @@ extension CPUEngine {
             correction1: correction(step.beta1, step.step), correction2: correction(step.beta2, step.step),
             gradient_scale: step.gradientScale)
         unsafe withUnsafePointer(to: &constants) { constants in
-            pool.forEachPiece(of: weights.count, cost: 1) { range in
+            pool.forEachPiece(.optimizer, of: weights.count, cost: 1) { range in
                 unsafe ck_adamw_step(
                     weights.pointer + range.lowerBound, gradients.pointer + range.lowerBound,
                     mean.pointer + range.lowerBound, square.pointer + range.lowerBound, range.count, constants
@@ -52,7 +53,5 @@ extension CPUEngine {
 
 /// 1 / (1 − beta^step), in double precision: in float32 the difference would keep few digits.
 private func correction(_ beta: Float, _ step: Int) -> Float {
-    var power = 1.0
-    for _ in 0..<step { power *= Double(beta) }
-    return Float(1 / (1 - power))
+    Float(1 / (1 - pow(Double(beta), Double(step))))
 }

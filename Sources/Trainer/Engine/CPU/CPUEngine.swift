@@ -16,6 +16,8 @@ public final class CPUEngine: Engine {
     public var threads: Int { pool.threads }
     /// The kernels that OpenBLAS runs, in its own words, such as `SkylakeX`.
     public let blasCore: String
+    /// How many seconds each kind of work has taken so far.
+    public var operationSeconds: [OperationKind: Double] { pool.times.seconds }
     let pool: ThreadPool
     /// Memory that the threads scribble on, grown to what was asked at most.
     private let scratch = Mutex<CPUBuffer?>(nil)

@@ -14,7 +14,7 @@ extension CPUEngine {
     func multiply(_ c: Matrix, _ a: Matrix, _ b: Matrix, m: Int, n: Int, k: Int, accumulate: Bool = false) {
         let (tileM, tileN) = Self.tile(m: m, n: n)
         let columns = (n + tileN - 1) / tileN
-        pool.run((m + tileM - 1) / tileM * columns) { task, _ in
+        pool.run(.matrixProduct, (m + tileM - 1) / tileM * columns) { task, _ in
             let i = task / columns * tileM
             let j = task % columns * tileN
             unsafe cob_sgemm(

@@ -4,6 +4,8 @@ internal import CThreadPool
 @safe final class ThreadPool: Sendable {
     /// How many threads work, the caller's included.
     let threads: Int
+    /// How long each kind of work has taken.
+    let times = OperationTimes()
     nonisolated(unsafe) private let pool: OpaquePointer
 
     /// Starts `threads` - 1 threads.
@@ -19,7 +21,11 @@ internal import CThreadPool
     /// Calls `body` with each of 0 ..< `tasks` and the number of the thread, and returns when all are done.
     ///
     /// `body` may not touch what another task writes.
-    func run(_ tasks: Int, _ body: (_ task: Int, _ thread: Int) -> Void) {
+    func run(_ kind: OperationKind, _ tasks: Int, _ body: (_ task: Int, _ thread: Int) -> Void) {
+        times.measure(kind) { run(tasks, body) }
+    }
+
+    private func run(_ tasks: Int, _ body: (Int, Int) -> Void) {
         typealias Body = (Int, Int) -> Void
         withoutActuallyEscaping(body) { body in
             unsafe withUnsafePointer(to: body) { context in
@@ -39,9 +45,9 @@ internal import CThreadPool
     /// Where the ranges end depends on the arguments alone, never on the number of threads.
     ///
     /// `cost` is about how many values one element touches; pieces touch some 16,384.
-    func forEachPiece(of count: Int, cost: Int, _ body: (Range<Int>) -> Void) {
+    func forEachPiece(_ kind: OperationKind, of count: Int, cost: Int, _ body: (Range<Int>) -> Void) {
         let piece = max(1, 16_384 / max(cost, 1))
-        run((count + piece - 1) / piece) { task, _ in
+        run(kind, (count + piece - 1) / piece) { task, _ in
             body(task * piece..<min(count, (task + 1) * piece))
         }
     }

@@ -1,0 +1,125 @@
+internal import Foundation
+
+/// What training costs on this machine, measured.
+public struct TrainingBenchmark: Sendable {
+    /// The model's shape.
+    public var configuration: TransformerConfiguration
+    /// Sequences computed at once, and tokens of each.
+    public var batch: Int, length: Int
+    /// Steps that are timed, after one that is not.
+    public var steps: Int
+    /// How many threads compute.
+    public var threads: Int
+    /// What the backward pass computes again.
+    public var recomputation: Recomputation
+
+    /// A benchmark.
+    public init(
+        configuration: TransformerConfiguration, batch: Int, length: Int, steps: Int, threads: Int,
+        recomputation: Recomputation
+    ) {
+        self.configuration = configuration
+        self.batch = batch
+        self.length = length
+        self.steps = steps
+        self.threads = threads
+        self.recomputation = recomputation
+    }
+
+    /// What was measured.
+    public struct Report: Encodable, Sendable {
+        /// Trained parameters.
+        public let parameters: Int
+        /// The median step's tokens a second, and tokens for each second of all threads' processor time.
+        public let tokensPerSecond: Double, tokensPerCPUSecond: Double
+        /// The rate of single-precision matrix products on the model's own shapes, all threads together.
+        public let sgemmGflops: Double
+        /// The share of that rate which a whole step's matrix products of weights would have needed.
+        public let shareOfSgemm: Double
+        /// The most memory that the process has held.
+        public let peakMemoryBytes: Int
+        /// The kernels that OpenBLAS runs.
+        public let blasCore: String
+        /// How many threads computed.
+        public let threads: Int
+        /// Seconds of an average step by kind of operation.
+        public let operations: [String: Double]
+
+        enum CodingKeys: String, CodingKey {
+            case parameters, threads, operations
+            case tokensPerSecond = "tokens_per_second"
+            case tokensPerCPUSecond = "tokens_per_cpu_second"
+            case sgemmGflops = "sgemm_gflops"
+            case shareOfSgemm = "share_of_sgemm"
+            case peakMemoryBytes = "peak_memory_bytes"
+            case blasCore = "blas_core"
+        }
+    }
+
+    /// Measures; weights and tokens are random.
+    ///
+    /// - Throws: ``EngineError`` when there is too little memory or no OpenBLAS.
+    public func run() throws -> Report {
+        let engine = try CPUEngine(threads: threads)
+        let layout = ParameterLayout(configuration, names: Family.llama.names)
+        let plan = HealingPlan(
+            steps: steps + 1, batch: batch, accumulate: 1, length: length,
+            optimizer: AdamWSettings(
+                rate: 1e-4, embeddingScale: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
+                clip: 1),
+            schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1), seed: 0,
+            recomputation: recomputation, isolatesDocuments: true)
+        let healing = try Healing(
+            plan, configuration, layout: layout,
+            data: RandomTokens(vocabulary: configuration.vocabularySize, length: length), on: engine)
+        layout.initialize(healing.model.weights, deviation: 0.02, seed: 0, on: engine)
+        _ = try healing.takeStep()
+        let before = engine.operationSeconds
+        let cpuBefore = ProcessUsage.cpuSeconds
+        var seconds: [Double] = []
+        for _ in 0..<steps { seconds.append(try healing.takeStep().seconds) }
+        let cpu = ProcessUsage.cpuSeconds - cpuBefore
+        let operations = engine.operationSeconds.map { kind, total in
+            (kind.rawValue, (total - (before[kind] ?? 0)) / Double(steps))
+        }
+        let median = seconds.sorted()[seconds.count / 2]
+        let tokens = Double(batch * length)
+        let rate = engine.productRate(of: configuration, rows: batch * length)
+        let flops = 6 * tokens * Double(configuration.multipliedParameters)
+        return Report(
+            parameters: layout.parameterCount, tokensPerSecond: tokens / median,
+            tokensPerCPUSecond: tokens * Double(steps) / cpu, sgemmGflops: rate / 1e9,
+            shareOfSgemm: flops / median / rate, peakMemoryBytes: ProcessUsage.peakMemoryBytes,
+            blasCore: engine.blasCore, threads: threads,
+            operations: Dictionary(uniqueKeysWithValues: operations))
+    }
+}
+
+extension TransformerConfiguration {
+    /// Parameters that every token is multiplied by: the linear layers and the head.
+    var multipliedParameters: Int {
+        let layer = LinearLayer.allCases.reduce(0) { $0 + size(of: $1).inputs * size(of: $1).outputs }
+        return layers * layer + vocabularySize * hiddenSize
+    }
+}
+
+/// Rows of random tokens.
+private struct RandomTokens: TrainingData {
+    let vocabulary: Int
+    let length: Int
+    private var generator = SplitMix64(seed: 7)
+
+    init(vocabulary: Int, length: Int) {
+        self.vocabulary = vocabulary
+        self.length = length
+    }
+
+    var position: DataPosition { DataPosition(taken: [], streams: []) }
+
+    mutating func move(to position: DataPosition) {}
+
+    mutating func next(_ count: Int) -> TokenBatch {
+        let tokens = (0..<count * length).map { _ in Int32(generator.next() % UInt64(vocabulary)) }
+        return TokenBatch(rows: tokens[...], time: length)
+    }
+}
