@@ -1,7 +1,6 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
-import Foundation
 import Trainer
 
 struct Heal: ParsableCommand {
@@ -58,16 +57,11 @@ struct Heal: ParsableCommand {
         return HealingRequest(
             model: model, fromScratch: data.fromScratch, data: data.source,
             evaluations: data.evaluations.map { ($0.name, $0.path) }, plan: plan, tokens: extent.tokens,
-            warmup: optimizer.warmup, threads: compute.count, output: result.output ?? defaultOutput,
+            warmup: optimizer.warmup, threads: compute.count,
+            output: result.output ?? OutputPath.beside(model, suffix: "healed"),
             force: result.force,
             resume: result.resume, checkpointEvery: result.checkpointEvery, log: result.log,
-            tool: "trainer \(TrainerCommand.version)")
-    }
-
-    /// Beside the model, under its name and "-healed".
-    private var defaultOutput: String {
-        URL(filePath: model).standardizedFileURL.path(percentEncoded: false)
-            .trimmingSuffix("/") + "-healed"
+            tool: "trainer \(Version.current)")
     }
 
     private func conclude(_ outcome: HealingOutcome, output: String) throws {
@@ -104,12 +98,5 @@ private struct HealReport: Encodable {
         loss = outcome.last?.loss
         before = Dictionary(outcome.before.map { ($0.name, $0.result) }) { first, _ in first }
         after = Dictionary(outcome.after.map { ($0.name, $0.result) }) { first, _ in first }
-    }
-}
-
-extension String {
-    /// Without `suffix`, where it ends with it.
-    fileprivate func trimmingSuffix(_ suffix: String) -> String {
-        hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
     }
 }

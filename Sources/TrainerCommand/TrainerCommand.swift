@@ -1,9 +1,8 @@
 import ArgumentParser
+import CommandLineSupport
 
 @main
 struct TrainerCommand: ParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "trainer",
         abstract: "Evaluate a language model, and heal it by continued pre-training.",
@@ -14,6 +13,6 @@ struct TrainerCommand: ParsableCommand {
             Exit codes: 0 done; 1 the run failed; 2 the input is not valid; 64 the command line is wrong; \
             130 and 143 stopped by a signal after saving.
             """,
-        version: version,
+        version: Version.current,
         subcommands: [Eval.self, Heal.self, Bench.self])
 }
