@@ -14,7 +14,7 @@ public protocol EngineBuffer: Sendable {
 ///
 /// A gradient of weights is written when `accumulate` is false and added to when it is true, so that no
 /// operation needs zeroed memory. The same calls on the same values give the same bits, whatever the number of
-/// threads.
+/// threads. An engine carries out one operation at a time: its callers take turns.
 public protocol Engine: AnyObject, Sendable {
     /// Float32 values on the device.
     associatedtype Buffer: EngineBuffer

@@ -1,4 +1,5 @@
 internal import CThreadPool
+private import Synchronization
 
 /// Threads that share out the pieces of one loop at a time.
 @safe final class ThreadPool: Sendable {
@@ -7,6 +8,8 @@ internal import CThreadPool
     /// How long each kind of work has taken.
     let times = OperationTimes()
     nonisolated(unsafe) private let pool: OpaquePointer
+    /// Whether a loop runs: the pool has room for one.
+    private let busy = Atomic(false)
 
     /// Starts `threads` - 1 threads.
     init(threads: Int) throws(EngineError) {
@@ -20,8 +23,11 @@ internal import CThreadPool
 
     /// Calls `body` with each of 0 ..< `tasks` and the number of the thread, and returns when all are done.
     ///
-    /// `body` may not touch what another task writes.
+    /// `body` may not touch what another task writes, and no loop may begin before the last has ended.
     func run(_ kind: OperationKind, _ tasks: Int, _ body: (_ task: Int, _ thread: Int) -> Void) {
+        let wasBusy = busy.exchange(true, ordering: .acquiring)
+        precondition(!wasBusy, "an engine carries out one operation at a time")
+        defer { busy.store(false, ordering: .releasing) }
         times.measure(kind) { run(tasks, body) }
     }
 
