@@ -21,12 +21,13 @@ public struct CheckpointWriter: Sendable {
         try WritePlan(checkpoint, to: output, options: options)
     }
 
-    /// Whether a plan can be carried out: the output is free or may be replaced, and the disk has the room.
+    /// Whether a plan can be carried out: the output's folder is there, the output itself is free or may be
+    /// replaced and is none of the sources, and the disk has the room.
     ///
     /// - Throws: ``WriteError`` that says what stands in the way.
     public func check(_ plan: WritePlan) throws(WriteError) {
         let target = WriteTarget(plan.output)
-        try target.check(sources: plan.sourceFiles, force: options.force)
+        try target.check(sources: plan.sourceFiles, origin: plan.origin, force: options.force)
         if !Folder.exists(target.partial) { try checkSpace(for: plan.byteCount, at: target.parent) }
     }
 

@@ -10,6 +10,10 @@ public enum WriteError: Diagnosis, Equatable {
     case notAModel(path: String)
     /// The output would replace what it is made from.
     case isSource(path: String, source: String)
+    /// The output would lie inside the folder that it is made from.
+    case insideSource(path: String, source: String)
+    /// The folder that is to hold the output is not there, or can't be written to.
+    case noFolder(output: String, folder: String, obstacle: String)
     /// There is nothing to write.
     case empty
     /// A tensor has a name that the format keeps for itself.
@@ -32,7 +36,11 @@ public enum WriteError: Diagnosis, Equatable {
         case .notAModel(let path):
             "\(path) is not replaced: it holds files but no model; remove it yourself, or name another output"
         case .isSource(let path, let source):
-            "\(path) can't be the output: it holds \(source), from which the output is made; name another folder"
+            "\(path) can't be the output: it is or holds \(source), from which the output is made; name another folder"
+        case .insideSource(let path, let source):
+            "\(path) can't be the output: it lies inside \(source), from which the output is made; name a folder elsewhere"
+        case .noFolder(let output, let folder, let obstacle):
+            "\(output) can't be written: \(folder) \(obstacle); name an output in a folder that you can write to"
         case .empty: "there is no tensor to write"
         case .reservedName(let name): "no tensor can be called '\(name)' in a safetensors file"
         case .headerTooLarge(let file, let bytes):
@@ -51,7 +59,7 @@ public enum WriteError: Diagnosis, Equatable {
         case .file(let error): error.fault
         case .tensor(_, let error): error.fault
         case .space, .busy, .interrupted: .run
-        case .exists, .notAModel, .isSource: .usage
+        case .exists, .notAModel, .isSource, .insideSource, .noFolder: .usage
         case .empty, .reservedName, .headerTooLarge: .input
         }
     }

@@ -34,6 +34,7 @@ extension WritePlan {
         self.files = files
         parameterCount = checkpoint.parameterCount
         leftOut = checkpoint.leftOut
+        origin = WriteOrigin(checkpoint)
     }
 
     /// The name that Hugging Face gives a weights file.

@@ -45,13 +45,16 @@ public struct WritePlan: Sendable {
     public let leftOut: [LeftOut]
     /// The files that tensors come from, in the order in which recipes count them.
     let sources: [SourceFile]
+    /// What the model was opened from, whether or not anything of it is still in the result.
+    let origin: WriteOrigin
 
     /// The sizes of all files together.
     public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
 
-    /// Every file that something is taken from.
+    /// Every file that something is taken from, and those that the model was opened from.
     var sourceFiles: [SourceFile] {
         var list = SourceList()
+        for file in origin.files { _ = list.place(of: file) }
         for segment in files.lazy.flatMap(\.segments) {
             switch segment.content {
             case .copy(let range): _ = list.place(of: range.file)
@@ -69,6 +72,27 @@ public struct WritePlan: Sendable {
             if case .copy = segment.content { sum += segment.count }
         }
         return sum
+    }
+}
+
+/// What a model was opened from.
+struct WriteOrigin: Sendable {
+    /// Its folder; nil when it was a bare file, or made in memory.
+    let folder: String?
+    /// Whether that folder is a model: it may not have a result inside, as the folder of a mere configuration may.
+    let isModel: Bool
+    /// Its weights files, and the files beside them that belong to it.
+    let files: [SourceFile]
+
+    init(_ checkpoint: Checkpoint) {
+        let isOpened = !checkpoint.sources.isEmpty || checkpoint.configuration != nil
+        folder = isOpened && Folder.kind(of: checkpoint.path) == .folder ? checkpoint.path : nil
+        isModel = !checkpoint.sources.isEmpty
+        files =
+            checkpoint.sources
+            + checkpoint.companions.compactMap { companion in
+                if case .file(let file) = companion.content { file } else { nil }
+            }
     }
 }
 

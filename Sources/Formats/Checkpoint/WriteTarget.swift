@@ -20,26 +20,45 @@ struct WriteTarget {
     /// The folder that holds both.
     var parent: String { Path.parent(Path.absolute(output)) }
 
-    /// Refuses an output that must not be touched.
+    /// Refuses an output that can't be made or must not be touched.
     ///
     /// - Parameters:
     ///   - sources: every file that the result is made from.
+    ///   - origin: what the model was opened from.
     ///   - force: whether a model that is there may be replaced.
-    /// - Throws: ``WriteError`` that says why it must not.
-    func check(sources: some Sequence<SourceFile>, force: Bool) throws(WriteError) {
-        guard Folder.exists(output) else { return }
-        if let place = Folder.resolved(output) {
-            for file in sources {
-                let paths = [
-                    Folder.resolved(file.path), Folder.resolved(Path.parent(Path.absolute(file.path))),
-                ]
-                if paths.compactMap(\.self).contains(where: { $0 == place || $0.hasPrefix(place + "/") }) {
-                    throw .isSource(path: output, source: file.path)
-                }
-            }
+    /// - Throws: ``WriteError`` that says why not.
+    func check(
+        sources: some Sequence<SourceFile>, origin: WriteOrigin, force: Bool
+    ) throws(WriteError) {
+        if let obstacle = Folder.obstacle(toWritingIn: parent) {
+            throw .noFolder(output: output, folder: parent, obstacle: obstacle)
         }
+        try checkApart(from: sources.map(\.path), origin)
+        guard Folder.exists(output) else { return }
         guard force else { throw .exists(path: output) }
         guard try holdsModelOrNothing() else { throw .notAModel(path: output) }
+    }
+
+    /// Refuses an output that is, holds or lies inside what it is made from.
+    private func checkApart(from files: [String], _ origin: WriteOrigin) throws(WriteError) {
+        let absolute = Path.absolute(output)
+        let place =
+            Folder.resolved(output) ?? Path.join(Folder.resolved(parent) ?? parent, Path.name(absolute))
+        for source in files + [origin.folder].compactMap(\.self) {
+            // A link is as much the source as what it leads to.
+            let link = Folder.resolved(Path.parent(Path.absolute(source))).map {
+                Path.join($0, Path.name(Path.absolute(source)))
+            }
+            if [link, Folder.resolved(source)].compactMap(\.self).contains(where: { Path.isInside($0, place) }
+            ) {
+                throw .isSource(path: output, source: source)
+            }
+        }
+        if origin.isModel, let folder = origin.folder, let resolved = Folder.resolved(folder),
+            Path.isInside(place, resolved)
+        {
+            throw .insideSource(path: output, source: folder)
+        }
     }
 
     /// Gives the finished folder its name, and removes what it replaces.

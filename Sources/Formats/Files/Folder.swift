@@ -40,6 +40,17 @@ enum Folder {
         return names.sorted()
     }
 
+    /// Why nothing can be made in a folder, as in "does not exist"; nil when it can.
+    static func obstacle(toWritingIn path: String) -> String? {
+        switch kind(of: path) {
+        case nil: "does not exist"
+        case .file, .other: "is not a folder"
+        case .folder:
+            unsafe access(path, W_OK | X_OK) == 0
+                ? nil : unsafe "can't be written to (\(String(cString: strerror(errno))))"
+        }
+    }
+
     /// Makes a folder; one that is there already will do.
     static func create(_ path: String) throws(FileError) {
         if unsafe mkdir(path, 0o777) != 0 && errno != EEXIST { throw FileError(.create, path) }

@@ -37,6 +37,11 @@ package enum Path {
         return "/" + parts.joined(separator: "/")
     }
 
+    /// Whether one path from the root on is another, or lies below it.
+    static func isInside(_ path: String, _ folder: String) -> Bool {
+        path == folder || path.hasPrefix(folder == "/" ? folder : folder + "/")
+    }
+
     /// How to reach `path` from `folder`, as in `../base`.
     static func relative(_ path: String, from folder: String) -> String {
         let target = absolute(path).split(separator: "/")

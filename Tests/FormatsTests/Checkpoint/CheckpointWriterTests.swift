@@ -1,3 +1,4 @@
+import Glibc
 import OrderedCollections
 import Testing
 
@@ -119,18 +120,46 @@ import Testing
         #expect(try folder.names() == ["base", "out"])
     }
 
+    /// Whatever a result is made of, what it was opened from is not replaced, nor is anything put inside.
     @Test func theSourceIsNoOutput() throws {
+        var healed = base
+        for (name, tensor) in base.tensors {
+            let zeros = [UInt8](repeating: 0, count: tensor.byteCount)
+            healed[name] = try .stored(
+                MemoryTensor(name: name, type: tensor.type, shape: tensor.shape, bytes: zeros))
+        }
+        healed.companions = []
+        var blank = try Checkpoint.openWithoutWeights(folder.path("base"))
+        blank.companions = []
+        blank["embed"] = try .zeros(.f32, shape: [2])
+        let linked = unsafe symlink(folder.path("base"), folder.path("link"))
+        try #require(linked == 0)
         let force = CheckpointWriter(options: .init(force: true))
-        for output in ["base", "base/../base", "."] {
-            guard
-                case .isSource? = #expect(
-                    throws: WriteError.self, performing: { try force.write(base, to: folder.path(output)) })
-            else {
-                Issue.record("\(output)")
-                continue
+        for model in [base, healed, blank] {
+            for output in ["base", "base/../base", ".", "link", "/"] {
+                let path = output == "/" ? output : folder.path(output)
+                let plan = try force.plan(model, to: path)
+                let error = #expect(throws: WriteError.self, "\(output)") { try force.check(plan) }
+                if case .isSource? = error { continue }
+                Issue.record("\(output): \(String(describing: error))")
+            }
+            if model.sources.isEmpty { continue }
+            for output in ["base/out", "base/onnx/out", "link/out"] {
+                let inside = WriteError.insideSource(path: folder.path(output), source: folder.path("base"))
+                #expect(throws: inside) { try force.write(model, to: folder.path(output)) }
             }
         }
-        #expect(try folder.names() == ["base"])
+        #expect(try folder.names() == ["base", "link"])
+    }
+
+    /// A model of one file has no folder of its own: its result may lie beside it.
+    @Test func aBareFileIsNoOutput() throws {
+        try folder.write("lone.safetensors", safetensors(SmallModel.first))
+        let lone = try Checkpoint.open(folder.path("lone.safetensors"))
+        let force = CheckpointWriter(options: .init(force: true))
+        let path = folder.path("lone.safetensors")
+        #expect(throws: WriteError.isSource(path: path, source: path)) { try force.write(lone, to: path) }
+        try force.write(lone, to: folder.path("out"))
     }
 
     @Test func aFullDiskIsSeenBefore() throws {
@@ -148,10 +177,17 @@ import Testing
     }
 
     @Test func aFolderThatIsNotThere() throws {
-        let error = #expect(throws: WriteError.self) {
-            try CheckpointWriter().write(base, to: folder.path("no/such/out"))
+        try folder.write("file", "x")
+        for (parent, obstacle) in [("no/such", "does not exist"), ("file", "is not a folder")] {
+            let output = folder.path("\(parent)/out")
+            let plan = try CheckpointWriter().plan(base, to: output)
+            let error = #expect(throws: WriteError.self) { try CheckpointWriter().check(plan) }
+            #expect(
+                error?.description
+                    == "\(output) can't be written: \(folder.path(parent)) \(obstacle); name an output in a folder "
+                    + "that you can write to")
         }
-        #expect(error?.description.contains("No such file or directory") == true)
+        #expect(try folder.names() == ["base", "file"])
     }
 
     @Test func overflowIsReported() throws {
