@@ -29,8 +29,8 @@ extension WritePlan.Segment.Content {
 }
 
 extension FileRange {
-    /// The version of the file, and the place in it.
-    var fingerprint: String { "\(file.path) \(file.identity) \(offset) \(count)" }
+    /// The version of the file, whatever it is called, and the place in it.
+    var fingerprint: String { "\(file.identity) \(offset) \(count)" }
 }
 
 extension TensorExpression {

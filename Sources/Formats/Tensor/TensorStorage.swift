@@ -52,7 +52,7 @@ public struct StoredTensor: TensorStorage {
     public var fileRange: FileRange? { range }
 
     /// The version of the file and the place in it.
-    public var fingerprint: String? { "\(range.file.path) \(range.file.identity) \(range.offset)" }
+    public var fingerprint: String? { range.fingerprint }
 
     /// Reads a part of the tensor from the file.
     public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError) {

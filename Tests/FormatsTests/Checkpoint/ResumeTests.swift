@@ -1,3 +1,4 @@
+import OrderedCollections
 import Testing
 
 @testable import Formats
@@ -27,6 +28,32 @@ import Testing
         return CheckpointWriter(options: options)
     }
 
+    /// How a write ends that is to stop when the writer has asked so many times; nil when it came to its end.
+    private func interruption(
+        of model: Checkpoint, with writer: CheckpointWriter, after questions: Int
+    ) throws -> WriteError? {
+        var asked = 0
+        do throws(WriteError) {
+            try writer.write(
+                model, to: folder.path("out"),
+                isCancelled: {
+                    asked += 1
+                    return asked > questions
+                })
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Begins a write and stops it when the writer has asked so many times.
+    private func stop(
+        writing model: Checkpoint, with writer: CheckpointWriter? = nil, after questions: Int
+    ) throws {
+        let error = try interruption(of: model, with: writer ?? self.writer(), after: questions)
+        #expect(error == .interrupted(partial: folder.path(".out.partial")))
+    }
+
     /// The files of a folder with their bytes.
     private func contents(_ name: String) throws -> [String: [UInt8]] {
         var contents: [String: [UInt8]] = [:]
@@ -46,21 +73,7 @@ import Testing
     @Test func stopsAnywhereAndGoesOn() throws {
         let expected = try expected()
         for questions in 0..<40 {
-            var asked = 0
-            let grown = try model()
-            let error: WriteError?
-            do throws(WriteError) {
-                try writer().write(
-                    grown, to: folder.path("out"),
-                    isCancelled: {
-                        asked += 1
-                        return asked > questions
-                    })
-                error = nil
-            } catch let failure {
-                error = failure
-            }
-            guard let error else {
+            guard let error = try interruption(of: model(), with: writer(), after: questions) else {
                 #expect(questions > 8)
                 #expect(try folder.names() == ["base", "out"])
                 return
@@ -78,15 +91,7 @@ import Testing
     /// After a kill the journal's last line may be torn, and files hold bytes that it does not know of.
     @Test func goesOnAfterAKill() throws {
         let expected = try expected()
-        var asked = 0
-        #expect(throws: WriteError.self) {
-            try writer().write(
-                model(), to: folder.path("out"),
-                isCancelled: {
-                    asked += 1
-                    return asked > 4
-                })
-        }
+        try stop(writing: model(), after: 4)
         let journal = String(decoding: try folder.bytes(".out.partial/journal"), as: UTF8.self)
         try folder.write(".out.partial/journal", journal + "at 1 99")
         let shard = ".out.partial/model/model-00002-of-00002.safetensors"
@@ -99,14 +104,7 @@ import Testing
     /// A journal that promises more than the files hold is not believed.
     @Test func aLyingJournalStartsOver() throws {
         let expected = try expected()
-        var asked = 0
-        let stop = {
-            asked += 1
-            return asked > 6
-        }
-        #expect(throws: WriteError.self) {
-            try writer().write(model(), to: folder.path("out"), isCancelled: stop)
-        }
+        try stop(writing: model(), after: 6)
         let shard = ".out.partial/model/model-00001-of-00002.safetensors"
         try folder.write(shard, Array(try folder.bytes(shard).dropLast()))
         let report = try writer().write(model(), to: folder.path("out"))
@@ -115,29 +113,26 @@ import Testing
     }
 
     @Test func anotherPlanStartsOver() throws {
-        var asked = 0
-        let stop = {
-            asked += 1
-            return asked > 6
-        }
-        #expect(throws: WriteError.self) {
-            try writer().write(model(), to: folder.path("out"), isCancelled: stop)
-        }
+        try stop(writing: model(), after: 6)
         try folder.write(".out.partial/model/stray", "x")
         let base = try Checkpoint.open(folder.path("base"))
         #expect(try writer().write(base, to: folder.path("out")).resumedByteCount == 0)
         #expect(try !folder.names("out").contains("stray"))
     }
 
+    /// Neither the source nor the output has to be spelled as before.
+    @Test func otherSpellingsOfThePathsGoOn() throws {
+        try stop(writing: model(), after: 6)
+        var again = try Checkpoint.open(folder.path("base/../base/."))
+        for (name, tensor) in try model().tensors {
+            again[name] = try #require(again[name]).cast(to: tensor.type)
+        }
+        again.operations = try model().operations
+        #expect(try writer().write(again, to: folder.path("./out")).resumedByteCount > 4096)
+    }
+
     @Test func aChangedSourceStartsOver() throws {
-        var asked = 0
-        let stop = {
-            asked += 1
-            return asked > 6
-        }
-        #expect(throws: WriteError.self) {
-            try writer().write(model(), to: folder.path("out"), isCancelled: stop)
-        }
+        try stop(writing: model(), after: 6)
         let first = [SmallTensor("embed", .bf16, [10, 4]), SmallTensor("changed", .bf16, [4, 4])]
         try Folder.remove(folder.path("base"))
         try folder.makeFolder("base")
@@ -157,14 +152,7 @@ import Testing
                 }
             }
             model["norm"] = try .stored(tensor)
-            var asked = 0
-            let stop = {
-                asked += 1
-                return asked > 3
-            }
-            #expect(throws: WriteError.self) {
-                try writer().write(model, to: folder.path("out"), isCancelled: stop)
-            }
+            try stop(writing: model, after: 3)
             let report = try writer().write(model, to: folder.path("out"))
             #expect((report.resumedByteCount > 0) == resumes)
             try Folder.remove(folder.path("out"))
@@ -179,14 +167,7 @@ import Testing
         try folder.write("lone.safetensors", safetensors(tensors))
         var model = try Checkpoint.open(folder.path("lone.safetensors"))
         for name in model.names { model[name] = try #require(model[name]).cast(to: .f16) }
-        var asked = 0
-        let stop = {
-            asked += 1
-            return asked > 2
-        }
-        #expect(throws: WriteError.self) {
-            try writer(1).write(model, to: folder.path("out"), isCancelled: stop)
-        }
+        try stop(writing: model, with: writer(1), after: 2)
         let report = try writer(1).write(model, to: folder.path("out"))
         #expect(report.resumedByteCount > 4096)
         #expect(report.overflows == [.init(tensor: "a b", count: 1), .init(tensor: "c\nd", count: 2)])
