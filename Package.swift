@@ -30,9 +30,9 @@ let package = Package(
     targets: [
         // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
         .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
-        // The loops that Swift does not vectorise well, compiled for three instruction sets.
         // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
         .target(name: "CSystemCalls"),
+        // The loops that Swift does not vectorise well, compiled for three instruction sets.
         .target(name: "CKernels", dependencies: ["COpenBLAS"]),
         // OpenBLAS, loaded at run time so that its kernels can be chosen before it starts.
         .target(name: "COpenBLAS", linkerSettings: [.linkedLibrary("dl")]),

@@ -100,7 +100,7 @@ extension Inspection {
         return "\(tokenizer.file), which can't be used here: \(tokenizer.problem ?? "")"
     }
 
-    /// What programs read; Documentation/inspect.md describes the keys.
+    /// What programs read; Documentation/surgery-inspect.md describes the keys.
     var json: JSON {
         let optional = { (text: String?) -> JSON in text.map { .string($0) } ?? .null }
         return [

@@ -49,3 +49,19 @@ func retrying<Result: SignedInteger>(_ call: () -> Result) -> Result {
         if result >= 0 || errno != EINTR { return result }
     }
 }
+
+/// Repeats a system call that moves a part of some bytes until all are moved.
+///
+/// - Parameters:
+///   - count: how many bytes there are.
+///   - call: moves some of those that are left, told how many are done.
+/// - Returns: nil when all are moved, else `errno`; 0 when there was nothing more to move.
+func transferring(_ count: Int, _ call: (_ done: Int) -> Int) -> Int32? {
+    var done = 0
+    while done < count {
+        let moved = retrying { call(done) }
+        if moved <= 0 { return moved < 0 ? errno : 0 }
+        done += moved
+    }
+    return nil
+}

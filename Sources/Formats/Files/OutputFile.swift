@@ -34,20 +34,14 @@ struct OutputFile: ~Copyable {
 
     /// Writes all of `bytes` at `offset`.
     func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
-        let written = unsafe bytes.withUnsafeBytes { buffer in
-            var done = 0
-            while done < buffer.count {
-                let result = retrying {
-                    unsafe pwrite(
-                        descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
-                        off_t(offset + done))
-                }
-                if result < 0 { break }
-                done += result
+        let code = unsafe bytes.withUnsafeBytes { buffer in
+            transferring(buffer.count) { done in
+                unsafe pwrite(
+                    descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
+                    off_t(offset + done))
             }
-            return done
         }
-        if written < bytes.byteCount { throw FileError(.write, path) }
+        if let code { throw FileError(.write, path, code: code) }
     }
 
     /// Copies a range of another file to `offset`, in the kernel where it can.

@@ -72,18 +72,11 @@ public final class SourceFile: Sendable {
     public func bytes() throws(FileError) -> [UInt8] { try bytes(at: 0, count: size) }
 
     private func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int) -> FileError? {
-        var done = 0
-        while done < buffer.count {
-            let result = retrying {
-                unsafe pread(
-                    descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
-                    off_t(offset + done))
-            }
-            if result < 0 { return FileError(.read, path) }
-            if result == 0 { return FileError(.read, path, code: 0) }
-            done += result
+        let code = transferring(buffer.count) { done in
+            unsafe pread(
+                descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done, off_t(offset + done))
         }
-        return nil
+        return code.map { FileError(.read, path, code: $0) }
     }
 }
 

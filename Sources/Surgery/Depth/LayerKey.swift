@@ -34,47 +34,66 @@ enum LayerKey: Sendable, Equatable {
         known[key]
     }
 
-    private static let known: [String: LayerKey] = [
-        "num_hidden_layers": .count, "n_layer": .count, "n_layers": .count, "num_layers": .count,
-
-        "layer_types": .entries, "mlp_layer_types": .entries, "layers_block_type": .entries,
-        "no_rope_layers": .entries, "attention_layers": .entries, "activation_sparsity_pattern": .entries,
-        "intermediate_size": .entries, "num_attention_heads_per_layer": .entries,
-        "layer_rope_theta": .entries,
-        "sliding_window_list": .entries, "num_key_value_heads_per_layer": .entries,
-        "attention_types": .repeatedEntries, "hybrid_override_pattern": .characters,
-
-        "mlp_only_layers": .indices, "moe_layers": .indices, "attn_layer_indices": .indices,
-        "full_attn_idxs": .indices, "rope_scaling_layers": .indices, "local_layer_ids": .indices,
-        "hybrid_layer_ids": .fixed(because: "its shared blocks are counted over the whole model"),
-        "cross_attention_layers": .indices,
-
-        "first_k_dense_replace": .leading, "num_dense_layers": .leading, "max_window_layers": .leading,
-        "moe_layer_start_index": .leading, "num_kv_shared_layers": .trailing,
-
-        "sliding_window_pattern": .period(list: "layer_types"),
-        "_sliding_window_pattern": .period(list: "layer_types"),
-        "full_attention_interval": .period(list: "layer_types"),
-        "global_attn_every_n_layers": .period(list: "layer_types"),
-        "no_rope_layer_interval": .period(list: "no_rope_layers"),
-        "interleave_moe_layer_step": .period(list: "moe_layers"),
-        "decoder_sparse_step": .period(list: nil), "moe_layer_freq": .period(list: nil),
-        "moe_layer_interval": .period(list: nil), "attn_layer_period": .period(list: nil),
-        "expert_layer_period": .period(list: nil), "layer_group_size": .period(list: nil),
-        "attn_layer_offset": .phase, "expert_layer_offset": .phase,
-
-        "scale_depth": .perRootOfCount,
-
-        "num_nextn_predict_layers": .following, "num_mtp_layers": .following,
-
-        "hidden_size_per_layer_input": .fixed(because: "its embeddings hold a part for each layer"),
-        "kv_source_layers": .fixed(because: "layers take keys and values from each other by number"),
-        "cla_share_factor": .fixed(because: "neighbouring layers share keys and values"),
-        "scale_attn_by_inverse_layer_idx": .fixed(because: "a layer's attention is divided by its number"),
-        "lambda_std_dev": .fixed(because: "its attention depends on a layer's number"),
-        "per_layer_config": .fixed(because: "it describes layers by number"),
-        "num_hash_layers": .fixed(because: "its first layers choose experts by token"),
-    ]
+    private static let known: [String: LayerKey] = {
+        let kinds: [(LayerKey, [String])] = [
+            (.count, ["num_hidden_layers", "n_layer", "n_layers", "num_layers"]),
+            (
+                .entries,
+                [
+                    "layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers",
+                    "attention_layers",
+                    "activation_sparsity_pattern", "intermediate_size", "num_attention_heads_per_layer",
+                    "layer_rope_theta", "sliding_window_list", "num_key_value_heads_per_layer",
+                ]
+            ),
+            (.repeatedEntries, ["attention_types"]),
+            (.characters, ["hybrid_override_pattern"]),
+            (
+                .indices,
+                [
+                    "mlp_only_layers", "moe_layers", "attn_layer_indices", "full_attn_idxs",
+                    "rope_scaling_layers",
+                    "local_layer_ids", "cross_attention_layers",
+                ]
+            ),
+            (
+                .leading,
+                ["first_k_dense_replace", "num_dense_layers", "max_window_layers", "moe_layer_start_index"]
+            ),
+            (.trailing, ["num_kv_shared_layers"]),
+            (
+                .period(list: "layer_types"),
+                [
+                    "sliding_window_pattern", "_sliding_window_pattern", "full_attention_interval",
+                    "global_attn_every_n_layers",
+                ]
+            ),
+            (.period(list: "no_rope_layers"), ["no_rope_layer_interval"]),
+            (.period(list: "moe_layers"), ["interleave_moe_layer_step"]),
+            (
+                .period(list: nil),
+                [
+                    "decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", "attn_layer_period",
+                    "expert_layer_period", "layer_group_size",
+                ]
+            ),
+            (.phase, ["attn_layer_offset", "expert_layer_offset"]),
+            (.perRootOfCount, ["scale_depth"]),
+            (.following, ["num_nextn_predict_layers", "num_mtp_layers"]),
+            (.fixed(because: "its shared blocks are counted over the whole model"), ["hybrid_layer_ids"]),
+            (.fixed(because: "its embeddings hold a part for each layer"), ["hidden_size_per_layer_input"]),
+            (.fixed(because: "layers take keys and values from each other by number"), ["kv_source_layers"]),
+            (.fixed(because: "neighbouring layers share keys and values"), ["cla_share_factor"]),
+            (
+                .fixed(because: "a layer's attention is divided by its number"),
+                ["scale_attn_by_inverse_layer_idx"]
+            ),
+            (.fixed(because: "its attention depends on a layer's number"), ["lambda_std_dev"]),
+            (.fixed(because: "it describes layers by number"), ["per_layer_config"]),
+            (.fixed(because: "its first layers choose experts by token"), ["num_hash_layers"]),
+        ]
+        return Dictionary(uniqueKeysWithValues: kinds.flatMap { kind, keys in keys.map { ($0, kind) } })
+    }()
 
     /// Whether a key that is not known may be about layers, going by its name.
     static func soundsLikeLayers(_ key: String) -> Bool {
