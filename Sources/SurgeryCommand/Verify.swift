@@ -7,7 +7,8 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Proves a result: compares every tensor, byte for byte, with what it was made from.",
         discussion: """
-            surgery.json in the result says what each tensor was made from and how. The source is looked for where it \
+            surgery.json in the result says what each tensor was made from and how, and has a checksum of each file of the \
+            source, which is compared, too. The source is looked for where it \
             was, seen from the result; --source says where it is now.
 
             Ends with exit code 0 when every tensor is proven, else with 2.
@@ -46,6 +47,11 @@ struct Verify: ParsableCommand {
     }
 
     private func show(_ verification: Verification) {
+        for change in verification.changedSources {
+            report(
+                "not proven: \(change.path) is not the file that the result was made from: its SHA-256 is "
+                    + "\(change.found), and was \(change.expected)")
+        }
         for failure in verification.failures {
             report("not proven: tensor \(failure.tensor): \(failure.reason)")
         }
@@ -61,13 +67,22 @@ struct Verify: ParsableCommand {
                     ? ", \(verification.derived) are made of it as surgery.json says" : "")
                 + (verification.isProven
                     ? " (\(Units.bytes(verification.comparedByteCount)) compared)"
-                    : ", \(verification.failures.count + verification.unproven.count) are not proven"))
+                    : ", \(verification.failures.count + verification.unproven.count) are not proven")
+                + (verification.changedSources.isEmpty
+                    ? "" : "; \(verification.changedSources.count) of the sources are other files than then"))
     }
 
     private func object(_ verification: Verification) -> JSON {
         [
             "path": .string(verification.path), "proven": .bool(verification.isProven),
             "sources": .array(verification.sources.map { .string($0) }),
+            "changed_sources": .array(
+                verification.changedSources.map {
+                    [
+                        "file": .string($0.path), "found": .string($0.found),
+                        "expected": .string($0.expected),
+                    ]
+                }),
             "copied": JSON(verification.copied), "derived": JSON(verification.derived),
             "unproven": .array(verification.unproven.map { .string($0) }),
             "failures": .array(

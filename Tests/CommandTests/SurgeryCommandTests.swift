@@ -82,6 +82,33 @@ struct SurgeryCommandTests {
         #expect(try run.json()["proven"] == false)
     }
 
+    /// A source that was changed is named, even where all its tensors are the same.
+    @Test func verifyFindsAChangedSource() throws {
+        let folder = try ModelFolder()
+        #expect(try CommandRun(["dus", "base", "--to", "6", "-o", "out"], in: folder.url).code == 0)
+        let whole = try CommandRun(["verify", "out", "--json"], in: folder.url)
+        #expect(whole.code == 0)
+        #expect(try whole.json()["changed_sources"] == [])
+        let file = folder.model.appending(path: "model.safetensors")
+        var bytes = try Data(contentsOf: file)
+        let space = try #require(bytes.lastIndex(of: UInt8(ascii: "}"))) + 1
+        #expect(bytes[space] == UInt8(ascii: " "))
+        bytes[space] = UInt8(ascii: "\n")
+        try bytes.write(to: file)
+        let run = try CommandRun(["verify", "out", "--json"], in: folder.url)
+        #expect(run.code == 2)
+        #expect(
+            run.messages.contains(
+                "base/model.safetensors is not the file that the result was made from: its SHA-256 is "),
+            "\(run.messages)")
+        let json = try run.json()
+        let change = try #require(json["changed_sources"]?[0])
+        let manifest = try #require(try Checkpoint.open(folder.url.appending(path: "out").path).manifest)
+        #expect(change["expected"]?.string == manifest.sources[0].sha256)
+        #expect(change["found"]?.string?.utf8.count == 64 && change["found"] != change["expected"])
+        #expect(json["proven"] == false && json["failures"] == [] && json["copied"] == 15)
+    }
+
     @Test func verifyFindsTheSourceElsewhere() throws {
         let folder = try ModelFolder()
         #expect(try CommandRun(["dus", "base", "--to", "6", "-o", "out"], in: folder.url).code == 0)

@@ -1,6 +1,7 @@
 /// The files that a manifest's recipes take tensors from, opened.
 public struct ManifestSources: Sendable {
     private let files: [SafetensorsFile]
+    private let checksums: [String?]
     private let tensors: [[String: StoredTensor]]
 
     /// Opens the sources of a result.
@@ -25,6 +26,7 @@ public struct ManifestSources: Sendable {
             files.append(file)
         }
         self.files = files
+        checksums = manifest.sources.map(\.sha256)
         tensors = files.map { file in
             Dictionary(file.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         }
@@ -32,6 +34,11 @@ public struct ManifestSources: Sendable {
 
     /// The sources, in the order in which recipes count them.
     public var sourceFiles: [SourceFile] { files.map(\.file) }
+
+    /// Begins to compare the sources with the checksums that the manifest has of them, on a thread of its own.
+    package func checkSources() -> SourceCheck {
+        SourceCheck(zip(sourceFiles, checksums).compactMap { file, sum in sum.map { (file, $0) } })
+    }
 
     /// What a recipe makes; nil when it needs a computation that a manifest can't describe.
     ///

@@ -2,7 +2,7 @@ public import Formats
 internal import OrderedCollections
 
 /// A proof that a result is what its manifest says: every tensor compared, byte for byte, with what the manifest makes
-/// of the source.
+/// of the source, and the source's files with their checksums.
 public struct Verification: Sendable, Equatable {
     /// A tensor that is not what it should be.
     public struct Failure: Sendable, Equatable {
@@ -10,6 +10,16 @@ public struct Verification: Sendable, Equatable {
         public let tensor: String
         /// What is wrong with it.
         public let reason: String
+    }
+
+    /// A source whose checksum is not the one that the manifest has.
+    public struct ChangedSource: Sendable, Equatable {
+        /// Where the file is.
+        public let path: String
+        /// Its SHA-256 now.
+        public let found: String
+        /// Its SHA-256 when the result was made from it.
+        public let expected: String
     }
 
     /// The result's folder.
@@ -27,8 +37,11 @@ public struct Verification: Sendable, Equatable {
     /// The tensors that are not what they should be.
     public private(set) var failures: [Failure] = []
 
-    /// Whether every tensor was proven.
-    public var isProven: Bool { failures.isEmpty && unproven.isEmpty }
+    /// The sources that are other files than those the result was made from.
+    public private(set) var changedSources: [ChangedSource] = []
+
+    /// Whether every tensor was proven, of the very files that the manifest names.
+    public var isProven: Bool { failures.isEmpty && unproven.isEmpty && changedSources.isEmpty }
 
     /// Verifies a result.
     ///
@@ -52,6 +65,8 @@ public struct Verification: Sendable, Equatable {
         path = checkpoint.path
         self.sources = sources.sourceFiles.map(\.path)
         let total = checkpoint.byteCount
+        let checksums = sources.checkSources()
+        defer { checksums.stop() }
         for (name, recipe) in manifest.tensors {
             guard let tensor = checkpoint.tensors[name] else {
                 fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
@@ -61,6 +76,14 @@ public struct Verification: Sendable, Equatable {
         }
         for name in checkpoint.tensors.keys where manifest.tensors[name] == nil {
             fail(name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
+        }
+        do {
+            let changes = try checksums.changes(isCancelled: { !progress(comparedByteCount, total) })
+            changedSources = changes.map {
+                ChangedSource(path: $0.path, found: $0.found, expected: $0.expected)
+            }
+        } catch {
+            throw .file(error)
         }
     }
 
@@ -122,6 +145,8 @@ public enum VerificationError: Diagnosis, Equatable {
     case noManifest(path: String)
     /// The manifest or what it names is not right.
     case manifest(ManifestError)
+    /// A source can't be read.
+    case file(FileError)
     /// A tensor can't be read.
     case tensor(name: String, TensorError)
 
@@ -132,6 +157,7 @@ public enum VerificationError: Diagnosis, Equatable {
             "\(path) has no \(Manifest.fileName), which says what a result was made from; only models that this "
                 + "program has written can be verified"
         case .manifest(let error): error.description
+        case .file(let error): error.description
         case .tensor(let name, let error): "tensor '\(name)' can't be compared: \(error)"
         }
     }
@@ -141,6 +167,7 @@ public enum VerificationError: Diagnosis, Equatable {
         switch self {
         case .noManifest: .input
         case .manifest(let error): error.fault
+        case .file(let error): error.fault
         case .tensor(_, let error): error.fault
         }
     }
