@@ -18,6 +18,9 @@ struct OutputOptions: ParsableArguments {
         ))
     var shardSize = ByteSize(bytes: 5_000_000_000)
 
+    @Flag(help: "Write although the model's configuration, tensors and tokenizer do not fit together.")
+    var allowDisagreement = false
+
     @Flag(help: "Print one JSON object on standard output.")
     var json = false
 

@@ -1,5 +1,6 @@
 import CommandLineSupport
 import Formats
+import Surgery
 
 /// A result being written: shown, then written unless it is only to be shown.
 struct Writing {
@@ -17,6 +18,11 @@ struct Writing {
     ///   - details: what the command adds to the JSON object.
     /// - Throws: what stands in the way of writing, or `Interrupted`.
     func run(rows: [(String, String)], changes: [String], details: [(String, JSON)]) throws {
+        if options.allowDisagreement {
+            for disagreement in source.disagreements { warn(disagreement) }
+        } else {
+            try source.checkAgreement()
+        }
         let writer = CheckpointWriter(options: options.writeOptions)
         let plan = try writer.plan(result, to: output)
         show(plan, rows: rows, changes: changes)

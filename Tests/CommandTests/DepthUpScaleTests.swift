@@ -114,6 +114,47 @@ struct DepthUpScaleTests {
         #expect(try folder.names() == ["base"])
     }
 
+    /// Configuration, tensors and tokenizer have to fit together, unless the user says otherwise.
+    @Test(arguments: [["dus", "base", "--to", "6", "-o", "out"], ["convert", "base", "-o", "out"]])
+    func refusesAModelThatDoesNotFitTogether(command: [String]) throws {
+        let tokenizer = """
+            {"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+             "decoder": null, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "d": 3%}, "merges": []}}
+            """
+        let cases = [
+            (#""vocab_size": 3"#, "", "is [4, 4], but config.json asks for [3, 4]"),
+            (#""hidden_size": 8"#, "", "config.json asks for [4, 8]"),
+            ("", #", "e": 4, "f": 5"#, "the tokenizer's largest id is 5, but the vocabulary has 4 rows"),
+        ]
+        for (settings, tokens, message) in cases {
+            let folder = try ModelFolder()
+            let file = folder.model.appending(path: "config.json")
+            if let colon = settings.firstIndex(of: ":") {
+                let old = try String(contentsOf: file, encoding: .utf8)
+                let new = old.replacingOccurrences(of: settings[...colon] + " 4", with: settings)
+                try Data(new.utf8).write(to: file)
+            }
+            let text = tokenizer.replacingOccurrences(of: "%", with: tokens)
+            try Data(text.utf8).write(to: folder.model.appending(path: "tokenizer.json"))
+            for arguments in [command, command + ["--dry-run"]] {
+                let run = try CommandRun(arguments, in: folder.url)
+                #expect(run.code == 2)
+                #expect(run.messages.hasPrefix("error: base: ") && run.messages.contains(message))
+                #expect(run.messages.split(separator: "\n").count == 1, "\(run.messages)")
+                #expect(try folder.names() == ["base"])
+            }
+            let run = try CommandRun(command + ["--allow-disagreement"], in: folder.url)
+            #expect(run.code == 0 && run.messages.contains("warning: ") && run.messages.contains(message))
+        }
+    }
+
+    @Test func rowsWithoutATokenAreFine() throws {
+        let folder = try ModelFolder()
+        let text = #"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}, "added_tokens": []}"#
+        try Data(text.utf8).write(to: folder.model.appending(path: "tokenizer.json"))
+        #expect(try CommandRun(["dus", "base", "--to", "6"], in: folder.url).code == 0)
+    }
+
     @Test func refusesWhatIsNotThereOrCutOff() throws {
         let folder = try ModelFolder()
         let missing = try CommandRun(["dus", "nowhere", "--to", "6"], in: folder.url)

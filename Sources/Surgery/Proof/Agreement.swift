@@ -6,11 +6,14 @@ extension Checkpoint {
     func disagreements(layers: LayerNames.Group?, tokenizer: TokenizerSummary?) -> [String] {
         guard let configuration else { return [] }
         let dimensions = ConfiguredDimensions(configuration)
+        // The numbers of a quantised tensor may be packed into integers, in a shape of their own.
+        let isQuantized = configuration["quantization_config"].map { !$0.isNull } ?? false
         var result: [String] = []
         for shape in configuration.family?.shapes ?? [] {
             guard let expected = dimensions.sizes(of: shape) else { continue }
             let wrong = tensors.filter {
                 isMeant($0.key, by: shape.suffix, layers: layers) && $0.value.shape != expected
+                    && (!isQuantized || $0.value.type.isFloatingPoint)
             }
             guard let (name, tensor) = wrong.elements.first else { continue }
             let others = wrong.count > 1 ? ", and \(wrong.count - 1) others like it" : ""
