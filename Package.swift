@@ -50,7 +50,8 @@ let package = Package(
             dependencies: ["Formats", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, logging],
             swiftSettings: strict),
         .target(
-            name: "CommandLineSupport", dependencies: ["Formats", argumentParser], swiftSettings: strict),
+            name: "CommandLineSupport", dependencies: ["Formats", argumentParser, logging],
+            swiftSettings: strict),
         .executableTarget(
             name: "SurgeryCommand",
             dependencies: ["Formats", "Surgery", "CommandLineSupport", argumentParser],
@@ -59,7 +60,7 @@ let package = Package(
             name: "TrainerCommand", dependencies: ["Trainer", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
         .testTarget(
-            name: "FormatsTests", dependencies: ["Formats"], resources: [.copy("Fixtures")],
+            name: "FormatsTests", dependencies: ["Formats", logging], resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
             name: "SurgeryTests", dependencies: ["Surgery", orderedCollections], swiftSettings: strict),
@@ -71,6 +72,7 @@ let package = Package(
             name: "CommandTests",
             dependencies: [
                 "Formats", "SurgeryCommand", "TrainerCommand", "CommandLineSupport", orderedCollections,
+                argumentParser, logging,
             ],
             swiftSettings: strict),
     ],

@@ -1,18 +1,22 @@
 public import ArgumentParser
 public import Formats
+internal import Foundation
 
 /// Runs a command and turns its errors into one sentence on standard error and an exit code.
 ///
 /// | exit code | meaning |
 /// | --- | --- |
-/// | 1 | the run failed |
+/// | 1 | the run failed, also with an error that is no `Diagnosis` |
 /// | 2 | the input is not valid |
 /// | 64 | the command line asks for something that cannot be |
 /// | 130, 143 | stopped by SIGINT, SIGTERM after saving |
 ///
+/// What the libraries log is printed from here on, too.
+///
 /// - Parameter body: what the command does.
 /// - Throws: `ExitCode`, or what the argument parser itself throws, which it prints together with the usage.
 public func runReportingErrors(_ body: () throws -> Void) throws {
+    DiagnosticLog.start()
     do {
         try body()
     } catch let error as Interrupted {
@@ -22,9 +26,21 @@ public func runReportingErrors(_ body: () throws -> Void) throws {
         report("error: \(error)")
         throw error.fault.exitCode
     } catch {
-        // What the argument parser itself throws (exit codes, validation errors) is its own to print.
-        throw error
+        // What the argument parser knows (exit codes, validation errors) is its own to print.
+        if error is ExitCode || error is ValidationError || error is CleanExit { throw error }
+        report("error: \(line(describing: error))")
+        throw ExitCode.failure
     }
+}
+
+/// One line on an error that nobody has prepared for people.
+func line(describing error: any Error) -> String {
+    let text =
+        switch error {
+        case is any LocalizedError, is CocoaError, is POSIXError, is URLError: error.localizedDescription
+        default: "\(error)"
+        }
+    return text.split(whereSeparator: \.isNewline).joined(separator: " ")
 }
 
 extension Fault {

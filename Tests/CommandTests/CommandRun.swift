@@ -17,12 +17,17 @@ struct CommandRun {
     ///   - arguments: what it is given.
     ///   - command: the product's name.
     ///   - folder: where it runs.
+    ///   - environment: variables that it has besides those of the tests.
     /// - Throws: why it could not be started.
-    init(_ arguments: [String], of command: String = "surgery", in folder: URL) throws {
+    init(
+        _ arguments: [String], of command: String = "surgery", in folder: URL,
+        environment: [String: String] = [:]
+    ) throws {
         let process = Process()
         process.executableURL = Self.products.appending(path: command)
         process.arguments = arguments
         process.currentDirectoryURL = folder
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
         let (output, messages) = (Pipe(), Pipe())
         (process.standardOutput, process.standardError) = (output, messages)
         process.standardInput = FileHandle.nullDevice

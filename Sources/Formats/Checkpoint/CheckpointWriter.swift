@@ -1,3 +1,5 @@
+import Logging
+
 /// Makes files of a model: a folder that is whole or not there.
 ///
 /// Every file's layout is known before the first byte. Ranges of files are copied inside the kernel,
@@ -72,6 +74,7 @@ public struct CheckpointWriter: Sendable {
         do throws(WriteError) {
             var execution = try WriteExecution(plan, target, options)
             resumed = execution.done
+            log(plan, resumed: resumed)
             try execution.prepare { needed throws(WriteError) in
                 try checkSpace(for: needed, at: target.parent)
             }
@@ -88,6 +91,17 @@ public struct CheckpointWriter: Sendable {
             resumedByteCount: resumed,
             overflows: overflows.sorted { $0.key < $1.key }.map { .init(tensor: $0.key, count: $0.value) },
             leftOut: plan.leftOut)
+    }
+
+    private func log(_ plan: WritePlan, resumed: Int) {
+        if resumed > 0 {
+            options.logger.info(
+                "going on with a write that was stopped",
+                metadata: ["output": "\(plan.output)", "done": "\(resumed)", "total": "\(plan.byteCount)"])
+        }
+        for left in plan.leftOut {
+            options.logger.debug("left out", metadata: ["file": "\(left.name)", "reason": "\(left.reason)"])
+        }
     }
 
     private func checkSpace(for needed: Int, at folder: String) throws(WriteError) {

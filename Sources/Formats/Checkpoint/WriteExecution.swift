@@ -1,3 +1,5 @@
+import Logging
+
 /// A plan being carried out.
 struct WriteExecution: ~Copyable {
     private let plan: WritePlan
@@ -135,7 +137,15 @@ struct WriteExecution: ~Copyable {
             let count = min(rest, Self.copySize)
             do {
                 let part = range.extracting(start..<start + count)
+                let first = method
                 try output.copy(part, to: place, method: &method, buffer: &buffer)
+                if method != first {
+                    options.logger.info(
+                        "copying in another way, since the file system refused",
+                        metadata: [
+                            "refused": "\(first)", "instead": "\(method)", "file": "\(range.file.path)",
+                        ])
+                }
             } catch {
                 throw .file(error)
             }

@@ -1,3 +1,5 @@
+import Logging
+
 /// What a write may be told.
 public struct WriteOptions: Sendable {
     /// Whether an output that exists is replaced.
@@ -14,6 +16,8 @@ public struct WriteOptions: Sendable {
     var copyMethod = OutputFile.CopyMethod.copyFileRange
     /// How many bytes are written between two entries of the journal.
     var journalInterval = 256 << 20
+    /// What the write tells of itself, beside its report.
+    var logger = Logger(label: "Formats.CheckpointWriter")
 
     /// Options; the size is Hugging Face's own default, 5 GB.
     public init(

@@ -1,4 +1,6 @@
+import Logging
 import OrderedCollections
+import Synchronization
 import Testing
 
 @testable import Formats
@@ -182,10 +184,41 @@ import Testing
         #expect(journal.durable.isEmpty)
     }
 
+    @Test func whatHappensIsLogged() throws {
+        let record = LogRecord()
+        var options = writer().options
+        options.logger = Logger(label: "test") { _ in record }
+        try stop(writing: model(), after: 6)
+        try CheckpointWriter(options: options).write(model(), to: folder.path("out"))
+        #expect(record.lines.contains("info: going on with a write that was stopped"))
+        #expect(record.lines.contains("debug: left out"))
+    }
+
     @Test func progressReachesTheEnd() throws {
         var seen: [WriteProgress] = []
         let report = try writer().write(model(), to: folder.path("out"), progress: { seen.append($0) })
         #expect(seen.last?.done == report.byteCount && seen.last?.total == report.byteCount)
         #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.done < $1.done })
+    }
+}
+
+/// Keeps what is logged.
+private final class LogRecord: LogHandler {
+    private let events = Mutex<[String]>([])
+    var lines: [String] { events.withLock { $0 } }
+
+    func log(event: LogEvent) { events.withLock { $0.append("\(event.level): \(event.message)") } }
+
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
     }
 }
