@@ -65,7 +65,7 @@ let package = Package(
         .testTarget(
             name: "SurgeryTests", dependencies: ["Surgery", orderedCollections], swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["Trainer", "Formats", orderedCollections],
+            name: "TrainerTests", dependencies: ["Trainer", "Formats", "CKernels", orderedCollections],
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(

@@ -27,6 +27,8 @@ struct Bench: ParsableCommand {
     var steps = 5
     @Option(help: ArgumentHelp("What is computed again: none, norms or layer.", valueName: "what"))
     var recompute = Recomputation.norms
+    @Option(help: ArgumentHelp("How both moments are kept: f32, bf16 or 8bit.", valueName: "kind"))
+    var moments = MomentPrecision.f32
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
@@ -44,7 +46,7 @@ struct Bench: ParsableCommand {
             let described = try shape?.configuration ?? PretrainedModel.configuration(of: model ?? ".")
             let result = try TrainingBenchmark(
                 configuration: described, batch: batch, length: length, steps: steps, threads: compute.count,
-                recomputation: recompute
+                recomputation: recompute, moments: moments
             ).run()
             if json { return try printJSON(result) }
             report(

@@ -49,7 +49,7 @@ struct Heal: ParsableCommand {
         let plan = HealingPlan(
             steps: steps, batch: extent.batch, accumulate: extent.accumulate,
             length: try extent.length ?? (data.ids == nil ? defaultLength(of: model) : 1),
-            optimizer: optimizer.settings,
+            optimizer: optimizer.settings, moments: optimizer.moments,
             schedule: Schedule(
                 shape: optimizer.schedule, warmup: 0, steps: steps, floor: optimizer.minLrRatio),
             seed: optimizer.seed,

@@ -72,6 +72,7 @@ struct HealExtent: ParsableArguments {
 
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
+extension MomentPrecision: ExpressibleByArgument {}
 extension BenchmarkShape: ExpressibleByArgument {}
 
 /// How a heal moves the weights.
@@ -96,6 +97,10 @@ struct HealOptimizer: ParsableArguments {
     var weightDecay = 0.1
     @Option(help: ArgumentHelp("Clip the norm of all gradients to this; 0 does not.", valueName: "norm"))
     var clip = 1.0
+    @Option(
+        help: ArgumentHelp(
+            "How both moments are kept: f32, bf16 or 8bit (8, 4 or 2 bytes a parameter).", valueName: "kind"))
+    var moments = MomentPrecision.f32
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 
     func validate() throws {

@@ -78,6 +78,18 @@ void ck_attention_backward(float *dqkv, const float *dout, const float *qkv, con
 void ck_cross_entropy(float *loss, float *logits, const int32_t *target, size_t rows, size_t cols, int gradient,
                       float scale);
 
+/* --- moments.c: AdamW's moments in fewer bits, rounded up or down by chance so that they are right on average ---
+   The chance is a hash of `first` + i, a value's place among all, and `key`, so it is the same in every run. */
+/* y(n) = x(n) as bfloat16. */
+void ck_pack_bf16(uint16_t *y, const float *x, size_t n, uint32_t first, uint32_t key);
+/* A block of first moments: y = sign(x) sqrt(|x| / s) 127, where s is the block's largest magnitude, returned. */
+float ck_pack_mean(int8_t *y, const float *x, size_t n, uint32_t first, uint32_t key);
+void ck_unpack_mean(float *y, const int8_t *x, size_t n, float scale);
+/* A block of second moments, which span more orders of magnitude: y = (x / s)^(1/4) 255. A code of zero reads as
+   half of the smallest, for the moment is a divisor. */
+float ck_pack_square(uint8_t *y, const float *x, size_t n, uint32_t first, uint32_t key);
+void ck_unpack_square(float *y, const uint8_t *x, size_t n, float scale);
+
 /* --- adamw.c --- */
 typedef struct {
     float rate, beta1, beta2, epsilon, decay;

@@ -12,11 +12,13 @@ public struct TrainingBenchmark: Sendable {
     public var threads: Int
     /// What the backward pass computes again.
     public var recomputation: Recomputation
+    /// How the optimizer keeps its moments.
+    public var moments: MomentPrecision
 
     /// A benchmark.
     public init(
         configuration: TransformerConfiguration, batch: Int, length: Int, steps: Int, threads: Int,
-        recomputation: Recomputation
+        recomputation: Recomputation, moments: MomentPrecision
     ) {
         self.configuration = configuration
         self.batch = batch
@@ -24,6 +26,7 @@ public struct TrainingBenchmark: Sendable {
         self.steps = steps
         self.threads = threads
         self.recomputation = recomputation
+        self.moments = moments
     }
 
     /// What was measured.
@@ -67,7 +70,8 @@ public struct TrainingBenchmark: Sendable {
             optimizer: AdamWSettings(
                 rate: 1e-4, embeddingScale: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
                 clip: 1),
-            schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1), seed: 0,
+            moments: moments, schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1),
+            seed: 0,
             recomputation: recomputation, isolatesDocuments: true)
         let healing = try Healing(
             plan, configuration, layout: layout,

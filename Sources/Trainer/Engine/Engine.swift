@@ -99,5 +99,6 @@ public protocol Engine: AnyObject, Sendable {
     /// The sum of the squares of all values.
     func sumOfSquares(_ x: Buffer) -> Double
     /// One step of AdamW on weights with gradients and both moments. https://arxiv.org/abs/1711.05101
-    func adamW(weights: Buffer, gradients: Buffer, mean: Buffer, square: Buffer, step: AdamWStep)
+    func adamW(
+        weights: Buffer, gradients: Buffer, mean: Moment<Buffer>, square: Moment<Buffer>, step: AdamWStep)
 }

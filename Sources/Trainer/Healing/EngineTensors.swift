@@ -4,11 +4,13 @@ extension Engine {
     /// Copies a list to the device.
     func upload(_ values: [Float], to buffer: Buffer) { upload(values.span, to: buffer) }
 
-    /// A float32 tensor whose values are read from the device when they are asked for.
-    func tensor(_ name: String, shape: [Int], in buffer: Buffer) throws(TensorError) -> TensorExpression {
+    /// A tensor of 32-bit elements whose bits are read from the device when they are asked for.
+    func tensor(
+        _ name: String, type: ElementType = .f32, shape: [Int], in buffer: Buffer
+    ) throws(TensorError) -> TensorExpression {
         let size = MemoryLayout<Float>.size
         return try .stored(
-            MemoryTensor(name: name, type: .f32, shape: shape) { (bytes, destination) throws(TensorError) in
+            MemoryTensor(name: name, type: type, shape: shape) { (bytes, destination) throws(TensorError) in
                 var values = [Float](repeating: 0, count: bytes.count / size)
                 var span = values.mutableSpan
                 self.download(buffer[bytes.lowerBound / size..<bytes.upperBound / size], to: &span)
@@ -28,6 +30,24 @@ extension Engine {
             var part = span._mutatingExtracting(first: count)
             try tensor.floats(start..<start + count, into: &part)
             upload(values.span.extracting(first: count), to: buffer[start..<start + count])
+        }
+    }
+
+    /// Fills a buffer with the bits of a tensor of 32-bit elements, some at a time.
+    func loadBits(_ tensor: TensorExpression, into buffer: Buffer) throws(TensorError) {
+        let size = MemoryLayout<Float>.size
+        let piece = 1 << 20
+        var bytes = [UInt8](repeating: 0, count: min(piece, buffer.count) * size)
+        for start in stride(from: 0, to: buffer.count, by: piece) {
+            let count = min(piece, buffer.count - start)
+            var span = bytes.mutableSpan
+            var whole = unsafe span.mutableBytes
+            var part = whole._mutatingExtracting(first: count * size)
+            _ = try tensor.read(start * size..<(start + count) * size, into: &part)
+            let values = unsafe bytes.withUnsafeBytes {
+                unsafe [Float]($0.bindMemory(to: Float.self).prefix(count))
+            }
+            upload(values, to: buffer[start..<start + count])
         }
     }
 }

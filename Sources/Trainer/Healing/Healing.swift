@@ -25,7 +25,7 @@ public final class Healing<Device: Engine> {
             plan: ActivationPlan(
                 configuration, batch: plan.batch, time: plan.length, recomputation: plan.recomputation),
             trains: true, on: engine)
-        optimizer = try AdamW(plan.optimizer, for: layout, on: engine)
+        optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, on: engine)
     }
 
     /// Takes one step.
@@ -54,15 +54,20 @@ public final class Healing<Device: Engine> {
             seconds: (clock.now - start) / .seconds(1))
     }
 
-    /// Where the run stands, apart from what is in ``buffers``.
+    /// Where the run stands, apart from what is in ``state``.
     public var progress: RunProgress { RunProgress(step: step, tokens: tokens, data: data.position) }
 
-    /// The values that have to be kept of a run to go on with it: the weights and both moments.
-    public var buffers: [(name: String, buffer: Device.Buffer)] {
-        [("weights", model.weights), ("mean", optimizer.mean), ("square", optimizer.square)]
+    /// What has to be kept of a run to go on with it: the weights and both moments, as they are.
+    public var state: [(name: String, buffer: Device.Buffer, isPacked: Bool)] {
+        let isPacked = plan.moments != .f32
+        return [
+            ("weights", model.weights, false), ("mean", optimizer.mean.words, isPacked),
+            ("square", optimizer.square.words, isPacked), ("mean.scales", optimizer.mean.scales, false),
+            ("square.scales", optimizer.square.scales, false),
+        ].filter { $0.1.count > 0 }
     }
 
-    /// Goes on from where a run stood whose ``buffers`` have been filled again.
+    /// Goes on from where a run stood whose ``state`` have been filled again.
     ///
     /// - Throws: ``DataError`` when the data cannot be read.
     public func resume(_ progress: RunProgress) throws(DataError) {

@@ -10,6 +10,8 @@ public struct HealingPlan: Codable, Sendable, Equatable {
     public var length: Int
     /// The optimizer's numbers.
     public var optimizer: AdamWSettings
+    /// How the optimizer keeps its moments.
+    public var moments: MomentPrecision
     /// The learning rate's course.
     public var schedule: Schedule
     /// Decides the order of the data and, from scratch, the first weights.
@@ -21,14 +23,16 @@ public struct HealingPlan: Codable, Sendable, Equatable {
 
     /// A run's numbers.
     public init(
-        steps: Int, batch: Int, accumulate: Int, length: Int, optimizer: AdamWSettings, schedule: Schedule,
-        seed: UInt64, recomputation: Recomputation, isolatesDocuments: Bool
+        steps: Int, batch: Int, accumulate: Int, length: Int, optimizer: AdamWSettings,
+        moments: MomentPrecision = .f32, schedule: Schedule, seed: UInt64, recomputation: Recomputation,
+        isolatesDocuments: Bool
     ) {
         self.steps = steps
         self.batch = batch
         self.accumulate = accumulate
         self.length = length
         self.optimizer = optimizer
+        self.moments = moments
         self.schedule = schedule
         self.seed = seed
         self.recomputation = recomputation

@@ -34,8 +34,9 @@ public struct RunStore: Sendable {
         let older = steps.filter { $0 != run.step }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
-        for (name, buffer) in run.buffers {
-            tensors[name] = try run.model.engine.tensor(name, shape: [buffer.count], in: buffer)
+        for (name, buffer, isPacked) in run.state {
+            tensors[name] = try run.model.engine.tensor(
+                name, type: isPacked ? .u32 : .f32, shape: [buffer.count], in: buffer)
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -66,14 +67,15 @@ public struct RunStore: Sendable {
             throw HealingError.otherRun(folder: folder, differences: differences)
         }
         let checkpoint = try Checkpoint.open(path)
-        for (name, buffer) in run.buffers {
-            guard let tensor = checkpoint.tensors[name], tensor.type == .f32, tensor.shape == [buffer.count]
+        for (name, buffer, isPacked) in run.state {
+            let type: ElementType = isPacked ? .u32 : .f32
+            guard let tensor = checkpoint.tensors[name], tensor.type == type, tensor.shape == [buffer.count]
             else {
                 throw HealingError.badRunState(
                     path: path,
-                    reason: "tensor '\(name)' is not F32[\(buffer.count)], as this model's would be")
+                    reason: "tensor '\(name)' is not \(type.rawValue)[\(buffer.count)], as this run's is")
             }
-            try run.model.engine.load(tensor, into: buffer)
+            try run.model.engine.loadBits(tensor, into: buffer)
         }
         try run.resume(record.progress)
     }

@@ -105,9 +105,9 @@ public struct ParameterLayout: Sendable, Equatable {
         }
     }
 
-    /// Appends tensors one after the other; the first value of the group lies on a cache line.
+    /// Appends tensors one after the other; the first value of the group begins a block of moments.
     private mutating func add(_ names: [String], shape: [[Int]], _ role: ParameterRole) -> Range<Int> {
-        let start = (count + 15) / 16 * 16
+        let start = (count + 255) / 256 * 256
         count = start
         for (name, shape) in zip(names, shape) {
             let size = shape.reduce(1, *)

@@ -61,18 +61,19 @@ public struct ParameterGroup: Sendable, Equatable {
 /// - SeeAlso: Loshchilov and Hutter, algorithm 2, <https://arxiv.org/abs/1711.05101>; computed as PyTorch does.
 public struct AdamW<Device: Engine> {
     /// The mean of each gradient, and of its square.
-    public let mean: Device.Buffer, square: Device.Buffer
+    public let mean: Moment<Device.Buffer>, square: Moment<Device.Buffer>
     private let settings: AdamWSettings
     private let groups: [ParameterGroup]
 
     /// An optimizer that has not seen a gradient.
     public init(
-        _ settings: AdamWSettings, for layout: ParameterLayout, on engine: Device
+        _ settings: AdamWSettings, moments precision: MomentPrecision = .f32, for layout: ParameterLayout,
+        on engine: Device
     ) throws(EngineError) {
         self.settings = settings
         groups = ParameterGroup.groups(of: layout, settings)
-        mean = try engine.makeBuffer(count: layout.count)
-        square = try engine.makeBuffer(count: layout.count)
+        mean = try Moment(count: layout.count, precision: precision, on: engine)
+        square = try Moment(count: layout.count, precision: precision, on: engine)
     }
 
     /// Moves the model's weights by its gradients and returns the norm of all gradients before clipping.

@@ -17,8 +17,9 @@ private struct AdamWTrial: Trial {
         let square = try bench.output("square", zeros)
         for step in 1...steps {
             bench.engine.adamW(
-                weights: weights, gradients: try bench.input(numbers.floats(count)), mean: mean,
-                square: square,
+                weights: weights, gradients: try bench.input(numbers.floats(count)),
+                mean: Moment(values: mean),
+                square: Moment(values: square),
                 step: AdamWStep(
                     rate: rate, beta1: 0.9, beta2: beta2, epsilon: 1e-8, decay: decay, step: step,
                     gradientScale: gradientScale))
@@ -60,7 +61,8 @@ private struct SumOfSquaresTrial: Trial {
         let weights = try buffer([1, 1, 1], on: engine)
         engine.adamW(
             weights: weights, gradients: try buffer([1e-3, -1e3, 0], on: engine),
-            mean: try engine.makeBuffer(count: 3), square: try engine.makeBuffer(count: 3),
+            mean: Moment(values: try engine.makeBuffer(count: 3)),
+            square: Moment(values: try engine.makeBuffer(count: 3)),
             step: AdamWStep(
                 rate: 0.1, beta1: 0.9, beta2: 0.95, epsilon: 1e-10, decay: 0.5, step: 1, gradientScale: 1))
         let expected: [Float] = [0.95 - 0.1, 0.95 + 0.1, 0.95]

@@ -31,9 +31,11 @@ extension ReferenceEngine {
     }
 
     func adamW(
-        weights: ReferenceBuffer, gradients: ReferenceBuffer, mean: ReferenceBuffer, square: ReferenceBuffer,
-        step: AdamWStep
+        weights: ReferenceBuffer, gradients: ReferenceBuffer, mean: Moment<ReferenceBuffer>,
+        square: Moment<ReferenceBuffer>, step: AdamWStep
     ) {
+        precondition(mean.precision == .f32, "packed moments have twins of their own, in MomentTests")
+        let (mean, square) = (mean.words, square.words)
         let (rate, decay, epsilon) = (Double(step.rate), Double(step.decay), Double(step.epsilon))
         let (beta1, beta2) = (Double(step.beta1), Double(step.beta2))
         let g = gradients.values

@@ -13,7 +13,8 @@ import Testing
         let weights = try engine.makeBuffer(count: count)
         for step in 1...20 {
             engine.adamW(
-                weights: weights, gradients: try engine.makeBuffer(count: count), mean: tiny, square: square,
+                weights: weights, gradients: try engine.makeBuffer(count: count), mean: Moment(values: tiny),
+                square: Moment(values: square),
                 step: AdamWStep(
                     rate: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0, step: step, gradientScale: 1))
         }

@@ -99,6 +99,25 @@ import Testing
         #expect(try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").count == 6)
     }
 
+    @Test(arguments: [MomentPrecision.bf16, .int8]) func packedMomentsGoOnToTheSameBytes(
+        _ moments: MomentPrecision
+    ) throws {
+        func packed(_ output: String, resume: Bool = false) -> HealingRequest {
+            var request = request(output, resume: resume)
+            request.plan.moments = moments
+            return request
+        }
+        let straight = try run(packed("straight"))
+        _ = try run(packed("stopped"), stopAfter: 3)
+        _ = try run(packed("stopped", resume: true))
+        #expect(try weights("stopped") == weights("straight"))
+        let exact = try run(request("exact"))
+        let (a, b) = (
+            try #require(straight.after.first?.result.loss), try #require(exact.after.first?.result.loss)
+        )
+        #expect(abs(a - b) < 0.01 * b)
+    }
+
     @Test func refusesToResumeAnotherRun() throws {
         _ = try run(request("run"), stopAfter: 1)
         let error = #expect(throws: HealingError.self) { try run(request("run", resume: true, lr: 2e-2)) }

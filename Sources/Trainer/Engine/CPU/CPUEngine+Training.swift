@@ -1,5 +1,4 @@
 internal import CKernels
-internal import Foundation
 
 extension CPUEngine {
     /// See ``Engine/crossEntropy(losses:logits:targets:shape:gradientScale:)``.
@@ -31,27 +30,4 @@ extension CPUEngine {
             return unsafe sums.reduce(0, +)
         }
     }
-
-    /// See ``Engine/adamW(weights:gradients:mean:square:step:)``.
-    public func adamW(
-        weights: CPUBuffer, gradients: CPUBuffer, mean: CPUBuffer, square: CPUBuffer, step: AdamWStep
-    ) {
-        var constants = ck_adamw(
-            rate: step.rate, beta1: step.beta1, beta2: step.beta2, epsilon: step.epsilon, decay: step.decay,
-            correction1: correction(step.beta1, step.step), correction2: correction(step.beta2, step.step),
-            gradient_scale: step.gradientScale)
-        unsafe withUnsafePointer(to: &constants) { constants in
-            pool.forEachPiece(.optimizer, of: weights.count, cost: 1) { range in
-                unsafe ck_adamw_step(
-                    weights.pointer + range.lowerBound, gradients.pointer + range.lowerBound,
-                    mean.pointer + range.lowerBound, square.pointer + range.lowerBound, range.count, constants
-                )
-            }
-        }
-    }
-}
-
-/// 1 / (1 − beta^step), in double precision: in float32 the difference would keep few digits.
-private func correction(_ beta: Float, _ step: Int) -> Float {
-    Float(1 / (1 - pow(Double(beta), Double(step))))
 }
