@@ -18,6 +18,8 @@ public enum DataError: Diagnosis, Equatable {
     case tokenizer(path: String, reason: String)
     /// The file could not be read.
     case file(FileError)
+    /// The place where a run stood is not one that this data has.
+    case badPosition(path: String)
     /// A weight is not a number above zero.
     case badWeight(path: String, weight: Double)
 
@@ -46,6 +48,8 @@ public enum DataError: Diagnosis, Equatable {
             were these tokens made with another tokenizer?
             """
         case .tokenizer(let path, let reason): "\(path): \(reason)"
+        case .badPosition(let path):
+            "\(path): the kept run stood at a place that is not in it; begin again with --force and without --resume"
         case .file(let error): error.description
         case .badWeight(let path, let weight):
             "\(path): the weight must be a number above zero, not \(weight)"

@@ -39,10 +39,11 @@ public struct MixedText: TrainingData {
     ///   - length: T.
     ///   - isolatesDocuments: whether a token sees only its own document.
     ///   - seed: decides the documents' order.
+    ///   - lanes: how many documents of a source are read in turn.
     /// - Throws: ``DataError`` naming the file and the line that cannot be read.
     public init(
         _ sources: [TextSource], tokenizer: Tokenizer, rows: Int, endOfText: Int?, length: Int,
-        isolatesDocuments: Bool, seed: UInt64
+        isolatesDocuments: Bool, seed: UInt64, lanes: Int = 64
     ) throws(DataError) {
         precondition(!sources.isEmpty)
         let separator = try DocumentEncoder.separator(of: tokenizer, endOfText: endOfText)
@@ -54,7 +55,7 @@ public struct MixedText: TrainingData {
             let encoder = DocumentEncoder(
                 file: try DocumentFile(path: source.path), tokenizer: tokenizer, rows: rows,
                 separator: separator)
-            streams.append(TokenStream(encoder: encoder, seed: seed, source: index))
+            streams.append(try TokenStream(encoder: encoder, seed: seed, source: index, lanes: lanes))
         }
         let total = sources.reduce(0) { $0 + $1.weight }
         weights = sources.map { $0.weight / total }
@@ -68,6 +69,9 @@ public struct MixedText: TrainingData {
 
     /// Goes on from where the data stood before.
     public mutating func move(to position: DataPosition) throws(DataError) {
+        guard position.taken.count == streams.count, position.streams.count == streams.count,
+            position.taken.allSatisfy({ $0 >= 0 })
+        else { throw .badPosition(path: "the mixture") }
         taken = position.taken
         for index in streams.indices { try streams[index].move(to: position.streams[index]) }
     }
@@ -104,8 +108,9 @@ public struct MixedText: TrainingData {
     /// The first position that each of a sequence's tokens sees, given where documents begin in it.
     private func firstVisible(_ starts: [Int]) -> [Int32] {
         var first = [Int32](repeating: 0, count: length)
-        for start in starts where start < length {
-            for position in start..<length { first[position] = Int32(start) }
+        for (index, start) in starts.enumerated() where start < length {
+            let end = index + 1 < starts.count ? min(starts[index + 1], length) : length
+            for position in start..<end { first[position] = Int32(start) }
         }
         return first
     }

@@ -8,8 +8,8 @@ public struct TokenRows: TrainingData {
     /// How many tokens each has.
     public let length: Int
     private let tokens: [Int32]
-    private var row = 0
-    private var epoch = 0
+    private let path: String
+    private var taken = 0
 
     /// Reads the rows.
     ///
@@ -33,6 +33,7 @@ public struct TokenRows: TrainingData {
             throw .badIDs(
                 path: path, found: "'input_ids' \(tensor.type.rawValue)\(tensor.shape)", expected: expected)
         }
+        self.path = path
         count = tensor.shape[0]
         length = tensor.shape[1]
         var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
@@ -51,23 +52,21 @@ public struct TokenRows: TrainingData {
     }
 
     /// Where the data stands.
-    public var position: DataPosition {
-        DataPosition(taken: [epoch * count + row], streams: [StreamPosition(epoch: epoch, document: row)])
-    }
+    public var position: DataPosition { DataPosition(taken: [taken], streams: []) }
 
     /// Goes on from where the data stood before.
-    public mutating func move(to position: DataPosition) {
-        epoch = position.streams[0].epoch
-        row = position.streams[0].document
+    public mutating func move(to position: DataPosition) throws(DataError) {
+        guard position.taken.count == 1, position.taken[0] >= 0 else { throw .badPosition(path: path) }
+        taken = position.taken[0]
     }
 
     /// The next sequences.
     public mutating func next(_ count: Int) -> TokenBatch {
         var batch: [Int32] = []
         for _ in 0..<count {
+            let row = taken % self.count
             batch += tokens[row * length..<(row + 1) * length]
-            row += 1
-            if row == self.count { (row, epoch) = (0, epoch + 1) }
+            taken += 1
         }
         return TokenBatch(rows: batch[...], time: length)
     }

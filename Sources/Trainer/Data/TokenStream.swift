@@ -1,62 +1,103 @@
 internal import Formats
 
-/// The tokens of a file's documents, one document after the other, in a new order each pass, for ever.
+/// The tokens of a file's documents, in a new order each pass, for ever.
 ///
-/// Documents are encoded when they are reached, so that opening is quick, memory does not grow with the file,
-/// and going on at a position costs one document.
+/// Sequences are taken from several documents in turn, each read in a lane of its own, so that the sequences of one
+/// step do not all come from the same long document. Documents are encoded when they are reached: opening is
+/// quick, memory holds one document a lane, and going on at a position costs no more than encoding those.
 struct TokenStream {
-    /// Where the stream stands.
-    private(set) var position = StreamPosition()
     private let encoder: DocumentEncoder
     private let seed: UInt64
     private let source: Int
-    private var order: [UInt32]
-    private var tokens: [Int32] = []
+    private var lanes: [Lane]
+    private var next: Int
+    private var turn = 0
+    /// The order of the pass that was asked for last.
+    private var order: (epoch: Int, documents: [UInt32])
 
-    init(encoder: DocumentEncoder, seed: UInt64, source: Int) {
+    private struct Lane {
+        var document: Int
+        var token: Int
+        var tokens: [Int32]
+    }
+
+    /// A stream at its beginning.
+    init(encoder: DocumentEncoder, seed: UInt64, source: Int, lanes: Int) throws(DataError) {
         self.encoder = encoder
         self.seed = seed
         self.source = source
-        order = documentOrder(count: encoder.file.count, seed: seed, source: source, epoch: 0)
+        order = (0, documentOrder(count: encoder.file.count, seed: seed, source: source, epoch: 0))
+        self.lanes = []
+        next = 0
+        for _ in 0..<min(lanes, encoder.file.count) {
+            self.lanes.append(Lane(document: 0, token: 0, tokens: []))
+            try advance(self.lanes.count - 1)
+        }
     }
 
-    /// Goes to a position that this stream had before.
+    /// Where the stream stands.
+    var position: StreamPosition {
+        StreamPosition(
+            next: next, turn: turn, lanes: lanes.map { .init(document: $0.document, token: $0.token) })
+    }
+
+    /// Goes to a position that a stream of the same file and seed had.
     mutating func move(to position: StreamPosition) throws(DataError) {
-        self.position = position
-        order = documentOrder(count: encoder.file.count, seed: seed, source: source, epoch: position.epoch)
-        tokens = position.document == 0 ? [] : try encoder.tokens(Int(order[position.document - 1]))
+        guard position.lanes.count == lanes.count, position.turn >= 0, position.next >= 0 else {
+            throw .badPosition(path: encoder.file.path)
+        }
+        for (index, lane) in position.lanes.enumerated() {
+            guard lane.document >= 0, lane.document < position.next else {
+                throw .badPosition(path: encoder.file.path)
+            }
+            let tokens = try tokens(of: lane.document)
+            guard lane.token >= 0, lane.token < tokens.count else {
+                throw .badPosition(path: encoder.file.path)
+            }
+            lanes[index] = Lane(document: lane.document, token: lane.token, tokens: tokens)
+        }
+        next = position.next
+        turn = position.turn
     }
 
-    /// The next `count` tokens, and the positions among them at which documents begin.
+    /// The next `count` tokens of one document and those after it, and the positions at which documents begin.
     ///
-    /// The last of them is left for the next call, since nothing has been predicted from it.
+    /// The last of them is left for the lane's next turn, since nothing has been predicted from it.
     mutating func next(_ count: Int) throws(DataError) -> (tokens: [Int32], starts: [Int]) {
+        let index = turn % lanes.count
+        turn += 1
         var taken: [Int32] = []
         var starts: [Int] = []
         taken.reserveCapacity(count)
         while taken.count < count {
-            if position.token == tokens.count { try advance() }
-            if position.token == 0 { starts.append(taken.count) }
-            let part = min(count - taken.count, tokens.count - position.token)
-            taken += tokens[position.token..<position.token + part]
-            position.token += part
+            if lanes[index].token == lanes[index].tokens.count { try advance(index) }
+            let lane = lanes[index]
+            if lane.token == 0 { starts.append(taken.count) }
+            let part = min(count - taken.count, lane.tokens.count - lane.token)
+            taken += lane.tokens[lane.token..<lane.token + part]
+            lanes[index].token += part
         }
-        position.token -= 1
+        lanes[index].token -= 1
         return (taken, starts)
     }
 
-    /// Goes to the next document that has tokens.
-    private mutating func advance() throws(DataError) {
-        repeat {
-            if position.document == order.count {
-                position.epoch += 1
-                position.document = 0
-                order = documentOrder(
-                    count: encoder.file.count, seed: seed, source: source, epoch: position.epoch)
-            }
-            tokens = try encoder.tokens(Int(order[position.document]))
-            position.document += 1
-            position.token = 0
-        } while tokens.isEmpty
+    /// Lets a lane begin the next document that has tokens.
+    private mutating func advance(_ index: Int) throws(DataError) {
+        for _ in 0..<encoder.file.count {
+            lanes[index] = Lane(document: next, token: 0, tokens: try tokens(of: next))
+            next += 1
+            if !lanes[index].tokens.isEmpty { return }
+        }
+        throw .empty(path: encoder.file.path)
+    }
+
+    /// The tokens of a document, counted over all passes.
+    private mutating func tokens(of document: Int) throws(DataError) -> [Int32] {
+        let (epoch, place) = document.quotientAndRemainder(dividingBy: encoder.file.count)
+        if order.epoch != epoch {
+            let documents = documentOrder(count: encoder.file.count, seed: seed, source: source, epoch: epoch)
+            order = (epoch, documents)
+        }
+        return try encoder.tokens(Int(order.documents[place]))
     }
 }

@@ -7,13 +7,13 @@ import Testing
     let tokenizer = try? Tokenizer.open(example("blank"))
 
     private func mixture(
-        _ weights: [Double], length: Int = 32, isolates: Bool = true, seed: UInt64 = 1
+        _ weights: [Double], length: Int = 32, isolates: Bool = true, seed: UInt64 = 1, lanes: Int = 4
     ) throws -> MixedText {
         let files = ["data/english.val.jsonl", "data/korean.val.jsonl", "data/english.train.jsonl"]
         return try MixedText(
             zip(files, weights).map { TextSource(path: example($0), weight: $1) },
             tokenizer: #require(tokenizer),
-            rows: 1_024, endOfText: 2, length: length, isolatesDocuments: isolates, seed: seed)
+            rows: 1_024, endOfText: 2, length: length, isolatesDocuments: isolates, seed: seed, lanes: lanes)
     }
 
     @Test func keepsTheProportionsAtEveryMoment() throws {
@@ -32,7 +32,7 @@ import Testing
         let documents = try (0..<file.count).map { try tokenizer.encode(file.text($0)) }
         let order = documentOrder(count: file.count, seed: 1, source: 0, epoch: 0)
         let stream = order.flatMap { documents[Int($0)] }
-        var data = try mixture([1])
+        var data = try mixture([1], lanes: 1)
         let sequences = (stream.count - 1) / 32
         let batch = try data.next(sequences)
         #expect(batch.tokens == Array(stream[0..<sequences * 32]))
