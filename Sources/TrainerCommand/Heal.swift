@@ -30,17 +30,46 @@ struct Heal: ParsableCommand {
     func run() throws {
         try runReportingErrors {
             Interruption.watch()
-            let request = try request()
+            let setup = try HealingSetup(request())
+            for warning in setup.warnings { warn(warning) }
+            report(describe(setup))
+            if result.dryRun {
+                try setup.check()
+                return try result.json ? printJSON(HealPlanReport(setup)) : ()
+            }
             var narrator = HealNarrator()
-            let run = try HealingRun(request) { narrator.tell($0) }
+            let run = try HealingRun(setup) { narrator.tell($0) }
             let outcome = try run { Interruption.signal != nil }
             narrator.finish()
             if outcome.wasStopped {
                 try Interruption.check(
-                    advice: "step \(outcome.step) of the run is kept; the same command with --resume goes on")
+                    advice: outcome.step == 0
+                        ? "no step was taken, so nothing is kept"
+                        : "step \(outcome.step) of the run is kept; the same command with --resume goes on")
             }
-            try conclude(outcome, output: request.output)
+            try conclude(outcome, output: setup.request.output)
         }
+    }
+
+    /// What a run will do and take, before it does.
+    private func describe(_ setup: HealingSetup) -> String {
+        let (plan, memory) = (setup.plan, setup.memory)
+        var table = Table(columns: [("", .left), ("", .left)])
+        table.add("model", setup.request.model)
+        table.add("output", setup.output.output)
+        table.add("parameters", Units.grouped(setup.model.layout.parameterCount))
+        table.add(
+            "steps", "\(plan.steps) of \(plan.batch) × \(plan.accumulate) sequences of \(plan.length) tokens")
+        let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
+        table.add(
+            "memory",
+            """
+            \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
+            \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
+            \(Units.bytes(memory.activations))
+            """)
+        table.add("to write", Units.bytes(setup.output.byteCount))
+        return table.description
     }
 
     /// The request that the command line makes.
@@ -79,6 +108,32 @@ struct Heal: ParsableCommand {
             report(table.description)
         }
         report("\(output): healed in \(outcome.step) steps, \(Units.count(outcome.tokens)) tokens")
+    }
+}
+
+/// What `heal --dry-run --json` prints.
+private struct HealPlanReport: Encodable {
+    let output: String
+    let parameters: Int
+    let steps: Int
+    let memoryBytes: Int
+    let availableMemoryBytes: Int?
+    let outputBytes: Int
+
+    enum CodingKeys: String, CodingKey {
+        case output, parameters, steps
+        case memoryBytes = "memory_bytes"
+        case availableMemoryBytes = "available_memory_bytes"
+        case outputBytes = "output_bytes"
+    }
+
+    init(_ setup: HealingSetup) {
+        output = setup.output.output
+        parameters = setup.model.layout.parameterCount
+        steps = setup.plan.steps
+        memoryBytes = setup.memory.total
+        availableMemoryBytes = MemoryNeed.available
+        outputBytes = setup.output.byteCount
     }
 }
 

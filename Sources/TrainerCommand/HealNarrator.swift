@@ -12,8 +12,6 @@ struct HealNarrator {
 
     mutating func tell(_ event: HealingEvent) {
         switch event {
-        case .warning(let message):
-            warn(message)
         case .started(let step, let steps, let parameters, let tokensPerStep):
             (self.steps, self.tokensPerStep, firstStep) = (steps, tokensPerStep, step)
             let from = step == 0 ? "" : ", going on after step \(step)"

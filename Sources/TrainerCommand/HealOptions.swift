@@ -64,8 +64,11 @@ struct HealExtent: ParsableArguments {
             ("--steps", steps), ("--tokens", tokens), ("--batch", batch), ("--accumulate", accumulate),
             ("--length", length),
         ]
-        for case (let name, let count?) in counts where count < 1 {
-            throw ValidationError("\(name) must be at least 1, not \(count)")
+        for case (let name, let count?) in counts where !(1...1_000_000_000_000).contains(count) {
+            throw ValidationError("\(name) must be from 1 to 1,000,000,000,000, not \(count)")
+        }
+        guard batch <= 1 << 20, accumulate <= 1 << 20, length ?? 1 <= 1 << 24 else {
+            throw ValidationError("--batch and --accumulate can be at most 1,048,576, --length 16,777,216")
         }
     }
 }
@@ -142,6 +145,7 @@ struct HealResult: ParsableArguments {
     var checkpointEvery = 100
     @Option(help: ArgumentHelp("Write a line of JSON a step to this file.", valueName: "file")) var log:
         String?
+    @Flag(help: "Say what the run would do and take, and end.") var dryRun = false
     @Flag(help: "Print one JSON object on standard output at the end.") var json = false
 
     func validate() throws {

@@ -1,12 +1,12 @@
 internal import Crypto
 
 /// SHA-256 in hexadecimal, as the Hugging Face hub lists it for each file.
-enum FileDigest {
+package enum FileDigest {
     /// The digest of bytes.
     static func sha256(_ bytes: [UInt8]) -> String { hexadecimal(SHA256.hash(data: bytes)) }
 
     /// The digest of a whole file; nil when `isCancelled` says so first.
-    static func sha256(
+    package static func sha256(
         _ file: SourceFile, isCancelled: () -> Bool
     ) throws(FileError) -> String? {
         var digest = SHA256()

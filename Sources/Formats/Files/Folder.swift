@@ -2,12 +2,12 @@ internal import CSystemCalls
 internal import Glibc
 
 /// What is done to folders as a whole.
-enum Folder {
+package enum Folder {
     /// What stands at a path.
-    enum Kind { case file, folder, other }
+    package enum Kind { case file, folder, other }
 
     /// What stands at `path`, links followed; nil when nothing does.
-    static func kind(of path: String) -> Kind? {
+    package static func kind(of path: String) -> Kind? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }
         switch status.st_mode & S_IFMT {
@@ -18,13 +18,13 @@ enum Folder {
     }
 
     /// Whether anything stands at `path`, even a link that leads nowhere.
-    static func exists(_ path: String) -> Bool {
+    package static func exists(_ path: String) -> Bool {
         var status = stat()
         return unsafe lstat(path, &status) == 0
     }
 
     /// The names in a folder, sorted by their bytes, without `.` and `..`.
-    static func names(_ path: String) throws(FileError) -> [String] {
+    package static func names(_ path: String) throws(FileError) -> [String] {
         guard let listing = unsafe opendir(path) else { throw FileError(.list, path) }
         defer { unsafe closedir(listing) }
         var names: [String] = []
@@ -52,12 +52,12 @@ enum Folder {
     }
 
     /// Makes a folder; one that is there already will do.
-    static func create(_ path: String) throws(FileError) {
+    package static func create(_ path: String) throws(FileError) {
         if unsafe mkdir(path, 0o777) != 0 && errno != EEXIST { throw FileError(.create, path) }
     }
 
     /// Removes a file, or a folder with all that is in it; links are removed, not followed.
-    static func remove(_ path: String) throws(FileError) {
+    package static func remove(_ path: String) throws(FileError) {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFDIR else {

@@ -2,7 +2,7 @@ internal import CSystemCalls
 internal import Glibc
 
 /// A file being written, closed when the value goes away.
-struct OutputFile: ~Copyable {
+package struct OutputFile: ~Copyable {
     /// How bytes get from one file into another, the best first.
     enum CopyMethod: Int { case copyFileRange, sendfile, buffered }
 
@@ -14,7 +14,7 @@ struct OutputFile: ~Copyable {
     static let bufferSize = 8 << 20
 
     /// Opens the file at `path`, making it when it is not there; what it holds stays.
-    init(path: String) throws(FileError) {
+    package init(path: String) throws(FileError) {
         descriptor = retrying { unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) }
         guard descriptor >= 0 else { throw FileError(.create, path) }
         self.path = path
@@ -30,10 +30,10 @@ struct OutputFile: ~Copyable {
     }
 
     /// Everything in it.
-    func bytes() throws(FileError) -> [UInt8] { try SourceFile(path: path).bytes() }
+    package func bytes() throws(FileError) -> [UInt8] { try SourceFile(path: path).bytes() }
 
     /// Writes all of `bytes` at `offset`.
-    func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
+    package func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
         let code = unsafe bytes.withUnsafeBytes { buffer in
             transferring(buffer.count) { done in
                 unsafe pwrite(
@@ -115,15 +115,15 @@ struct OutputFile: ~Copyable {
     }
 
     /// Waits until everything written is durable.
-    func synchronize() throws(FileError) {
+    package func synchronize() throws(FileError) {
         if retrying({ fsync(descriptor) }) != 0 { throw FileError(.synchronize, path) }
     }
 
     /// Cuts the file off, or extends it with zeros.
-    func truncate(to size: Int) throws(FileError) {
+    package func truncate(to size: Int) throws(FileError) {
         if retrying({ ftruncate(descriptor, off_t(size)) }) != 0 { throw FileError(.write, path) }
     }
 
     /// Claims the file until it is closed; false when another process has.
-    func lock() -> Bool { retrying { flock(descriptor, LOCK_EX | LOCK_NB) } == 0 }
+    package func lock() -> Bool { retrying { flock(descriptor, LOCK_EX | LOCK_NB) } == 0 }
 }

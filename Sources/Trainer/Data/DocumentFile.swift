@@ -96,13 +96,21 @@ struct DocumentFile: Sendable {
         do {
             value = try JSON(parsing: bytes, file: path)
         } catch {
-            throw .badLine(path: path, line: line, reason: "it is not JSON")
+            throw .badLine(path: path, line: line, reason: Self.reason(error))
         }
         guard let text = value["text"]?.string else {
             let found = value.object.map { "it has the keys \($0.keys.joined(separator: ", "))" }
             throw .badLine(path: path, line: line, reason: found ?? "it is \(value.kind)")
         }
         return text
+    }
+
+    /// What is wrong with a line, and at which of its bytes.
+    private static func reason(_ error: JSONError) -> String {
+        guard case .malformed(_, let position, let found, let expected) = error else {
+            return "it is not JSON"
+        }
+        return "it is not JSON: at its byte \(position.offset) \(found) where \(expected) should be"
     }
 
     private static func text(of bytes: [UInt8], path: String) throws(DataError) -> String {

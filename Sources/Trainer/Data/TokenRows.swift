@@ -18,7 +18,7 @@ public struct TokenRows: TrainingData {
     ///   - rows: rows of the model's embedding.
     /// - Throws: ``DataError`` when the tensor is not there, of another form, or names a token without a row.
     public init(path: String, rows: Int) throws(DataError) {
-        let expected = "an integer tensor 'input_ids' of the shape [rows, tokens]"
+        let expected = "an integer tensor 'input_ids' of the shape [rows, tokens], two tokens or more"
         let checkpoint: Checkpoint
         do { checkpoint = try Checkpoint.open(path) } catch {
             throw .badIDs(path: path, found: error.description, expected: expected)
@@ -83,6 +83,8 @@ public struct TokenRows: TrainingData {
         case .i32: { integers($0, of: Int32.self) }
         case .u32: { integers($0, of: UInt32.self) }
         case .u16: { integers($0, of: UInt16.self) }
+        case .i16: { integers($0, of: Int16.self) }
+        case .u8: { integers($0, of: UInt8.self) }
         default: nil
         }
     }

@@ -52,8 +52,8 @@ public struct EvaluationRequest: Sendable {
         let sets = try EvaluationSet.read(sets, for: model)
         let batch = max(1, Self.tokensAtOnce / length)
         let transformer = try self.transformer(model, batch: batch, length: length, on: engine)
-        return sets.map { set in
-            let result = set.evaluate(transformer)
+        return sets.compactMap { set in
+            guard let result = set.evaluate(transformer) else { return nil }
             notify(set.name, result)
             return (set.name, result)
         }
@@ -79,6 +79,10 @@ public struct EvaluationRequest: Sendable {
         _ rows: TokenRows, _ transformer: Transformer<CPUEngine>
     ) throws -> EvaluationResult {
         guard let logits else { return rows.evaluate(transformer) }
+        guard Path.absolute(logits) != Path.absolute(self.rows ?? "") else {
+            throw DataError.badIDs(
+                path: logits, found: "the same file for --logits", expected: "another file")
+        }
         let shape = [rows.count, rows.length, transformer.configuration.vocabularySize]
         let writer = try SafetensorsStream(path: logits, name: "logits", shape: shape)
         var failure: FileError?

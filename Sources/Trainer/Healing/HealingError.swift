@@ -10,14 +10,18 @@ public enum HealingError: Diagnosis, Equatable {
     case otherRun(folder: String, differences: [String])
     /// What was kept of a run cannot be read or written.
     case badRunState(path: String, reason: String)
-    /// The model's result would lie where something is already.
-    case outputExists(path: String)
+    /// Another process carries out the same run.
+    case busy(folder: String)
+    /// The run takes more memory than there is; `fitting` are the options with which it would not.
+    case tooLittleMemory(needed: Int, available: Int, fitting: [String])
+    /// The log would replace a file that is no log.
+    case notALog(path: String)
 
     /// Whose fault it is.
     public var fault: Fault {
         switch self {
-        case .notFinite: .run
-        case .unfinishedRun, .otherRun, .outputExists: .usage
+        case .notFinite, .tooLittleMemory, .busy: .run
+        case .unfinishedRun, .otherRun, .notALog: .usage
         case .badRunState: .input
         }
     }
@@ -27,8 +31,8 @@ public enum HealingError: Diagnosis, Equatable {
         switch self {
         case .notFinite(let what, let step):
             """
-            step \(step): the \(what) is not a finite number; the model diverged. The checkpoint before it is \
-            kept: run again with a lower --lr or a longer --warmup
+            step \(step): the \(what) is not a finite number; the model diverged. Run again with a lower --lr or a \
+            longer --warmup
             """
         case .unfinishedRun(let folder, let step):
             """
@@ -42,8 +46,15 @@ public enum HealingError: Diagnosis, Equatable {
             """
         case .badRunState(let path, let reason):
             "\(path): \(reason); begin again with --force and without --resume"
-        case .outputExists(let path):
-            "\(path) exists already; name another output with -o, or replace it with --force"
+        case .busy(let folder):
+            "\(folder): another process carries out this run; wait for it, or name another output with -o"
+        case .tooLittleMemory(let needed, let available, let fitting):
+            """
+            the run takes about \(needed / 1_000_000) MB of memory, and \(available / 1_000_000) MB are available; \
+            \(fitting.isEmpty ? "no option would make it fit: take a shorter --length, or another machine" : "it would fit with \(fitting.joined(separator: ", or "))")
+            """
+        case .notALog(let path):
+            "\(path) exists and is no log of steps; name another --log"
         }
     }
 }

@@ -66,8 +66,6 @@ public struct HealingRequest: Sendable {
 
 /// What happens during a run, told as it happens.
 public enum HealingEvent: Sendable {
-    /// Something that its user should know before it goes wrong.
-    case warning(String)
     /// The run begins, or goes on, after `step` of `steps`.
     case started(step: Int, steps: Int, parameters: Int, tokensPerStep: Int)
     /// A set was evaluated; `afterStep` is the run's first or last step.
@@ -83,17 +81,22 @@ public enum HealingEvent: Sendable {
 /// How a run ended.
 public struct HealingOutcome: Sendable {
     /// Steps that are done.
-    public let step: Int
+    public internal(set) var step: Int
     /// Targets of all steps.
-    public let tokens: Int
-    /// Whether the run was asked to stop before its end; it has been kept.
-    public let wasStopped: Bool
+    public internal(set) var tokens: Int
+    /// Whether the run was asked to stop before its end; it has been kept, if a step was taken.
+    public internal(set) var wasStopped = false
     /// What the last step did; nil when none was taken.
-    public let last: StepReport?
+    public internal(set) var last: StepReport?
     /// The sets before the first step; empty when the run went on with another.
-    public let before: [(name: String, result: EvaluationResult)]
+    public internal(set) var before: [(name: String, result: EvaluationResult)] = []
     /// The sets after the last step; empty when the run was stopped.
-    public let after: [(name: String, result: EvaluationResult)]
+    public internal(set) var after: [(name: String, result: EvaluationResult)] = []
     /// Numbers that the model's own type could not hold, by tensor.
-    public let overflows: [(tensor: String, count: Int)]
+    public internal(set) var overflows: [(tensor: String, count: Int)] = []
+
+    init(step: Int, tokens: Int) {
+        self.step = step
+        self.tokens = tokens
+    }
 }

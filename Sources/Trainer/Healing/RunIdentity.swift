@@ -3,21 +3,16 @@ internal import Foundation
 
 /// What makes two runs the same run, so that one may go on where the other stopped.
 public struct RunIdentity: Codable, Sendable, Equatable {
-    /// A file by its name and size.
+    /// A file by its name and content.
     public struct File: Codable, Sendable, Equatable {
         /// Its path as it was given.
         public var path: String
         /// Its size.
         public var bytes: Int
+        /// The SHA-256 of what is in it; nil for weights, which the kept run holds itself.
+        public var sha256: String?
         /// Its share of the data; nil for other files.
         public var weight: Double?
-
-        /// A file.
-        public init(path: String, bytes: Int, weight: Double? = nil) {
-            self.path = path
-            self.bytes = bytes
-            self.weight = weight
-        }
     }
 
     /// What the run was asked to do.
@@ -27,11 +22,31 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     /// The files that are trained on.
     public var data: [File]
 
-    /// A run's identity.
-    public init(plan: HealingPlan, model: [File], data: [File]) {
+    /// The identity of a run; reads the data, the configuration and the tokenizer through once.
+    ///
+    /// - Throws: `FileError` when a file cannot be read.
+    init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(FileError) {
         self.plan = plan
-        self.model = model
-        self.data = data
+        self.model = model.checkpoint.sources.map { File(path: $0.name, bytes: $0.size) }
+        for name in [Configuration.fileName, "tokenizer.json"] {
+            let path = Path.join(model.checkpoint.path, name)
+            if Folder.kind(of: path) == .file { self.model.append(try Self.file(path, called: name)) }
+        }
+        self.data = []
+        switch data {
+        case .rows(let path): self.data.append(try Self.file(path, called: path))
+        case .text(let sources):
+            for source in sources {
+                var file = try Self.file(source.path, called: source.path)
+                file.weight = source.weight
+                self.data.append(file)
+            }
+        }
+    }
+
+    private static func file(_ path: String, called name: String) throws(FileError) -> File {
+        let file = try SourceFile(path: path)
+        return File(path: name, bytes: file.size, sha256: try FileDigest.sha256(file) { false })
     }
 
     /// What is different from a run that was kept, as "plan.steps is 400, was 200".

@@ -1,20 +1,16 @@
-internal import Foundation
 internal import Formats
+internal import Foundation
 internal import OrderedCollections
 
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
 ///
 /// Each checkpoint is a folder that is whole or absent; the one before is removed only when the next is durable.
-public struct RunStore: Sendable {
+/// While a run is carried out it holds a lock on the folder.
+final class RunStore {
     /// The folder of the run's checkpoints.
-    public let folder: String
+    let folder: String
     private let identity: RunIdentity
-
-    /// The store of the run that makes `output`.
-    public init(output: String, identity: RunIdentity) {
-        folder = output + ".run"
-        self.identity = identity
-    }
+    private let lock: OutputFile
 
     private struct Record: Codable {
         var version = 1
@@ -23,16 +19,27 @@ public struct RunStore: Sendable {
     }
 
     private static let recordName = "run.json"
+    private static let lockName = ".lock"
+
+    /// The store of the run that makes `output`; makes its folder.
+    ///
+    /// - Throws: ``HealingError/busy(folder:)`` when another process carries the run out, or `FileError`.
+    init(output: String, identity: RunIdentity) throws {
+        folder = Path.absolute(output) + ".run"
+        self.identity = identity
+        if !Folder.exists(folder) { try Folder.create(folder) }
+        lock = try OutputFile(path: Path.join(folder, Self.lockName))
+        guard lock.lock() else { throw HealingError.busy(folder: folder) }
+    }
 
     /// The last step that is kept, nil when none is.
-    public var lastStep: Int? { steps.max() }
+    var lastStep: Int? { steps.max() }
 
     /// Keeps the run as it stands.
     ///
-    /// - Throws: ``WriteError`` when there is no room, or ``TensorError``; older checkpoints are then still there.
-    public func save<Device: Engine>(_ run: Healing<Device>) throws {
+    /// - Throws: `WriteError` when there is no room; older checkpoints are then still there.
+    func save<Device: Engine>(_ run: Healing<Device>) throws {
         let older = steps.filter { $0 != run.step }
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         for (name, buffer, isPacked) in run.state {
             tensors[name] = try run.model.engine.tensor(
@@ -46,27 +53,30 @@ public struct RunStore: Sendable {
             companions: [Companion(name: Self.recordName, content: .bytes([UInt8](record)))], metadata: [:])
         let options = WriteOptions(force: true, shardSize: .max, checksums: false)
         try CheckpointWriter(options: options).write(checkpoint, to: path(step: run.step))
-        for step in older { try FileManager.default.removeItem(atPath: path(step: step)) }
+        for step in older { try Folder.remove(path(step: step)) }
     }
 
     /// Puts a run where the last checkpoint left it; does nothing when there is none.
     ///
     /// - Throws: ``HealingError`` when the checkpoint is of a run with other settings, or is damaged.
-    public func restore<Device: Engine>(_ run: Healing<Device>) throws {
+    func restore<Device: Engine>(_ run: Healing<Device>) throws {
         guard let step = lastStep else { return }
         let path = path(step: step)
         let record: Record
+        let checkpoint: Checkpoint
         do {
-            let data = try Data(contentsOf: URL(filePath: path).appending(path: Self.recordName))
-            record = try JSONDecoder().decode(Record.self, from: data)
+            let bytes = try SourceFile(path: Path.join(path, Self.recordName)).bytes()
+            record = try JSONDecoder().decode(Record.self, from: Data(bytes))
+            checkpoint = try Checkpoint.open(path)
         } catch {
-            throw HealingError.badRunState(path: path, reason: "\(Self.recordName) cannot be read (\(error))")
+            let reason =
+                (error as? any Diagnosis)?.description ?? "\(Self.recordName) is not what was written"
+            throw HealingError.badRunState(path: path, reason: reason)
         }
         let differences = identity.differences(from: record.identity)
         guard differences.isEmpty else {
             throw HealingError.otherRun(folder: folder, differences: differences)
         }
-        let checkpoint = try Checkpoint.open(path)
         for (name, buffer, isPacked) in run.state {
             let type: ElementType = isPacked ? .u32 : .f32
             guard let tensor = checkpoint.tensors[name], tensor.type == type, tensor.shape == [buffer.count]
@@ -80,16 +90,16 @@ public struct RunStore: Sendable {
         try run.resume(record.progress)
     }
 
-    /// Removes all that is kept.
-    ///
-    /// - Throws: the system's error when it cannot be removed.
-    public func remove() throws {
-        guard FileManager.default.fileExists(atPath: folder) else { return }
-        try FileManager.default.removeItem(atPath: folder)
+    /// Removes what is kept of the run.
+    func removeSteps() throws {
+        for step in steps { try Folder.remove(path(step: step)) }
     }
 
+    /// Removes the folder, when the run has ended.
+    func remove() throws { try Folder.remove(folder) }
+
     private var steps: [Int] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let names = (try? Folder.names(folder)) ?? []
         return names.compactMap { $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil }
     }
 

@@ -22,20 +22,27 @@ struct ConfigurationReader {
         return value
     }
 
-    /// A whole number above zero; `fallback` when the key is null or absent.
-    mutating func count(_ key: String, default fallback: Int? = nil) throws(ModelError) -> Int {
+    /// A whole number from 1 to `most`; `fallback` when the key is null or absent.
+    mutating func count(
+        _ key: String, default fallback: Int? = nil, most: Int = 1 << 24
+    ) throws(ModelError) -> Int {
         let found = value(key)
-        guard let count = found == nil ? fallback : found?.int, count > 0 else {
-            throw .missing(path: path, key: key, expected: "a whole number above zero")
+        guard let count = found == nil ? fallback : found?.int, count > 0, count <= most else {
+            throw wrong(key, found, expected: "a whole number from 1 to \(most)")
         }
         return count
+    }
+
+    private func wrong(_ key: String, _ found: JSON?, expected: String) -> ModelError {
+        found.map { .wrongValue(path: path, key: key, found: $0.text, expected: expected) }
+            ?? .missing(path: path, key: key, expected: expected)
     }
 
     /// A number; `fallback` when the key is null or absent.
     mutating func number(_ key: String, default fallback: Double? = nil) throws(ModelError) -> Double {
         let found = value(key)
         guard let number = found == nil ? fallback : found?.double else {
-            throw .missing(path: path, key: key, expected: "a number")
+            throw wrong(key, found, expected: "a number")
         }
         return number
     }
@@ -43,7 +50,7 @@ struct ConfigurationReader {
     /// True or false; `fallback` when the key is null or absent.
     mutating func flag(_ key: String, default fallback: Bool) throws(ModelError) -> Bool {
         guard let found = value(key) else { return fallback }
-        guard let flag = found.bool else { throw .missing(path: path, key: key, expected: "true or false") }
+        guard let flag = found.bool else { throw wrong(key, found, expected: "true or false") }
         return flag
     }
 
@@ -56,15 +63,15 @@ struct ConfigurationReader {
     /// The rotary embedding, in the older dialect (`rope_theta`, `rope_scaling`) or the newer
     /// (`rope_parameters`).
     mutating func rotary(maximumLength: Int) throws(ModelError) -> RotaryEmbedding {
-        let theta = value("rope_theta")
+        let theta = try number("rope_theta", default: 10_000)
         guard let settings = value("rope_parameters") ?? value("rope_scaling") else {
-            return RotaryEmbedding(theta: theta?.double ?? 10_000)
+            return RotaryEmbedding(theta: theta)
         }
         guard let object = settings.object else {
-            throw .missing(path: path, key: "rope_parameters", expected: "an object")
+            throw wrong("rope_parameters", settings, expected: "an object")
         }
         var reader = ConfigurationReader(path: path, values: object)
-        let base = try reader.number("rope_theta", default: theta?.double ?? 10_000)
+        let base = try reader.number("rope_theta", default: theta)
         let scaling = try reader.ropeScaling(maximumLength: maximumLength)
         try reader.require(
             "partial_rotary_factor", in: [1, 1.0], else: "this family turns all channels of a head")
@@ -73,8 +80,11 @@ struct ConfigurationReader {
     }
 
     private mutating func ropeScaling(maximumLength: Int) throws(ModelError) -> RotaryEmbedding.Scaling {
-        let kind = (value("rope_type") ?? value("type"))?.string ?? "default"
         seen.formUnion(["rope_type", "type"])
+        let named = value("rope_type") ?? value("type")
+        guard let kind = named == nil ? "default" : named?.string else {
+            throw wrong("rope_type", named, expected: "a name")
+        }
         switch kind {
         case "default": return .none
         case "linear": return .linear(factor: try number("factor"))

@@ -66,10 +66,11 @@ extension Family {
                 path: reader.path, key: "head_dim", value: String(headSize),
                 reason: "rotary embedding turns pairs of channels, so it must be even")
         }
-        let length = try reader.count("max_position_embeddings", default: maximumLength)
+        let length = try reader.count("max_position_embeddings", default: maximumLength, most: 1 << 40)
         let configuration = TransformerConfiguration(
             vocabularySize: try reader.count("vocab_size"), hiddenSize: hiddenSize,
-            layers: try reader.count("num_hidden_layers"), heads: heads, keyValueHeads: keyValueHeads,
+            layers: try reader.count("num_hidden_layers", most: 4_096), heads: heads,
+            keyValueHeads: keyValueHeads,
             headSize: headSize, intermediateSize: try reader.count("intermediate_size"),
             normEpsilon: Float(try reader.number("rms_norm_eps", default: 1e-6)),
             rotary: try reader.rotary(maximumLength: length),

@@ -2,13 +2,17 @@ public import Formats
 
 /// Why a checkpoint cannot be trained or evaluated.
 public enum ModelError: Diagnosis, Equatable {
+    /// The model is not a folder.
+    case noFolder(path: String)
     /// There is no config.json, or it names no family.
     case noFamily(path: String)
     /// The family is not among those that the trainer knows.
     case unknownFamily(path: String, found: String, known: [String])
     /// A key of the configuration asks for what the trainer cannot do.
     case unsupported(path: String, key: String, value: String, reason: String)
-    /// A key of the configuration is not there, or is of another kind.
+    /// A key of the configuration has a value of another kind or size.
+    case wrongValue(path: String, key: String, found: String, expected: String)
+    /// A key of the configuration is not there.
     case missing(path: String, key: String, expected: String)
     /// A tensor that the configuration calls for is not in the checkpoint.
     case missingTensor(path: String, tensor: String, shape: [Int])
@@ -29,12 +33,16 @@ public enum ModelError: Diagnosis, Equatable {
     /// What is wrong and what to do.
     public var description: String {
         switch self {
+        case .noFolder(let path):
+            "\(path) is no folder; name the folder that holds the model's config.json and weights"
         case .noFamily(let path):
             "\(path): config.json has no model_type; the trainer must know the model's family to compute it"
         case .unknownFamily(let path, let found, let known):
             "\(path): model_type is '\(found)'; the trainer knows \(known.joined(separator: ", "))"
         case .unsupported(let path, let key, let value, let reason):
             "\(path): config.json asks for \(key) = \(value), and \(reason)"
+        case .wrongValue(let path, let key, let found, let expected):
+            "\(path): config.json has \(key) = \(found), which must be \(expected)"
         case .missing(let path, let key, let expected):
             "\(path): config.json lacks \(key), which must be \(expected)"
         case .missingTensor(let path, let tensor, let shape):

@@ -33,14 +33,23 @@ public struct PretrainedModel: Sendable {
     ///
     /// - Throws: `JSONError` or ``ModelError`` naming the key.
     public static func configuration(of folder: String) throws -> TransformerConfiguration {
-        let path = folder + "/" + Configuration.fileName
-        return try Family.describe(JSON.read(path: path), path: folder).transformer
+        guard Folder.kind(of: folder) == .folder else { throw ModelError.noFolder(path: folder) }
+        return try Family.describe(JSON.read(path: Path.join(folder, Configuration.fileName)), path: folder)
+            .transformer
     }
 
-    /// The tokens that end a text, as config.json names them.
-    public var endOfText: Int? {
+    /// The token that ends a text, as config.json names it; nil when it names none.
+    ///
+    /// - Throws: ``ModelError`` when the embedding has no row for it.
+    public func endOfText() throws(ModelError) -> Int? {
         let value = checkpoint.configuration?.json["eos_token_id"]
-        return value?.int ?? value?[0]?.int
+        guard let token = value?.int ?? value?[0]?.int else { return nil }
+        guard token >= 0, token < configuration.vocabularySize else {
+            throw .wrongValue(
+                path: checkpoint.path, key: "eos_token_id", found: String(token),
+                expected: "a row of the embedding, 0 to \(configuration.vocabularySize - 1)")
+        }
+        return token
     }
 
     /// Whether the folder has a chat template, as instruction-tuned models do.

@@ -1,42 +1,47 @@
+internal import Formats
 internal import Foundation
-public import Formats
 
 /// A file with one line of JSON a step, which a run that goes on continues without a gap or a double line.
 public final class StepLog {
-    private let handle: FileHandle
+    private let file: OutputFile
+    private var size: Int
     private let encoder = JSONEncoder()
 
     /// Opens the log; lines of steps after `step` are dropped, as they will be taken again.
     ///
-    /// - Throws: ``FileError`` when the file cannot be written.
-    public init(path: String, keepingUpTo step: Int) throws(FileError) {
-        let kept = Self.lines(path: path, upTo: step)
-        do {
-            try kept.write(to: URL(filePath: path), options: .atomic)
-            handle = try FileHandle(forWritingTo: URL(filePath: path))
-            try handle.seekToEnd()
-        } catch {
-            throw FileError(.write, path, code: Int32(truncatingIfNeeded: (error as NSError).code))
+    /// - Throws: ``HealingError/notALog(path:)`` for a file that holds something else, or `FileError`.
+    public init(path: String, keepingUpTo step: Int) throws {
+        var kept: [UInt8] = []
+        switch Folder.kind(of: path) {
+        case .file: kept = try Self.lines(of: SourceFile(path: path).bytes(), path: path, upTo: step)
+        case .folder, .other: throw HealingError.notALog(path: path)
+        case nil: break
         }
+        file = try OutputFile(path: path)
+        size = kept.count
+        unsafe try file.write(kept.span.bytes, at: 0)
+        try file.truncate(to: size)
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
     }
 
     /// Writes a step's line.
+    ///
+    /// - Throws: `FileError` when the disk is full.
     public func write(_ report: StepReport) throws {
-        var line = try encoder.encode(report)
-        line.append(UInt8(ascii: "\n"))
-        try handle.write(contentsOf: line)
+        let line = [UInt8](try encoder.encode(report)) + [UInt8(ascii: "\n")]
+        unsafe try file.write(line.span.bytes, at: size)
+        size += line.count
     }
 
-    private static func lines(path: String, upTo step: Int) -> Data {
-        guard step > 0, let data = try? Data(contentsOf: URL(filePath: path)) else { return Data() }
-        var kept = Data()
-        for line in data.split(separator: UInt8(ascii: "\n")) {
-            guard let report = try? JSONDecoder().decode(StepReport.self, from: line), report.step <= step
-            else {
+    /// The lines of the steps up to `step`; a last line that was cut off is dropped.
+    private static func lines(of bytes: [UInt8], path: String, upTo step: Int) throws -> [UInt8] {
+        var kept: [UInt8] = []
+        for (number, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
+            guard let report = try? JSONDecoder().decode(StepReport.self, from: Data(line)) else {
+                if number == 0 { throw HealingError.notALog(path: path) }
                 continue
             }
-            kept += line + [UInt8(ascii: "\n")]
+            if report.step <= step { kept += line + [UInt8(ascii: "\n")] }
         }
         return kept
     }

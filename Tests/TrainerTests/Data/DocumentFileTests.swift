@@ -33,7 +33,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("{\"text\": \"a\"}\nnot json\n", 2, "it is not JSON"),
+        (
+            "{\"text\": \"a\"}\nnot json\n", 2,
+            "it is not JSON: at its byte 0 \"n\" where a value (null?) should be"
+        ),
         ("{\"text\": \"a\"}\n\n{\"body\": \"b\", \"id\": 1}\n", 3, "it has the keys body, id"),
         ("[1]\n", 1, "it is an array"),
         ("{\"text\": 5}", 1, "it has the keys text"),

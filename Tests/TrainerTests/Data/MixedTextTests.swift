@@ -83,11 +83,37 @@ import Testing
     }
 
     @Test func refusesTokensWithoutARow() throws {
-        var data = try MixedText(
-            [TextSource(path: example("data/english.val.jsonl"), weight: 1)], tokenizer: #require(tokenizer),
-            rows: 300,
-            endOfText: 2, length: 8, isolatesDocuments: true, seed: 0)
-        let error = #expect(throws: DataError.self) { try data.next(1) }
+        let error = #expect(throws: DataError.self) {
+            try MixedText(
+                [TextSource(path: example("data/english.val.jsonl"), weight: 1)],
+                tokenizer: #require(tokenizer),
+                rows: 300, endOfText: 2, length: 8, isolatesDocuments: true, seed: 0)
+        }
         #expect(error?.description.contains("rows 0 to 299") == true)
+    }
+
+    @Test func sequencesOfOneStepComeFromSeveralDocuments() throws {
+        var data = try mixture([1], length: 16, lanes: 8)
+        let batch = try data.next(8)
+        let begin = try #require(tokenizer?.id(of: "<s>"))
+        for row in 0..<8 { #expect(batch.tokens[row * 16] == begin) }
+        let rows: [[Int32]] = (0..<8).map { Array(batch.tokens[$0 * 16..<($0 + 1) * 16]) }
+        #expect(Set(rows).count == 8)
+    }
+
+    @Test func refusesAPlaceThatIsNotInTheData() throws {
+        let data = try mixture([1])
+        for change in 0..<5 {
+            var position = data.position
+            switch change {
+            case 0: position.streams[0].lanes[1].token = 9_999_999
+            case 1: position.streams[0].lanes[1].document = 9_999_999
+            case 2: position.streams[0].lanes.removeLast()
+            case 3: position.streams = []
+            default: position.taken = [-1]
+            }
+            var other = try mixture([1])
+            #expect(throws: DataError.self) { try other.move(to: position) }
+        }
     }
 }

@@ -44,9 +44,10 @@ import Testing
     /// Takes steps until `limit`, then asks to stop.
     private func run(_ request: HealingRequest, stopAfter limit: Int = .max) throws -> HealingOutcome {
         let count = Counter()
-        return try HealingRun(request) { event in
+        let run = try HealingRun(HealingSetup(request)) { event in
             if case .step = event { count.value += 1 }
-        }.callAsFunction { count.value >= limit }
+        }
+        return try run { count.value >= limit }
     }
 
     private final class Counter { var value = 0 }

@@ -1,0 +1,116 @@
+public import Formats
+
+/// A run that is ready to begin: everything it names is opened and checked, no memory is taken, nothing is written.
+public struct HealingSetup {
+    /// What was asked for.
+    public let request: HealingRequest
+    /// The model.
+    public let model: PretrainedModel
+    /// The numbers that decide the result, all of them settled.
+    public let plan: HealingPlan
+    /// What it will take.
+    public let memory: MemoryNeed
+    /// What its user should know before it goes wrong.
+    public let warnings: [String]
+    /// The result's files.
+    public let output: WritePlan
+    let data: any TrainingData
+    let identity: RunIdentity
+
+    /// Opens what the request names.
+    ///
+    /// - Throws: a `Diagnosis` that names the file or setting and what would be right.
+    public init(_ request: HealingRequest) throws {
+        self.request = request
+        model = request.fromScratch ? try .blank(request.model) : try .open(request.model)
+        let configuration = model.configuration
+        var plan = request.plan
+        switch request.data {
+        case .rows(let path):
+            let rows = try TokenRows(path: path, rows: configuration.vocabularySize)
+            plan.length = rows.length
+            data = rows
+            warnings = []
+        case .text(let sources):
+            data = try MixedText(
+                sources, tokenizer: model.tokenizer(), rows: configuration.vocabularySize,
+                endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
+                seed: plan.seed)
+            warnings = Self.warnings(request, sources, model)
+        }
+        guard plan.length <= configuration.maximumLength else {
+            throw ModelError.tooLong(
+                path: request.model, length: plan.length, maximum: configuration.maximumLength)
+        }
+        if let tokens = request.tokens {
+            let step = plan.batch * plan.accumulate * plan.length
+            plan.steps = tokens / step + (tokens % step == 0 ? 0 : 1)
+        }
+        plan.schedule.steps = plan.steps
+        plan.schedule.warmup = request.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
+        self.plan = plan
+        memory = MemoryNeed(
+            configuration, layout: model.layout, batch: plan.batch, length: plan.length,
+            recomputation: plan.recomputation, moments: plan.moments, threads: request.threads)
+        identity = try RunIdentity(plan: plan, model: model, data: request.data)
+        // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
+        var result = model.checkpoint
+        result.operations.append(Manifest.Operation(name: "heal", parameters: JSONObject()))
+        output = try Self.writer(request).plan(result, to: request.output)
+    }
+
+    /// Looks whether the run fits into memory and its result onto the disk.
+    ///
+    /// - Throws: ``HealingError`` that names the options with which it would fit, or `WriteError`.
+    public func check() throws {
+        try Self.writer(request).check(output)
+        guard let available = MemoryNeed.available, memory.total > available else { return }
+        throw HealingError.tooLittleMemory(
+            needed: memory.total, available: available, fitting: fitting(into: available))
+    }
+
+    static func writer(_ request: HealingRequest) -> CheckpointWriter {
+        CheckpointWriter(options: WriteOptions(force: request.force, tool: request.tool))
+    }
+
+    /// The options, and what the run takes with them, that would fit; the smallest change first.
+    private func fitting(into available: Int) -> [String] {
+        let choices: [(String, Int, Recomputation, MomentPrecision)] = [
+            ("--moments 8bit", plan.batch, plan.recomputation, .int8),
+            ("--recompute layer", plan.batch, .layer, plan.moments),
+            ("--recompute layer --moments 8bit", plan.batch, .layer, .int8),
+            (
+                "--batch 1 --accumulate \(plan.batch * plan.accumulate) --recompute layer --moments 8bit", 1,
+                .layer, .int8
+            ),
+        ]
+        return choices.compactMap { options, batch, recomputation, moments in
+            let need = MemoryNeed(
+                model.configuration, layout: model.layout, batch: batch, length: plan.length,
+                recomputation: recomputation, moments: moments, threads: request.threads)
+            return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
+        }
+    }
+
+    private static func warnings(
+        _ request: HealingRequest, _ sources: [TextSource], _ model: PretrainedModel
+    ) -> [String] {
+        guard !request.fromScratch else { return [] }
+        var warnings: [String] = []
+        if !sources.contains(where: \.isReplay) {
+            warnings.append(
+                """
+                no source is marked as the model's original domain; without some of it a model forgets what it \
+                knew. Add --replay FILE[:WEIGHT], 5 % for a similar domain, 25 % for another language
+                """)
+        }
+        if model.looksInstructionTuned {
+            warnings.append(
+                """
+                \(request.model) has a chat template, so it looks instruction-tuned; continued pre-training \
+                undoes such tuning. Heal the base model and tune the result
+                """)
+        }
+        return warnings
+    }
+}
