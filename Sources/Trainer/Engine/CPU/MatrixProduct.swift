@@ -25,10 +25,21 @@ extension CPUEngine {
         }
     }
 
-    /// The size of the output tiles of a product: large enough for OpenBLAS to run at its full rate, small
-    /// enough that many threads find work.
+    /// The size of the output tiles of a product.
+    ///
+    /// Tiles of 512 × 768 run at the rate of whole products (measured: 100 GFLOP/s, 94 with 256 × 384); a product
+    /// that has fewer than four of them is split further, so that four threads find work.
     static func tile(m: Int, n: Int) -> (m: Int, n: Int) {
-        (evenly(m, at: 256), evenly(n, at: 384))
+        var tile = (m: evenly(m, at: 512), n: evenly(n, at: 768))
+        func count(_ size: Int, _ tile: Int) -> Int { (size + tile - 1) / tile }
+        while count(m, tile.m) * count(n, tile.n) < 4, max(tile.m, tile.n) >= 128 {
+            if tile.n >= tile.m {
+                tile.n = evenly(tile.n, at: tile.n / 2)
+            } else {
+                tile.m = evenly(tile.m, at: tile.m / 2)
+            }
+        }
+        return tile
     }
 
     /// The length of equal pieces of `count` that are about `most` long, a multiple of 16.
