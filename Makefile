@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 
-.PHONY: demo build test lint format setup clean
+.PHONY: demo build test bench lint format setup clean
 
 # A tiny model grown and taught Korean, from base to healed, in about two minutes after the build.
 demo: build
@@ -15,6 +15,10 @@ build: setup
 test: setup
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build
+
+# The benchmarks, beside the committed figures; some minutes, and the machine should be idle.
+bench: build
+	Benchmarks/run
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
