@@ -45,6 +45,12 @@ public enum Interruption {
     /// From now on SIGINT and SIGTERM are noted instead of ending the program; the second one ends it at once.
     public static func watch() {
         received.store(0, ordering: .relaxed)
+        // A parent whose thread blocks signals hands that on.
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, SIGINT)
+        unsafe sigaddset(&signals, SIGTERM)
+        unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
         for number in [SIGINT, SIGTERM] {
             Glibc.signal(number) { number in
                 Interruption.received.store(number, ordering: .relaxed)

@@ -46,13 +46,6 @@ struct ComputeOptions: ParsableArguments {
     var count: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
 }
 
-/// Writes one JSON object to standard output.
-func printJSON<Value: Encodable>(_ value: Value) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
-}
-
 /// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
 func defaultLength(of model: String) throws -> Int {
     min(512, try PretrainedModel.configuration(of: model).maximumLength)

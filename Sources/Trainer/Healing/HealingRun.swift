@@ -75,12 +75,12 @@ public struct HealingRun {
             try? keep()
             throw error
         }
-        try store.remove()
+        try store.removeSteps()
         return outcome
     }
 
     private func stopped(_ outcome: HealingOutcome) throws -> HealingOutcome {
-        if run.step > 0 { try keep() } else { try store.remove() }
+        if run.step > 0 { try keep() }
         var outcome = outcome
         outcome.wasStopped = true
         return outcome

@@ -64,6 +64,9 @@ public struct HealingSetup {
     /// - Throws: ``HealingError`` that names the options with which it would fit, or `WriteError`.
     public func check() throws {
         try Self.writer(request).check(output)
+        if let log = request.log, Folder.kind(of: Path.parent(Path.absolute(log))) != .folder {
+            throw HealingError.noLogFolder(log: log)
+        }
         guard let available = MemoryNeed.available, memory.total > available else { return }
         throw HealingError.tooLittleMemory(
             needed: memory.total, available: available, fitting: fitting(into: available))

@@ -32,6 +32,9 @@ final class RunStore {
         guard lock.lock() else { throw HealingError.busy(folder: folder) }
     }
 
+    // A run that kept nothing leaves no folder behind.
+    deinit { if steps.isEmpty { try? Folder.remove(folder) } }
+
     /// The last step that is kept, nil when none is.
     var lastStep: Int? { steps.max() }
 
@@ -94,9 +97,6 @@ final class RunStore {
     func removeSteps() throws {
         for step in steps { try Folder.remove(path(step: step)) }
     }
-
-    /// Removes the folder, when the run has ended.
-    func remove() throws { try Folder.remove(folder) }
 
     private var steps: [Int] {
         let names = (try? Folder.names(folder)) ?? []

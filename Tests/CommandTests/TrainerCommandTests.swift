@@ -1,0 +1,164 @@
+import Formats
+import Foundation
+import Testing
+
+@Suite("trainer eval, heal, bench")
+struct TrainerCommandTests {
+    private let temporary: TemporaryFolder
+    private var folder: URL { temporary.url }
+
+    init() throws { temporary = try TemporaryFolder() }
+
+    /// A folder that is removed with the last value on it.
+    private final class TemporaryFolder: Sendable {
+        let url = FileManager.default.temporaryDirectory.appending(
+            path: "trainer-command-\(UUID().uuidString)")
+
+        init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+
+        deinit { try? FileManager.default.removeItem(at: url) }
+    }
+
+    private static let examples = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../Examples").standardized.path()
+
+    private func trainer(_ arguments: String...) throws -> CommandRun {
+        try CommandRun(
+            arguments.map { $0.replacing("@", with: Self.examples + "/") }, of: "trainer", in: folder)
+    }
+
+    /// A short heal of the example's base model, given more arguments.
+    private static let heal = [
+        "heal", "\(examples)/base", "--replay", "\(examples)/data/english.val.jsonl", "--steps", "24",
+        "--batch", "2",
+        "--length", "32", "--lr", "1e-3",
+    ]
+
+    private func heal(_ more: String...) throws -> CommandRun {
+        try CommandRun(Self.heal + more, of: "trainer", in: folder)
+    }
+
+    /// The last step that is kept of the run for the output `stopped`.
+    private var lastStep: Int {
+        let names =
+            (try? FileManager.default.contentsOfDirectory(atPath: folder.path() + "/stopped.run")) ?? []
+        return names.compactMap { Int($0.trimmingPrefix("step-")) }.max() ?? 0
+    }
+
+    private func exists(_ name: String) -> Bool {
+        FileManager.default.fileExists(atPath: folder.appending(path: name).path())
+    }
+
+    @Test(arguments: ["eval", "heal", "bench"]) func explainsItself(command: String) throws {
+        let run = try trainer(command, "--help")
+        #expect(run.code == 0 && run.output.contains("USAGE: trainer \(command)"))
+    }
+
+    @Test func evalTellsProgramsWhatASetIs() throws {
+        let run = try trainer(
+            "eval", "@base", "--data", "en=@data/english.val.jsonl", "ko=@data/korean.val.jsonl", "--length",
+            "64",
+            "--json")
+        #expect(run.code == 0 && run.messages.isEmpty)
+        let json = try run.json()
+        #expect(json.object?.keys == ["sets"])
+        #expect(json["sets"]?.object?.keys.sorted() == ["en", "ko"])
+        let english = try #require(json["sets"]?["en"]?.object)
+        #expect(english.keys.sorted() == ["bits_per_byte", "bytes", "loss", "perplexity", "tokens"])
+        #expect(english["bytes"] == 8_114)
+        let (loss, tokens) = (try #require(english["loss"]?.double), try #require(english["tokens"]?.double))
+        let bits = loss * tokens / log(2) / 8_114
+        #expect(abs(try #require(english["bits_per_byte"]?.double) - bits) < 1e-9)
+    }
+
+    @Test func healKilledAndStoppedEndsWithTheSameBytes() throws {
+        let straight = try heal(
+            "-o", "straight", "--json", "--eval", "en=\(Self.examples)/data/english.val.jsonl")
+        #expect(straight.code == 0)
+        #expect(
+            try straight.json().object?.keys.sorted() == [
+                "after", "before", "loss", "output", "steps", "tokens",
+            ])
+        // SIGKILL as soon as a checkpoint is there, then SIGINT after the next, then to the end.
+        #expect(
+            try stop(
+                ["-o", "stopped", "--checkpoint-every", "1"], by: SIGKILL, after: 2)
+                == SIGKILL)
+        #expect(!exists("stopped"))
+        let interrupted = try stop(
+            ["-o", "stopped", "--checkpoint-every", "1", "--resume"], by: SIGINT, after: 5)
+        #expect(interrupted == 130)
+        #expect(!exists("stopped"))
+        let refused = try heal("-o", "stopped")
+        #expect(refused.code == 64 && refused.messages.contains("add --resume"))
+        let ended = try heal("-o", "stopped", "--resume")
+        #expect(ended.code == 0)
+        let files = try ["straight", "stopped"].map {
+            try Data(contentsOf: folder.appending(path: "\($0)/model.safetensors"))
+        }
+        #expect(files[0] == files[1])
+        #expect(!exists("stopped.run"))
+    }
+
+    /// Begins a heal, sends a signal once a step is kept, and returns the exit code or the signal that ended it.
+    private func stop(_ more: [String], by signal: Int32, after step: Int) throws -> Int32 {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "trainer")
+        process.arguments = Self.heal + more
+        process.currentDirectoryURL = folder
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        while process.isRunning, lastStep < step { usleep(500) }
+        kill(process.processIdentifier, signal)
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    @Test func dryRunWritesNothing() throws {
+        let run = try heal("-o", "out", "--dry-run", "--json")
+        #expect(run.code == 0 && !exists("out") && !exists("out.run"))
+        let json = try run.json()
+        #expect(json["parameters"] == 1_738_880 && json["steps"] == 24)
+        #expect(try #require(json["memory_bytes"]?.int) > 16 * 1_738_880)
+    }
+
+    @Test func warnsOfForgetting() throws {
+        let run = try trainer(
+            "heal", "@base", "--data", "@data/korean.val.jsonl", "--steps", "1", "--length", "16", "-o",
+            "out", "--dry-run")
+        #expect(run.messages.contains("warning: no source is marked as the model's original domain"))
+    }
+
+    @Test(arguments: [
+        (["heal", "@base", "--data", "none.jsonl", "--steps", "1"], 2, "none.jsonl"),
+        (["heal", "@base", "--data", "@data/english.val.jsonl"], 64, "--steps or --tokens"),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "-o", "no/out"], 64,
+            "no/out"
+        ),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "--log", "no/log"], 64,
+            "no/log"
+        ),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "--length", "4096"], 2,
+            "at most 512"
+        ),
+        (["eval", "nowhere", "--data", "a=@data/english.val.jsonl"], 2, "nowhere is no folder"),
+        (["eval", "@base", "--ids", "@base/model.safetensors"], 2, "input_ids"),
+        (["eval", "@base"], 64, "--data or --ids"),
+        (["bench"], 64, "MODEL or --shape"),
+    ])
+    func endsWithOneSentence(_ arguments: [String], _ code: Int, _ words: String) throws {
+        let before = try FileManager.default.contentsOfDirectory(atPath: folder.path())
+        let arguments =
+            arguments + (arguments[0] == "heal" && !arguments.contains("-o") ? ["-o", "out"] : [])
+        let run = try CommandRun(
+            arguments.map { $0.replacing("@", with: Self.examples + "/") }, of: "trainer", in: folder)
+        #expect(run.code == code, "\(run.messages)")
+        #expect(run.messages.contains(words), "\(run.messages)")
+        #expect(run.output.isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path()) == before)
+    }
+}
