@@ -7,6 +7,8 @@ internal import Glibc
 public final class SourceFile: Sendable {
     /// Where it was opened.
     public let path: String
+    /// The part of the path after its last slash.
+    public let name: String
     /// Its size when it was opened, in bytes.
     public let size: Int
     /// What tells this version of the file from any other.
@@ -34,15 +36,13 @@ public final class SourceFile: Sendable {
             throw FileError(.open, path, code: failure)
         }
         self.path = path
+        name = Path.name(path)
         size = Int(status.st_size)
         identity = FileIdentity(status)
         descriptor = opened
     }
 
     deinit { close(descriptor) }
-
-    /// The part of the path after its last slash.
-    public var name: String { Path.name(path) }
 
     /// Fills `destination` from the bytes at `offset`.
     ///
