@@ -1,4 +1,5 @@
 internal import COpenBLAS
+internal import Logging
 private import Synchronization
 
 /// The engine that runs on the machine's processors: OpenBLAS for matrix products, own kernels for the rest.
@@ -27,6 +28,8 @@ public final class CPUEngine: Engine {
         if let failure = unsafe cob_load() { throw .noBLAS(reason: unsafe String(cString: failure)) }
         blasCore = unsafe String(cString: cob_core())
         pool = try ThreadPool(threads: threads)
+        let logger = Logger(label: "Trainer.CPUEngine")
+        logger.debug("OpenBLAS runs its \(blasCore) kernels, on \(threads) threads of ours")
     }
 
     /// See ``Engine/makeBuffer(count:)``.
