@@ -59,15 +59,15 @@ public struct HealingSetup {
         output = try Self.writer(request).plan(result, to: request.output)
     }
 
-    /// Looks whether the run fits into memory and its result onto the disk.
+    /// Looks whether the run fits into the memory that is available, and its result onto the disk.
     ///
     /// - Throws: ``HealingError`` that names the options with which it would fit, or `WriteError`.
-    public func check() throws {
+    public func check(available: Int? = MemoryNeed.available) throws {
         try Self.writer(request).check(output)
         if let log = request.log, Folder.kind(of: Path.parent(Path.absolute(log))) != .folder {
             throw HealingError.noLogFolder(log: log)
         }
-        guard let available = MemoryNeed.available, memory.total > available else { return }
+        guard let available, memory.total > available else { return }
         throw HealingError.tooLittleMemory(
             needed: memory.total, available: available, fitting: fitting(into: available))
     }

@@ -130,6 +130,22 @@ import Testing
         #expect(try PretrainedModel.open(folder.path + "/run").layout.parameterCount > 0)
     }
 
+    @Test func refusesWhatDoesNotFitAndNamesWhatWould() throws {
+        let setup = try HealingSetup(request("large"))
+        let need = setup.memory
+        #expect(need.weights >= 4 * setup.model.layout.parameterCount)
+        #expect(need.gradients == need.weights && need.moments == 2 * need.weights)
+        try setup.check(available: need.total)
+        let error = #expect(throws: HealingError.self) { try setup.check(available: need.total - 1) }
+        guard case .tooLittleMemory(let needed, _, let fitting) = error else {
+            Issue.record("expected too little memory, not \(String(describing: error))")
+            return
+        }
+        #expect(needed == need.total && fitting.first?.hasPrefix("--moments 8bit (") == true)
+        let hopeless = #expect(throws: HealingError.self) { try setup.check(available: 1_000) }
+        #expect(hopeless?.description.contains("no option would make it fit") == true)
+    }
+
     @Test func refusesAnOutputThatExists() throws {
         try FileManager.default.createDirectory(
             atPath: folder.path + "/there", withIntermediateDirectories: true)
