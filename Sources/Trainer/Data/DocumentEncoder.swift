@@ -14,9 +14,7 @@ struct DocumentEncoder: Sendable {
         let text = try file.text(index)
         var tokens = try encode(text)
         if let separator, !tokens.isEmpty { tokens.append(separator) }
-        if let bad = tokens.first(where: { $0 < 0 || $0 >= rows }) {
-            throw .tokenOutOfRange(path: file.path, token: Int(bad), rows: rows)
-        }
+        try requireRows(for: tokens)
         return tokens
     }
 
@@ -29,10 +27,14 @@ struct DocumentEncoder: Sendable {
             tokens += try encode(text)
             bytes += text.utf8.count
         }
+        try requireRows(for: tokens)
+        return (tokens, bytes)
+    }
+
+    private func requireRows(for tokens: [Int32]) throws(DataError) {
         if let bad = tokens.first(where: { $0 < 0 || $0 >= rows }) {
             throw .tokenOutOfRange(path: file.path, token: Int(bad), rows: rows)
         }
-        return (tokens, bytes)
     }
 
     private func encode(_ text: String) throws(DataError) -> [Int32] {

@@ -37,9 +37,6 @@ struct DocumentFile: Sendable {
     /// How many documents there are.
     var count: Int { places.count }
 
-    /// The size of the file in bytes.
-    var size: Int { file.size }
-
     /// The text of one document.
     func text(_ index: Int) throws(DataError) -> String {
         let bytes = try Self.bytes(file, at: places[index])

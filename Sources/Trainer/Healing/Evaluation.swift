@@ -47,14 +47,15 @@ public struct EvaluationSet: Sendable {
         guard tokens.count > 1 else { throw .empty(path: path) }
     }
 
-    /// Reads sets for a model, each from a file.
+    /// Reads sets for a model, each from a file; opens the model's tokenizer unless it is given.
     ///
     /// - Throws: a `Diagnosis` naming the file.
-    static func read(_ files: [(name: String, path: String)], for model: PretrainedModel) throws
-        -> [EvaluationSet]
-    {
+    static func read(
+        _ files: [(name: String, path: String)], for model: PretrainedModel,
+        tokenizer opened: Tokenizer? = nil
+    ) throws -> [EvaluationSet] {
         guard !files.isEmpty else { return [] }
-        let tokenizer = try model.tokenizer()
+        let tokenizer = try opened ?? model.tokenizer()
         return try files.map { file in
             try EvaluationSet(
                 name: file.name, path: file.path, tokenizer: tokenizer,

@@ -22,7 +22,7 @@ public struct HealingRun {
         self.setup = setup
         self.notify = notify
         engine = try CPUEngine(threads: request.threads)
-        sets = try EvaluationSet.read(request.evaluations, for: model)
+        sets = try EvaluationSet.read(request.evaluations, for: model, tokenizer: setup.tokenizer)
         store = try RunStore(output: request.output, identity: setup.identity)
         if let step = store.lastStep, !request.resume {
             guard request.force else { throw HealingError.unfinishedRun(folder: store.folder, step: step) }

@@ -15,6 +15,8 @@ public struct HealingSetup {
     /// The result's files.
     public let output: WritePlan
     let data: any TrainingData
+    /// The model's tokenizer; nil where the data is rows of tokens.
+    let tokenizer: Tokenizer?
     let identity: RunIdentity
 
     /// Opens what the request names.
@@ -30,10 +32,13 @@ public struct HealingSetup {
             let rows = try TokenRows(path: path, rows: configuration.vocabularySize)
             plan.length = rows.length
             data = rows
+            tokenizer = nil
             warnings = []
         case .text(let sources):
+            let opened = try model.tokenizer()
+            tokenizer = opened
             data = try MixedText(
-                sources, tokenizer: model.tokenizer(), rows: configuration.vocabularySize,
+                sources, tokenizer: opened, rows: configuration.vocabularySize,
                 endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
                 seed: plan.seed)
             warnings = Self.warnings(request, sources, model)

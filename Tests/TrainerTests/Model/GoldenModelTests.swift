@@ -5,15 +5,23 @@ import Testing
 @testable import Trainer
 
 @Suite struct GoldenModelTests {
+    /// The model with its weights and memory for all rows; it is trained unless `recomputation` is nil.
+    private func transformer(
+        of model: PretrainedModel, for rows: TokenRows, _ recomputation: Recomputation?, on engine: CPUEngine
+    ) throws -> Transformer<CPUEngine> {
+        let plan = ActivationPlan(
+            model.configuration, batch: rows.count, time: rows.length, recomputation: recomputation)
+        let transformer = try Transformer(
+            model.configuration, layout: model.layout, plan: plan, trains: recomputation != nil, on: engine)
+        try model.load(into: transformer.weights, on: engine)
+        return transformer
+    }
+
     @Test(arguments: GoldenModel.all) func lossAndLogits(_ golden: GoldenModel) throws {
         let model = try golden.pretrained()
         let rows = try golden.rows()
         let engine = try CPUEngine(threads: 2)
-        let plan = ActivationPlan(
-            model.configuration, batch: rows.count, time: rows.length, recomputation: nil)
-        let transformer = try Transformer(
-            model.configuration, layout: model.layout, plan: plan, trains: false, on: engine)
-        try model.load(into: transformer.weights, on: engine)
+        let transformer = try transformer(of: model, for: rows, nil, on: engine)
         var logits: [Float] = []
         let batch = rows.rows(0..<rows.count)
         let loss = transformer.loss(batch) { _, block in logits += values(block, on: engine) }
@@ -28,11 +36,7 @@ import Testing
         let model = try golden.pretrained()
         let rows = try golden.rows()
         let engine = try CPUEngine(threads: 2)
-        let plan = ActivationPlan(
-            model.configuration, batch: rows.count, time: rows.length, recomputation: recomputation)
-        let transformer = try Transformer(
-            model.configuration, layout: model.layout, plan: plan, trains: true, on: engine)
-        try model.load(into: transformer.weights, on: engine)
+        let transformer = try transformer(of: model, for: rows, recomputation, on: engine)
         let batch = rows.rows(0..<rows.count)
         _ = transformer.lossAndGradients(batch, scale: 1 / Float(batch.targetCount), accumulate: false)
         let reference = try golden.reference()
@@ -51,11 +55,7 @@ import Testing
         let rows = try golden.rows()
         let training = try golden.training()
         let engine = try CPUEngine(threads: 2)
-        let plan = ActivationPlan(
-            model.configuration, batch: rows.count, time: rows.length, recomputation: Recomputation.none)
-        let transformer = try Transformer(
-            model.configuration, layout: model.layout, plan: plan, trains: true, on: engine)
-        try model.load(into: transformer.weights, on: engine)
+        let transformer = try transformer(of: model, for: rows, Recomputation.none, on: engine)
         let optimizer = try AdamW(training.settings, for: model.layout, on: engine)
         let batch = rows.rows(0..<rows.count)
         let count = Double(batch.targetCount)
