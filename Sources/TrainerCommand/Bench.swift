@@ -28,7 +28,9 @@ struct Bench: ParsableCommand {
     @Option(help: ArgumentHelp("What is computed again: none, norms or layer.", valueName: "what"))
     var recompute = Recomputation.norms
     @Option(help: ArgumentHelp("How both moments are kept: f32, bf16 or 8bit.", valueName: "kind"))
-    var moments = MomentPrecision.f32
+    var moments = MomentPrecision.int8
+    @Option(help: ArgumentHelp("How the gradients of matrices are kept: f32 or bf16.", valueName: "kind"))
+    var gradients = GradientPrecision.bf16
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
@@ -46,7 +48,7 @@ struct Bench: ParsableCommand {
             let described = try shape?.configuration ?? PretrainedModel.configuration(of: model ?? ".")
             let result = try TrainingBenchmark(
                 configuration: described, batch: batch, length: length, steps: steps, threads: compute.count,
-                recomputation: recompute, moments: moments
+                recomputation: recompute, moments: moments, gradients: gradients
             ).run()
             if json { return try printJSON(result) }
             report(

@@ -57,7 +57,10 @@ struct Heal: ParsableCommand {
         var table = Table(columns: [("", .left), ("", .left)])
         table.add("model", setup.request.model)
         table.add("output", setup.output.output)
-        table.add("parameters", Units.grouped(setup.model.layout.parameterCount))
+        let (all, trained) = (setup.layout.parameterCount, setup.layout.trainedParameterCount)
+        table.add(
+            "parameters",
+            Units.grouped(all) + (trained == all ? "" : ", of which \(Units.grouped(trained)) are trained"))
         table.add(
             "steps", "\(plan.steps) of \(plan.batch) × \(plan.accumulate) sequences of \(plan.length) tokens")
         let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
@@ -79,6 +82,8 @@ struct Heal: ParsableCommand {
             steps: steps, batch: extent.batch, accumulate: extent.accumulate,
             length: try extent.length ?? (data.ids == nil ? defaultLength(of: model) : 1),
             optimizer: optimizer.settings, moments: optimizer.moments,
+            gradients: optimizer.gradients ?? (extent.accumulate == 1 ? .bf16 : .f32),
+            trained: TensorSelection(train: optimizer.train, freeze: optimizer.freeze),
             schedule: Schedule(
                 shape: optimizer.schedule, warmup: 0, steps: steps, floor: optimizer.minLrRatio),
             seed: optimizer.seed,
@@ -115,6 +120,7 @@ struct Heal: ParsableCommand {
 private struct HealPlanReport: Encodable {
     let output: String
     let parameters: Int
+    let trainedParameters: Int
     let steps: Int
     let memoryBytes: Int
     let availableMemoryBytes: Int?
@@ -122,6 +128,7 @@ private struct HealPlanReport: Encodable {
 
     enum CodingKeys: String, CodingKey {
         case output, parameters, steps
+        case trainedParameters = "trained_parameters"
         case memoryBytes = "memory_bytes"
         case availableMemoryBytes = "available_memory_bytes"
         case outputBytes = "output_bytes"
@@ -129,7 +136,8 @@ private struct HealPlanReport: Encodable {
 
     init(_ setup: HealingSetup) {
         output = setup.output.output
-        parameters = setup.model.layout.parameterCount
+        parameters = setup.layout.parameterCount
+        trainedParameters = setup.layout.trainedParameterCount
         steps = setup.plan.steps
         memoryBytes = setup.memory.total
         availableMemoryBytes = MemoryNeed.available

@@ -76,6 +76,7 @@ struct HealExtent: ParsableArguments {
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}
+extension GradientPrecision: ExpressibleByArgument {}
 extension BenchmarkShape: ExpressibleByArgument {}
 
 /// How a heal moves the weights.
@@ -103,7 +104,22 @@ struct HealOptimizer: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "How both moments are kept: f32, bf16 or 8bit (8, 4 or 2 bytes a parameter).", valueName: "kind"))
-    var moments = MomentPrecision.f32
+    var moments = MomentPrecision.int8
+    @Option(
+        help: ArgumentHelp(
+            "How the gradients of matrices are kept: f32, or bf16 (the default where --accumulate is 1).",
+            valueName: "kind"))
+    var gradients: GradientPrecision?
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Train only the tensors whose names are like these, such as 'model.layers.[0-7].*'.",
+            valueName: "pattern"))
+    var train: [String] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Leave the tensors whose names are like these as they are.", valueName: "pattern"))
+    var freeze: [String] = []
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 
     func validate() throws {

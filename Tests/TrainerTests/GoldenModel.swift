@@ -73,6 +73,16 @@ func values<Device: Engine>(_ buffer: Device.Buffer, on engine: Device) -> [Floa
     return values
 }
 
+/// Values of the processors' engine, in float32.
+func unpacked(_ stored: Stored<CPUBuffer>) -> [Float] {
+    var values = [Float](repeating: .nan, count: stored.count)
+    unsafe values.withUnsafeMutableBufferPointer { buffer in
+        guard let memory = buffer.baseAddress else { return }
+        unsafe stored.unpack(0..<stored.count, into: memory)
+    }
+    return values
+}
+
 /// The largest difference between two equally long lists.
 func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
     precondition(a.count == b.count && !a.isEmpty)

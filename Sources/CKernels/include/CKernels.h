@@ -44,6 +44,9 @@ void ck_rotate(float *x, const float *cosine, const float *sine, size_t rows, si
 void ck_swiglu(float *y, const float *x, size_t rows, size_t cols);
 /* y(R, F) as above, and x(R, 2F) becomes its gradient dgate | dup, given dy(R, F). */
 void ck_swiglu_backward(float *y, float *x, const float *dy, size_t rows, size_t cols);
+/* The same two with gelu(gate), https://arxiv.org/abs/1606.08415, or its approximation by tanh (gelu.c). */
+void ck_geglu(float *y, const float *x, size_t rows, size_t cols, int approximate);
+void ck_geglu_backward(float *y, float *x, const float *dy, size_t rows, size_t cols, int approximate);
 /* y(R, C) += bias(C). */
 void ck_add_bias(float *y, const float *bias, size_t rows, size_t cols);
 /* y(n) = (add ? y : 0) + the sum over rows of x[row * stride + i]. */

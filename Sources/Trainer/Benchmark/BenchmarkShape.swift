@@ -29,7 +29,7 @@ public enum BenchmarkShape: String, CaseIterable, Sendable {
         TransformerConfiguration(
             vocabularySize: vocabulary, hiddenSize: hidden, layers: layers, heads: heads,
             keyValueHeads: keyValue,
-            headSize: hidden / heads, intermediateSize: intermediate, normEpsilon: 1e-6,
+            headSize: hidden / heads, intermediateSize: intermediate, gate: .silu, normEpsilon: 1e-6,
             rotary: RotaryEmbedding(theta: 10_000), window: nil, tiedHead: tied, biases: [],
             maximumLength: 4_096)
     }

@@ -12,13 +12,13 @@ public struct TrainingBenchmark: Sendable {
     public var threads: Int
     /// What the backward pass computes again.
     public var recomputation: Recomputation
-    /// How the optimizer keeps its moments.
-    public var moments: MomentPrecision
+    /// How the optimizer keeps its moments, and gradients are kept until it takes them.
+    public var moments: MomentPrecision, gradients: GradientPrecision
 
     /// A benchmark.
     public init(
         configuration: TransformerConfiguration, batch: Int, length: Int, steps: Int, threads: Int,
-        recomputation: Recomputation, moments: MomentPrecision
+        recomputation: Recomputation, moments: MomentPrecision, gradients: GradientPrecision
     ) {
         self.configuration = configuration
         self.batch = batch
@@ -27,6 +27,7 @@ public struct TrainingBenchmark: Sendable {
         self.threads = threads
         self.recomputation = recomputation
         self.moments = moments
+        self.gradients = gradients
     }
 
     /// What was measured.
@@ -64,19 +65,22 @@ public struct TrainingBenchmark: Sendable {
     /// - Throws: ``EngineError`` when there is too little memory or no OpenBLAS.
     public func run() throws -> Report {
         let engine = try CPUEngine(threads: threads)
-        let layout = ParameterLayout(configuration, names: Family.llama.names)
+        let layout = try ParameterLayout(
+            configuration, names: Family.llama.names,
+            storage: ParameterLayout.Storage(gradients: gradients.precision))
         let plan = HealingPlan(
             steps: steps + 1, batch: batch, accumulate: 1, length: length,
             optimizer: AdamWSettings(
                 rate: 1e-4, embeddingScale: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
                 clip: 1),
-            moments: moments, schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1),
+            moments: moments, gradients: gradients,
+            schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1),
             seed: 0,
             recomputation: recomputation, isolatesDocuments: true)
         let healing = try Healing(
             plan, configuration, layout: layout,
             data: RandomTokens(vocabulary: configuration.vocabularySize, length: length), on: engine)
-        layout.initialize(healing.model.weights, deviation: 0.02, seed: 0, on: engine)
+        healing.model.initialize(deviation: 0.02, seed: 0)
         _ = try healing.takeStep()
         let before = engine.operationSeconds
         let cpuBefore = ProcessUsage.cpuSeconds

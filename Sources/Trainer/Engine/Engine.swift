@@ -13,7 +13,8 @@ public protocol EngineBuffer: Sendable {
 /// F channels of the feed-forward layer, V tokens. Buffers are row-major.
 ///
 /// A gradient of weights is written when `accumulate` is false and added to when it is true, so that no
-/// operation needs zeroed memory. The same calls on the same values give the same bits, whatever the number of
+/// operation needs zeroed memory. Weights and their gradients may be kept in fewer bits than what is computed
+/// with. The same calls on the same values give the same bits, whatever the number of
 /// threads. An engine carries out one operation at a time: its callers take turns.
 public protocol Engine: AnyObject, Sendable {
     /// Float32 values on the device.
@@ -25,6 +26,10 @@ public protocol Engine: AnyObject, Sendable {
 
     /// Memory for `count` values, all zero.
     func makeBuffer(count: Int) throws(EngineError) -> Buffer
+    /// Takes what memory the operations on such shapes need beside their arguments.
+    ///
+    /// - Throws: ``EngineError`` when there is not enough of it.
+    func prepare(attention: AttentionShape, rows: RowShape) throws(EngineError)
     /// Numbers on the device.
     func makeIndices(_ values: [Int32]) -> Indices
     /// The part of `indices` at `range`.
@@ -37,19 +42,19 @@ public protocol Engine: AnyObject, Sendable {
     // MARK: Embedding
 
     /// out(R, C) = table(V, C)[tokens(R)].
-    func embed(_ out: Buffer, table: Buffer, tokens: Indices, shape: RowShape)
+    func embed(_ out: Buffer, table: Stored<Buffer>, tokens: Indices, shape: RowShape)
     /// dTable(V, C)[tokens(R)] += dOut(R, C); without `accumulate` all other rows become zero.
     func embedBackward(dTable: Buffer, dOut: Buffer, tokens: Indices, shape: RowShape, accumulate: Bool)
 
     // MARK: Linear
 
     /// y(R, O) = x(R, I) · w(O, I)ᵀ + bias(O).
-    func linear(_ y: Buffer, _ x: Buffer, weight: Buffer, bias: Buffer?, shape: LinearShape)
+    func linear(_ y: Buffer, _ x: Buffer, weight: Stored<Buffer>, bias: Buffer?, shape: LinearShape)
     /// dx(R, I) = dy(R, O) · w(O, I).
-    func linearBackward(dx: Buffer, dy: Buffer, weight: Buffer, shape: LinearShape)
-    /// dWeight(O, I) = dy(R, O)ᵀ · x(R, I), dBias(O) = the sum of dy over the rows.
+    func linearBackward(dx: Buffer, dy: Buffer, weight: Stored<Buffer>, shape: LinearShape)
+    /// dWeight(O, I) = dy(R, O)ᵀ · x(R, I), dBias(O) = the sum of dy over the rows, each where it is wanted.
     func linearBackward(
-        dWeight: Buffer, dBias: Buffer?, dy: Buffer, x: Buffer, shape: LinearShape, accumulate: Bool)
+        dWeight: Stored<Buffer>?, dBias: Buffer?, dy: Buffer, x: Buffer, shape: LinearShape, accumulate: Bool)
 
     // MARK: Root-mean-square normalisation, https://arxiv.org/abs/1910.07467
 
@@ -61,9 +66,9 @@ public protocol Engine: AnyObject, Sendable {
         epsilon: Float, shape: RowShape)
     /// y(R, C) once more from x(R, C) and rstd(R).
     func renormalize(_ y: Buffer, x: Buffer, rstd: Buffer, weight: Buffer, shape: RowShape)
-    /// dx(R, C) and dWeight(C) from dy(R, C); dx is added to when `addToDx`.
+    /// dx(R, C) and, where it is wanted, dWeight(C) from dy(R, C); dx is added to when `addToDx`.
     func normalizeBackward(
-        dx: Buffer, addToDx: Bool, dWeight: Buffer, dy: Buffer, x: Buffer, weight: Buffer, rstd: Buffer,
+        dx: Buffer, addToDx: Bool, dWeight: Buffer?, dy: Buffer, x: Buffer, weight: Buffer, rstd: Buffer,
         shape: RowShape, accumulate: Bool)
 
     // MARK: Attention
@@ -81,10 +86,11 @@ public protocol Engine: AnyObject, Sendable {
 
     // MARK: Feed-forward
 
-    /// y(R, F) = silu(gate) · up, where gateUp(R, 2F) holds both side by side. https://arxiv.org/abs/2002.05202
-    func swiGLU(_ y: Buffer, gateUp: Buffer, shape: RowShape)
+    /// y(R, F) = gate's activation · up, where gateUp(R, 2F) holds both side by side.
+    /// https://arxiv.org/abs/2002.05202
+    func gatedUnit(_ y: Buffer, gateUp: Buffer, gate: GateActivation, shape: RowShape)
     /// y(R, F) once more, and gateUp(R, 2F) becomes its own gradient given dy(R, F).
-    func swiGLUBackward(y: Buffer, gateUp: Buffer, dy: Buffer, shape: RowShape)
+    func gatedUnitBackward(y: Buffer, gateUp: Buffer, dy: Buffer, gate: GateActivation, shape: RowShape)
 
     // MARK: Loss
 
@@ -97,8 +103,9 @@ public protocol Engine: AnyObject, Sendable {
     // MARK: Optimizer
 
     /// The sum of the squares of all values.
-    func sumOfSquares(_ x: Buffer) -> Double
+    func sumOfSquares(_ x: Stored<Buffer>) -> Double
     /// One step of AdamW on weights with gradients and both moments. https://arxiv.org/abs/1711.05101
     func adamW(
-        weights: Buffer, gradients: Buffer, mean: Moment<Buffer>, square: Moment<Buffer>, step: AdamWStep)
+        weights: Buffer, gradients: Stored<Buffer>, mean: Stored<Buffer>, square: Stored<Buffer>,
+        step: AdamWStep)
 }

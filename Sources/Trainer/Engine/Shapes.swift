@@ -66,6 +66,16 @@ public struct AttentionShape: Equatable, Sendable {
     public var outputWidth: Int { heads * headSize }
 }
 
+/// What a gated linear unit makes of its gate.
+public enum GateActivation: Sendable, Equatable {
+    /// x · sigmoid(x): SwiGLU.
+    case silu
+    /// x · Φ(x), Φ being the normal distribution's: GEGLU. <https://arxiv.org/abs/1606.08415>
+    case gelu
+    /// The same with Φ(x) ≈ (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, section 2 there.
+    case geluTanh
+}
+
 /// What one step of AdamW multiplies by.
 public struct AdamWStep: Equatable, Sendable {
     /// The learning rate of this step.

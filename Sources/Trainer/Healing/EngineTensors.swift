@@ -20,8 +20,10 @@ extension Engine {
             })
     }
 
-    /// Fills a buffer with a tensor's values, some at a time.
-    func load(_ tensor: TensorExpression, into buffer: Buffer) throws(TensorError) {
+    /// Fills memory with a tensor's values, some at a time; packed memory has the tensor's own type.
+    func load(_ tensor: TensorExpression, into stored: Stored<Buffer>) throws(TensorError) {
+        let buffer = stored.words
+        guard stored.precision == .f32 else { return try loadBits(tensor, into: buffer) }
         let piece = 1 << 20
         var values = [Float](repeating: 0, count: min(piece, buffer.count))
         for start in stride(from: 0, to: buffer.count, by: piece) {
@@ -33,7 +35,7 @@ extension Engine {
         }
     }
 
-    /// Fills a buffer with the bits of a tensor of 32-bit elements, some at a time.
+    /// Fills a buffer with the bits of a tensor of as many bytes, some at a time.
     func loadBits(_ tensor: TensorExpression, into buffer: Buffer) throws(TensorError) {
         let size = MemoryLayout<Float>.size
         let piece = 1 << 20

@@ -67,11 +67,9 @@ public struct EvaluationRequest: Sendable {
                 path: self.model, length: length, maximum: model.configuration.maximumLength)
         }
         let transformer = try Transformer(
-            model.configuration, layout: model.layout,
-            plan: ActivationPlan(model.configuration, batch: batch, time: length, recomputation: nil),
-            trains: false,
-            on: engine)
-        try model.load(into: transformer.weights, on: engine)
+            model.configuration, layout: model.layout(training: .none),
+            plan: ActivationPlan(model.configuration, batch: batch, time: length), on: engine)
+        try model.load(into: transformer)
         return transformer
     }
 

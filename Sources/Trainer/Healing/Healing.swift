@@ -22,9 +22,7 @@ public final class Healing<Device: Engine> {
         self.data = data
         model = try Transformer(
             configuration, layout: layout,
-            plan: ActivationPlan(
-                configuration, batch: plan.batch, time: plan.length, recomputation: plan.recomputation),
-            trains: true, on: engine)
+            plan: plan.activations(configuration, layout), on: engine)
         optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, on: engine)
     }
 

@@ -12,6 +12,10 @@ public struct HealingPlan: Codable, Sendable, Equatable {
     public var optimizer: AdamWSettings
     /// How the optimizer keeps its moments.
     public var moments: MomentPrecision
+    /// How gradients are kept from the backward pass to the optimizer.
+    public var gradients: GradientPrecision
+    /// What is trained.
+    public var trained: TensorSelection
     /// The learning rate's course.
     public var schedule: Schedule
     /// Decides the order of the data and, from scratch, the first weights.
@@ -24,7 +28,8 @@ public struct HealingPlan: Codable, Sendable, Equatable {
     /// A run's numbers.
     public init(
         steps: Int, batch: Int, accumulate: Int, length: Int, optimizer: AdamWSettings,
-        moments: MomentPrecision = .f32, schedule: Schedule, seed: UInt64, recomputation: Recomputation,
+        moments: MomentPrecision = .f32, gradients: GradientPrecision = .f32, trained: TensorSelection = .all,
+        schedule: Schedule, seed: UInt64, recomputation: Recomputation,
         isolatesDocuments: Bool
     ) {
         self.steps = steps
@@ -33,10 +38,22 @@ public struct HealingPlan: Codable, Sendable, Equatable {
         self.length = length
         self.optimizer = optimizer
         self.moments = moments
+        self.gradients = gradients
+        self.trained = trained
         self.schedule = schedule
         self.seed = seed
         self.recomputation = recomputation
         self.isolatesDocuments = isolatesDocuments
+    }
+
+    /// The memory of a step.
+    func activations(
+        _ configuration: TransformerConfiguration, _ layout: ParameterLayout
+    ) -> ActivationPlan {
+        ActivationPlan(
+            configuration, batch: batch, time: length,
+            training: ActivationPlan.Training(
+                layout, recomputation: recomputation, accumulates: accumulate > 1))
     }
 }
 

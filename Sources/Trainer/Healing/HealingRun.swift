@@ -28,13 +28,14 @@ public struct HealingRun {
             guard request.force else { throw HealingError.unfinishedRun(folder: store.folder, step: step) }
             try store.removeSteps()
         }
-        run = try Healing(setup.plan, model.configuration, layout: model.layout, data: setup.data, on: engine)
+        run = try Healing(setup.plan, model.configuration, layout: setup.layout, data: setup.data, on: engine)
         if store.lastStep != nil {
+            try model.load(into: run.model, onlyFrozen: true)
             try store.restore(run)
         } else if request.fromScratch {
-            model.initialize(run.model.weights, seed: setup.plan.seed, on: engine)
+            model.initialize(run.model, seed: setup.plan.seed)
         } else {
-            try model.load(into: run.model.weights, on: engine)
+            try model.load(into: run.model)
         }
         let begun = run.step
         log = try request.log.map { try StepLog(path: $0, keepingUpTo: begun) }
@@ -49,7 +50,7 @@ public struct HealingRun {
         let plan = run.plan
         notify(
             .started(
-                step: run.step, steps: plan.steps, parameters: setup.model.layout.parameterCount,
+                step: run.step, steps: plan.steps, parameters: setup.layout.trainedParameterCount,
                 tokensPerStep: plan.batch * plan.accumulate * plan.length))
         var outcome = HealingOutcome(step: run.step, tokens: run.tokens)
         if run.step == 0 {
@@ -112,7 +113,7 @@ public struct HealingRun {
         let result: Checkpoint
         do {
             result = try setup.model.withWeights(
-                run.model.weights, on: engine, by: Manifest.Operation(name: "heal", parameters: parameters))
+                of: run.model, by: Manifest.Operation(name: "heal", parameters: parameters))
         } catch {
             throw .tensor(name: "weights", error)
         }

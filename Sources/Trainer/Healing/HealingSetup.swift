@@ -8,6 +8,8 @@ public struct HealingSetup {
     public let model: PretrainedModel
     /// The numbers that decide the result, all of them settled.
     public let plan: HealingPlan
+    /// Where the model's tensors lie: what is trained, and what is frozen.
+    public let layout: ParameterLayout
     /// What it will take.
     public let memory: MemoryNeed
     /// What its user should know before it goes wrong.
@@ -54,9 +56,9 @@ public struct HealingSetup {
         plan.schedule.steps = plan.steps
         plan.schedule.warmup = request.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
         self.plan = plan
-        memory = MemoryNeed(
-            configuration, layout: model.layout, batch: plan.batch, length: plan.length,
-            recomputation: plan.recomputation, moments: plan.moments, threads: request.threads)
+        layout = try model.layout(training: plan.trained, gradients: plan.gradients)
+        guard !layout.trained.isEmpty else { throw ModelError.nothingTrained(path: request.model) }
+        memory = MemoryNeed(plan, configuration, layout: layout, threads: request.threads)
         identity = try RunIdentity(plan: plan, model: model, data: request.data)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.checkpoint
@@ -83,19 +85,28 @@ public struct HealingSetup {
 
     /// The options, and what the run takes with them, that would fit; the smallest change first.
     private func fitting(into available: Int) -> [String] {
-        let choices: [(String, Int, Recomputation, MomentPrecision)] = [
-            ("--moments 8bit", plan.batch, plan.recomputation, .int8),
-            ("--recompute layer", plan.batch, .layer, plan.moments),
-            ("--recompute layer --moments 8bit", plan.batch, .layer, .int8),
+        var smaller = plan
+        (smaller.moments, smaller.gradients, smaller.recomputation) = (.int8, .bf16, .layer)
+        var options: [(String, HealingPlan)] = []
+        if plan.moments != .int8 || plan.gradients != .bf16 {
+            var packed = plan
+            (packed.moments, packed.gradients) = (.int8, .bf16)
+            options.append(("--moments 8bit --gradients bf16", packed))
+        }
+        options.append(("--recompute layer --moments 8bit --gradients bf16", smaller))
+        smaller.batch = 1
+        smaller.accumulate = plan.batch * plan.accumulate
+        options.append(
             (
-                "--batch 1 --accumulate \(plan.batch * plan.accumulate) --recompute layer --moments 8bit", 1,
-                .layer, .int8
-            ),
-        ]
-        return choices.compactMap { options, batch, recomputation, moments in
-            let need = MemoryNeed(
-                model.configuration, layout: model.layout, batch: batch, length: plan.length,
-                recomputation: recomputation, moments: moments, threads: request.threads)
+                """
+                --batch 1 --accumulate \(smaller.accumulate) --recompute layer --moments 8bit --gradients bf16
+                """, smaller
+            ))
+        return options.compactMap { options, plan in
+            guard let layout = try? model.layout(training: plan.trained, gradients: plan.gradients) else {
+                return nil
+            }
+            let need = MemoryNeed(plan, model.configuration, layout: layout, threads: request.threads)
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
         }
     }

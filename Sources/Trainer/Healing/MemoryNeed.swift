@@ -2,13 +2,13 @@ internal import Foundation
 
 /// The memory that a run takes, told from its shape before any is taken.
 public struct MemoryNeed: Sendable, Equatable {
-    /// All parameters, in float32.
+    /// The trained parameters in float32, and the frozen ones as the checkpoint has them.
     public let weights: Int
-    /// A gradient for each.
+    /// A gradient for each that is trained.
     public let gradients: Int
     /// AdamW's two moments of each.
     public let moments: Int
-    /// Intermediate results of the passes, logits and their gradients.
+    /// Intermediate results of the passes, logits and their gradients, as far as no gradients lie over them later.
     public let activations: Int
     /// The program itself and what its threads scribble on.
     public let program: Int
@@ -16,21 +16,16 @@ public struct MemoryNeed: Sendable, Equatable {
     /// The bytes of all of it.
     public var total: Int { weights + gradients + moments + activations + program }
 
-    /// What a run of this shape takes.
-    public init(
-        _ configuration: TransformerConfiguration, layout: ParameterLayout, batch: Int, length: Int,
-        recomputation: Recomputation, moments precision: MomentPrecision, threads: Int
+    /// What a run takes.
+    init(
+        _ plan: HealingPlan, _ configuration: TransformerConfiguration, layout: ParameterLayout, threads: Int
     ) {
-        let plan = ActivationPlan(configuration, batch: batch, time: length, recomputation: recomputation)
-        weights = 4 * layout.count
-        gradients = 4 * layout.count
-        moments =
-            switch precision {
-            case .f32: 8 * layout.count
-            case .bf16: 4 * layout.count
-            case .int8: 2 * layout.count + 8 * (layout.count / Moment<CPUBuffer>.block)
-            }
-        activations = 4 * plan.count
+        weights = 4 * (layout.trainedCount + layout.frozenWords)
+        gradients = 4 * layout.gradientWords
+        let moment = Place(plan.moments.precision, start: 0, count: layout.trainedCount)
+        let scales = plan.moments == .int8 ? layout.trainedCount / Stored<CPUBuffer>.block : 0
+        moments = 2 * 4 * (moment.words.count + scales)
+        activations = 4 * plan.activations(configuration, layout).count - gradients
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.
         program = 24_000_000 + threads * 12_000_000
     }

@@ -30,12 +30,31 @@ public struct ActivationPlan: Sendable, Equatable {
         var gateUp: Range<Int>
     }
 
+    /// What training asks of the memory.
+    public struct Training: Sendable {
+        /// Where the gradients lie among themselves, and what is trained.
+        public var layout: ParameterLayout
+        /// What the backward pass computes again.
+        public var recomputation: Recomputation
+        /// Whether gradients outlive a batch, because a step is taken in parts.
+        public var accumulates: Bool
+
+        /// Training of what `layout` trains.
+        public init(_ layout: ParameterLayout, recomputation: Recomputation, accumulates: Bool = false) {
+            self.layout = layout
+            self.recomputation = recomputation
+            self.accumulates = accumulates
+        }
+    }
+
     /// Sequences and tokens in each.
     public let batch: Int, time: Int
     /// What the backward pass computes again.
     public let recomputation: Recomputation
     /// The layers' results; layers may share memory.
     let layers: [Layer]
+    /// Where the gradients begin; they may lie over the results of the layers.
+    let firstGradient: Int
     /// What leaves the last layer: (R, C), its norm: (R, C), and the norm's factors: (R).
     let output: Range<Int>, finalNorm: Range<Int>, finalFactor: Range<Int>
     /// A layer's contribution to the residual stream: (R, C).
@@ -62,33 +81,33 @@ public struct ActivationPlan: Sendable, Equatable {
 
     /// Plans sequences of `time` tokens, `batch` at once.
     ///
-    /// `recomputation` is nil when no gradients are wanted; then no layer's results are kept.
+    /// Without `training` no layer's results are kept. With it, the results of the layers come first, and the
+    /// gradients lie over them as far as they can: when the backward pass writes a layer's gradients, it needs no
+    /// results of the layers above it any more.
     public init(
-        _ configuration: TransformerConfiguration, batch: Int, time: Int, recomputation: Recomputation?
+        _ configuration: TransformerConfiguration, batch: Int, time: Int, training: Training? = nil
     ) {
         self.batch = batch
         self.time = time
-        self.recomputation = recomputation ?? .layer
+        recomputation = training?.recomputation ?? .layer
         let rows = batch * time
         let width = configuration.hiddenSize
+        let lowest = training?.layout.lowestTrainedLayer ?? configuration.layers
         var memory = Memory()
-        let trains = recomputation != nil
-        let shared = recomputation == nil || recomputation == .layer
-        let sharedNorms =
-            recomputation == .norms ? (memory.take(rows * width), memory.take(rows * width)) : nil
-        var layers: [Layer] = []
-        for _ in 0..<configuration.layers {
-            if shared, let first = layers.first {
-                var layer = first
-                if trains { layer.input = memory.take(rows * width) }
-                layers.append(layer)
-                continue
-            }
-            layers.append(Layer(configuration, rows: rows, norms: sharedNorms, &memory))
+        let kept = KeptLayers(configuration, rows: rows, lowest: lowest, recomputation, &memory)
+        layers = kept.layers
+        if let training {
+            firstGradient =
+                training.accumulates
+                ? memory.count
+                : zip(training.layout.layers, kept.ends).reduce(0) { max($0, $1.1 - $1.0.firstGradient) }
+            memory.reach(firstGradient + training.layout.gradientWords)
+        } else {
+            firstGradient = 0
         }
-        self.layers = layers
         // Without gradients a layer's input may be overwritten by its output.
-        output = trains ? memory.take(rows * width) : layers.first?.input ?? memory.take(rows * width)
+        let keepsOutput = lowest < configuration.layers || configuration.layers == 0
+        output = keepsOutput ? memory.take(rows * width) : layers[0].input
         finalNorm = memory.take(rows * width)
         finalFactor = memory.take(rows)
         delta = memory.take(rows * width)
@@ -96,11 +115,12 @@ public struct ActivationPlan: Sendable, Equatable {
         losses = memory.take(rows)
         headRows = max(1, min(rows, Self.logitsBudget / configuration.vocabularySize))
         logits = memory.take(headRows * configuration.vocabularySize)
-        dStream = memory.take(trains ? rows * width : 0)
-        dNorm = memory.take(trains ? rows * width : 0)
-        dQueryKeyValue = memory.take(trains ? rows * configuration.queryKeyValueWidth : 0)
-        dAttention = memory.take(trains ? rows * configuration.heads * configuration.headSize : 0)
-        dHidden = memory.take(trains ? rows * configuration.intermediateSize : 0)
+        let differentiated = lowest < configuration.layers ? rows : 0
+        dStream = memory.take(training == nil ? 0 : rows * width)
+        dNorm = memory.take(training == nil ? 0 : rows * width)
+        dQueryKeyValue = memory.take(differentiated * configuration.queryKeyValueWidth)
+        dAttention = memory.take(differentiated * configuration.heads * configuration.headSize)
+        dHidden = memory.take(differentiated * configuration.intermediateSize)
         cosine = memory.take(time * configuration.headSize / 2)
         sine = memory.take(time * configuration.headSize / 2)
         count = memory.count
@@ -110,13 +130,53 @@ public struct ActivationPlan: Sendable, Equatable {
     public var rows: Int { batch * time }
 }
 
-extension ActivationPlan.Layer {
-    fileprivate init(
-        _ configuration: TransformerConfiguration, rows: Int, norms: (Range<Int>, Range<Int>)?,
+/// The layers' results, at the beginning of the memory.
+private struct KeptLayers {
+    private(set) var layers: [ActivationPlan.Layer] = []
+    /// Where what each layer keeps for the backward pass ends; nothing shared lies behind the first of them.
+    private(set) var ends: [Int] = []
+
+    /// Layers below `lowest` keep nothing: they share the memory of one.
+    init(
+        _ configuration: TransformerConfiguration, rows: Int, lowest: Int, _ recomputation: Recomputation,
         _ memory: inout Memory
     ) {
         let width = rows * configuration.hiddenSize
-        input = memory.take(width)
+        let norms = recomputation == .norms ? (memory.take(width), memory.take(width)) : nil
+        let keepsAll = recomputation != .layer && lowest < configuration.layers
+        var shared: ActivationPlan.Layer?
+        if !keepsAll, configuration.layers > 0 {
+            let input = lowest > 0 ? memory.take(width) : 0..<0
+            shared = ActivationPlan.Layer(configuration, rows: rows, input: input, norms: norms, &memory)
+        }
+        for index in 0..<configuration.layers {
+            if index >= lowest {
+                let input = memory.take(width)
+                if var layer = shared {
+                    layer.input = input
+                    layers.append(layer)
+                } else {
+                    layers.append(
+                        ActivationPlan.Layer(
+                            configuration, rows: rows, input: input, norms: norms, &memory))
+                }
+            }
+            ends.append(memory.count)
+        }
+        // The last layer's memory serves those below the lowest, too: they are done before it is reached.
+        if let shared = shared ?? layers.last {
+            layers.insert(contentsOf: repeatElement(shared, count: min(lowest, configuration.layers)), at: 0)
+        }
+    }
+}
+
+extension ActivationPlan.Layer {
+    fileprivate init(
+        _ configuration: TransformerConfiguration, rows: Int, input: Range<Int>,
+        norms: (Range<Int>, Range<Int>)?, _ memory: inout Memory
+    ) {
+        let width = rows * configuration.hiddenSize
+        self.input = input
         attentionNorm = norms?.0 ?? memory.take(width)
         attentionFactor = memory.take(rows)
         queryKeyValue = memory.take(rows * configuration.queryKeyValueWidth)
@@ -138,4 +198,7 @@ private struct Memory {
         count += (size + 15) / 16 * 16
         return start..<start + size
     }
+
+    /// Goes on behind `end`, if it lies further.
+    mutating func reach(_ end: Int) { count = max(count, (end + 15) / 16 * 16) }
 }

@@ -60,6 +60,20 @@ struct ConfigurationReader {
         throw .unsupported(path: path, key: key, value: found.text, reason: reason)
     }
 
+    /// What the feed-forward layer makes of its gate, in transformers' names.
+    mutating func gate() throws(ModelError) -> GateActivation {
+        guard let found = value("hidden_act") else { return .silu }
+        switch found.string {
+        case "silu", "swish": return .silu
+        case "gelu": return .gelu
+        case "gelu_new", "gelu_pytorch_tanh": return .geluTanh
+        default:
+            throw .unsupported(
+                path: path, key: "hidden_act", value: found.text,
+                reason: "the trainer knows silu, gelu, gelu_new and gelu_pytorch_tanh")
+        }
+    }
+
     /// The rotary embedding, in the older dialect (`rope_theta`, `rope_scaling`) or the newer
     /// (`rope_parameters`).
     mutating func rotary(maximumLength: Int) throws(ModelError) -> RotaryEmbedding {

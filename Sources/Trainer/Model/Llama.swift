@@ -72,12 +72,12 @@ extension Family {
             layers: try reader.count("num_hidden_layers", most: 4_096), heads: heads,
             keyValueHeads: keyValueHeads,
             headSize: headSize, intermediateSize: try reader.count("intermediate_size"),
+            gate: try reader.gate(),
             normEpsilon: Float(try reader.number("rms_norm_eps", default: 1e-6)),
             rotary: try reader.rotary(maximumLength: length),
             window: nil,
             tiedHead: try reader.flag("tie_word_embeddings", default: false),
             biases: [], maximumLength: length)
-        try reader.require("hidden_act", in: ["silu"], else: "the trainer knows silu for this family")
         try reader.require("attention_dropout", in: [0, 0.0], else: "the trainer drops nothing")
         return configuration
     }

@@ -24,6 +24,12 @@ public enum ModelError: Diagnosis, Equatable {
     case tooLong(path: String, length: Int, maximum: Int)
     /// A tensor's elements are not numbers with a fraction.
     case notFloatingPoint(path: String, tensor: String, type: String)
+    /// A pattern of what to train is like no tensor's name.
+    case noSuchTensor(path: String, pattern: String, example: String)
+    /// There is nothing left to train.
+    case nothingTrained(path: String)
+    /// Tensors that are computed together are trained only in part.
+    case partlyTrained(trained: [String], frozen: [String])
     /// The tokenizer makes tokens that the embedding has no row for.
     case vocabularyTooSmall(path: String, rows: Int, largestID: Int)
 
@@ -61,6 +67,15 @@ public enum ModelError: Diagnosis, Equatable {
             """
         case .notFloatingPoint(let path, let tensor, let type):
             "\(path): tensor '\(tensor)' is of type \(type); a model's weights must be floating-point numbers"
+        case .noSuchTensor(let path, let pattern, let example):
+            "\(path): no tensor is called '\(pattern)'; the names are like \(example), and * stands for any characters"
+        case .nothingTrained(let path):
+            "\(path): all tensors are frozen, so there is nothing to train; freeze fewer of them"
+        case .partlyTrained(let trained, let frozen):
+            """
+            \(trained.joined(separator: ", ")) would be trained and \(frozen.joined(separator: ", ")) frozen, but they \
+            are computed as one; train or freeze all of them
+            """
         case .vocabularyTooSmall(let path, let rows, let largestID):
             """
             \(path): the tokenizer makes token \(largestID), but the embedding has only rows 0 to \(rows - 1); \

@@ -12,7 +12,7 @@ public enum ParameterRole: Sendable, Equatable {
     case norm
 }
 
-/// One tensor of the checkpoint and where its values lie among all parameters.
+/// One tensor of the checkpoint and where its values lie.
 public struct Parameter: Sendable, Equatable {
     /// Its name in the checkpoint.
     public let name: String
@@ -20,70 +20,140 @@ public struct Parameter: Sendable, Equatable {
     public let shape: [Int]
     /// What it does.
     public let role: ParameterRole
-    /// Where its values lie in a buffer of all parameters.
-    public let range: Range<Int>
+    /// Its values: among the trained weights where it is trained, else among the frozen ones.
+    public let weights: Place
+    /// Its gradient, among all gradients; nil where it is frozen.
+    public let gradient: Place?
+
+    /// Whether it is trained.
+    public var isTrained: Bool { gradient != nil }
 }
 
-/// Where every parameter of a model lies in one buffer.
+/// Tensors that lie one after the other and are one operand: trained together or frozen together.
+public struct ParameterBlock: Sendable, Equatable {
+    /// What they do.
+    public var role = ParameterRole.matrix
+    /// Their values: among the trained weights, as the moments are, or among the frozen ones.
+    public var weights = Place(.f32, start: 0, count: 0)
+    /// Their gradients; nil where they are frozen.
+    public var gradient: Place?
+
+    /// Whether they are trained.
+    public var isTrained: Bool { gradient != nil }
+}
+
+/// Where every parameter of a model lies.
 ///
 /// Tensors that a family stores apart but one product reads (queries, keys and values; gate and up) lie one
-/// after the other, so that together they are the weights of that product.
-public struct ParameterLayout: Sendable, Equatable {
-    /// Where the parameters of one layer lie.
+/// after the other, so that together they are the weights of that product. Trained weights are float32 in one
+/// buffer, whose places are also those of the moments. Frozen ones are words in another, kept as the checkpoint
+/// has them, without gradient and moments. Gradients lie in the order in which the layers come, embedding and head
+/// last: the backward pass, which goes the other way, fills them from the end.
+public struct ParameterLayout: Sendable {
+    /// The parameters of one layer.
     public struct Layer: Sendable, Equatable {
         /// The scale of the norm before attention: (C).
-        public var attentionNorm: Range<Int> = 0..<0
+        public var attentionNorm = ParameterBlock()
         /// The scale of the norm before the feed-forward layer: (C).
-        public var feedForwardNorm: Range<Int> = 0..<0
+        public var feedForwardNorm = ParameterBlock()
         /// The weights of each linear layer: (outputs, inputs).
-        public var weights: [TransformerConfiguration.LinearLayer: Range<Int>] = [:]
+        public var weights: [TransformerConfiguration.LinearLayer: ParameterBlock] = [:]
         /// The biases of those that have one: (outputs).
-        public var biases: [TransformerConfiguration.LinearLayer: Range<Int>] = [:]
+        public var biases: [TransformerConfiguration.LinearLayer: ParameterBlock] = [:]
+        /// The word with which the gradients of this and the following layers begin.
+        public var firstGradient = 0
+
+        /// Whether anything in it is trained.
+        var isTrained: Bool {
+            [attentionNorm, feedForwardNorm].contains(where: \.isTrained)
+                || weights.values.contains(where: \.isTrained) || biases.values.contains(where: \.isTrained)
+        }
     }
 
-    /// All tensors of the checkpoint, in the order of their ranges.
+    /// How a layout keeps values.
+    public struct Storage: Sendable {
+        /// Whether the tensor of that name is trained.
+        public var isTrained: @Sendable (String) -> Bool
+        /// How the tensor of that name is kept where it is frozen.
+        public var frozen: @Sendable (String) -> Precision
+        /// How the gradients of the layers' matrices are kept.
+        public var gradients: Precision
+
+        /// Keeps every tensor trained, or as the closures say.
+        public init(
+            gradients: Precision = .f32, isTrained: @escaping @Sendable (String) -> Bool = { _ in true },
+            frozen: @escaping @Sendable (String) -> Precision = { _ in .f32 }
+        ) {
+            self.gradients = gradients
+            self.isTrained = isTrained
+            self.frozen = frozen
+        }
+    }
+
+    /// All tensors of the checkpoint, layer by layer, embedding and head last.
     public private(set) var parameters: [Parameter] = []
-    /// The embedding: (V, C).
-    public private(set) var embedding: Range<Int> = 0..<0
+    /// Everything that is trained.
+    public private(set) var trained: [ParameterBlock] = []
     /// The layers, from the first.
     public private(set) var layers: [Layer] = []
     /// The scale of the norm after the last layer: (C).
-    public private(set) var finalNorm: Range<Int> = 0..<0
-    /// The output head: (V, C); the embedding's own range when tied.
-    public private(set) var head: Range<Int> = 0..<0
-    /// How many values all parameters have together.
-    public private(set) var count = 0
+    public private(set) var finalNorm = ParameterBlock()
+    /// The embedding: (V, C).
+    public private(set) var embedding = ParameterBlock()
+    /// The output head: (V, C); the embedding itself when tied.
+    public private(set) var head = ParameterBlock()
+    /// How many values the trained weights have, and as many each moment.
+    public private(set) var trainedCount = 0
+    /// How many words the frozen weights take.
+    public private(set) var frozenWords = 0
+    /// How many words the gradients take.
+    public private(set) var gradientWords = 0
+    private let storage: Storage
 
     /// How many numbers the tensors have, without the gaps between them.
-    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.range.count } }
+    public var parameterCount: Int { parameters.reduce(0) { $0 + $1.weights.count } }
+    /// How many of them are trained.
+    public var trainedParameterCount: Int { trained.reduce(0) { $0 + $1.weights.count } }
+
+    /// The lowest layer with something to train in it or below it: what lies under it is never differentiated.
+    public var lowestTrainedLayer: Int {
+        embedding.isTrained ? 0 : layers.firstIndex(where: \.isTrained) ?? layers.count
+    }
 
     /// Lays out a model of `configuration` whose tensors are named by `names`.
-    public init(_ configuration: TransformerConfiguration, names: TensorNames) {
+    ///
+    /// - Throws: ``ModelError`` when tensors that one product reads are trained only in part.
+    public init(
+        _ configuration: TransformerConfiguration, names: TensorNames, storage: Storage = Storage()
+    ) throws(ModelError) {
+        self.storage = storage
         let (rows, width) = (configuration.vocabularySize, configuration.hiddenSize)
-        embedding = add([names.embedding], shape: [[rows, width]], .embedding)
         for index in 0..<configuration.layers {
-            layers.append(layer(index, configuration, names))
+            layers.append(try layer(index, configuration, names))
         }
-        finalNorm = add([names.finalNorm], shape: [[width]], .norm)
-        head = configuration.tiedHead ? embedding : add([names.head], shape: [[rows, width]], .head)
+        finalNorm = try add([names.finalNorm], shape: [[width]], .norm)
+        embedding = try add([names.embedding], shape: [[rows, width]], .embedding)
+        head =
+            configuration.tiedHead ? embedding : try add([names.head], shape: [[rows, width]], .head)
     }
 
     private mutating func layer(
         _ index: Int, _ configuration: TransformerConfiguration, _ names: TensorNames
-    ) -> Layer {
+    ) throws(ModelError) -> Layer {
         var layer = Layer()
+        layer.firstGradient = gradientWords
         let prefix = names.layerPrefix(index)
         let width = configuration.hiddenSize
-        layer.attentionNorm = add([prefix + names.attentionNorm], shape: [[width]], .norm)
-        layer.feedForwardNorm = add([prefix + names.feedForwardNorm], shape: [[width]], .norm)
+        layer.attentionNorm = try add([prefix + names.attentionNorm], shape: [[width]], .norm)
+        layer.feedForwardNorm = try add([prefix + names.feedForwardNorm], shape: [[width]], .norm)
         for linear in TransformerConfiguration.LinearLayer.allCases {
             let parts = names.linear[linear] ?? []
             let inputs = configuration.size(of: linear).inputs
             let outputs = Self.outputs(of: linear, in: parts.count, configuration)
-            layer.weights[linear] = add(
+            layer.weights[linear] = try add(
                 parts.map { prefix + $0 + ".weight" }, shape: outputs.map { [$0, inputs] }, .matrix)
             guard configuration.biases.contains(linear) else { continue }
-            layer.biases[linear] = add(
+            layer.biases[linear] = try add(
                 parts.map { prefix + $0 + ".bias" }, shape: outputs.map { [$0] }, .bias)
         }
         return layer
@@ -105,15 +175,60 @@ public struct ParameterLayout: Sendable, Equatable {
         }
     }
 
-    /// Appends tensors one after the other; the first value of the group begins a block of moments.
-    private mutating func add(_ names: [String], shape: [[Int]], _ role: ParameterRole) -> Range<Int> {
-        let start = (count + 255) / 256 * 256
-        count = start
-        for (name, shape) in zip(names, shape) {
-            let size = shape.reduce(1, *)
-            parameters.append(Parameter(name: name, shape: shape, role: role, range: count..<count + size))
-            count += size
+    /// Appends tensors that are one operand.
+    private mutating func add(
+        _ names: [String], shape shapes: [[Int]], _ role: ParameterRole
+    ) throws(ModelError) -> ParameterBlock {
+        let isTrained = try areTrained(names)
+        let counts = shapes.map { $0.reduce(1, *) }
+        let count = counts.reduce(0, +)
+        var block = ParameterBlock(role: role)
+        if isTrained {
+            block.weights = Place(.f32, start: Self.take(count, from: &trainedCount), count: count)
+            let place = Place(role == .matrix ? storage.gradients : .f32, start: 0, count: count)
+            block.gradient = Place(
+                place.precision, start: Self.take(place.words.count, from: &gradientWords), count: count)
+            trained.append(block)
+        } else {
+            let place = Place(frozenPrecision(names, counts, role), start: 0, count: count)
+            block.weights = Place(
+                place.precision, start: Self.take(place.words.count, from: &frozenWords), count: count)
         }
-        return start..<count
+        var start = 0
+        for (index, name) in names.enumerated() {
+            let range = start..<start + counts[index]
+            parameters.append(
+                Parameter(
+                    name: name, shape: shapes[index], role: role, weights: block.weights[range],
+                    gradient: block.gradient?[range]))
+            start = range.upperBound
+        }
+        return block
+    }
+
+    /// Whether all the tensors of one operand are trained.
+    private func areTrained(_ names: [String]) throws(ModelError) -> Bool {
+        let trained = names.filter(storage.isTrained)
+        guard trained.isEmpty || trained.count == names.count else {
+            throw .partlyTrained(trained: trained, frozen: names.filter { !trained.contains($0) })
+        }
+        return !trained.isEmpty
+    }
+
+    /// How a frozen operand is kept: as all of its tensors are; vectors, and what would share a word, in float32.
+    private func frozenPrecision(_ names: [String], _ counts: [Int], _ role: ParameterRole) -> Precision {
+        let precisions = names.map(storage.frozen)
+        guard let first = precisions.first, precisions.allSatisfy({ $0 == first }),
+            ![.norm, .bias].contains(role),
+            counts.allSatisfy({ $0.isMultiple(of: first.valuesPerWord) })
+        else { return .f32 }
+        return first
+    }
+
+    /// The start of `count` more, at the beginning of a block of moments.
+    private static func take(_ count: Int, from total: inout Int) -> Int {
+        let start = (total + 255) / 256 * 256
+        total = start + count
+        return start
     }
 }

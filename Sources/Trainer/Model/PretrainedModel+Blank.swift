@@ -13,41 +13,40 @@ extension PretrainedModel {
         guard let configuration = checkpoint.configuration else { throw ModelError.noFamily(path: folder) }
         let (family, transformer) = try Family.describe(configuration.json, path: folder)
         let type = configuration.elementType ?? .f32
-        for parameter in ParameterLayout(transformer, names: family.names).parameters {
+        for parameter in try ParameterLayout(transformer, names: family.names).parameters {
             checkpoint.tensors[parameter.name] = try .zeros(type, shape: parameter.shape)
         }
         return try PretrainedModel(checkpoint)
     }
 
-    /// Fills weights with what training from scratch begins with.
-    public func initialize<Device: Engine>(_ weights: Device.Buffer, seed: UInt64, on engine: Device) {
+    /// Fills a model, all of which is trained, with what training from scratch begins with.
+    public func initialize<Device: Engine>(_ transformer: Transformer<Device>, seed: UInt64) {
         let deviation = checkpoint.configuration?.json["initializer_range"]?.double ?? 0.02
-        layout.initialize(weights, deviation: deviation, seed: seed, on: engine)
+        transformer.initialize(deviation: deviation, seed: seed)
     }
 }
 
-extension ParameterLayout {
+extension Transformer {
     /// Fills weights with what training from scratch begins with.
     ///
     /// Norms are one, biases zero; all else is drawn from a normal distribution of the given deviation, what
     /// writes into the residual stream from one that is √(2 · layers) times narrower (Radford et al., *GPT-2*,
     /// 2019, section 2.3).
-    func initialize<Device: Engine>(
-        _ weights: Device.Buffer, deviation: Double, seed: UInt64, on engine: Device
-    ) {
-        let writers = Set(layers.flatMap { [$0.weights[.attentionOutput], $0.weights[.down]] })
-        for (index, parameter) in parameters.enumerated() {
+    func initialize(deviation: Double, seed: UInt64) {
+        let layers = layout.layers
+        let writers = layers.flatMap { [$0.weights[.attentionOutput]?.weights, $0.weights[.down]?.weights] }
+        for (index, parameter) in layout.parameters.enumerated() {
             let values: [Float]
             switch parameter.role {
-            case .norm: values = [Float](repeating: 1, count: parameter.range.count)
-            case .bias: values = [Float](repeating: 0, count: parameter.range.count)
+            case .norm: values = [Float](repeating: 1, count: parameter.weights.count)
+            case .bias: values = [Float](repeating: 0, count: parameter.weights.count)
             case .embedding, .head, .matrix:
-                let writes = writers.contains(parameter.range)
+                let writes = writers.contains(parameter.weights)
                 let scale = writes ? deviation / Double(2 * layers.count).squareRoot() : deviation
                 var normal = NormalDistribution(seed: seed &+ UInt64(index) &* 0x9E37_79B9, deviation: scale)
-                values = (0..<parameter.range.count).map { _ in normal.next() }
+                values = (0..<parameter.weights.count).map { _ in normal.next() }
             }
-            engine.upload(values, to: weights[parameter.range])
+            engine.upload(values, to: weights(of: parameter).words)
         }
     }
 }

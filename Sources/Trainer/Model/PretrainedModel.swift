@@ -7,7 +7,7 @@ public struct PretrainedModel: Sendable {
     public let checkpoint: Checkpoint
     /// What it computes.
     public let configuration: TransformerConfiguration
-    /// Where its tensors lie once they are read.
+    /// Where its tensors lie when all of them are trained.
     public let layout: ParameterLayout
     private let names: TensorNames
 
@@ -25,7 +25,7 @@ public struct PretrainedModel: Sendable {
         self.checkpoint = checkpoint
         self.configuration = configuration
         names = family.names
-        layout = ParameterLayout(configuration, names: names)
+        layout = try ParameterLayout(configuration, names: names)
         try check()
     }
 
@@ -61,36 +61,66 @@ public struct PretrainedModel: Sendable {
         return json["chat_template"].map { !$0.isNull } ?? false
     }
 
-    /// Reads all weights into a buffer laid out by ``layout``.
+    /// Where its tensors lie when some of them are trained; the others are kept as the checkpoint has them.
+    ///
+    /// - Parameters:
+    ///   - selection: what is trained.
+    ///   - gradients: how the gradients of the layers' matrices are kept.
+    /// - Returns: the layout.
+    /// - Throws: ``ModelError`` when a pattern names no tensor, or tensors that are computed as one only in part.
+    public func layout(
+        training selection: TensorSelection, gradients: GradientPrecision = .f32
+    ) throws(ModelError) -> ParameterLayout {
+        let names = layout.parameters.map(\.name)
+        if selection != .none, let pattern = selection.unmatched(by: names).first {
+            throw .noSuchTensor(path: checkpoint.path, pattern: pattern, example: names[0])
+        }
+        let checkpoint = checkpoint
+        return try ParameterLayout(
+            configuration, names: self.names,
+            storage: ParameterLayout.Storage(
+                gradients: gradients.precision, isTrained: { selection.contains($0) },
+                frozen: { name in
+                    switch checkpoint.tensors[name]?.type {
+                    case .bf16: .bf16
+                    case .f16: .f16
+                    default: .f32
+                    }
+                }))
+    }
+
+    /// Reads weights into a model of this shape: all of them, or only those that are frozen.
     ///
     /// - Throws: ``TensorError`` when a tensor cannot be read.
-    public func load<Device: Engine>(into weights: Device.Buffer, on engine: Device) throws(TensorError) {
-        for parameter in layout.parameters {
+    public func load<Device: Engine>(
+        into transformer: Transformer<Device>, onlyFrozen: Bool = false
+    ) throws(TensorError) {
+        for parameter in transformer.layout.parameters where !(onlyFrozen && parameter.isTrained) {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
-            try engine.load(tensor, into: weights[parameter.range])
+            try transformer.engine.load(tensor, into: transformer.weights(of: parameter))
         }
     }
 
-    /// The model with other weights, each tensor in the type that it has, and all else as it is.
+    /// The model with what another has learnt, each tensor in the type that it has, and all else as it is.
     ///
     /// - Parameters:
-    ///   - weights: laid out by ``layout``; read when the checkpoint is written.
-    ///   - engine: where they are.
+    ///   - transformer: the trained model; its weights are read when the checkpoint is written.
     ///   - operation: what was done, for the manifest.
-    /// - Returns: the checkpoint.
+    /// - Returns: the checkpoint; tensors that were frozen are the source's own.
     /// - Throws: ``TensorError`` when a type cannot hold weights.
     public func withWeights<Device: Engine>(
-        _ weights: Device.Buffer, on engine: Device, by operation: Manifest.Operation
+        of transformer: Transformer<Device>, by operation: Manifest.Operation
     ) throws(TensorError) -> Checkpoint {
         var result = checkpoint
-        for parameter in layout.parameters {
+        for parameter in transformer.layout.parameters where parameter.isTrained {
             guard let old = checkpoint.tensors[parameter.name] else { continue }
-            let new = try engine.tensor(parameter.name, shape: parameter.shape, in: weights[parameter.range])
+            let new = try transformer.engine.tensor(
+                parameter.name, shape: parameter.shape, in: transformer.weights(of: parameter).words)
             result.tensors[parameter.name] = try new.cast(to: old.type)
         }
         // A tied head may be stored all the same; it stays what the embedding is.
         if configuration.tiedHead, let head = checkpoint.tensors[names.head],
-            let embedding = result.tensors[names.embedding]
+            transformer.layout.embedding.isTrained, let embedding = result.tensors[names.embedding]
         {
             result.tensors[names.head] = try embedding.cast(to: head.type)
         }

@@ -13,7 +13,7 @@ extension Transformer {
     func forward(_ batch: BatchIndices<Device>) {
         let first = plan.layers.first?.input ?? plan.output
         engine.embed(
-            values(first), table: weights[layout.embedding], tokens: batch.tokens, shape: streamShape)
+            values(first), table: weights(of: layout.embedding), tokens: batch.tokens, shape: streamShape)
         for layer in 0..<configuration.layers {
             attend(layer: layer, batch, addsLayerBefore: layer > 0)
             feedForward(layer: layer)
@@ -33,8 +33,8 @@ extension Transformer {
             adding: addsLayerBefore ? plan.layers[layer - 1].middle : nil)
         let qkv = linear(.queryKeyValue, of: layer)
         engine.linear(
-            values(place.queryKeyValue), values(place.attentionNorm), weight: weights[qkv.weight],
-            bias: qkv.bias.map { weights[$0] }, shape: qkv.shape)
+            values(place.queryKeyValue), values(place.attentionNorm), weight: weights(of: qkv.weight),
+            bias: qkv.bias.map { vector(of: $0) }, shape: qkv.shape)
         engine.rotate(
             values(place.queryKeyValue), cosine: values(plan.cosine), sine: values(plan.sine),
             shape: attentionShape, back: false)
@@ -43,8 +43,8 @@ extension Transformer {
             first: batch.first, shape: attentionShape)
         let output = linear(.attentionOutput, of: layer)
         engine.linear(
-            values(plan.delta), values(place.attention), weight: weights[output.weight],
-            bias: output.bias.map { weights[$0] }, shape: output.shape)
+            values(plan.delta), values(place.attention), weight: weights(of: output.weight),
+            bias: output.bias.map { vector(of: $0) }, shape: output.shape)
     }
 
     /// gate and up of norm(middle), where middle = input + delta.
@@ -55,28 +55,30 @@ extension Transformer {
             weight: layout.layers[layer].feedForwardNorm, adding: place.input)
         let gateUp = linear(.gateUp, of: layer)
         engine.linear(
-            values(place.gateUp), values(place.feedForwardNorm), weight: weights[gateUp.weight],
-            bias: gateUp.bias.map { weights[$0] }, shape: gateUp.shape)
+            values(place.gateUp), values(place.feedForwardNorm), weight: weights(of: gateUp.weight),
+            bias: gateUp.bias.map { vector(of: $0) }, shape: gateUp.shape)
     }
 
     /// delta = what the feed-forward layer adds to the residual stream.
     private func contribute(layer: Int) {
         let down = linear(.down, of: layer)
-        engine.swiGLU(values(plan.hidden), gateUp: values(plan.layers[layer].gateUp), shape: hiddenShape)
+        engine.gatedUnit(
+            values(plan.hidden), gateUp: values(plan.layers[layer].gateUp), gate: configuration.gate,
+            shape: hiddenShape)
         engine.linear(
-            values(plan.delta), values(plan.hidden), weight: weights[down.weight],
-            bias: down.bias.map { weights[$0] }, shape: down.shape)
+            values(plan.delta), values(plan.hidden), weight: weights(of: down.weight),
+            bias: down.bias.map { vector(of: $0) }, shape: down.shape)
     }
 
     /// The norm of the residual stream at `stream`, which first becomes `before` + delta where that is given.
     private func normalize(
-        _ result: Range<Int>, factor: Range<Int>, of stream: Range<Int>, weight: Range<Int>,
+        _ result: Range<Int>, factor: Range<Int>, of stream: Range<Int>, weight: ParameterBlock,
         adding before: Range<Int>?
     ) {
         engine.normalize(
             values(result), rstd: values(factor), x: values(before ?? stream),
             addition: before == nil ? nil : (sum: values(stream), delta: values(plan.delta)),
-            weight: weights[weight], epsilon: configuration.normEpsilon, shape: streamShape)
+            weight: vector(of: weight), epsilon: configuration.normEpsilon, shape: streamShape)
     }
 
     /// The logits and losses of all rows, some rows at a time, so that no (R, V) matrix is kept.
@@ -105,7 +107,7 @@ extension Transformer {
     /// The logits of some rows: (rows, V).
     func logits(_ rows: Range<Int>, _ shape: LinearShape) -> Device.Buffer {
         let logits = values(plan.logits)[0..<rows.count * shape.outputs]
-        engine.linear(logits, normedRows(rows), weight: weights[layout.head], bias: nil, shape: shape)
+        engine.linear(logits, normedRows(rows), weight: weights(of: layout.head), bias: nil, shape: shape)
         return logits
     }
 

@@ -9,10 +9,10 @@ public final class Transformer<Device: Engine> {
     public let configuration: TransformerConfiguration
     /// Where each parameter lies in ``weights`` and ``gradients``.
     public let layout: ParameterLayout
-    /// All parameters.
+    /// The trained parameters, in float32.
     public let weights: Device.Buffer
-    /// Their gradients, where the model is trained.
-    public let gradients: Device.Buffer?
+    /// The frozen parameters, as they are kept.
+    public let frozen: Device.Buffer
     /// How ``memory`` is used.
     let plan: ActivationPlan
     private let memory: Device.Buffer
@@ -22,35 +22,54 @@ public final class Transformer<Device: Engine> {
     /// Memory for the batches of `plan` is taken here.
     public convenience init(
         _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
-        trains: Bool,
         on engine: Device
     ) throws(EngineError) {
         try self.init(
-            configuration, layout: layout, plan: plan, weights: engine.makeBuffer(count: layout.count),
-            gradients: trains ? engine.makeBuffer(count: layout.count) : nil, on: engine)
+            configuration, layout: layout, plan: plan,
+            weights: engine.makeBuffer(count: layout.trainedCount),
+            frozen: engine.makeBuffer(count: layout.frozenWords), on: engine)
     }
 
-    /// The same weights with memory for other batches, without gradients.
+    /// The same weights with memory for other batches.
     public convenience init(sharingWeightsOf other: Transformer, plan: ActivationPlan) throws(EngineError) {
         try self.init(
-            other.configuration, layout: other.layout, plan: plan, weights: other.weights, gradients: nil,
-            on: other.engine)
+            other.configuration, layout: other.layout, plan: plan, weights: other.weights,
+            frozen: other.frozen, on: other.engine)
     }
 
     private init(
         _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
-        weights: Device.Buffer, gradients: Device.Buffer?, on engine: Device
+        weights: Device.Buffer, frozen: Device.Buffer, on engine: Device
     ) throws(EngineError) {
         self.engine = engine
         self.configuration = configuration
         self.layout = layout
         self.plan = plan
         self.weights = weights
-        self.gradients = gradients
+        self.frozen = frozen
         memory = try engine.makeBuffer(count: plan.count)
         let angles = configuration.rotary.table(length: plan.time, headSize: configuration.headSize)
         engine.upload(angles.cosine.span, to: memory[plan.cosine])
         engine.upload(angles.sine.span, to: memory[plan.sine])
+        try engine.prepare(attention: attentionShape, rows: streamShape)
+    }
+
+    /// The values of an operand.
+    func weights(of block: ParameterBlock) -> Stored<Device.Buffer> {
+        Stored(block.weights, in: block.isTrained ? weights : frozen)
+    }
+
+    /// The values of an operand that is kept in float32: a norm's scale, a bias.
+    func vector(of block: ParameterBlock) -> Device.Buffer { weights(of: block).words }
+
+    /// The values of a tensor.
+    func weights(of parameter: Parameter) -> Stored<Device.Buffer> {
+        Stored(parameter.weights, in: parameter.isTrained ? weights : frozen)
+    }
+
+    /// The gradients at `place`, as the last backward pass left them; valid until the next batch.
+    func gradients(at place: Place) -> Stored<Device.Buffer> {
+        Stored(place, in: memory[plan.firstGradient..<plan.firstGradient + layout.gradientWords])
     }
 
     /// A part of the planned memory.
@@ -59,11 +78,11 @@ public final class Transformer<Device: Engine> {
     /// The weights of a linear layer, its bias and its shape.
     func linear(
         _ linear: TransformerConfiguration.LinearLayer, of layer: Int
-    ) -> (weight: Range<Int>, bias: Range<Int>?, shape: LinearShape) {
+    ) -> (weight: ParameterBlock, bias: ParameterBlock?, shape: LinearShape) {
         let place = layout.layers[layer]
         let size = configuration.size(of: linear)
         return (
-            place.weights[linear] ?? 0..<0, place.biases[linear],
+            place.weights[linear] ?? ParameterBlock(), place.biases[linear],
             LinearShape(rows: plan.rows, inputs: size.inputs, outputs: size.outputs)
         )
     }

@@ -16,6 +16,8 @@ public struct TransformerConfiguration: Equatable, Sendable {
     public var headSize: Int
     /// F: channels of the feed-forward layer.
     public var intermediateSize: Int
+    /// What the feed-forward layer makes of its gate.
+    public var gate: GateActivation
     /// Added to the mean square in each norm.
     public var normEpsilon: Float
     /// How positions turn queries and keys.

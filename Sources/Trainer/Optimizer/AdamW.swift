@@ -33,8 +33,8 @@ public struct AdamWSettings: Codable, Sendable, Equatable {
 
 /// Parameters that lie together and are moved by the same numbers.
 public struct ParameterGroup: Sendable, Equatable {
-    /// Where they lie.
-    public var range: Range<Int>
+    /// What they are.
+    public var block: ParameterBlock
     /// Their share of the learning rate.
     public var rateScale: Double
     /// Their weight decay.
@@ -42,17 +42,12 @@ public struct ParameterGroup: Sendable, Equatable {
 
     /// The groups of a model: embedding and head at a rate of their own, decay on two or more dimensions only.
     public static func groups(of layout: ParameterLayout, _ settings: AdamWSettings) -> [ParameterGroup] {
-        var groups: [ParameterGroup] = []
-        for parameter in layout.parameters {
-            let scale = [.embedding, .head].contains(parameter.role) ? settings.embeddingScale : 1
-            let decay = parameter.shape.count > 1 ? settings.weightDecay : 0
-            if let last = groups.last, last.rateScale == scale, last.decay == decay {
-                groups[groups.count - 1].range = last.range.lowerBound..<parameter.range.upperBound
-            } else {
-                groups.append(ParameterGroup(range: parameter.range, rateScale: scale, decay: decay))
-            }
+        layout.trained.map { block in
+            ParameterGroup(
+                block: block,
+                rateScale: [.embedding, .head].contains(block.role) ? settings.embeddingScale : 1,
+                decay: [.norm, .bias].contains(block.role) ? 0 : settings.weightDecay)
         }
-        return groups
     }
 }
 
@@ -61,7 +56,7 @@ public struct ParameterGroup: Sendable, Equatable {
 /// - SeeAlso: Loshchilov and Hutter, algorithm 2, <https://arxiv.org/abs/1711.05101>; computed as PyTorch does.
 public struct AdamW<Device: Engine> {
     /// The mean of each gradient, and of its square.
-    public let mean: Moment<Device.Buffer>, square: Moment<Device.Buffer>
+    public let mean: Stored<Device.Buffer>, square: Stored<Device.Buffer>
     private let settings: AdamWSettings
     private let groups: [ParameterGroup]
 
@@ -72,23 +67,23 @@ public struct AdamW<Device: Engine> {
     ) throws(EngineError) {
         self.settings = settings
         groups = ParameterGroup.groups(of: layout, settings)
-        mean = try Moment(count: layout.count, precision: precision, on: engine)
-        square = try Moment(count: layout.count, precision: precision, on: engine)
+        mean = try Stored(count: layout.trainedCount, precision: precision.precision, on: engine)
+        square = try Stored(count: layout.trainedCount, precision: precision.precision, on: engine)
     }
 
     /// Moves the model's weights by its gradients and returns the norm of all gradients before clipping.
     ///
     /// `step` counts from 0; `factor` is the share of the peak rate.
     public func step(_ model: Transformer<Device>, step: Int, factor: Double) -> Double {
-        guard let gradients = model.gradients else { preconditionFailure("the model has no gradients") }
-        let norm = model.engine.sumOfSquares(gradients).squareRoot()
+        let engine = model.engine
+        let gradients = groups.compactMap { $0.block.gradient.map { model.gradients(at: $0) } }
+        let norm = gradients.reduce(0) { $0 + engine.sumOfSquares($1) }.squareRoot()
         // 1e-6: as PyTorch's clip_grad_norm_
         let kept = settings.clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
-        for group in groups {
-            model.engine.adamW(
-                weights: model.weights[group.range], gradients: gradients[group.range],
-                mean: mean[group.range],
-                square: square[group.range],
+        for (group, gradient) in zip(groups, gradients) {
+            let range = group.block.weights.words
+            engine.adamW(
+                weights: model.weights[range], gradients: gradient, mean: mean[range], square: square[range],
                 step: AdamWStep(
                     rate: Float(settings.rate * group.rateScale * factor), beta1: Float(settings.beta1),
                     beta2: Float(settings.beta2), epsilon: Float(settings.epsilon), decay: Float(group.decay),

@@ -17,9 +17,9 @@ private struct AdamWTrial: Trial {
         let square = try bench.output("square", zeros)
         for step in 1...steps {
             bench.engine.adamW(
-                weights: weights, gradients: try bench.input(numbers.floats(count)),
-                mean: Moment(values: mean),
-                square: Moment(values: square),
+                weights: weights, gradients: Stored(values: try bench.input(numbers.floats(count))),
+                mean: Stored(values: mean),
+                square: Stored(values: square),
                 step: AdamWStep(
                     rate: rate, beta1: 0.9, beta2: beta2, epsilon: 1e-8, decay: decay, step: step,
                     gradientScale: gradientScale))
@@ -32,7 +32,7 @@ private struct SumOfSquaresTrial: Trial {
 
     func perform<Device: Engine>(on bench: inout Bench<Device>) throws {
         var numbers = Numbers(seed: count)
-        let sum = bench.engine.sumOfSquares(try bench.input(numbers.floats(count)))
+        let sum = bench.engine.sumOfSquares(Stored(values: try bench.input(numbers.floats(count))))
         bench.note("sum", sum)
     }
 }
@@ -60,9 +60,9 @@ private struct SumOfSquaresTrial: Trial {
         let engine = try CPUEngine(threads: 1)
         let weights = try buffer([1, 1, 1], on: engine)
         engine.adamW(
-            weights: weights, gradients: try buffer([1e-3, -1e3, 0], on: engine),
-            mean: Moment(values: try engine.makeBuffer(count: 3)),
-            square: Moment(values: try engine.makeBuffer(count: 3)),
+            weights: weights, gradients: Stored(values: try buffer([1e-3, -1e3, 0], on: engine)),
+            mean: Stored(values: try engine.makeBuffer(count: 3)),
+            square: Stored(values: try engine.makeBuffer(count: 3)),
             step: AdamWStep(
                 rate: 0.1, beta1: 0.9, beta2: 0.95, epsilon: 1e-10, decay: 0.5, step: 1, gradientScale: 1))
         let expected: [Float] = [0.95 - 0.1, 0.95 + 0.1, 0.95]
@@ -77,6 +77,6 @@ private struct SumOfSquaresTrial: Trial {
 
     @Test func sumOfSquaresOfNothing() throws {
         let engine = try CPUEngine(threads: 2)
-        #expect(engine.sumOfSquares(try engine.makeBuffer(count: 0)) == 0)
+        #expect(engine.sumOfSquares(Stored(values: try engine.makeBuffer(count: 0))) == 0)
     }
 }

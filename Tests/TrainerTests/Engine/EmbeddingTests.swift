@@ -12,7 +12,8 @@ private struct EmbeddingTrial: Trial {
         let table = numbers.floats(vocabulary * columns)
         let dOut = try bench.input(numbers.floats(rows * columns))
         bench.engine.embed(
-            try bench.output("out", count: shape.count), table: try bench.input(table), tokens: tokens,
+            try bench.output("out", count: shape.count), table: Stored(values: try bench.input(table)),
+            tokens: tokens,
             shape: shape)
         bench.engine.embedBackward(
             dTable: try bench.output("dTable", count: table.count), dOut: dOut, tokens: tokens, shape: shape,
@@ -42,7 +43,7 @@ private struct EmbeddingTrial: Trial {
             dTable: dTable, dOut: ReferenceBuffer(dOut), tokens: tokens, shape: shape, accumulate: false)
         expectGradient(dTable.values, at: table) { table in
             let out = ReferenceBuffer(zeros(shape.count))
-            engine.embed(out, table: ReferenceBuffer(table), tokens: tokens, shape: shape)
+            engine.embed(out, table: Stored(values: ReferenceBuffer(table)), tokens: tokens, shape: shape)
             return dot(out.values, dOut)
         }
     }
@@ -54,7 +55,7 @@ private struct EmbeddingTrial: Trial {
         #expect(Array(part) == [1, 5, 9])
         let table = try buffer((0..<10).map(Float.init), on: engine)
         let out = try engine.makeBuffer(count: 3)
-        engine.embed(out, table: table, tokens: part, shape: RowShape(rows: 3, columns: 1))
+        engine.embed(out, table: Stored(values: table), tokens: part, shape: RowShape(rows: 3, columns: 1))
         #expect(values(out, on: engine) == [1, 5, 9])
     }
 }

@@ -13,7 +13,7 @@ private struct LinearTrial: Trial {
         let x = try bench.input(numbers.floats(R * I))
         let dy = try bench.input(numbers.floats(R * O))
         let weights = numbers.floats(O * I)
-        let weight = try bench.input(weights)
+        let weight = Stored(values: try bench.input(weights))
         let biases = numbers.floats(O)
         engine.linear(
             try bench.output("y", count: R * O), x, weight: weight,
@@ -21,18 +21,18 @@ private struct LinearTrial: Trial {
         engine.linearBackward(
             dx: try bench.output("dx", count: R * I), dy: dy, weight: weight, shape: shape)
         engine.linearBackward(
-            dWeight: try bench.output("dWeight", count: O * I),
+            dWeight: Stored(values: try bench.output("dWeight", count: O * I)),
             dBias: biased ? try bench.output("dBias", count: O) : nil, dy: dy, x: x, shape: shape,
             accumulate: false)
         engine.linearBackward(
-            dWeight: try bench.output("dWeight, added to", weights),
+            dWeight: Stored(values: try bench.output("dWeight, added to", weights)),
             dBias: biased ? try bench.output("dBias, added to", biases) : nil, dy: dy, x: x, shape: shape,
             accumulate: true)
     }
 }
 
 @Suite struct LinearTests {
-    // A tile of a product is at most 256 by 384; 16 is its granularity.
+    // A tile of a product is at most 512 by 768; 16 is its granularity.
     @Test(
         arguments: [
             (1, 1, 1), (3, 5, 7), (17, 16, 15), (300, 130, 50), (257, 3, 385), (5, 400, 9), (2, 7, 800),
@@ -53,14 +53,17 @@ private struct LinearTrial: Trial {
         func loss(x: [Double], w: [Double], bias: [Double]) -> Double {
             let y = ReferenceBuffer(zeros(rows * outputs))
             engine.linear(
-                y, ReferenceBuffer(x), weight: ReferenceBuffer(w), bias: ReferenceBuffer(bias), shape: shape)
+                y, ReferenceBuffer(x), weight: Stored(values: ReferenceBuffer(w)),
+                bias: ReferenceBuffer(bias), shape: shape)
             return dot(y.values, dy)
         }
         let (dx, dw) = (ReferenceBuffer(zeros(x.count)), ReferenceBuffer(zeros(w.count)))
         let dBias = ReferenceBuffer(zeros(outputs))
-        engine.linearBackward(dx: dx, dy: ReferenceBuffer(dy), weight: ReferenceBuffer(w), shape: shape)
         engine.linearBackward(
-            dWeight: dw, dBias: dBias, dy: ReferenceBuffer(dy), x: ReferenceBuffer(x), shape: shape,
+            dx: dx, dy: ReferenceBuffer(dy), weight: Stored(values: ReferenceBuffer(w)), shape: shape)
+        engine.linearBackward(
+            dWeight: Stored(values: dw), dBias: dBias, dy: ReferenceBuffer(dy), x: ReferenceBuffer(x),
+            shape: shape,
             accumulate: false)
         expectGradient(dx.values, at: x) { loss(x: $0, w: w, bias: bias) }
         expectGradient(dw.values, at: w) { loss(x: x, w: $0, bias: bias) }

@@ -85,12 +85,12 @@ import Testing
         var numbers = Numbers(seed: 3)
         let weights = try buffer(numbers.floats(count), on: engine)
         let target = numbers.floats(count)
-        let mean = try Moment(count: count, precision: precision, on: engine)
-        let square = try Moment(count: count, precision: precision, on: engine)
+        let mean = try Stored(count: count, precision: precision.precision, on: engine)
+        let square = try Stored(count: count, precision: precision.precision, on: engine)
         // Gradient descent on the distance to a target must reach it.
         for step in 1...300 {
             let now = values(weights, on: engine)
-            let gradients = try buffer(zip(now, target).map { $0 - $1 }, on: engine)
+            let gradients = Stored(values: try buffer(zip(now, target).map { $0 - $1 }, on: engine))
             engine.adamW(
                 weights: weights, gradients: gradients, mean: mean, square: square,
                 step: AdamWStep(
@@ -107,10 +107,10 @@ import Testing
             let engine = try CPUEngine(threads: 3)
             var numbers = Numbers(seed: 8)
             let weights = try buffer(numbers.floats(2_000), on: engine)
-            let mean = try Moment(count: 2_000, precision: precision, on: engine)
-            let square = try Moment(count: 2_000, precision: precision, on: engine)
+            let mean = try Stored(count: 2_000, precision: precision.precision, on: engine)
+            let square = try Stored(count: 2_000, precision: precision.precision, on: engine)
             for step in 1...5 {
-                let gradients = try buffer(numbers.floats(2_000), on: engine)
+                let gradients = Stored(values: try buffer(numbers.floats(2_000), on: engine))
                 for part in parts {
                     engine.adamW(
                         weights: weights[part], gradients: gradients[part], mean: mean[part],

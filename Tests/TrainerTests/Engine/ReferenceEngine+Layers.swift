@@ -5,7 +5,7 @@ import Foundation
 // MARK: Embedding and linear layers
 
 extension ReferenceEngine {
-    func embed(_ out: ReferenceBuffer, table: ReferenceBuffer, tokens: [Int32], shape: RowShape) {
+    func embed(_ out: ReferenceBuffer, table: Stored<ReferenceBuffer>, tokens: [Int32], shape: RowShape) {
         let (R, C) = (shape.rows, shape.columns)
         let table = table.values  // (V, C)
         var result = zeros(R * C)
@@ -28,8 +28,8 @@ extension ReferenceEngine {
     }
 
     func linear(
-        _ y: ReferenceBuffer, _ x: ReferenceBuffer, weight: ReferenceBuffer, bias: ReferenceBuffer?,
-        shape: LinearShape
+        _ y: ReferenceBuffer, _ x: ReferenceBuffer, weight: Stored<ReferenceBuffer>,
+        bias: ReferenceBuffer?, shape: LinearShape
     ) {
         let (R, I, O) = (shape.rows, shape.inputs, shape.outputs)
         let (x, w, bias) = (x.values, weight.values, bias?.values)  // (R, I), (O, I), (O)
@@ -45,7 +45,7 @@ extension ReferenceEngine {
     }
 
     func linearBackward(
-        dx: ReferenceBuffer, dy: ReferenceBuffer, weight: ReferenceBuffer, shape: LinearShape
+        dx: ReferenceBuffer, dy: ReferenceBuffer, weight: Stored<ReferenceBuffer>, shape: LinearShape
     ) {
         let (R, I, O) = (shape.rows, shape.inputs, shape.outputs)
         let (dy, w) = (dy.values, weight.values)  // (R, O), (O, I)
@@ -60,12 +60,12 @@ extension ReferenceEngine {
     }
 
     func linearBackward(
-        dWeight: ReferenceBuffer, dBias: ReferenceBuffer?, dy: ReferenceBuffer, x: ReferenceBuffer,
-        shape: LinearShape, accumulate: Bool
+        dWeight: Stored<ReferenceBuffer>?, dBias: ReferenceBuffer?, dy: ReferenceBuffer,
+        x: ReferenceBuffer, shape: LinearShape, accumulate: Bool
     ) {
         let (R, I, O) = (shape.rows, shape.inputs, shape.outputs)
         let (dy, x) = (dy.values, x.values)  // (R, O), (R, I)
-        var dw = accumulate ? dWeight.values : zeros(O * I)
+        var dw = accumulate ? dWeight?.values ?? zeros(O * I) : zeros(O * I)
         var db = accumulate ? dBias?.values ?? zeros(O) : zeros(O)
         for r in 0..<R {
             for o in 0..<O {
@@ -74,7 +74,7 @@ extension ReferenceEngine {
                 for i in 0..<I { dw[o * I + i] += d * x[r * I + i] }
             }
         }
-        dWeight.values = dw
+        dWeight?.values = dw
         dBias?.values = db
     }
 }
@@ -125,13 +125,13 @@ extension ReferenceEngine {
 
     /// With n = x · rstd: dx = rstd · (w · dy − n · mean(w · dy · n)), dw = Σ dy · n over the rows.
     func normalizeBackward(
-        dx: ReferenceBuffer, addToDx: Bool, dWeight: ReferenceBuffer, dy: ReferenceBuffer,
+        dx: ReferenceBuffer, addToDx: Bool, dWeight: ReferenceBuffer?, dy: ReferenceBuffer,
         x: ReferenceBuffer, weight: ReferenceBuffer, rstd: ReferenceBuffer, shape: RowShape, accumulate: Bool
     ) {
         let (R, C) = (shape.rows, shape.columns)
         let (dy, x, w, rstd) = (dy.values, x.values, weight.values, rstd.values)
         var result = addToDx ? dx.values : zeros(R * C)
-        var dw = accumulate ? dWeight.values : zeros(C)
+        var dw = accumulate ? dWeight?.values ?? zeros(C) : zeros(C)
         for r in 0..<R {
             var mean = 0.0
             for c in 0..<C {
@@ -145,41 +145,73 @@ extension ReferenceEngine {
             }
         }
         dx.values = result
-        dWeight.values = dw
+        dWeight?.values = dw
     }
 }
 
 // MARK: Feed-forward
 
 extension ReferenceEngine {
-    func swiGLU(_ y: ReferenceBuffer, gateUp: ReferenceBuffer, shape: RowShape) {
+    func gatedUnit(
+        _ y: ReferenceBuffer, gateUp: ReferenceBuffer, gate activation: GateActivation, shape: RowShape
+    ) {
         let (R, F) = (shape.rows, shape.columns)
         let x = gateUp.values  // (R, 2F)
         var result = zeros(R * F)
         for r in 0..<R {
             for f in 0..<F {
                 let (gate, up) = (x[r * 2 * F + f], x[r * 2 * F + F + f])
-                result[r * F + f] = gate * sigmoid(gate) * up
+                result[r * F + f] = activation.value(gate) * up
             }
         }
         y.values = result
     }
 
-    func swiGLUBackward(y: ReferenceBuffer, gateUp: ReferenceBuffer, dy: ReferenceBuffer, shape: RowShape) {
+    func gatedUnitBackward(
+        y: ReferenceBuffer, gateUp: ReferenceBuffer, dy: ReferenceBuffer, gate activation: GateActivation,
+        shape: RowShape
+    ) {
         let (R, F) = (shape.rows, shape.columns)
         let (x, dy) = (gateUp.values, dy.values)  // (R, 2F), (R, F)
-        swiGLU(y, gateUp: gateUp, shape: shape)
+        gatedUnit(y, gateUp: gateUp, gate: activation, shape: shape)
         var dx = zeros(R * 2 * F)
         for r in 0..<R {
             for f in 0..<F {
                 let (gate, up, d) = (x[r * 2 * F + f], x[r * 2 * F + F + f], dy[r * F + f])
-                let s = sigmoid(gate)
-                dx[r * 2 * F + f] = d * up * (s + gate * s * (1 - s))
-                dx[r * 2 * F + F + f] = d * gate * s
+                dx[r * 2 * F + f] = d * up * activation.slope(gate)
+                dx[r * 2 * F + F + f] = d * activation.value(gate)
             }
         }
         gateUp.values = dx
     }
+}
+
+extension GateActivation {
+    /// The activation.
+    func value(_ x: Double) -> Double {
+        switch self {
+        case .silu: x * sigmoid(x)
+        case .gelu: x * erfc(-x / 2.0.squareRoot()) / 2
+        case .geluTanh: x * (1 + tanh(inner(x))) / 2
+        }
+    }
+
+    /// Its derivative.
+    fileprivate func slope(_ x: Double) -> Double {
+        switch self {
+        case .silu:
+            let s = sigmoid(x)
+            return s + x * s * (1 - s)
+        case .gelu:
+            return erfc(-x / 2.0.squareRoot()) / 2 + x * exp(-x * x / 2) / (2 * .pi).squareRoot()
+        case .geluTanh:
+            let t = tanh(inner(x))
+            let slopeOfInner = (2 / Double.pi).squareRoot() * (1 + 3 * 0.044715 * x * x)
+            return (1 + t) / 2 + x * (1 - t * t) / 2 * slopeOfInner
+        }
+    }
+
+    private func inner(_ x: Double) -> Double { (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x) }
 }
 
 private func sigmoid(_ x: Double) -> Double { 1 / (1 + exp(-x)) }

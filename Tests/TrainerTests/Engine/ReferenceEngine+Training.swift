@@ -26,16 +26,14 @@ extension ReferenceEngine {
         if gradientScale != nil { logits.values = dx }
     }
 
-    func sumOfSquares(_ x: ReferenceBuffer) -> Double {
+    func sumOfSquares(_ x: Stored<ReferenceBuffer>) -> Double {
         x.values.reduce(0) { $0 + $1 * $1 }
     }
 
     func adamW(
-        weights: ReferenceBuffer, gradients: ReferenceBuffer, mean: Moment<ReferenceBuffer>,
-        square: Moment<ReferenceBuffer>, step: AdamWStep
+        weights: ReferenceBuffer, gradients: Stored<ReferenceBuffer>, mean: Stored<ReferenceBuffer>,
+        square: Stored<ReferenceBuffer>, step: AdamWStep
     ) {
-        precondition(mean.precision == .f32, "packed moments have twins of their own, in MomentTests")
-        let (mean, square) = (mean.words, square.words)
         let (rate, decay, epsilon) = (Double(step.rate), Double(step.decay), Double(step.epsilon))
         let (beta1, beta2) = (Double(step.beta1), Double(step.beta2))
         let g = gradients.values

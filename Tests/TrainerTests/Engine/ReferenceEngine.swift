@@ -13,6 +13,7 @@ final class ReferenceEngine: Engine {
     typealias Indices = [Int32]
 
     func makeBuffer(count: Int) -> ReferenceBuffer { ReferenceBuffer(zeros(count)) }
+    func prepare(attention: AttentionShape, rows: RowShape) {}
     func makeIndices(_ values: [Int32]) -> [Int32] { values }
     func slice(_ indices: [Int32], _ range: Range<Int>) -> [Int32] { Array(indices[range]) }
 
@@ -61,6 +62,22 @@ struct ReferenceBuffer: EngineBuffer {
     private final class Storage: Sendable {
         let values: Mutex<[Double]>
         init(_ values: [Double]) { self.values = Mutex(values) }
+    }
+}
+
+extension Stored<ReferenceBuffer> {
+    /// A copy of the values; setting it writes them all.
+    ///
+    /// What is packed has tests of its own.
+    var values: [Double] {
+        get {
+            precondition(precision == .f32)
+            return words.values
+        }
+        nonmutating set {
+            precondition(precision == .f32)
+            words.values = newValue
+        }
     }
 }
 

@@ -13,8 +13,9 @@ import Testing
         let weights = try engine.makeBuffer(count: count)
         for step in 1...20 {
             engine.adamW(
-                weights: weights, gradients: try engine.makeBuffer(count: count), mean: Moment(values: tiny),
-                square: Moment(values: square),
+                weights: weights, gradients: Stored(values: try engine.makeBuffer(count: count)),
+                mean: Stored(values: tiny),
+                square: Stored(values: square),
                 step: AdamWStep(
                     rate: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0, step: step, gradientScale: 1))
         }
@@ -27,7 +28,8 @@ import Testing
         let engine = try CPUEngine(threads: 1)
         let y = try engine.makeBuffer(count: 1)
         engine.linear(
-            y, try buffer([1e-20], on: engine), weight: try buffer([1e-20], on: engine), bias: nil,
+            y, try buffer([1e-20], on: engine), weight: Stored(values: try buffer([1e-20], on: engine)),
+            bias: nil,
             shape: LinearShape(rows: 1, inputs: 1, outputs: 1))
         #expect(values(y, on: engine) == [0])
     }
@@ -39,7 +41,7 @@ import Testing
         let x = try buffer(numbers.floats(300_000), on: engine)
         let smallest = Float.leastNormalMagnitude * Float(numbers.floats(1)[0].magnitude + 1)
         #expect(smallest / 4 > 0)
-        #expect(engine.sumOfSquares(x) > 0)
+        #expect(engine.sumOfSquares(Stored(values: x)) > 0)
         #expect(smallest / 4 > 0)
     }
 }

@@ -1,3 +1,4 @@
+import Formats
 import Testing
 
 @testable import Trainer
@@ -7,21 +8,22 @@ private struct TinyModel {
     var configuration: TransformerConfiguration
     var batch: TokenBatch
     let layout: ParameterLayout
-    let weights: [Float]
+    private(set) var weights: [Float]
 
     /// With all that a family may ask for at once, or as plain as Llama.
     init(plain: Bool = false, batch: Int = 2, time: Int = 70) throws {
         configuration = TransformerConfiguration(
             vocabularySize: 37, hiddenSize: 24, layers: 2, heads: 4, keyValueHeads: 2, headSize: 6,
-            intermediateSize: 20, normEpsilon: 1e-5, rotary: RotaryEmbedding(theta: 10_000),
+            intermediateSize: 20, gate: plain ? .silu : .gelu, normEpsilon: 1e-5,
+            rotary: RotaryEmbedding(theta: 10_000),
             window: plain ? nil : 50, tiedHead: !plain,
             biases: plain ? [] : Set(TransformerConfiguration.LinearLayer.allCases), maximumLength: 128)
         let names = try #require(Family.all.first).names
-        layout = ParameterLayout(configuration, names: names)
+        layout = try ParameterLayout(configuration, names: names)
         var numbers = Numbers(seed: 7)
-        var weights = numbers.floats(layout.count, scale: 0.3)
+        var weights = numbers.floats(layout.trainedCount, scale: 0.3)
         for parameter in layout.parameters where parameter.role == .norm {
-            for i in parameter.range { weights[i] += 1 }
+            for i in parameter.weights.words { weights[i] += 1 }
         }
         self.weights = weights
         let rows = batch * time
@@ -34,31 +36,58 @@ private struct TinyModel {
     }
 
     func transformer<Device: Engine>(
-        on engine: Device, batch: Int? = nil, recomputation: Recomputation = .none
+        on engine: Device, batch: Int? = nil, recomputation: Recomputation = .none,
+        storage: ParameterLayout.Storage = ParameterLayout.Storage()
     ) throws -> Transformer<Device> {
+        let batch = batch ?? self.batch.batch
+        let names = try #require(Family.all.first).names
+        let layout = try ParameterLayout(configuration, names: names, storage: storage)
         let plan = ActivationPlan(
-            configuration, batch: batch ?? self.batch.batch, time: self.batch.time,
-            recomputation: recomputation)
-        let transformer = try Transformer(
-            configuration, layout: layout, plan: plan, trains: true, on: engine)
-        engine.upload(weights.span, to: transformer.weights)
+            configuration, batch: batch, time: self.batch.time,
+            training: ActivationPlan.Training(
+                layout, recomputation: recomputation, accumulates: batch < self.batch.batch))
+        let transformer = try Transformer(configuration, layout: layout, plan: plan, on: engine)
+        for (parameter, place) in zip(layout.parameters, self.layout.parameters) {
+            let stored = transformer.weights(of: parameter)
+            let values = Array(weights[place.weights.words])
+            if stored.precision == .f32 {
+                engine.upload(values.span, to: stored.words)
+            } else {
+                let tensor = try TensorExpression.stored(
+                    MemoryTensor(name: parameter.name, shape: parameter.shape, floats: values)
+                ).cast(to: .bf16)
+                try engine.load(tensor, into: stored)
+            }
+        }
         return transformer
+    }
+
+    /// Makes bfloat16 hold every weight exactly.
+    mutating func roundWeights() {
+        weights = weights.map { Float(bitPattern: $0.bitPattern & 0xffff_0000) }
     }
 
     var scale: Float { 1 / Float(batch.targetCount) }
 
-    /// The loss and all gradients of the batch, taken `size` sequences at a time.
+    /// The loss and all gradients of the batch by tensor, taken `size` sequences at a time.
     func pass<Device: Engine>(
-        on engine: Device, size: Int? = nil, recomputation: Recomputation = .none
-    ) throws -> (loss: Double, gradients: [Float]) {
+        on engine: Device, size: Int? = nil, recomputation: Recomputation = .none,
+        storage: ParameterLayout.Storage = ParameterLayout.Storage()
+    ) throws -> (loss: Double, gradients: [String: [Float]]) {
         let size = size ?? batch.batch
-        let transformer = try transformer(on: engine, batch: size, recomputation: recomputation)
+        let transformer = try transformer(
+            on: engine, batch: size, recomputation: recomputation, storage: storage)
         var loss = 0.0
         for start in stride(from: 0, to: batch.batch, by: size) {
             loss += transformer.lossAndGradients(
                 batch.part(start..<start + size), scale: scale, accumulate: start > 0)
         }
-        return (loss, try values(#require(transformer.gradients), on: engine))
+        var gradients: [String: [Float]] = [:]
+        for parameter in transformer.layout.parameters {
+            guard let place = parameter.gradient else { continue }
+            gradients[parameter.name] = values(transformer.gradients(at: place).words, on: engine)
+        }
+        return (loss, gradients)
     }
 }
 
@@ -81,8 +110,8 @@ extension TokenBatch {
         #expect(abs(found.loss - expected.loss) <= 1e-6 * expected.loss)
         #expect(model.layout.parameters.count > 20)
         for parameter in model.layout.parameters {
-            let error = relativeDifference(
-                Array(found.gradients[parameter.range]), Array(expected.gradients[parameter.range]))
+            let error = try relativeDifference(
+                #require(found.gradients[parameter.name]), #require(expected.gradients[parameter.name]))
             #expect(error <= 1e-5, "\(parameter.name)")
         }
     }
@@ -93,7 +122,8 @@ extension TokenBatch {
         let engine = ReferenceEngine()
         let transformer = try model.transformer(on: engine)
         _ = transformer.lossAndGradients(model.batch, scale: 1, accumulate: false)
-        let gradients = try #require(transformer.gradients).values
+        let gradients = transformer.gradients(at: Place(.f32, start: 0, count: model.layout.gradientWords))
+            .values
         let weights = transformer.weights.values
         func loss(_ moved: [Double]) -> Double {
             transformer.weights.values = moved
@@ -102,9 +132,10 @@ extension TokenBatch {
         }
         for parameter in model.layout.parameters {
             // Rows of the embedding that no token chose have no gradient to compare.
-            let moving = parameter.range.filter { gradients[$0] != 0 }
+            let start = try #require(parameter.gradient).start - parameter.weights.start
+            let moving = parameter.weights.words.filter { gradients[start + $0] != 0 }
             let indices = [0, moving.count / 2, moving.count - 1].map { moving[$0] }
-            expectGradient(indices.map { gradients[$0] }, at: indices.map { weights[$0] }) { chosen in
+            expectGradient(indices.map { gradients[start + $0] }, at: indices.map { weights[$0] }) { chosen in
                 var moved = weights
                 for (index, value) in zip(indices, chosen) { moved[index] = value }
                 return loss(moved)
@@ -120,7 +151,45 @@ extension TokenBatch {
         let kept = try model.pass(on: engine)
         let again = try model.pass(on: engine, recomputation: recomputation)
         #expect(kept.loss == again.loss)
-        #expect(kept.gradients.map(\.bitPattern) == again.gradients.map(\.bitPattern))
+        #expect(kept.gradients == again.gradients)
+    }
+
+    /// Freezing changes nothing about the gradients of what is still trained, however much is computed again.
+    @Test(
+        arguments: [
+            TensorSelection(train: ["model.layers.1.*"]), TensorSelection(train: ["*norm*", "*.bias"]),
+            TensorSelection(freeze: ["model.layers.0.*", "model.embed_tokens.*"]),
+            TensorSelection(train: ["lm_head.*"]), TensorSelection(train: ["model.norm.*"]),
+            TensorSelection(train: ["model.embed_tokens.*"]),
+        ], Recomputation.allCases)
+    func freezing(_ selection: TensorSelection, _ recomputation: Recomputation) throws {
+        for plain in [false, true] {
+            let model = try TinyModel(plain: plain)
+            let engine = try CPUEngine(threads: 2)
+            let storage = ParameterLayout.Storage(isTrained: { selection.contains($0) })
+            let whole = try model.pass(on: engine)
+            let part = try model.pass(on: engine, recomputation: recomputation, storage: storage)
+            #expect(part.loss == whole.loss)
+            let names = model.layout.parameters.map(\.name).filter(selection.contains)
+            #expect(Set(part.gradients.keys) == Set(names))
+            for name in names { #expect(part.gradients[name] == whole.gradients[name], "\(name)") }
+        }
+    }
+
+    /// Frozen weights that are kept in fewer bits compute what the same numbers in float32 do.
+    @Test func frozenWeightsInFewerBits() throws {
+        var model = try TinyModel(plain: true)
+        model.roundWeights()
+        let engine = try CPUEngine(threads: 2)
+        let trained: @Sendable (String) -> Bool = { $0.hasPrefix("model.layers.0.") }
+        let exact = try model.pass(on: engine, storage: ParameterLayout.Storage(isTrained: trained))
+        let packed = try model.pass(
+            on: engine, storage: ParameterLayout.Storage(isTrained: trained, frozen: { _ in .bf16 }))
+        #expect(abs(packed.loss - exact.loss) <= 1e-6 * exact.loss)
+        #expect(!exact.gradients.isEmpty)
+        for (name, gradient) in exact.gradients {
+            #expect(try relativeDifference(#require(packed.gradients[name]), gradient) <= 1e-5)
+        }
     }
 
     @Test(arguments: [1, 3, 4]) func threads(_ threads: Int) throws {
@@ -128,7 +197,7 @@ extension TokenBatch {
         let two = try model.pass(on: CPUEngine(threads: 2))
         let other = try model.pass(on: CPUEngine(threads: threads))
         #expect(two.loss == other.loss)
-        #expect(two.gradients.map(\.bitPattern) == other.gradients.map(\.bitPattern))
+        #expect(two.gradients == other.gradients)
     }
 
     /// A step may be taken in parts: eight sequences at once, four, or one.
@@ -139,13 +208,16 @@ extension TokenBatch {
         let parts = try model.pass(on: engine, size: size)
         #expect(abs(whole.loss - parts.loss) <= 1e-6 * whole.loss)
         for parameter in model.layout.parameters {
-            let error = relativeDifference(
-                Array(parts.gradients[parameter.range]), Array(whole.gradients[parameter.range]))
+            let error = try relativeDifference(
+                #require(parts.gradients[parameter.name]), #require(whole.gradients[parameter.name]))
             // The bias of the keys moves all scores of a query almost alike: its gradient is what hardly
             // remains of a sum.
             #expect(error <= 5e-6, "\(parameter.name)")
         }
-        #expect(relativeDifference(parts.gradients, whole.gradients) <= 1e-6)
+        let all = [parts.gradients, whole.gradients].map { gradients in
+            model.layout.parameters.flatMap { gradients[$0.name] ?? [] }
+        }
+        #expect(relativeDifference(all[0], all[1]) <= 1e-6)
     }
 
     /// Sequences of a batch do not see each other.

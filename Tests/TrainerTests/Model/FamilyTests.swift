@@ -37,8 +37,14 @@ import Testing
         #expect(biased.biases.count == 4)
     }
 
+    @Test(arguments: [("silu", GateActivation.silu), ("gelu", .gelu), ("gelu_pytorch_tanh", .geluTanh)])
+    func readsTheGatesActivation(name: String, gate: GateActivation) throws {
+        let text = "{\"model_type\": \"llama\", \(Self.base), \"hidden_act\": \"\(name)\"}"
+        #expect(try describe(text).gate == gate)
+    }
+
     @Test(arguments: [
-        ("\"hidden_act\": \"gelu\"", "hidden_act = \"gelu\""),
+        ("\"hidden_act\": \"relu\"", "hidden_act = \"relu\""),
         ("\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}", "rope_type = yarn"),
         (
             "\"rope_parameters\": {\"rope_theta\": 1e4, \"partial_rotary_factor\": 0.5}",

@@ -7,13 +7,15 @@ import Testing
 @Suite struct GoldenModelTests {
     /// The model with its weights and memory for all rows; it is trained unless `recomputation` is nil.
     private func transformer(
-        of model: PretrainedModel, for rows: TokenRows, _ recomputation: Recomputation?, on engine: CPUEngine
+        of model: PretrainedModel, for rows: TokenRows, _ recomputation: Recomputation?,
+        gradients: GradientPrecision = .f32, on engine: CPUEngine
     ) throws -> Transformer<CPUEngine> {
+        let layout = try model.layout(training: recomputation == nil ? .none : .all, gradients: gradients)
         let plan = ActivationPlan(
-            model.configuration, batch: rows.count, time: rows.length, recomputation: recomputation)
-        let transformer = try Transformer(
-            model.configuration, layout: model.layout, plan: plan, trains: recomputation != nil, on: engine)
-        try model.load(into: transformer.weights, on: engine)
+            model.configuration, batch: rows.count, time: rows.length,
+            training: recomputation.map { ActivationPlan.Training(layout, recomputation: $0) })
+        let transformer = try Transformer(model.configuration, layout: layout, plan: plan, on: engine)
+        try model.load(into: transformer)
         return transformer
     }
 
@@ -33,20 +35,33 @@ import Testing
 
     @Test(arguments: GoldenModel.all, Recomputation.allCases)
     func gradients(_ golden: GoldenModel, _ recomputation: Recomputation) throws {
+        try expectGradients(of: golden, recomputation, .f32, within: 1e-3)
+    }
+
+    /// Rounded to eight bits of precision, a gradient is off by half of the last at most.
+    @Test(arguments: GoldenModel.all) func gradientsInFewerBits(_ golden: GoldenModel) throws {
+        try expectGradients(of: golden, .norms, .bf16, within: 1e-3 + 1 / 256)
+    }
+
+    private func expectGradients(
+        of golden: GoldenModel, _ recomputation: Recomputation, _ precision: GradientPrecision,
+        within tolerance: Float
+    ) throws {
         let model = try golden.pretrained()
         let rows = try golden.rows()
         let engine = try CPUEngine(threads: 2)
-        let transformer = try transformer(of: model, for: rows, recomputation, on: engine)
+        let transformer = try transformer(
+            of: model, for: rows, recomputation, gradients: precision, on: engine)
         let batch = rows.rows(0..<rows.count)
         _ = transformer.lossAndGradients(batch, scale: 1 / Float(batch.targetCount), accumulate: false)
         let reference = try golden.reference()
-        let gradients = try values(#require(transformer.gradients), on: engine)
-        for parameter in model.layout.parameters {
+        for parameter in transformer.layout.parameters {
             let expected = try #require(reference["grad.\(parameter.name)"]).floats()
             let scale = expected.reduce(0) { max($0, abs($1)) }
             #expect(scale > 0)
-            let difference = largestDifference(Array(gradients[parameter.range]), expected)
-            #expect(difference < 1e-3 * scale, "\(parameter.name): \(difference) of \(scale)")
+            let found = try unpacked(transformer.gradients(at: #require(parameter.gradient)))
+            let difference = largestDifference(found, expected)
+            #expect(difference < tolerance * scale, "\(parameter.name): \(difference) of \(scale)")
         }
     }
 
@@ -56,7 +71,7 @@ import Testing
         let training = try golden.training()
         let engine = try CPUEngine(threads: 2)
         let transformer = try transformer(of: model, for: rows, Recomputation.none, on: engine)
-        let optimizer = try AdamW(training.settings, for: model.layout, on: engine)
+        let optimizer = try AdamW(training.settings, for: transformer.layout, on: engine)
         let batch = rows.rows(0..<rows.count)
         let count = Double(batch.targetCount)
         #expect(training.losses.count == 5)

@@ -22,8 +22,9 @@ import Testing
             rate: 1, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clip: nil)
         let groups = ParameterGroup.groups(of: layout, settings)
         for parameter in layout.parameters {
-            let group = try #require(groups.first { $0.range.contains(parameter.range.lowerBound) })
-            #expect(group.range.upperBound >= parameter.range.upperBound)
+            let words = parameter.weights.words
+            let group = try #require(groups.first { $0.block.weights.words.contains(words.lowerBound) })
+            #expect(group.block.weights.words.upperBound >= words.upperBound)
             #expect(group.rateScale == ([.embedding, .head].contains(parameter.role) ? 0.5 : 1))
             #expect(group.decay == (parameter.role == .norm ? 0 : 0.1))
         }

@@ -2,12 +2,14 @@ internal import CKernels
 
 extension CPUEngine {
     /// See ``Engine/embed(_:table:tokens:shape:)``.
-    public func embed(_ out: CPUBuffer, table: CPUBuffer, tokens: ArraySlice<Int32>, shape: RowShape) {
+    public func embed(
+        _ out: CPUBuffer, table: Stored<CPUBuffer>, tokens: ArraySlice<Int32>, shape: RowShape
+    ) {
         pool.forEachPiece(.embedding, of: shape.rows, cost: shape.columns) { rows in
             for row in rows {
-                let token = Int(tokens[tokens.startIndex + row])
-                unsafe (out.pointer + row * shape.columns).update(
-                    from: table.pointer + token * shape.columns, count: shape.columns)
+                let start = Int(tokens[tokens.startIndex + row]) * shape.columns
+                unsafe table.unpack(
+                    start..<start + shape.columns, into: out.pointer + row * shape.columns)
             }
         }
     }
@@ -32,12 +34,11 @@ extension CPUEngine {
 
     /// See ``Engine/linear(_:_:weight:bias:shape:)``.
     public func linear(
-        _ y: CPUBuffer, _ x: CPUBuffer, weight: CPUBuffer, bias: CPUBuffer?, shape: LinearShape
+        _ y: CPUBuffer, _ x: CPUBuffer, weight: Stored<CPUBuffer>, bias: CPUBuffer?, shape: LinearShape
     ) {
-        unsafe multiply(
-            Matrix(pointer: y.pointer, stride: shape.outputs),
-            Matrix(pointer: x.pointer, stride: shape.inputs),
-            Matrix(pointer: weight.pointer, stride: shape.inputs, transposed: true),
+        multiply(
+            Matrix(y, stride: shape.outputs), Matrix(x, stride: shape.inputs),
+            Matrix(weight, stride: shape.inputs, transposed: true),
             m: shape.rows, n: shape.outputs, k: shape.inputs)
         guard let bias else { return }
         pool.forEachPiece(.matrixProduct, of: shape.rows, cost: shape.outputs) { rows in
@@ -47,24 +48,24 @@ extension CPUEngine {
     }
 
     /// See ``Engine/linearBackward(dx:dy:weight:shape:)``.
-    public func linearBackward(dx: CPUBuffer, dy: CPUBuffer, weight: CPUBuffer, shape: LinearShape) {
-        unsafe multiply(
-            Matrix(pointer: dx.pointer, stride: shape.inputs),
-            Matrix(pointer: dy.pointer, stride: shape.outputs),
-            Matrix(pointer: weight.pointer, stride: shape.inputs),
+    public func linearBackward(dx: CPUBuffer, dy: CPUBuffer, weight: Stored<CPUBuffer>, shape: LinearShape) {
+        multiply(
+            Matrix(dx, stride: shape.inputs), Matrix(dy, stride: shape.outputs),
+            Matrix(weight, stride: shape.inputs),
             m: shape.rows, n: shape.inputs, k: shape.outputs)
     }
 
     /// See ``Engine/linearBackward(dWeight:dBias:dy:x:shape:accumulate:)``.
     public func linearBackward(
-        dWeight: CPUBuffer, dBias: CPUBuffer?, dy: CPUBuffer, x: CPUBuffer, shape: LinearShape,
+        dWeight: Stored<CPUBuffer>?, dBias: CPUBuffer?, dy: CPUBuffer, x: CPUBuffer, shape: LinearShape,
         accumulate: Bool
     ) {
-        unsafe multiply(
-            Matrix(pointer: dWeight.pointer, stride: shape.inputs),
-            Matrix(pointer: dy.pointer, stride: shape.outputs, transposed: true),
-            Matrix(pointer: x.pointer, stride: shape.inputs),
-            m: shape.outputs, n: shape.inputs, k: shape.rows, accumulate: accumulate)
+        if let dWeight {
+            multiply(
+                Matrix(dWeight, stride: shape.inputs), Matrix(dy, stride: shape.outputs, transposed: true),
+                Matrix(x, stride: shape.inputs),
+                m: shape.outputs, n: shape.inputs, k: shape.rows, accumulate: accumulate)
+        }
         guard let dBias else { return }
         pool.forEachPiece(.matrixProduct, of: shape.outputs, cost: shape.rows) { columns in
             unsafe ck_sum_rows(
@@ -74,23 +75,34 @@ extension CPUEngine {
         }
     }
 
-    /// See ``Engine/swiGLU(_:gateUp:shape:)``.
-    public func swiGLU(_ y: CPUBuffer, gateUp: CPUBuffer, shape: RowShape) {
+    /// See ``Engine/gatedUnit(_:gateUp:gate:shape:)``.
+    public func gatedUnit(_ y: CPUBuffer, gateUp: CPUBuffer, gate: GateActivation, shape: RowShape) {
         let width = shape.columns
         pool.forEachPiece(.activation, of: shape.rows, cost: 3 * width) { rows in
             let start = rows.lowerBound
-            unsafe ck_swiglu(y.pointer + start * width, gateUp.pointer + start * 2 * width, rows.count, width)
+            let (y, x) = unsafe (y.pointer + start * width, gateUp.pointer + start * 2 * width)
+            switch gate {
+            case .silu: unsafe ck_swiglu(y, x, rows.count, width)
+            case .gelu: unsafe ck_geglu(y, x, rows.count, width, 0)
+            case .geluTanh: unsafe ck_geglu(y, x, rows.count, width, 1)
+            }
         }
     }
 
-    /// See ``Engine/swiGLUBackward(y:gateUp:dy:shape:)``.
-    public func swiGLUBackward(y: CPUBuffer, gateUp: CPUBuffer, dy: CPUBuffer, shape: RowShape) {
+    /// See ``Engine/gatedUnitBackward(y:gateUp:dy:gate:shape:)``.
+    public func gatedUnitBackward(
+        y: CPUBuffer, gateUp: CPUBuffer, dy: CPUBuffer, gate: GateActivation, shape: RowShape
+    ) {
         let width = shape.columns
         pool.forEachPiece(.activation, of: shape.rows, cost: 4 * width) { rows in
             let start = rows.lowerBound
-            unsafe ck_swiglu_backward(
-                y.pointer + start * width, gateUp.pointer + start * 2 * width, dy.pointer + start * width,
-                rows.count, width)
+            let (y, x) = unsafe (y.pointer + start * width, gateUp.pointer + start * 2 * width)
+            let dy = unsafe dy.pointer + start * width
+            switch gate {
+            case .silu: unsafe ck_swiglu_backward(y, x, dy, rows.count, width)
+            case .gelu: unsafe ck_geglu_backward(y, x, dy, rows.count, width, 0)
+            case .geluTanh: unsafe ck_geglu_backward(y, x, dy, rows.count, width, 1)
+            }
         }
     }
 

@@ -27,14 +27,19 @@ extension CPUEngine {
         }
     }
 
+    /// How many rows share a sum of their weight's gradient.
+    private static let normBlock = 32
+
+    /// How many such sums there are.
+    static func normBlocks(_ rows: Int) -> Int { (rows + normBlock - 1) / normBlock }
+
     /// See ``Engine/normalizeBackward(dx:addToDx:dWeight:dy:x:weight:rstd:shape:accumulate:)``.
     public func normalizeBackward(
-        dx: CPUBuffer, addToDx: Bool, dWeight: CPUBuffer, dy: CPUBuffer, x: CPUBuffer, weight: CPUBuffer,
+        dx: CPUBuffer, addToDx: Bool, dWeight: CPUBuffer?, dy: CPUBuffer, x: CPUBuffer, weight: CPUBuffer,
         rstd: CPUBuffer, shape: RowShape, accumulate: Bool
     ) {
         // Each block of rows sums its own share of dWeight; the shares are then added in order.
-        let block = 32
-        let blocks = (shape.rows + block - 1) / block
+        let (block, blocks) = (Self.normBlock, Self.normBlocks(shape.rows))
         let shares = scratch(count: blocks * shape.columns)
         pool.run(.norm, blocks) { task, _ in
             let rows = task * block..<min(shape.rows, (task + 1) * block)
@@ -44,6 +49,7 @@ extension CPUEngine {
                 x.pointer + start,
                 weight.pointer, rstd.pointer + rows.lowerBound, rows.count, shape.columns, addToDx ? 1 : 0)
         }
+        guard let dWeight else { return }
         unsafe ck_sum_rows(
             dWeight.pointer, shares.pointer, blocks, shape.columns, shape.columns, accumulate ? 1 : 0)
     }

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import COpenBLAS
 internal import Logging
 private import Synchronization
@@ -61,12 +62,23 @@ public final class CPUEngine: Engine {
         }
     }
 
-    /// At least `count` values that each operation may scribble on until it returns.
+    /// See ``Engine/prepare(attention:rows:)``.
+    public func prepare(attention: AttentionShape, rows: RowShape) throws(EngineError) {
+        var kernels = ck_attention(attention)
+        let count = unsafe max(
+            threads * max(ck_attention_scratch(&kernels), Self.tileMemory),
+            Self.normBlocks(rows.rows) * rows.columns)
+        if let held = scratch.withLock({ $0 }), held.count >= count { return }
+        let grown = try CPUBuffer(count: count)
+        scratch.withLock { $0 = grown }
+    }
+
+    /// `count` values that each operation may scribble on until it returns.
     func scratch(count: Int) -> CPUBuffer {
         scratch.withLock { held in
             if let held, held.count >= count { return held[0..<count] }
             guard let grown = try? CPUBuffer(count: count) else {
-                fatalError("no memory for \(count * 4) bytes of scratch")
+                preconditionFailure("the engine was not prepared for \(count) values of scratch memory")
             }
             held = grown
             return grown
