@@ -31,6 +31,13 @@ struct ByteStringTable: Sendable {
         for index in slots.indices { slots[index] = -1 }
     }
 
+    /// What `body` makes of the string of a number.
+    func withString<Result, Failure: Error>(
+        _ index: Int, _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(bytes.span.extracting(ends[index]..<ends[index + 1]))
+    }
+
     /// The number of `string`, or nil when it isn't in the table.
     func index(of string: Span<UInt8>) -> Int? {
         let hash = hash(of: string)

@@ -32,6 +32,9 @@ struct MergeTable: Sendable {
         shift = 64 - logarithm
     }
 
+    /// How many slots there are; half of them may be taken.
+    var capacity: Int { slots.count }
+
     /// Sets what a pair becomes; of equal pairs the last one counts.
     mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge) {
         let pair = Self.pair(left, right)

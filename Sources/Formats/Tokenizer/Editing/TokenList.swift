@@ -1,0 +1,80 @@
+/// Strings that are to become tokens.
+public enum TokenList {
+    /// How they are added.
+    public enum Kind: Sendable {
+        /// As tokens of the model, reached through merges.
+        case merges
+        /// As added tokens, found in a text before everything else, also inside words.
+        case added
+        /// As special tokens, which decoding may leave out.
+        case special
+    }
+
+    /// Reads a file with a string a line; empty lines are passed over.
+    ///
+    /// - Throws: ``CorpusError`` when it can't be read, is not UTF-8 or has no string.
+    public static func read(_ path: String) throws(CorpusError) -> [String] {
+        let bytes: [UInt8]
+        do { bytes = try SourceFile(path: path).bytes() } catch { throw .file(error) }
+        var strings: [String] = []
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
+            let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+            guard let string = String(validating: line, as: UTF8.self) else {
+                throw .notUTF8(path: path, line: index + 1, byte: 0)
+            }
+            if !string.isEmpty { strings.append(string) }
+        }
+        guard !strings.isEmpty else { throw .empty(paths: [path]) }
+        return strings
+    }
+}
+
+/// Why strings can't become tokens.
+public enum TokenListError: Diagnosis, Equatable {
+    /// A string can't be a token of the kind that was asked for.
+    case token(String, reason: String)
+    /// The tokenizer can't get tokens.
+    case tokenizer(LearningError)
+
+    /// The input is at fault.
+    public var fault: Fault { .input }
+
+    /// Which string, and why.
+    public var description: String {
+        switch self {
+        case .token(let string, let reason): "\"\(string)\" can't become a token: \(reason)"
+        case .tokenizer(let error): error.description
+        }
+    }
+}
+
+extension VocabularyExtension {
+    /// The tokens and merges that strings need.
+    ///
+    /// As merges, a string's pieces are joined from the left, one after the other, so what stands between the pieces and
+    /// the string become tokens, too.
+    ///
+    /// - Throws: ``TokenListError`` when a string is a token already, or can't be reached by merges.
+    public init(_ strings: [String], as kind: TokenList.Kind, for tokenizer: Tokenizer) throws(TokenListError)
+    {
+        self.init()
+        guard kind != .merges else {
+            var builder: MergeBuilder
+            do { builder = try MergeBuilder(tokenizer) } catch { throw .tokenizer(error) }
+            for string in strings { try builder.add(string) }
+            self = builder.result
+            return
+        }
+        for string in strings {
+            guard tokenizer.id(of: string) == nil, !added.contains(where: { $0.content == string }) else {
+                throw .token(string, reason: "it is one already")
+            }
+            added.append(
+                AddedToken(
+                    id: Int32(tokenizer.largestID + 1 + added.count), content: string,
+                    isSpecial: kind == .special))
+        }
+    }
+}

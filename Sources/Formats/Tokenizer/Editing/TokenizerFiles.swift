@@ -1,0 +1,126 @@
+/// The files of a model's folder that describe its tokenizer, as they are edited together.
+public struct TokenizerFiles: Sendable {
+    /// Every name that a tokenizer's file has; the chat template is not among them, for it belongs to the model.
+    public static let names = [
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "vocab.json",
+        "merges.txt", "tokenizer.model",
+    ]
+
+    /// The model, for messages.
+    let path: String
+    /// The files by name, in the folder's order.
+    public private(set) var companions: [Companion]
+
+    /// The tokenizer's files among those of a model.
+    public init(of companions: [Companion], path: String) {
+        self.path = path
+        self.companions = companions.filter { Self.names.contains($0.name) }
+    }
+
+    /// The file of a name, read; nil when there is none.
+    func bytes(_ name: String) throws(TokenizerEditError) -> [UInt8]? {
+        guard let companion = companions.first(where: { $0.name == name }) else { return nil }
+        do { return try companion.bytes() } catch { throw .file(error) }
+    }
+
+    /// A file of a name as JSON; nil when there is none.
+    func json(_ name: String) throws(TokenizerEditError) -> JSON? {
+        guard let bytes = try bytes(name) else { return nil }
+        do {
+            return try JSON(parsing: bytes, file: Path.join(path, name), duplicates: .refused)
+        } catch {
+            throw .json(error)
+        }
+    }
+
+    /// The tokenizer that they describe.
+    ///
+    /// - Throws: ``TokenizerEditError`` when there is none, or it can't be used.
+    public func tokenizer() throws(TokenizerEditError) -> Tokenizer {
+        guard let json = try json("tokenizer.json") else { throw .noTokenizer(path: path) }
+        do {
+            return try Tokenizer(json: json, file: Path.join(path, "tokenizer.json"))
+        } catch {
+            throw .tokenizer(error)
+        }
+    }
+
+    /// Replaces a file's content.
+    mutating func replace(_ name: String, with bytes: [UInt8]) {
+        guard let index = companions.firstIndex(where: { $0.name == name }) else { return }
+        companions[index].content = .bytes(bytes)
+    }
+
+    /// Replaces a JSON file's content, laid out as it was.
+    mutating func replace(_ name: String, with json: JSON) throws(TokenizerEditError) {
+        guard let old = try bytes(name) else { return }
+        replace(name, with: json.serialized(laidOutLike: old))
+    }
+}
+
+extension [Companion] {
+    /// The same files with a tokenizer's in place of those that are there.
+    public func replacing(tokenizer files: TokenizerFiles) -> [Companion] {
+        var result: [Companion] = []
+        let names = Set(files.companions.map(\.name))
+        for companion in self
+        where !TokenizerFiles.names.contains(companion.name) || names.contains(companion.name) {
+            result.append(files.companions.first { $0.name == companion.name } ?? companion)
+        }
+        let there = Set(result.map(\.name))
+        return result + files.companions.filter { !there.contains($0.name) }
+    }
+}
+
+extension TokenizerFiles {
+    /// Opens a tokenizer's files in a folder.
+    ///
+    /// - Throws: ``TokenizerEditError`` when there is no tokenizer.json.
+    public static func open(_ folder: String) throws(TokenizerEditError) -> TokenizerFiles {
+        var companions: [Companion] = []
+        for name in names where Folder.kind(of: Path.join(folder, name)) == .file {
+            do {
+                let file = try SourceFile(path: Path.join(folder, name))
+                companions.append(Companion(name: name, content: .file(file)))
+            } catch {
+                throw .file(error)
+            }
+        }
+        let files = TokenizerFiles(of: companions, path: folder)
+        guard companions.contains(where: { $0.name == "tokenizer.json" }) else {
+            throw .noTokenizer(path: folder)
+        }
+        return files
+    }
+}
+
+extension TokenizerFiles {
+    /// The ids of the special tokens that tokenizer_config.json names, by what they are for: `bos`, `eos`, `pad` and so on.
+    ///
+    /// - Throws: ``TokenizerEditError`` when the file can't be read.
+    public func specialTokens(_ tokenizer: Tokenizer) throws(TokenizerEditError) -> [String: Int] {
+        var ids: [String: Int] = [:]
+        for (key, value) in try json("tokenizer_config.json")?.object ?? JSONObject()
+        where key.hasSuffix("_token") {
+            guard let text = value.string ?? value["content"]?.string, let id = tokenizer.id(of: text) else {
+                continue
+            }
+            ids[String(key.dropLast("_token".count))] = Int(id)
+        }
+        return ids
+    }
+}
+
+extension Companion {
+    /// The file's bytes, and the JSON in them.
+    ///
+    /// - Throws: ``TokenizerEditError`` when it can't be read or is not JSON.
+    package func json() throws(TokenizerEditError) -> (bytes: [UInt8], json: JSON) {
+        let bytes: [UInt8]
+        do { bytes = try self.bytes() } catch { throw .file(error) }
+        do { return (bytes, try JSON(parsing: bytes, file: name, duplicates: .refused)) } catch {
+            throw .json(error)
+        }
+    }
+}

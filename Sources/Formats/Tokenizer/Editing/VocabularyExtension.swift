@@ -1,0 +1,112 @@
+/// Tokens that a tokenizer gets in addition to its own.
+public struct VocabularyExtension: Sendable, Equatable {
+    /// A token of the model's vocabulary.
+    public struct Token: Sendable, Equatable {
+        /// Its id.
+        public let id: Int32
+        /// How it is spelled in tokenizer.json.
+        public let spelling: String
+
+        /// A token of this id and spelling.
+        public init(id: Int32, spelling: String) {
+            self.id = id
+            self.spelling = spelling
+        }
+    }
+
+    /// A merge of two spellings.
+    public struct Merge: Sendable, Equatable {
+        /// The spelling on the left.
+        public let left: String
+        /// The spelling on the right.
+        public let right: String
+
+        /// A merge of these two.
+        public init(left: String, right: String) {
+            self.left = left
+            self.right = right
+        }
+    }
+
+    /// A token that is found in a text before everything else.
+    public struct AddedToken: Sendable, Equatable {
+        /// Its id.
+        public let id: Int32
+        /// The text that stands for it.
+        public let content: String
+        /// Whether it is special, so that decoding may leave it out.
+        public let isSpecial: Bool
+
+        /// An added token.
+        public init(id: Int32, content: String, isSpecial: Bool) {
+            self.id = id
+            self.content = content
+            self.isSpecial = isSpecial
+        }
+    }
+
+    /// The model's tokens, their ids going on from the largest there was.
+    public var tokens: [Token]
+    /// Merges that come after the existing ones.
+    public var merges: [Merge]
+    /// Added tokens, whose ids go on from those of `tokens`.
+    public var added: [AddedToken]
+
+    /// These tokens, merges and added tokens.
+    public init(tokens: [Token] = [], merges: [Merge] = [], added: [AddedToken] = []) {
+        self.tokens = tokens
+        self.merges = merges
+        self.added = added
+    }
+
+    /// What was learned, for the tokenizer that learned it.
+    public init(_ learned: LearnedTokens, for tokenizer: Tokenizer) {
+        tokens = learned.tokens.map { Token(id: $0.id, spelling: $0.spelling) }
+        let old = tokenizer.vocabulary.count
+        func spelling(_ id: Int32) -> String {
+            Int(id) < old ? tokenizer.vocabulary.tokens[Int(id)] : learned.tokens[Int(id) - old].spelling
+        }
+        merges = learned.merges.map { Merge(left: spelling($0.left), right: spelling($0.right)) }
+        added = []
+    }
+}
+
+/// Why a tokenizer's files can't be changed.
+public enum TokenizerEditError: Diagnosis, Equatable {
+    /// There is no tokenizer.json.
+    case noTokenizer(path: String)
+    /// A file can't be read.
+    case file(FileError)
+    /// A file is not JSON.
+    case json(JSONError)
+    /// The tokenizer is not valid, or not supported.
+    case tokenizer(TokenizerError)
+    /// A file is not what it should be.
+    case malformed(file: String, found: String, expected: String)
+    /// New tokens can't be reached by encoding a text.
+    case unreachable(count: Int, id: Int32, token: String, encoded: [Int32])
+
+    /// The input is at fault, unless a file could not be read.
+    public var fault: Fault {
+        switch self {
+        case .file(let error): error.fault
+        case .json(let error): error.fault
+        case .tokenizer(let error): error.fault
+        case .noTokenizer, .malformed, .unreachable: .input
+        }
+    }
+
+    /// What is wrong, in one sentence.
+    public var description: String {
+        switch self {
+        case .noTokenizer(let path): "\(path) has no tokenizer.json, which is where its tokens are described"
+        case .file(let error): error.description
+        case .json(let error): error.description
+        case .tokenizer(let error): error.description
+        case .malformed(let file, let found, let expected): "\(file) has \(found), expected \(expected)"
+        case .unreachable(let count, let id, let token, let encoded):
+            "\(count) of the new tokens can't be reached: \"\(token)\" (id \(id)), typed alone, is encoded as "
+                + "\(encoded); leave it out, or add it as an added token"
+        }
+    }
+}

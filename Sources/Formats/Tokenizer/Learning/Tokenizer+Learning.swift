@@ -1,0 +1,39 @@
+extension Tokenizer {
+    /// Learns tokens from a corpus on top of those that there are.
+    ///
+    /// The corpus is divided into words and encoded; then, again and again, the pair of neighbouring tokens that comes
+    /// most often becomes a token (of equal ones that with the lower ids). The new merges come after the existing ones,
+    /// so text in which no new token applies is encoded as it was, and each new token, standing alone, becomes itself.
+    /// Memory is bounded by the distinct words.
+    ///
+    /// In vocabularies of characters (SentencePiece's), a character that is missing becomes a token when that saves more
+    /// tokens, its bytes being one, than any pair does.
+    ///
+    /// Source: Teaching Old Tokenizers New Words (arXiv 2512.03989); Sennrich et al., arXiv 1508.07909.
+    ///
+    /// - Parameters:
+    ///   - count: how many tokens.
+    ///   - corpus: what to learn them from.
+    ///   - threads: how many texts are divided at the same time; the result does not depend on it.
+    ///   - progress: told how many bytes of the corpus are read, of how many; false stops.
+    /// - Returns: the tokens and merges; nil when it was stopped.
+    /// - Throws: ``LearningError`` when the corpus can't be used or has not as many to give.
+    public func learning(
+        _ count: Int, from corpus: TextCorpus, threads: Int = 1,
+        progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
+    ) throws(LearningError) -> LearnedTokens? {
+        let words: WordCounts?
+        do {
+            words = try WordCounts.counted(in: corpus, self, threads: threads, progress: progress)
+        } catch {
+            throw .corpus(error)
+        }
+        guard let words else { return nil }
+        var learner = try MergeLearner(self, words)
+        let learned = learner.learn(count)
+        guard learned.tokens.count == count else {
+            throw .tooFew(asked: count, given: learned.tokens.count, words: words.counts.count)
+        }
+        return learned
+    }
+}

@@ -1,0 +1,118 @@
+internal import Dispatch
+internal import Synchronization
+
+/// The distinct words of a corpus, as they come to the model, with how often each comes.
+struct WordCounts: Sendable {
+    /// The words.
+    private(set) var words = ByteStringTable()
+    /// How often each comes.
+    private(set) var counts: [Int] = []
+    /// How many bytes of text they were counted in.
+    private(set) var textBytes = 0
+
+    /// Adds a word that came some times.
+    mutating func add(_ word: Span<UInt8>, count: Int = 1) {
+        let index = words.insert(word)
+        if index == counts.count { counts.append(count) } else { counts[index] += count }
+    }
+
+    /// Adds the words of a text.
+    mutating func add(text: [UInt8], _ tokenizer: Tokenizer) throws(TokenizerError) {
+        textBytes += text.count
+        let divides = tokenizer.dividesWords || tokenizer.preTokenizer.endsInBytes
+        let pieces = try tokenizer.words(of: text)
+        let bytes = pieces.bytes.span
+        for piece in pieces.pieces where piece.token < 0 {
+            let word = bytes.extracting(piece.start..<piece.end)
+            if divides {
+                add(word)
+            } else {
+                Tokenizer.forEachSpacedWord(in: word) { add(word.extracting($0)) }
+            }
+        }
+    }
+
+    /// Adds everything that others have counted.
+    mutating func add(_ other: WordCounts) {
+        textBytes += other.textBytes
+        for index in 0..<other.words.count {
+            other.words.withString(index) { add($0, count: other.counts[index]) }
+        }
+    }
+}
+
+extension WordCounts {
+    /// Counts the words of a corpus on several threads.
+    ///
+    /// The counts do not depend on the number of threads; the order of the words does.
+    ///
+    /// - Parameters:
+    ///   - corpus: the texts.
+    ///   - tokenizer: what divides them.
+    ///   - threads: how many texts are worked on at the same time.
+    ///   - progress: told how many bytes are read, of how many; false stops.
+    /// - Returns: the words; nil when it was stopped.
+    /// - Throws: ``CorpusError`` that names the first line that can't be used.
+    static func counted(
+        in corpus: TextCorpus, _ tokenizer: Tokenizer, threads: Int,
+        progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
+    ) throws(CorpusError) -> WordCounts? {
+        let counters = (0..<max(threads, 1)).map { _ in Counter() }
+        let isFinished = try corpus.forEachBatch(progress: progress) { batch throws(CorpusError) in
+            let shares = shares(of: batch, among: counters.count)
+            DispatchQueue.concurrentPerform(iterations: counters.count) { worker in
+                counters[worker].count(batch, shares[worker], tokenizer)
+            }
+            // The shares are in the order of the lines, so the first failure is the first line's.
+            for counter in counters { try counter.check() }
+        }
+        guard isFinished else { return nil }
+        var total = WordCounts()
+        for counter in counters { counter.state.withLock { total.add($0) } }
+        guard total.words.count > 0 else { throw .empty(paths: corpus.paths) }
+        return total
+    }
+
+    /// Divides a batch's lines so that each share has about as many bytes.
+    private static func shares(of batch: TextCorpus.Batch, among count: Int) -> [Range<Int>] {
+        var shares: [Range<Int>] = []
+        var start = 0
+        for share in 1...count {
+            let target = batch.bytes.count * share / count
+            var end = start
+            while end < batch.lines.count, batch.lines[end].lowerBound < target || share == count { end += 1 }
+            shares.append(start..<end)
+            start = end
+        }
+        return shares
+    }
+
+    /// What one thread counts.
+    private final class Counter: Sendable {
+        let state = Mutex(WordCounts())
+        private let failure = Mutex<CorpusError?>(nil)
+
+        func count(_ batch: TextCorpus.Batch, _ lines: Range<Int>, _ tokenizer: Tokenizer) {
+            state.withLock { counts in
+                do throws(CorpusError) {
+                    for line in lines {
+                        guard let text = try batch.text(line), !text.isEmpty else { continue }
+                        try add(text, to: &counts, tokenizer)
+                    }
+                } catch {
+                    failure.withLock { $0 = error }
+                }
+            }
+        }
+
+        private func add(
+            _ text: [UInt8], to counts: inout WordCounts, _ tokenizer: Tokenizer
+        ) throws(CorpusError) {
+            do { try counts.add(text: text, tokenizer) } catch { throw .tokenizer(error) }
+        }
+
+        func check() throws(CorpusError) {
+            if let error = failure.withLock({ $0 }) { throw error }
+        }
+    }
+}
