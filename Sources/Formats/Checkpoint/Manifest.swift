@@ -83,4 +83,6 @@ public indirect enum Recipe: Sendable, Equatable {
     case transposed(of: Recipe)
     /// Another's elements in this shape.
     case reshaped([Int], of: Recipe)
+    /// Rows made of another's rows.
+    case derived(RowRule, of: Recipe)
 }

@@ -71,6 +71,9 @@ public struct ManifestSources: Sendable {
         case .transposed(let whole):
             guard let original = try expression(of: whole, tensor: tensor) else { return nil }
             return try follow(tensor) { () throws(TensorError) in try original.transposed() }
+        case .derived(let rule, let whole):
+            guard let original = try expression(of: whole, tensor: tensor) else { return nil }
+            return try follow(tensor) { () throws(TensorError) in try original.derived(rule) }
         case .reshaped(let shape, let whole):
             guard let original = try expression(of: whole, tensor: tensor) else { return nil }
             return try follow(tensor) { () throws(TensorError) in try original.reshaped(to: shape) }

@@ -23,6 +23,7 @@ extension TensorExpression {
         case .rows(let whole, let range): return .rows(range, of: whole.recipe(&sources))
         case .cast(let original): return .cast(type, of: original.recipe(&sources))
         case .transposed(let original): return .transposed(of: original.recipe(&sources))
+        case .derived(let rows): return .derived(rows.rule, of: rows.base.recipe(&sources))
         case .reshaped(let original): return .reshaped(shape, of: original.recipe(&sources))
         }
     }

@@ -10,6 +10,7 @@ extension Recipe {
         case .cast: "cast"
         case .transposed: "transposed"
         case .reshaped: "reshaped"
+        case .derived(let rule, _): rule.name
         }
     }
 
@@ -37,6 +38,9 @@ extension Recipe {
         case .transposed(let original): json["of"] = original.json
         case .reshaped(let shape, let original):
             json["shape"] = .array(shape.map { JSON($0) })
+            json["of"] = original.json
+        case .derived(let rule, let original):
+            for (key, value) in rule.json.object ?? JSONObject() { json[key] = value }
             json["of"] = original.json
         }
         return json
@@ -71,6 +75,8 @@ extension Recipe {
         case "cast": self = .cast(try reader.type(json), of: try original())
         case "transposed": self = .transposed(of: try original())
         case "reshaped": self = .reshaped(try reader.shape(json), of: try original())
+        case let how where RowRule.names.contains(how):
+            self = .derived(try RowRule(json, how: how, reader), of: try original())
         case let other:
             throw .malformed(
                 file: reader.file, key: "how", found: "\"\(other)\"", expected: "a way this program knows")

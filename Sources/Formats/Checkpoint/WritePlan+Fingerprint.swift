@@ -46,6 +46,10 @@ extension TensorExpression {
         case .rows(let whole, let range): made = whole.fingerprint.map { "rows(\(range),\($0))" }
         case .cast(let original): made = original.fingerprint.map { "cast(\($0))" }
         case .transposed(let original): made = original.fingerprint.map { "transposed(\($0))" }
+        case .derived(let rows):
+            made = rows.base.fingerprint.map { base in
+                "\(FileDigest.sha256(rows.rule.json.serialized(indent: nil)))(\(base))"
+            }
         case .reshaped(let original): made = original.fingerprint.map { "reshaped(\($0))" }
         }
         return made.map { "\(type.rawValue)\(shape):\($0)" }

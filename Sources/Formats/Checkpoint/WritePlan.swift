@@ -125,7 +125,7 @@ extension TensorExpression {
             let start = whole.byteOffset(ofRow: rows.lowerBound)
             return whole.parts(start + bytes.lowerBound..<start + bytes.upperBound, named: tensor)
         case .reshaped(let original): return original.parts(bytes, named: tensor)
-        case .zeros, .cast, .transposed: break
+        case .zeros, .cast, .transposed, .derived: break
         }
         return [(.computed(self, bytes, tensor: tensor), bytes.count)]
     }

@@ -16,6 +16,8 @@ public enum TensorError: Diagnosis, Equatable {
     case transpose(TensorDescription)
     /// A conversion that is not known.
     case cast(TensorDescription, to: ElementType)
+    /// Rows that can't be made of others.
+    case derivation(TensorDescription, rule: String)
     /// What makes the bytes could not.
     case production(name: String, reason: String)
 
@@ -34,6 +36,7 @@ public enum TensorError: Diagnosis, Equatable {
         case .reshape(let tensor, let shape): "\(tensor) has another number of elements than shape \(shape)"
         case .transpose(let tensor): "\(tensor) can't be transposed"
         case .cast(let tensor, let type): "there is no conversion of \(tensor) to \(type.rawValue)"
+        case .derivation(let tensor, let rule): "\(tensor) can't give the rows that are to be \(rule) of it"
         case .production(let name, let reason): "tensor '\(name)' could not be computed: \(reason)"
         }
     }

@@ -26,6 +26,7 @@ extension TensorExpression {
         case .cast(let original): return try readCast(original, bytes, into: &destination)
         case .transposed(let original): return try readTransposed(original, bytes, into: &destination)
         case .reshaped(let original): return try original.read(bytes, into: &destination)
+        case .derived(let rows): return try rows.read(bytes, into: &destination)
         }
     }
 

@@ -19,6 +19,8 @@ public struct TensorExpression: Sendable {
         case transposed(TensorExpression)
         /// Another tensor's elements in this shape.
         case reshaped(TensorExpression)
+        /// Rows made of another tensor's rows.
+        case derived(DerivedRows)
     }
 
     /// The type of the elements.
@@ -133,6 +135,23 @@ extension TensorExpression {
             .transposed(self), type: type, shape: turned, elementCount: elementCount, byteCount: byteCount)
     }
 
+    /// Rows made of this tensor's rows, the first axis being what a rule makes; the numbers are of the same type.
+    ///
+    /// - Throws: ``TensorError/derivation(_:rule:)`` when the rule takes rows that are not there, or has to compute with
+    ///   numbers that have no fraction.
+    public func derived(_ rule: RowRule) throws(TensorError) -> TensorExpression {
+        guard let height = shape.first, rule.fits(height: height), type.byteSize != nil else {
+            throw .derivation(summary, rule: rule.name)
+        }
+        if case .gathered = rule {
+        } else if !FloatConversion.isKnown(from: .f64, to: type) {
+            throw .derivation(summary, rule: rule.name)
+        }
+        return try TensorExpression(
+            .derived(DerivedRows(base: self, rule: rule)), type: type, shape: [rule.count] + shape.dropFirst()
+        )
+    }
+
     /// The same numbers in another type, rounded to nearest, ties to even.
     ///
     /// - Throws: ``TensorError/cast(_:to:)`` when there is no such conversion.
@@ -149,7 +168,7 @@ extension TensorExpression {
         case .rows(let whole, let range): return try whole.cast(to: target).rows(range)
         case .transposed(let original): return try original.cast(to: target).transposed()
         case .reshaped(let original): return try original.cast(to: target).reshaped(to: shape)
-        case .stored, .cast: return try TensorExpression(.cast(self), type: target, shape: shape)
+        case .stored, .cast, .derived: return try TensorExpression(.cast(self), type: target, shape: shape)
         }
     }
 }
