@@ -6,7 +6,7 @@ struct SurgeryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "surgery",
         abstract:
-            "Grows pretrained language models: looks at them, deepens them, converts them, proves the result.",
+            "Grows pretrained language models: looks at them, deepens them, gives them tokens, converts them, proves the result.",
         discussion: """
             A model is a folder with config.json and safetensors files (one or many), or one safetensors file.
             Without a model the current folder is meant.
@@ -18,5 +18,5 @@ struct SurgeryCommand: ParsableCommand {
             line is wrong; 130, 143 stopped by Ctrl-C, SIGTERM
             """,
         version: Version.current,
-        subcommands: [Inspect.self, DepthUpScale.self, Convert.self, Verify.self])
+        subcommands: [Inspect.self, DepthUpScale.self, ResizeVocabulary.self, Convert.self, Verify.self])
 }

@@ -1,0 +1,106 @@
+public import Formats
+internal import OrderedCollections
+
+extension Checkpoint {
+    /// The model with another vocabulary: embedding, output head and its bias, the tokenizer's files and the configuration,
+    /// all in step.
+    ///
+    /// Old rows are copied as they are; new ones are made when they are written, of old ones alone.
+    ///
+    /// - Parameter request: what is to become of it.
+    /// - Returns: the result, not written yet.
+    /// - Throws: ``VocabularyError`` when model and tokenizer do not fit together, or what is asked for can't be.
+    public func vocabularyResized(_ request: VocabularyResize) throws(VocabularyError) -> ResizedCheckpoint {
+        guard request.multiple > 0 else { throw .multiple(request.multiple) }
+        let found = try VocabularyTensors(of: self)
+        if found.isTied, let output = request.output, output != request.input { throw .tied(path: path) }
+        let donor = try request.donorTensors
+        let outcome = try VocabularyOutcome(request, of: self, rows: found.rows)
+        var result = self
+        result.companions = outcome.companions
+        let methods = (input: request.input, output: request.output ?? request.input)
+        for (index, tensor) in found.tensors.enumerated() {
+            guard let base = tensors[tensor.name] else { continue }
+            do {
+                result.tensors[tensor.name] = try outcome.plan.tensor(
+                    from: base, tensor.role == .input || found.isTied ? methods.input : methods.output,
+                    seed: request.seed &+ (found.isTied ? 0 : UInt64(index) << 32),
+                    donor: donor?.rows(for: tensor.role, common: outcome.common))
+            } catch {
+                throw .tensor(name: tensor.name, error)
+            }
+        }
+        let changes = result.setVocabulary(outcome)
+        result.operations.append(request.operation(outcome, methods))
+        return ResizedCheckpoint(
+            checkpoint: result, changes: changes, tokens: outcome.tokens,
+            rows: (found.rows, outcome.plan.rows.count), origins: outcome.origins, reached: outcome.reached,
+            initializations: methods)
+    }
+
+    /// Has the configuration follow: `vocab_size`, and the ids of tokens that have moved.
+    private mutating func setVocabulary(_ outcome: VocabularyOutcome) -> [ConfigurationChange] {
+        guard var configuration else { return [] }
+        var changes: [ConfigurationChange] = []
+        let json = outcome.settings(
+            configuration.json, path: "", size: outcome.plan.rows.count, changes: &changes)
+        let named = [configuration["vocab_size"], configuration.languageModel["vocab_size"]].compactMap(
+            \.self)
+        if named.isEmpty, outcome.plan.rows.count != outcome.plan.height {
+            // The size that the family's configuration class takes is the old one.
+            configuration["vocab_size"] = JSON(outcome.plan.rows.count)
+            changes.append(
+                ConfigurationChange(key: "vocab_size", before: nil, after: JSON(outcome.plan.rows.count)))
+        }
+        for (key, value) in json.object ?? JSONObject() where configuration[key] != value {
+            configuration[key] = value
+        }
+        self.configuration = configuration
+        return changes
+    }
+}
+
+extension VocabularyResize {
+    /// The tensors of the model that the new tokenizer comes from, where a method looks at them.
+    fileprivate var donorTensors: DonorTensors? {
+        get throws(VocabularyError) {
+            guard let method = [input, output].compactMap(\.self).first(where: \.needsDonor) else {
+                return nil
+            }
+            guard case .replaced = change, let donor else { throw .noDonor(method: method.rawValue) }
+            return DonorTensors(checkpoint: donor, found: try VocabularyTensors(of: donor))
+        }
+    }
+
+    /// What the manifest says of it.
+    fileprivate func operation(
+        _ outcome: VocabularyOutcome, _ methods: (input: RowInitialization, output: RowInitialization)
+    ) -> Manifest.Operation {
+        var parameters = JSONObject()
+        if let tokens = outcome.tokens {
+            parameters["tokens"] = ["before": JSON(tokens.before), "after": JSON(tokens.after)]
+        }
+        parameters["rows"] = ["before": JSON(outcome.plan.height), "after": JSON(outcome.plan.rows.count)]
+        parameters["new_rows"] = .array(
+            outcome.newRanges.map { [JSON($0.lowerBound), JSON($0.upperBound)] })
+        parameters["init"] = .string(methods.input.rawValue)
+        parameters["init_output"] = .string(methods.output.rawValue)
+        parameters["seed"] = .string(String(seed))
+        return Manifest.Operation(name: "resize-vocab", parameters: parameters)
+    }
+}
+
+/// The embedding and the head of another model.
+private struct DonorTensors {
+    let checkpoint: Checkpoint
+    let found: VocabularyTensors
+
+    /// The rows at one end; the embedding's where there is no head of its own.
+    func rows(for role: VocabularyTensors.Role, common: [DonorRows.Common]) -> DonorRows? {
+        let matrices = found.tensors.compactMap { name, role in
+            checkpoint.tensors[name].flatMap { $0.shape.count == 2 ? (role: role, tensor: $0) : nil }
+        }
+        let matrix = matrices.first { $0.role == role } ?? matrices.first
+        return matrix.map { DonorRows($0.tensor, common: common) }
+    }
+}

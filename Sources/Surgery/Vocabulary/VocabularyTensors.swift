@@ -1,0 +1,64 @@
+internal import Formats
+internal import OrderedCollections
+
+/// The tensors of a model that have a row for each token.
+struct VocabularyTensors {
+    /// What a tensor does.
+    enum Role: Sendable {
+        /// Its rows are what tokens become.
+        case input
+        /// Its rows, or numbers, make the logits.
+        case output
+    }
+
+    /// The tensors by name.
+    let tensors: [(name: String, role: Role)]
+    /// How many rows they have.
+    let rows: Int
+    /// Whether one tensor serves both ends.
+    let isTied: Bool
+
+    private static let inputs = [
+        "embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight",
+        "tok_embeddings.weight",
+    ]
+    private static let outputs = [
+        "lm_head.weight", "embed_out.weight", "output.weight", "shared_head.head.weight", "lm_head.bias",
+        "embed_out.bias",
+    ]
+
+    /// Finds the tensors.
+    ///
+    /// - Throws: ``VocabularyError`` when there are none, or they do not agree.
+    init(of checkpoint: Checkpoint) throws(VocabularyError) {
+        func ends(_ name: String, with suffixes: [String]) -> Bool {
+            suffixes.contains { name == $0 || name.hasSuffix("." + $0) }
+        }
+        var found: [(name: String, role: Role)] = []
+        for (name, tensor) in checkpoint.tensors where !tensor.shape.isEmpty {
+            if name.contains("per_layer") && name.contains("embed") {
+                throw .unsupported(
+                    path: checkpoint.path, what: "embeddings of its own for each layer (\(name))")
+            }
+            if ends(name, with: Self.inputs) { found.append((name, .input)) }
+            if ends(name, with: Self.outputs) { found.append((name, .output)) }
+        }
+        guard let first = found.first(where: { $0.role == .input }),
+            let rows = checkpoint.tensors[first.name]?.shape.first
+        else { throw .noEmbedding(path: checkpoint.path, names: Self.inputs) }
+        for (name, _) in found {
+            guard let tensor = checkpoint.tensors[name], tensor.shape.first == rows else {
+                throw .rowsDiffer(
+                    path: checkpoint.path, tensor: name, rows: checkpoint.tensors[name]?.shape.first ?? 0,
+                    embedding: first.name, expected: rows)
+            }
+        }
+        tensors = found
+        self.rows = rows
+        let settings = [
+            checkpoint.configuration?.languageModel, checkpoint.configuration?.json.object,
+        ].compactMap(\.self)
+        let says = settings.lazy.compactMap { $0["tie_word_embeddings"]?.bool }.first
+        isTied = says == true || !found.contains { $0.role == .output }
+    }
+}

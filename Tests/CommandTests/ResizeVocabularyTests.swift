@@ -1,0 +1,158 @@
+import Formats
+import Foundation
+import Surgery
+import Testing
+
+/// The tiny base model that comes with the project, taught the tokens of its own Korean sample.
+@Suite("surgery resize-vocab")
+struct ResizeVocabularyTests {
+    private static let examples = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "Examples")
+
+    /// A folder with a copy of the base model in it.
+    private func folder() throws -> ModelFolder {
+        let folder = try ModelFolder()
+        try FileManager.default.removeItem(at: folder.model)
+        try FileManager.default.copyItem(at: Self.examples.appending(path: "base"), to: folder.model)
+        return folder
+    }
+
+    private func corpus(_ name: String = "korean.train.jsonl") -> String {
+        Self.examples.appending(path: "data/\(name)").path
+    }
+
+    @Test func learnsAndProvesIt() throws {
+        let folder = try folder()
+        let before = try folder.contents()
+        let arguments = [
+            "resize-vocab", "base", "--learn", "200", "--corpus", corpus(), "--held-out",
+            corpus("korean.val.jsonl"),
+            corpus("english.val.jsonl"), "-o", "out",
+        ]
+        let dry = try CommandRun(arguments + ["--dry-run"], in: folder.url)
+        #expect(dry.code == 0 && dry.messages.contains("nothing was written"), "\(dry.messages)")
+        #expect(try folder.names() == ["base"])
+        let run = try CommandRun(arguments + ["--json"], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(run.messages.contains("200 new, all of them reachable"))
+        #expect(try folder.contents() == before)
+        let json = try run.json()
+        let rows = try #require(json["rows"]?["before"]?.int)
+        #expect(json["rows"]?["after"]?.int == rows + 200 && json["rows"]?["new"] == 200)
+        for text in try #require(json["text"]?.array) {
+            let (old, new) = (
+                text["bytes_per_token_before"]?.double ?? 0, text["bytes_per_token_after"]?.double ?? 0
+            )
+            #expect(text["path"]?.string?.contains("english") == true ? new >= old : new > 1.3 * old)
+        }
+        let configuration = try JSON(
+            parsing: Array(folder.contents(of: "out")["config.json"] ?? Data()), file: "")
+        #expect(configuration["vocab_size"]?.int == rows + 200)
+        let verify = try CommandRun(["verify", "out"], in: folder.url)
+        #expect(verify.code == 0, "\(verify.messages)")
+        let inspect = try CommandRun(["inspect", "out"], in: folder.url)
+        #expect(inspect.code == 0, "\(inspect.messages)")
+        let evaluation = try CommandRun(
+            ["eval", "out", "--data", "ko=\(corpus("korean.val.jsonl"))", "--length", "64"], of: "trainer",
+            in: folder.url)
+        #expect(evaluation.code == 0, "\(evaluation.messages)")
+        // A byte of a new row changed: no longer what the manifest makes.
+        let file = folder.url.appending(path: "out/model.safetensors")
+        var bytes = try Data(contentsOf: file)
+        let tensor = try #require(
+            try Checkpoint.open(folder.url.appending(path: "out").path)["model.embed_tokens.weight"])
+        guard case .stored(let stored) = tensor.node, let range = stored.fileRange else { return }
+        bytes[range.offset + range.count - 3] ^= 1
+        try bytes.write(to: file)
+        #expect(try CommandRun(["verify", "out"], in: folder.url).code == 2)
+    }
+
+    @Test func composesWithDepthUpScalingInOnePass() throws {
+        let folder = try folder()
+        let source = try Checkpoint.open(folder.model.path)
+        let files = TokenizerFiles(of: source.companions, path: source.path)
+        let old = try files.tokenizer()
+        let learned = try #require(try old.learning(50, from: TextCorpus(paths: [corpus()]), threads: 2))
+        let resize = VocabularyResize(.extended(VocabularyExtension(learned, for: old)))
+        let deep = try source.depthUpScaled(DepthUpScaling(to: source.layers().count + 1)).checkpoint
+        let both = try deep.vocabularyResized(resize).checkpoint
+        let plan = try CheckpointWriter().plan(both, to: folder.url.appending(path: "both").path)
+        // Each byte once: what is written is the result's own size, and all but the new rows is copied in the kernel.
+        #expect(plan.byteCount - plan.copiedByteCount < both.byteCount / 4)
+        try CheckpointWriter().write(both, to: folder.url.appending(path: "both").path)
+        let other = try source.vocabularyResized(resize).checkpoint.depthUpScaled(
+            DepthUpScaling(to: source.layers().count + 1)
+        ).checkpoint
+        try CheckpointWriter().write(other, to: folder.url.appending(path: "other").path)
+        #expect(try folder.tensors(of: "both") == folder.tensors(of: "other"))
+        let opened = try Checkpoint.open(folder.url.appending(path: "both").path)
+        #expect(opened.manifest?.operations.map(\.name) == ["dus", "resize-vocab"])
+        #expect(try Verification(opened).isProven)
+    }
+
+    @Test func addsGivenTokens() throws {
+        let folder = try folder()
+        try Data("한국어\n자바스크립트\n".utf8).write(to: folder.url.appending(path: "tokens.txt"))
+        let merges = try CommandRun(
+            ["resize-vocab", "base", "--tokens", "tokens.txt", "-o", "m"], in: folder.url)
+        #expect(merges.code == 0, "\(merges.messages)")
+        let tokenizer = try Tokenizer.open(folder.url.appending(path: "m").path)
+        for text in ["한국어", "자바스크립트"] {
+            #expect(try tokenizer.encode(text, addSpecialTokens: false).count == 1)
+        }
+        try Data("<|user|>\n".utf8).write(to: folder.url.appending(path: "special.txt"))
+        let refused = try CommandRun(
+            ["resize-vocab", "base", "--tokens", "special.txt", "-o", "s"], in: folder.url)
+        #expect(refused.code == 2 && refused.messages.contains("--tokens-as added"), "\(refused.messages)")
+        let special = try CommandRun(
+            ["resize-vocab", "base", "--tokens", "special.txt", "--tokens-as", "special", "-o", "s"],
+            in: folder.url)
+        #expect(special.code == 0, "\(special.messages)")
+        #expect(try CommandRun(["verify", "s"], in: folder.url).code == 0)
+    }
+
+    @Test func anotherTokenizerAndBack() throws {
+        let folder = try folder()
+        let learned = try CommandRun(
+            ["resize-vocab", "base", "--learn", "100", "--corpus", corpus(), "-o", "grown"], in: folder.url)
+        #expect(learned.code == 0, "\(learned.messages)")
+        let back = try CommandRun(
+            ["resize-vocab", "grown", "--tokenizer", "base", "-o", "back"], in: folder.url)
+        #expect(back.code == 0, "\(back.messages)")
+        #expect(try folder.tensors(of: "back") == folder.tensors(of: "base"))
+        #expect(try folder.contents(of: "back")["tokenizer.json"] == folder.contents()["tokenizer.json"])
+        let size = try CommandRun(
+            ["resize-vocab", "base", "--size", "1601", "--pad-to-multiple-of", "64", "-o", "sized"],
+            in: folder.url)
+        #expect(size.code == 0, "\(size.messages)")
+        #expect(try CommandRun(["verify", "sized"], in: folder.url).code == 0)
+    }
+
+    /// One sentence, the exit code, nothing written.
+    @Test(arguments: [
+        (["--learn", "5"], 64, "--learn and --corpus go together"),
+        ([], 64, "give one of --learn, --tokenizer, --tokens and --size"),
+        (["--size", "9000", "--learn", "3", "--corpus", "c.jsonl"], 64, "give one of"),
+        (["--learn", "5", "--corpus", "bad.jsonl"], 2, "bad.jsonl, line 2: it is not JSON"),
+        (["--learn", "5", "--corpus", "empty.jsonl"], 2, "no text in it"),
+        (["--learn", "5", "--corpus", "nowhere.txt"], 2, "nowhere.txt"),
+        (["--learn", "500", "--corpus", "short.txt"], 2, "not 500"),
+        (["--size", "10"], 64, "are fewer than the tokenizer has tokens"),
+        (["--size", "9000", "--init", "subword-mean"], 64, "have no text to begin with"),
+        (["--tokenizer", "."], 2, "has no tokenizer.json"),
+        (["--size", "9000", "--pad-to-multiple-of", "0"], 64, "multiple of 0"),
+    ])
+    func refuses(_ arguments: [String], _ code: Int32, _ message: String) throws {
+        let folder = try folder()
+        for (name, text) in [
+            ("bad.jsonl", "{\"text\": \"a\"}\nnope\n"), ("empty.jsonl", "\n"), ("short.txt", "한국어 한국어\n"),
+        ] { try Data(text.utf8).write(to: folder.url.appending(path: name)) }
+        let names = try folder.names()
+        let run = try CommandRun(["resize-vocab", "base"] + arguments, in: folder.url)
+        #expect(run.code == code, "\(run.messages)")
+        #expect(run.messages.contains(message), "\(run.messages)")
+        #expect(run.output == "")
+        #expect(try folder.names() == names)
+    }
+}

@@ -1,0 +1,186 @@
+import Formats
+import OrderedCollections
+import Testing
+
+@testable import Surgery
+
+@Suite("Resizing a vocabulary")
+struct VocabularyResizeTests {
+    private static let tokenizer = """
+        {"version": "1.0", "added_tokens": [{"id": 4, "content": "<end>", "special": true}], "pre_tokenizer": null,
+         "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "<end>": 4}, "merges": ["a b"]}}
+        """
+    private static let other = """
+        {"version": "1.0", "added_tokens": [{"id": 0, "content": "<end>", "special": true}], "pre_tokenizer": null,
+         "model": {"type": "BPE", "vocab": {"<end>": 0, "b": 1, "a": 2, "c": 3, "ba": 4, "bac": 5},
+                   "merges": ["b a", "ba c"]}}
+        """
+    private let abc = VocabularyExtension(
+        tokens: [.init(id: 5, spelling: "abc"), .init(id: 6, spelling: "abca")],
+        merges: [.init(left: "ab", right: "c"), .init(left: "abc", right: "a")])
+
+    /// A model with 5 rows and `padding` more, whose numbers tell their row and tensor.
+    private func model(padding: Int = 0, tied: Bool = false, settings: String = "") throws -> Checkpoint {
+        let rows = 5 + padding
+        var tensors: OrderedDictionary<String, TensorExpression> = [:]
+        let names = ["model.embed_tokens.weight", "lm_head.weight", "lm_head.bias", "model.norm.weight"]
+        for (index, name) in names.enumerated() where !(tied && index > 0 && index < 3) {
+            let shape = index == 3 ? [2] : index == 2 ? [rows] : [rows, 2]
+            let floats = (0..<shape.reduce(1, *)).map { Float(index * 100 + $0 * $0) }
+            tensors[name] = try .stored(MemoryTensor(name: name, shape: shape, floats: floats))
+        }
+        let text = """
+            {"model_type": "llama", "vocab_size": \(rows), "eos_token_id": 4, "tie_word_embeddings": \(tied)\(settings)}
+            """
+        return Checkpoint(
+            path: "model", tensors: tensors, configuration: try Models.configuration(text),
+            companions: [
+                Companion(name: "tokenizer.json", content: .bytes(Array(Self.tokenizer.utf8))),
+                Companion(
+                    name: "generation_config.json", content: .bytes(Array(#"{"eos_token_id": [4]}"#.utf8))),
+                Companion(name: "README.md", content: .bytes([])),
+            ])
+    }
+
+    private func floats(_ result: ResizedCheckpoint, _ name: String) throws -> [Float] {
+        try #require(result.checkpoint[name]).floats()
+    }
+
+    @Test func newTokensGetTheirPiecesMean() throws {
+        let source = try model()
+        let result = try source.vocabularyResized(VocabularyResize(.extended(abc)))
+        for (name, width) in [("model.embed_tokens.weight", 2), ("lm_head.weight", 2), ("lm_head.bias", 1)] {
+            let old = try #require(source[name]).floats()
+            let new = try floats(result, name)
+            #expect(new.count == 7 * width)
+            #expect(Array(new.prefix(old.count)) == old)
+            // "abc" is "ab", "c" to the old tokenizer; "abca" is "ab", "c", "a".
+            func row(_ id: Int) -> [Double] { old[id * width..<(id + 1) * width].map(Double.init) }
+            let abc = zip(row(3), row(2)).map { Float($0 * Double(Float(1) / 2) + $1 * Double(Float(1) / 2)) }
+            #expect(Array(new[5 * width..<6 * width]) == abc)
+            let third = Double(Float(1) / 3)
+            let abca = (0..<width).map { Float(row(3)[$0] * third + row(2)[$0] * third + row(0)[$0] * third) }
+            #expect(Array(new[6 * width..<7 * width]) == abca)
+        }
+        #expect(try floats(result, "model.norm.weight") == [300, 301])
+        #expect(result.checkpoint.configuration?["vocab_size"] == 7)
+        #expect(result.changes.map(\.description) == ["vocab_size: 5 → 7"])
+        #expect(result.reached == (2, 0) && result.tokens.map { [$0.before, $0.after] } == [5, 7])
+        #expect(result.origins == RowOrigins(kept: 5, initialized: 2, padding: 0, dropped: 0))
+        let tokenizer = try TokenizerFiles(of: result.checkpoint.companions, path: "").tokenizer()
+        #expect(try tokenizer.encode("abcaab<end>", addSpecialTokens: false) == [6, 3, 4])
+        #expect(
+            result.checkpoint.companions.map(\.name) == [
+                "tokenizer.json", "generation_config.json", "README.md",
+            ])
+        #expect(result.checkpoint.operations.map(\.name) == ["resize-vocab"])
+        #expect(result.checkpoint.operations[0].parameters["new_rows"] == [[5, 7]])
+    }
+
+    /// The first new row by method; the old ones are (0, 1), (4, 9), (16, 25), (36, 49) and (64, 81).
+    private static let beginnings: [(String, [Double])] = [
+        ("zero", [0, 0]), ("subword-first", [36, 49]), ("subword-last", [16, 25]),
+        ("subword-weighted", [29.333333, 41]), ("mean", [24, 33]),
+    ]
+
+    @Test(arguments: beginnings)
+    func begins(_ name: String, _ expected: [Double]) throws {
+        let pair = try #require(InitializationPair(name: name))
+        let request = VocabularyResize(.extended(abc), input: pair.input, output: pair.output)
+        let new = try floats(try model().vocabularyResized(request), "model.embed_tokens.weight")
+        for (found, wanted) in zip(new[10..<12], expected) { #expect(abs(Double(found) - wanted) < 1e-5) }
+    }
+
+    @Test func rowsWithoutATokenStayAndAreTakenFirst() throws {
+        let source = try model(padding: 3)
+        let result = try source.vocabularyResized(VocabularyResize(.extended(abc), multiple: 6))
+        let (old, new) = (
+            try #require(source["lm_head.bias"]).floats(), try floats(result, "lm_head.bias")
+        )
+        #expect(new.count == 12 && Array(new[..<5]) == Array(old[..<5]) && new[7] == old[7])
+        #expect(new[5] != old[5] && new[6] != old[6])
+        #expect(result.origins == RowOrigins(kept: 5, initialized: 2, padding: 5, dropped: 2))
+        let dropped = try source.vocabularyResized(VocabularyResize(.extended(abc), dropsPadding: true))
+        #expect(dropped.rows == (8, 7))
+    }
+
+    @Test func tiedEmbeddingsStayOne() throws {
+        let source = try model(tied: true)
+        let result = try source.vocabularyResized(VocabularyResize(.extended(abc)))
+        #expect(result.checkpoint.names == ["model.embed_tokens.weight", "model.norm.weight"])
+        #expect(throws: VocabularyError.tied(path: "model")) {
+            _ = try source.vocabularyResized(
+                VocabularyResize(.extended(abc), input: .subwordMean, output: .subwordFirst))
+        }
+    }
+
+    @Test func anotherTokenizerTakesRowsByTheirText() throws {
+        let files = TokenizerFiles(
+            of: [
+                Companion(name: "tokenizer.json", content: .bytes(Array(Self.other.utf8))),
+                Companion(
+                    name: "tokenizer_config.json", content: .bytes(Array(#"{"eos_token": "<end>"}"#.utf8))),
+            ], path: "other")
+        let source = try model()
+        let result = try source.vocabularyResized(VocabularyResize(.replaced(by: files, keepsOld: false)))
+        let old = try #require(source["lm_head.bias"]).floats()
+        let new = try floats(result, "lm_head.bias")
+        #expect(Array(new[..<4]) == [old[4], old[1], old[0], old[2]])
+        #expect(new[4] == (old[1] + old[0]) / 2)
+        #expect(result.origins == RowOrigins(kept: 4, initialized: 2, padding: 0, dropped: 1))
+        #expect(result.checkpoint.configuration?["eos_token_id"] == 0)
+        let companions = result.checkpoint.companions
+        #expect(
+            companions.map(\.name).sorted() == [
+                "README.md", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+            ])
+        let generation = try #require(companions.first { $0.name == "generation_config.json" })
+        #expect(try String(decoding: generation.bytes(), as: UTF8.self).contains("0"))
+        let kept = try source.vocabularyResized(VocabularyResize(.replaced(by: files, keepsOld: true)))
+        #expect(try floats(kept, "lm_head.bias").last == old[3])
+        #expect(kept.tokens.map { [$0.before, $0.after] } == [5, 7])
+    }
+
+    @Test func sizeAloneDrawsRows() throws {
+        let pair = InitializationPair.transformers
+        let source = try model()
+        let result = try source.vocabularyResized(
+            VocabularyResize(.rows(9), input: pair.input, output: pair.output, seed: 3))
+        let (old, new) = (
+            try #require(source["lm_head.weight"]).floats(), try floats(result, "lm_head.weight")
+        )
+        #expect(Array(new.prefix(10)) == old && new.count == 18)
+        #expect(Set(new.suffix(8)).count == 8)
+        #expect(result.origins.padding == 4)
+        #expect(throws: VocabularyError.tooSmall(path: "model", asked: 4, tokens: 5)) {
+            _ = try source.vocabularyResized(VocabularyResize(.rows(4), input: .mean))
+        }
+        #expect(throws: VocabularyError.noText(method: "subword-mean")) {
+            _ = try source.vocabularyResized(VocabularyResize(.rows(9)))
+        }
+    }
+
+    @Test func refusesWhatDoesNotFitTogether() throws {
+        var source = try model()
+        source["lm_head.weight"] = try source["lm_head.weight"]?.rows(0..<4)
+        let error = try #require(throws: VocabularyError.self) {
+            _ = try source.vocabularyResized(VocabularyResize(.extended(abc)))
+        }
+        #expect("\(error)".contains("lm_head.weight has 4 rows, but model.embed_tokens.weight has 5"))
+        var small = try model()
+        for name in ["model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"] {
+            small[name] = try small[name]?.rows(0..<3)
+        }
+        #expect(throws: VocabularyError.beyondRows(path: "model", tokens: 5, rows: 3)) {
+            _ = try small.vocabularyResized(VocabularyResize(.extended(abc)))
+        }
+        let unreachable = VocabularyExtension(tokens: [.init(id: 5, spelling: "cab")])
+        let reach = try #require(throws: VocabularyError.self) {
+            _ = try model().vocabularyResized(VocabularyResize(.extended(unreachable)))
+        }
+        #expect("\(reach)".contains("\"cab\" (id 5), typed alone, is encoded as [2, 3]"))
+        #expect(throws: VocabularyError.self) {
+            _ = try Models.layers(2).vocabularyResized(VocabularyResize(.rows(9), input: .mean))
+        }
+    }
+}
