@@ -26,7 +26,12 @@ extension Tokenizer {
 
     /// Whether the pre-tokenizer divides a text at all; SentencePiece's tokenizers often have none that does.
     var dividesWords: Bool {
-        preTokenizer.steps.contains { if case .split = $0 { true } else { false } }
+        preTokenizer.steps.contains { step in
+            switch step {
+            case .prependSpace, .replaceSpaces, .writeBytes: false
+            default: true
+            }
+        }
     }
 
     /// Divides a piece before every "▁" that another character follows or precedes: "▁▁▁to▁be" is "▁▁", "▁to", "▁be".
