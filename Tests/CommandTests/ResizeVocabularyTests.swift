@@ -129,6 +129,36 @@ struct ResizeVocabularyTests {
         #expect(try CommandRun(["verify", "sized"], in: folder.url).code == 0)
     }
 
+    /// A donor whose new rows are sums of old ones shows just these sums.
+    @Test func takesRowsOverFromAnotherModel() throws {
+        let folder = try folder()
+        let learned = try CommandRun(
+            ["resize-vocab", "base", "--learn", "60", "--corpus", corpus(), "-o", "donor"], in: folder.url)
+        #expect(learned.code == 0, "\(learned.messages)")
+        let wanted = try rows(of: "donor", in: folder)
+        for (method, tolerance) in [("omp", Float(0.05)), ("nearest", 1)] {
+            let run = try CommandRun(
+                ["resize-vocab", "base", "--tokenizer", "donor", "--init", method, "-o", method],
+                in: folder.url)
+            #expect(run.code == 0, "\(run.messages)")
+            #expect(try CommandRun(["verify", method], in: folder.url).code == 0)
+            let found = try rows(of: method, in: folder)
+            var (distance, size) = (Float(0), Float(0))
+            for (one, other) in zip(found, wanted) {
+                distance += (one - other) * (one - other)
+                size += other * other
+            }
+            #expect(found.count == wanted.count && distance < tolerance * tolerance * size, "\(method)")
+        }
+    }
+
+    /// The numbers of the embedding's last 60 rows.
+    private func rows(of name: String, in folder: ModelFolder) throws -> [Float] {
+        let checkpoint = try Checkpoint.open(folder.url.appending(path: name).path)
+        let embedding = try #require(checkpoint["model.embed_tokens.weight"])
+        return try embedding.rows(embedding.shape[0] - 60..<embedding.shape[0]).floats()
+    }
+
     /// One sentence, the exit code, nothing written.
     @Test(arguments: [
         (["--learn", "5"], 64, "--learn and --corpus go together"),
@@ -140,6 +170,7 @@ struct ResizeVocabularyTests {
         (["--learn", "500", "--corpus", "short.txt"], 2, "not 500"),
         (["--size", "10"], 64, "are fewer than the tokenizer has tokens"),
         (["--size", "9000", "--init", "subword-mean"], 64, "have no text to begin with"),
+        (["--size", "9000", "--init", "omp"], 64, "looks at the rows of a model that has the new tokens"),
         (["--tokenizer", "."], 2, "has no tokenizer.json"),
         (["--size", "9000", "--pad-to-multiple-of", "0"], 64, "multiple of 0"),
     ])

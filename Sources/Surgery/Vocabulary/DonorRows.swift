@@ -46,11 +46,11 @@ struct DonorRows: Sendable {
         for ids: [Int], _ method: RowInitialization
     ) throws(TensorError) -> [(rows: [Int32], weights: [Float])] {
         let dictionary = try RowDictionary(of: common, in: matrix, width: width)
-        let all = try matrix.floats()
+        let targets = try matrix.derived(.gathered(ids.map(Int32.init))).floats()
         let width = width
         let results = Mutex([(rows: [Int32], weights: [Float])](repeating: ([], []), count: ids.count))
         DispatchQueue.concurrentPerform(iterations: ids.count) { index in
-            let target = Array(all[ids[index] * width..<(ids[index] + 1) * width])
+            let target = Array(targets[index * width..<(index + 1) * width])
             let terms =
                 method == .nearest
                 ? dictionary.nearest(to: target, count: Self.neighbours)
