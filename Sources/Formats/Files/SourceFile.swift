@@ -56,6 +56,8 @@ public final class SourceFile: Sendable {
     ///
     /// - Throws: ``FileError`` when the file can't be read or ends too early.
     public func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
+        // All empty arrays are one object, which threads would write at once.
+        guard count > 0 else { return [] }
         var failure: FileError?
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             let whole = unsafe UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)

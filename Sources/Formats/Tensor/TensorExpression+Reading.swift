@@ -34,19 +34,9 @@ extension TensorExpression {
     ///
     /// - Throws: ``TensorError`` when it can't be read, or its type is no floating-point one.
     public func floats() throws(TensorError) -> [Float] {
-        var failure: TensorError?
-        let numbers = unsafe [Float](unsafeUninitializedCapacity: elementCount) { buffer, initialized in
-            let part = unsafe UnsafeMutableBufferPointer(start: buffer.baseAddress, count: elementCount)
-            unsafe part.initialize(repeating: 0)
-            var span = unsafe part.mutableSpan
-            do throws(TensorError) {
-                try floats(0..<elementCount, into: &span)
-            } catch {
-                failure = error
-            }
-            initialized = elementCount
-        }
-        if let failure { throw failure }
+        var numbers = [Float](repeating: 0, count: elementCount)
+        var span = numbers.mutableSpan
+        try floats(0..<elementCount, into: &span)
         return numbers
     }
 

@@ -20,33 +20,16 @@ public final class Transformer<Device: Engine> {
     /// A model whose weights are all zero.
     ///
     /// Memory for the batches of `plan` is taken here.
-    public convenience init(
+    public init(
         _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
         on engine: Device
-    ) throws(EngineError) {
-        try self.init(
-            configuration, layout: layout, plan: plan,
-            weights: engine.makeBuffer(count: layout.trainedCount),
-            frozen: engine.makeBuffer(count: layout.frozenWords), on: engine)
-    }
-
-    /// The same weights with memory for other batches.
-    public convenience init(sharingWeightsOf other: Transformer, plan: ActivationPlan) throws(EngineError) {
-        try self.init(
-            other.configuration, layout: other.layout, plan: plan, weights: other.weights,
-            frozen: other.frozen, on: other.engine)
-    }
-
-    private init(
-        _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
-        weights: Device.Buffer, frozen: Device.Buffer, on engine: Device
     ) throws(EngineError) {
         self.engine = engine
         self.configuration = configuration
         self.layout = layout
         self.plan = plan
-        self.weights = weights
-        self.frozen = frozen
+        weights = try engine.makeBuffer(count: layout.trainedCount)
+        frozen = try engine.makeBuffer(count: layout.frozenWords)
         memory = try engine.makeBuffer(count: plan.count)
         let angles = configuration.rotary.table(length: plan.time, headSize: configuration.headSize)
         engine.upload(angles.cosine.span, to: memory[plan.cosine])
