@@ -1,22 +1,13 @@
 extension BytePairEncoding {
-    /// Storage that encoding uses again and again.
-    struct Workspace: Sendable {
-        fileprivate(set) var word = MergingWord()
-        fileprivate var cache = WordCache()
-    }
-
     /// Appends the ids of a word, which is not empty, to `ids`.
-    func encode(_ word: Span<UInt8>, into ids: inout [Int32], _ workspace: inout Workspace) {
-        if workspace.cache.append(word, to: &ids) { return }
-        let start = ids.count
+    func encode(_ word: Span<UInt8>, into ids: inout [Int32], _ symbols: inout MergingWord) {
         if let id = wholeWords?.id(of: word) {
             ids.append(id)
         } else {
-            begin(word, &workspace.word)
-            workspace.word.mergeAll(merges)
-            workspace.word.append(to: &ids)
+            begin(word, &symbols)
+            symbols.mergeAll(merges)
+            symbols.append(to: &ids)
         }
-        workspace.cache.insert(word, ids.span.extracting(start..<ids.count))
     }
 
     /// Sets `symbols` to the tokens that a word begins as.

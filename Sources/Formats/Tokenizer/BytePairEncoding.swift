@@ -93,15 +93,7 @@ extension BytePairEncoding.Unknown {
             token = nil
         }
         isFused = try field["fuse_unk"].bool(default: false)
-        guard try field["byte_fallback"].bool(default: false) else {
-            bytes = nil
-            return
-        }
-        bytes = (0...255).map { byte in
-            let digits = String(byte, radix: 16, uppercase: true)
-            let name = "<0x" + (digits.utf8.count < 2 ? "0" : "") + digits + ">"
-            return vocabulary.modelID(of: name.utf8.span) ?? -1
-        }
+        bytes = try field["byte_fallback"].bool(default: false) ? vocabulary.byteTokens : nil
     }
 }
 

@@ -16,6 +16,10 @@ indirect enum Decoder: Sendable {
     case metaspace(Metaspace)
     /// Makes a word's end mark a space, at the last token nothing.
     case wordEnd(suffix: [UInt8])
+    /// Joins pieces that go on with a word, and puts spaces between words.
+    case wordPiece(prefix: [UInt8], tidies: Bool)
+    /// Leaves out repetitions and what stands between letters, as speech models write them.
+    case alignment(padding: [UInt8], delimiter: [UInt8], tidies: Bool)
 
     /// Reads `decoder`; nil when it is missing or null.
     init?(_ field: TokenizerField) throws(TokenizerError) {
@@ -44,6 +48,13 @@ indirect enum Decoder: Sendable {
             self = .metaspace(try Metaspace(field))
         case "BPEDecoder":
             self = .wordEnd(suffix: Array(try field["suffix"].string().utf8))
+        case "WordPiece":
+            self = .wordPiece(
+                prefix: Array(try field["prefix"].string().utf8), tidies: try field["cleanup"].bool())
+        case "CTC":
+            self = .alignment(
+                padding: try field["pad_token"].text(), delimiter: try field["word_delimiter_token"].text(),
+                tidies: try field["cleanup"].bool())
         case let name:
             throw field.unsupported("the decoder \"\(name)\"")
         }
@@ -76,8 +87,35 @@ indirect enum Decoder: Sendable {
             return tokens.enumerated().map { index, token in
                 token.replacing(suffix, with: index + 1 < tokens.count ? [UInt8(ascii: " ")] : [])
             }
+        case .wordPiece(let prefix, let tidies):
+            return tokens.enumerated().map { index, token in
+                let text = index == 0 ? token : spaced(token, prefix)
+                return tidies ? tidied(text) : text
+            }
+        case .alignment(let padding, let delimiter, let tidies):
+            return tokens.indices.compactMap { index in
+                if index > 0, tokens[index] == tokens[index - 1] { return nil }
+                var text = tokens[index].replacing(padding, with: [])
+                if tidies { text = tidied(text).replacing(delimiter, with: [UInt8(ascii: " ")]) }
+                return text.isEmpty ? nil : text
+            }
         }
     }
+}
+
+/// A word piece without its prefix, or a word with a space before it.
+private func spaced(_ token: [UInt8], _ prefix: [UInt8]) -> [UInt8] {
+    token.starts(with: prefix) ? Array(token.dropFirst(prefix.count)) : [UInt8(ascii: " ")] + token
+}
+
+/// The text without the spaces that word pieces leave before punctuation and in English contractions.
+private func tidied(_ text: [UInt8]) -> [UInt8] {
+    guard text.contains(UInt8(ascii: " ")) else { return text }
+    let artifacts = [
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"),
+        (" do not", " don't"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+    ]
+    return artifacts.reduce(text) { $0.replacing(Array($1.0.utf8), with: Array($1.1.utf8)) }
 }
 
 private func replaced(

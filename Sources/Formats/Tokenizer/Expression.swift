@@ -70,4 +70,18 @@ private import COniguruma
         let reason = String(decoding: words.prefix(Int(count)), as: UTF8.self)
         return .pattern(file: file, pattern: pattern, reason: reason)
     }
+
+    /// The stretches of characters that have a property of Unicode, in order; none when there is no such property.
+    static func characters(of property: String) -> [(first: UInt32, last: UInt32)] {
+        let name = Array(property.utf8)
+        guard Self.initialization == ONIG_NORMAL else { return [] }
+        return unsafe name.withUnsafeBufferPointer { name in
+            var table: UnsafePointer<OnigCodePoint>?
+            guard unsafe COnigurumaCharacters(name.baseAddress, name.count, &table) == ONIG_NORMAL,
+                let table = unsafe table
+            else { return [] }
+            // The number of stretches, then the first and the last character of each.
+            return unsafe (0..<Int(table[0])).map { unsafe (table[1 + 2 * $0], table[2 + 2 * $0]) }
+        }
+    }
 }

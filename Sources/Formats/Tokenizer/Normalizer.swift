@@ -10,6 +10,12 @@ indirect enum Normalizer: Sendable {
     case replace(TextPattern, with: [UInt8])
     /// Writes each byte as its character of ``ByteAlphabet``.
     case writeBytes
+    /// Removes combining marks.
+    case stripAccents
+    case bert(BertNormalizer)
+    /// Removes control characters, and makes white space of what looks like it.
+    case nmt
+    case precompiled(PrecompiledMap)
 
     /// Reads `normalizer`; nil when it is missing or null.
     init?(_ field: TokenizerField) throws(TokenizerError) {
@@ -37,6 +43,14 @@ indirect enum Normalizer: Sendable {
                 try TextPattern(field["pattern"]), with: Array(try field["content"].string().utf8))
         case "ByteLevel":
             self = .writeBytes
+        case "StripAccents":
+            self = .stripAccents
+        case "BertNormalizer":
+            self = .bert(try BertNormalizer(field))
+        case "Nmt":
+            self = .nmt
+        case "Precompiled":
+            self = .precompiled(try PrecompiledMap(field))
         default:
             throw field.unsupported("the normalizer \"\(name)\"")
         }
@@ -64,7 +78,7 @@ indirect enum Normalizer: Sendable {
         case .unicode(let form):
             return form.apply(to: text)
         case .lowercase:
-            return lowercased(text)
+            return text.lowercased
         case .strip(let left, let right):
             let kept = rangeOfStripped(text.span, left: left, right: right)
             if kept.lowerBound > 0 { isAtStart = false }
@@ -85,23 +99,44 @@ indirect enum Normalizer: Sendable {
             var output: [UInt8] = []
             ByteAlphabet.encode(text.span, into: &output)
             return output
+        case .stripAccents:
+            return text.changingCharacters(&isAtStart) { CharacterClass.mark.contains($0) ? nil : $0 }
+        case .bert(let normalizer):
+            return normalizer.apply(to: text, &isAtStart)
+        case .nmt:
+            return text.changingCharacters(&isAtStart, cleanedForTranslation)
+        case .precompiled(let map):
+            return map.apply(to: text)
         }
     }
 }
 
-/// Each character's own lower case; no character looks at its neighbours (no final sigma).
-private func lowercased(_ text: [UInt8]) -> [UInt8] {
-    var output: [UInt8] = []
-    output.reserveCapacity(text.count)
-    var index = 0
-    while index < text.count {
-        let (value, length) = text.span.scalar(at: index)
-        if let scalar = Unicode.Scalar(value) {
-            output.append(contentsOf: scalar.properties.lowercaseMapping.utf8)
+extension [UInt8] {
+    /// Each character's own lower case; no character looks at its neighbours (no final sigma).
+    var lowercased: [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(count)
+        var index = 0
+        while index < count {
+            let (value, length) = span.scalar(at: index)
+            if let scalar = Unicode.Scalar(value) {
+                output.append(contentsOf: scalar.properties.lowercaseMapping.utf8)
+            }
+            index += length
         }
-        index += length
+        return output
     }
-    return output
+}
+
+/// What a character becomes in SentencePiece's normalisation for machine translation; nil when it is removed.
+///
+/// Source: SentencePiece, `nmt_nfkc` of `builder.cc`.
+private func cleanedForTranslation(_ value: UInt32) -> UInt32? {
+    switch value {
+    case 0x0001...0x0008, 0x000B, 0x000E...0x001F, 0x007F, 0x008F, 0x009F: nil
+    case 0x0009, 0x000A, 0x000C, 0x000D, 0x1680, 0x200B...0x200F, 0x2028, 0x2029, 0x2581, 0xFEFF, 0xFFFD: 0x20
+    default: value
+    }
 }
 
 private func rangeOfStripped(_ text: Span<UInt8>, left: Bool, right: Bool) -> Range<Int> {

@@ -15,9 +15,12 @@ struct PostProcessor: Sendable {
         case "Sequence":
             for element in try field["processors"].elements() {
                 let inner = try PostProcessor(element, vocabulary)
-                parts = inner.parts.flatMap { part in
-                    if case .text = part { parts } else { [part] }
+                guard inner.addsTokens else { continue }
+                // Each works on the pieces of the one before it, as if they were several texts.
+                guard !addsTokens else {
+                    throw element.unsupported("a second post-processor that adds tokens")
                 }
+                parts = inner.parts
             }
         case "ByteLevel":
             break  // It only moves offsets, which ids don't have.
@@ -77,9 +80,14 @@ struct PostProcessor: Sendable {
         return id
     }
 
+    /// Whether there is anything but the text.
+    private var addsTokens: Bool {
+        if parts.count == 1, case .text = parts[0] { false } else { true }
+    }
+
     /// The ids with special tokens around them.
     func apply(to ids: [Int32]) -> [Int32] {
-        if parts.count == 1, case .text = parts[0] { return ids }
+        guard addsTokens else { return ids }
         var output: [Int32] = []
         output.reserveCapacity(ids.count + parts.count)
         for part in parts {

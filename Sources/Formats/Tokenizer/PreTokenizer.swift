@@ -4,6 +4,10 @@ struct PreTokenizer: Sendable {
     enum Step: Sendable {
         /// Divides them.
         case split(Splitter)
+        /// Divides them where the script changes.
+        case splitScripts
+        /// Divides them after every so many characters.
+        case splitEvery(Int)
         /// Puts a space before each that has none.
         case prependSpace
         /// Replaces spaces by a visible character.
@@ -49,6 +53,12 @@ struct PreTokenizer: Sendable {
                 let pattern = TextPattern.literal(metaspace.replacement)
                 steps.append(.split(Splitter(pattern: pattern, behavior: .mergedWithNext)))
             }
+        case "UnicodeScripts":
+            steps.append(.splitScripts)
+        case "FixedLength":
+            let length = try field["length"].count(default: 5)
+            guard length > 0 else { throw field["length"].failure("a whole number from 1") }
+            steps.append(.splitEvery(length))
         case let name:
             steps.append(contentsOf: try simpleSplitters(name, field).map { .split($0) })
         }
@@ -96,6 +106,10 @@ struct PreTokenizer: Sendable {
             switch step {
             case .split(let splitter):
                 try splitter.divide(&text)
+            case .splitScripts:
+                text.dividePieces(divideAtScripts)
+            case .splitEvery(let length):
+                text.dividePieces { piece, division in divide(piece, every: length, &division) }
             case .prependSpace:
                 try text.rewritePieces { piece, _, output throws(TokenizerError) in
                     if piece[0] != UInt8(ascii: " ") { output.append(UInt8(ascii: " ")) }
@@ -118,4 +132,35 @@ struct PreTokenizer: Sendable {
 private enum ByteLevelPattern {
     /// GPT-2's pattern, of its `encoder.py`.
     static let words = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+}
+
+/// Divides a piece where the script changes; spaces go with what is before them, and those before anything
+/// else are dropped, as in the reference.
+private func divideAtScripts(_ piece: Span<UInt8>, _ division: inout PieceText.Division) {
+    var start: Int?
+    var last = UnicodeScript.any
+    var index = 0
+    while index < piece.count {
+        let (scalar, length) = piece.scalar(at: index)
+        let script = UnicodeScript.number(of: scalar)
+        if script != UnicodeScript.any {
+            if script != last {
+                if let start { division.append(start..<index) }
+                start = index
+            }
+            last = script
+        }
+        index += length
+    }
+    if let start { division.append(start..<piece.count) }
+}
+
+private func divide(_ piece: Span<UInt8>, every count: Int, _ division: inout PieceText.Division) {
+    var start = 0
+    while start < piece.count {
+        var end = start
+        for _ in 0..<count where end < piece.count { end += piece.scalar(at: end).length }
+        division.append(start..<end)
+        start = end
+    }
 }

@@ -12,13 +12,29 @@ extension Tokenizer {
         var workspace = workspaces.take()
         var ids: [Int32] = []
         ids.reserveCapacity(text.utf8.count / 3)
+        defer { workspaces.give(workspace) }
         try encode(Array(text.utf8), into: &ids, &workspace)
-        workspaces.give(workspace)
         return addSpecialTokens ? postProcessor.apply(to: ids) : ids
     }
 
+    /// The ids of many texts, encoded by several threads at once.
+    ///
+    /// - Parameters:
+    ///   - texts: any texts.
+    ///   - addSpecialTokens: whether the post-processor's special tokens are put around each.
+    ///   - threads: the most threads that work.
+    /// - Returns: each text's ids, in the texts' order.
+    /// - Throws: the first text's ``TokenizerError`` that can't be encoded.
+    public func encode(
+        _ texts: [String], addSpecialTokens: Bool = true, threads: Int
+    ) throws(TokenizerError) -> [[Int32]] {
+        try mapConcurrently(texts.count, threads: threads) { index throws(TokenizerError) in
+            try encode(texts[index], addSpecialTokens: addSpecialTokens)
+        }
+    }
+
     private func encode(
-        _ bytes: [UInt8], into ids: inout [Int32], _ workspace: inout BytePairEncoding.Workspace
+        _ bytes: [UInt8], into ids: inout [Int32], _ workspace: inout TokenModel.Workspace
     ) throws(TokenizerError) {
         var text = PieceText(bytes)
         addedTokens.original.divide(&text)
@@ -34,7 +50,7 @@ extension Tokenizer {
             if piece.token >= 0 {
                 ids.append(piece.token)
             } else {
-                model.encode(span.extracting(piece.start..<piece.end), into: &ids, &workspace)
+                try model.encode(span.extracting(piece.start..<piece.end), into: &ids, &workspace)
             }
         }
     }
@@ -42,14 +58,13 @@ extension Tokenizer {
 
 /// Storage for encoding, one for each call that runs at the same time.
 final class WorkspacePool: Sendable {
-    private let free = Mutex<[BytePairEncoding.Workspace]>([])
+    private let free = Mutex<[TokenModel.Workspace]>([])
 
     /// One that nobody else uses.
-    func take() -> BytePairEncoding.Workspace { free.withLock { $0.popLast() } ?? .init() }
+    func take() -> TokenModel.Workspace { free.withLock { $0.popLast() } ?? .init() }
 
     /// Makes one available again.
-    func give(_ workspace: consuming BytePairEncoding.Workspace) {
-        let workspace = workspace
+    func give(_ workspace: TokenModel.Workspace) {
         free.withLock { $0.append(workspace) }
     }
 }

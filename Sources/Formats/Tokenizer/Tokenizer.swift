@@ -11,10 +11,12 @@ public struct Tokenizer: Sendable {
     let addedTokens: AddedTokens
     let normalizer: Normalizer?
     let preTokenizer: PreTokenizer
-    let model: BytePairEncoding
+    let model: TokenModel
     let postProcessor: PostProcessor
     let decoder: Decoder?
     let workspaces = WorkspacePool()
+    /// The SHA-256 of the file that it was opened from, in hexadecimal; nil when it was made in memory.
+    public private(set) var sha256: String?
 
     /// Opens a tokenizer.
     ///
@@ -23,13 +25,13 @@ public struct Tokenizer: Sendable {
     /// - Throws: ``TokenizerError`` when it can't be read, contradicts itself or asks for something unknown.
     public static func open(_ path: String) throws(TokenizerError) -> Tokenizer {
         let file = path.hasSuffix(".json") ? path : path + (path.hasSuffix("/") ? "" : "/") + "tokenizer.json"
+        let bytes: [UInt8]
+        do { bytes = try SourceFile(path: file).bytes() } catch { throw .json(.unreadable(error)) }
         let json: JSON
-        do {
-            json = try JSON.read(path: file, duplicates: .refused)
-        } catch {
-            throw .json(error)
-        }
-        return try Tokenizer(json: json, file: file)
+        do { json = try JSON(parsing: bytes, file: file, duplicates: .refused) } catch { throw .json(error) }
+        var tokenizer = try Tokenizer(json: json, file: file)
+        tokenizer.sha256 = FileDigest.sha256(bytes)
+        return tokenizer
     }
 
     /// Builds the tokenizer that a tokenizer.json describes.
@@ -44,9 +46,7 @@ public struct Tokenizer: Sendable {
             throw .field(file: file, path: "the file", found: json.kind, expected: "an object")
         }
         let model = root["model"]
-        // Older files of BPE don't say the type.
-        let type = model["type"].isAbsent && !model["merges"].isAbsent ? "BPE" : try model["type"].string()
-        guard type == "BPE" else { throw model.unsupported("the model \"\(type)\"") }
+        _ = try TokenModel.Kind(model)  // before anything in it is looked at
         var added: [AddedToken] = []
         for element in try root["added_tokens"].ifPresent?.elements() ?? [] {
             added.append(try AddedToken(element))
@@ -55,7 +55,7 @@ public struct Tokenizer: Sendable {
         preTokenizer = try PreTokenizer(root["pre_tokenizer"])
         vocabulary = try Vocabulary(model["vocab"], added: added)
         addedTokens = try AddedTokens(added, normalizer)
-        self.model = try BytePairEncoding(
+        self.model = try TokenModel(
             model, vocabulary: vocabulary, isByteLevel: preTokenizer.endsInBytes)
         postProcessor = try PostProcessor(root["post_processor"], vocabulary)
         decoder = try Decoder(root["decoder"])
@@ -63,6 +63,9 @@ public struct Tokenizer: Sendable {
 
     /// The largest id, to compare with the rows of an embedding; -1 when there are no tokens.
     public var largestID: Int { vocabulary.count - 1 }
+
+    /// The token that stands for what the model does not know; nil when it has none, as byte-level models.
+    public var unknownID: Int32? { model.unknown }
 
     /// The id of a token, spelled as in the file.
     public func id(of token: String) -> Int32? { vocabulary.id(of: token.utf8.span) }

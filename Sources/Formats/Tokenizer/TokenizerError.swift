@@ -6,6 +6,8 @@ public enum TokenizerError: Diagnosis, Equatable {
     case field(file: String, path: String, found: String, expected: String)
     /// A part of the tokenizer is of a kind that isn't supported, so its ids would come out differently.
     case unsupported(file: String, path: String, what: String)
+    /// A token stands twice in a vocabulary that is a list.
+    case duplicateToken(file: String, token: String, first: Int, second: Int)
     /// Two tokens have one id.
     case duplicateID(file: String, id: Int, first: String, second: String)
     /// Ids below the largest have no token.
@@ -16,6 +18,8 @@ public enum TokenizerError: Diagnosis, Equatable {
     case mergePiece(file: String, index: Int, merge: String, piece: String)
     /// A token that another part refers to does not exist, or has another id.
     case reference(file: String, path: String, token: String, id: Int?)
+    /// A text has a part that is no token, and the model has no token for that.
+    case noUnknown(file: String, text: String, key: String)
     /// A pattern can't be compiled, or gave up on a text.
     case pattern(file: String, pattern: String, reason: String)
 
@@ -33,6 +37,8 @@ public enum TokenizerError: Diagnosis, Equatable {
             "\(file): \(path) is \(found), expected \(expected)"
         case .unsupported(let file, let path, let what):
             "\(file): \(path) is \(what), which is not supported"
+        case .duplicateToken(let file, let token, let first, let second):
+            "\(file): model.vocab[\(second)] is the token \"\(token)\", as model.vocab[\(first)] is; remove one"
         case .duplicateID(let file, let id, let first, let second):
             "\(file): the tokens \"\(first)\" and \"\(second)\" have the same id \(id); give one another id"
         case .gap(let file, let missing, let largest, let tokens):
@@ -48,6 +54,8 @@ public enum TokenizerError: Diagnosis, Equatable {
             "\(file): \(path) names the token \"\(token)\", which does not exist"
         case .reference(let file, let path, let token, let id?):
             "\(file): \(path) says that \"\(token)\" has the id \(id), which is another token's or none's"
+        case .noUnknown(let file, let text, let key):
+            "\(file): \"\(text.prefix(40))\" has a part that is no token, and \(key) names none for that; name one"
         case .pattern(let file, let pattern, let reason):
             "\(file): the pattern \(pattern) can't be used: \(reason)"
         }

@@ -31,6 +31,13 @@ struct TokenizerField {
         return value
     }
 
+    /// The bytes of a string that is not empty.
+    func text() throws(TokenizerError) -> [UInt8] {
+        let bytes = Array(try string().utf8)
+        guard !bytes.isEmpty else { throw failure("a text that is not empty") }
+        return bytes
+    }
+
     func scalar() throws(TokenizerError) -> Unicode.Scalar {
         let scalars = try string().unicodeScalars
         guard let first = scalars.first, scalars.count == 1 else { throw failure("one character") }

@@ -11,18 +11,37 @@ enum UnicodeForm: String, Sendable {
     case compatibilityDecomposed = "NFKD"
 
     /// The text in this form.
+    ///
+    /// A character that the reference's tables don't have yet stays as it is and parts the text.
     func apply(to text: [UInt8]) -> [UInt8] {
         if isKept(text.span) { return text }
-        let prepared = prepared(String(decoding: text, as: UTF8.self))
         var output: [UInt8] = []
         output.reserveCapacity(text.count + text.count / 4)
+        var start = 0
+        var index = 0
+        while index < text.count {
+            let (value, length) = text.span.scalar(at: index)
+            let isKnown = Unicode.Scalar(value)?.isKnown(to: .normalization) ?? false
+            if !isKnown {
+                append(text[start..<index], to: &output)
+                output.append(scalar: value)
+                start = index + length
+            }
+            index += length
+        }
+        append(text[start...], to: &output)
+        return output
+    }
+
+    private func append(_ part: ArraySlice<UInt8>, to output: inout [UInt8]) {
+        guard !part.isEmpty else { return }
+        let prepared = prepared(String(decoding: part, as: UTF8.self))
         switch self {
         case .composed, .compatibilityComposed:
             for scalar in prepared._nfc { output.append(scalar: scalar.value) }
         case .decomposed, .compatibilityDecomposed:
             for scalar in prepared._nfd { output.append(scalar: scalar.value) }
         }
-        return output
     }
 
     /// The text with characters replaced by their decompositions where the standard library wouldn't: all

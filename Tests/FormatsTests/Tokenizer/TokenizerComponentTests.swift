@@ -65,7 +65,22 @@ import Testing
         }
     }
 
-    @Test func modelsMergeAsTheReference() throws {
+    @Test func postProcessorsAddAsTheReference() throws {
+        let model = try #require(golden["models"]?[0]?["part"])
+        for entry in try elements("post_processors", of: golden) {
+            let json: JSON = ["model": model, "post_processor": try #require(entry["part"])]
+            let tokenizer = try Tokenizer(json: json, file: "test")
+            for (text, expected) in zip(["abcab", "", "c"], try elements("ids", of: entry)) {
+                #expect(
+                    try tokenizer.encode(text).map { Int($0) } == expected.array?.compactMap(\.int),
+                    comment(entry))
+            }
+            let plain = try tokenizer.encode("abcab", addSpecialTokens: false)
+            #expect(plain.map { Int($0) } == entry["plain"]?.array?.compactMap(\.int), comment(entry))
+        }
+    }
+
+    @Test func modelsDivideAsTheReference() throws {
         let words = try #require(golden["words"]?.array)
         for entry in try elements("models", of: golden) {
             let json: JSON = ["model": try #require(entry["part"])]

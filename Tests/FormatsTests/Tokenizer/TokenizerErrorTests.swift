@@ -90,26 +90,71 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
                 "t.json: model.dropout is random merging (a dropout of the number 0.1), which is not supported"
             ),
             (
-                #"{"model":{"type":"Unigram"}}"#,
-                #"t.json: model is the model "Unigram", which is not supported"#
+                #"{"model":{"type":"Bigram"}}"#,
+                #"t.json: model is the model "Bigram", which is not supported"#
+            ),
+            (
+                #"{"model":{"type":"Unigram","vocab":[["a",0],["b",-1],["a",-2],["c",0]],"unk_id":0}}"#,
+                #"t.json: model.vocab[2] is the token "a", as model.vocab[0] is; remove one"#
+            ),
+            (
+                #"{"model":{"type":"Unigram","vocab":[["a",0],["b",-1],["d",-2],["c"]],"unk_id":0}}"#,
+                "t.json: model.vocab[3] is an array, expected a piece and its score"
+            ),
+            (
+                #"{"model":{"type":"Unigram","vocab":[["a",0],["b",-1],["d",-2],["c",1]],"unk_id":4}}"#,
+                "t.json: model.unk_id is the number 4, expected the id of one of the 4 pieces"
+            ),
+            (
+                #"{"model":{"type":"WordPiece","unk_token":"u"}}"#,
+                #"t.json: model.unk_token names the token "u", which does not exist"#
+            ),
+            (
+                #"{"model":{"type":"WordPiece","unk_token":"a"}}"#,
+                "t.json: model.continuing_subword_prefix is missing, expected a string"
+            ),
+            (
+                #"{"pre_tokenizer":{"type":"FixedLength","length":0}}"#,
+                "t.json: pre_tokenizer.length is the number 0, expected a whole number from 1"
             ),
             (#"{"model":null}"#, "t.json: model.type is missing, expected a string"),
             (
-                #"{"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"UnicodeScripts"}]}}"#,
-                "t.json: pre_tokenizer.pretokenizers[0] is the pre-tokenizer \"UnicodeScripts\", which is not "
+                #"{"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Scripts"}]}}"#,
+                "t.json: pre_tokenizer.pretokenizers[0] is the pre-tokenizer \"Scripts\", which is not "
                     + "supported"
             ),
             (
-                #"{"normalizer":{"type":"Precompiled"}}"#,
-                #"t.json: normalizer is the normalizer "Precompiled", which is not supported"#
+                #"{"normalizer":{"type":"Append"}}"#,
+                #"t.json: normalizer is the normalizer "Append", which is not supported"#
             ),
             (
-                #"{"decoder":{"type":"CTC"}}"#,
-                #"t.json: decoder is the decoder "CTC", which is not supported"#
+                #"{"normalizer":{"type":"Precompiled","precompiled_charsmap":"?"}}"#,
+                #"t.json: normalizer.precompiled_charsmap is the string "?", expected text in Base64"#
+            ),
+            (
+                #"{"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////wAA"}}"#,
+                "t.json: normalizer.precompiled_charsmap is the string \"/////wAA\", expected a table of "
+                    + "SentencePiece, its size first"
+            ),
+            (
+                #"{"decoder":{"type":"Other"}}"#,
+                #"t.json: decoder is the decoder "Other", which is not supported"#
+            ),
+            (
+                #"{"decoder":{"type":"CTC","pad_token":"","word_delimiter_token":"|","cleanup":true}}"#,
+                #"t.json: decoder.pad_token is the string "", expected a text that is not empty"#
             ),
             (
                 #"{"post_processor":{"type":"Other"}}"#,
                 #"t.json: post_processor is the post-processor "Other", which is not supported"#
+            ),
+            (
+                #"""
+                {"post_processor":{"type":"Sequence","processors":[{"type":"BertProcessing","cls":["a",0],"sep":\#
+                ["b",1]},{"type":"BertProcessing","cls":["a",0],"sep":["b",1]}]}}
+                """#,
+                "t.json: post_processor.processors[1] is a second post-processor that adds tokens, which is not "
+                    + "supported"
             ),
             (
                 #"{"post_processor":{"type":"BertProcessing","cls":["<s>",4],"sep":["c",2]}}"#,
@@ -133,6 +178,19 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
         let error = #expect(throws: TokenizerError.self) { try tokenizer(change) }
         #expect(error?.description == message)
         #expect(error?.fault == .input)
+    }
+
+    @Test(arguments: [
+        (#"{"model":{"type":"Unigram","vocab":[["a",0],["b",-1],["d",-2],["c",1]]}}"#, "model.unk_id"),
+        (#"{"model":{"type":"WordLevel","unk_token":"[UNK]"}}"#, "model.unk_token"),
+    ])
+    func aTextWithoutTokensIsAnErrorWhereNoneStandsForTheUnknown(_ change: String, _ key: String) throws {
+        let tokenizer = try tokenizer(change)
+        #expect(try tokenizer.encode("a<s>") == [0, 4])
+        let error = #expect(throws: TokenizerError.self) { try tokenizer.encode("a?") }
+        #expect(
+            error?.description
+                == "t.json: \"a?\" has a part that is no token, and \(key) names none for that; name one")
     }
 
     @Test func aMissingFileIsNamed() {
@@ -190,12 +248,13 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
     private func referenceMerge(_ text: String, _ tokenizer: Tokenizer) -> [Int32] {
         let normalized = "▁" + text.map { $0 == " " ? "▁" : String($0) }.joined()
         var ids = normalized.map { tokenizer.id(of: String($0)) ?? 0 }
+        guard let merges = tokenizer.model.bytePair?.merges else { return [] }
         while ids.count > 1 {
-            let merges = (1..<ids.count).map { tokenizer.model.merges.merge(ids[$0 - 1], ids[$0]) }
-            guard let best = merges.indices.min(by: { merges[$0].rank < merges[$1].rank }),
-                merges[best].rank != .max
+            let possible = (1..<ids.count).map { merges.merge(ids[$0 - 1], ids[$0]) }
+            guard let best = possible.indices.min(by: { possible[$0].rank < possible[$1].rank }),
+                possible[best].rank != .max
             else { break }
-            ids.replaceSubrange(best...(best + 1), with: [merges[best].id])
+            ids.replaceSubrange(best...(best + 1), with: [possible[best].id])
         }
         return ids
     }
