@@ -22,7 +22,8 @@ struct Eval: ParsableCommand {
     @Option(
         name: .customLong("data"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "A set: a .jsonl file with a \"text\" a line, or a .txt file.", valueName: "name=file"))
+            "A set: a .jsonl file with a \"text\" a line, a .txt file, or tokens that tokenize packed.",
+            valueName: "name=file"))
     var sets: [NamedFile] = []
     @Option(
         help: ArgumentHelp(

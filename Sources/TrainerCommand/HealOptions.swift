@@ -6,7 +6,8 @@ struct HealData: ParsableArguments {
     @Option(
         name: .customLong("data"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Text to train on, .jsonl or .txt, and its share of the mixture.", valueName: "file[:weight]"))
+            "Text to train on, .jsonl, .txt or packed by tokenize, and its share of the mixture.",
+            valueName: "file[:weight]"))
     var files: [WeightedFile] = []
     @Option(
         parsing: .upToNextOption,

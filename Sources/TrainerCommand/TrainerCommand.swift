@@ -5,7 +5,7 @@ import CommandLineSupport
 struct TrainerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trainer",
-        abstract: "Evaluate a language model, and heal it by continued pre-training.",
+        abstract: "Evaluate a language model, heal it by continued pre-training, and tokenize text for it.",
         discussion: """
             A model is a folder as Hugging Face writes it: config.json, safetensors, tokenizer.json. It is never \
             changed; results go to a folder of their own.
@@ -14,5 +14,5 @@ struct TrainerCommand: ParsableCommand {
             130 and 143 stopped by a signal after saving.
             """,
         version: Version.current,
-        subcommands: [Eval.self, Heal.self, Bench.self])
+        subcommands: [Tokenize.self, Eval.self, Heal.self, Bench.self])
 }

@@ -2,7 +2,7 @@ import Formats
 import Foundation
 import Testing
 
-@Suite("trainer eval, heal, bench")
+@Suite("trainer tokenize, eval, heal, bench")
 struct TrainerCommandTests {
     private let temporary: TemporaryFolder
     private var folder: URL { temporary.url }
@@ -49,7 +49,7 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["eval", "heal", "bench"]) func explainsItself(command: String) throws {
+    @Test(arguments: ["tokenize", "eval", "heal", "bench"]) func explainsItself(command: String) throws {
         let run = try trainer(command, "--help")
         #expect(run.code == 0 && run.output.contains("USAGE: trainer \(command)"))
     }
@@ -69,6 +69,40 @@ struct TrainerCommandTests {
         let (loss, tokens) = (try #require(english["loss"]?.double), try #require(english["tokens"]?.double))
         let bits = loss * tokens / log(2) / 8_114
         #expect(abs(try #require(english["bits_per_byte"]?.double) - bits) < 1e-9)
+    }
+
+    @Test func tokenizeShowsCountsAndPacks() throws {
+        let file = "@data/korean.val.jsonl"
+        let figures = try trainer("tokenize", "@base", file, "--json")
+        #expect(figures.code == 0 && figures.messages.isEmpty)
+        let json = try figures.json()
+        #expect(
+            json.object?.keys == [
+                "bytes", "bytes_per_token", "documents", "longest", "tokens", "tokens_per_document",
+                "unknown",
+                "used", "vocabulary",
+            ])
+        let ids = try trainer("tokenize", "@base", file, "--ids")
+        let lines = ids.output.split(separator: "\n").map {
+            $0.split(separator: " ").compactMap { Int32($0) }
+        }
+        #expect(json["documents"]?.int == lines.count && json["tokens"]?.int == lines.joined().count)
+        let tokenizer = try Tokenizer.open(Self.examples + "/base")
+        let texts = try trainer("tokenize", "@base", file, "--text")
+        #expect(texts.output.split(separator: "\n").count == lines.count)
+        for (line, text) in zip(lines, texts.output.split(separator: "\n")) {
+            let spelled = try #require(try JSON(parsing: Array(text.utf8), file: "").string)
+            #expect(try tokenizer.encode(spelled) == line)
+        }
+        let packed = try trainer("tokenize", "@base", file, "-o", "ko.safetensors")
+        #expect(packed.code == 0 && packed.output.isEmpty && packed.messages.contains("wrote ko.safetensors"))
+        let refused = try trainer("tokenize", "@base", file, "-o", "ko.safetensors")
+        #expect(refused.code == 64 && refused.messages.contains("--force to replace it"))
+        #expect(try trainer("tokenize", "@base", file, "-o", "ko.safetensors", "--force").code == 0)
+        let results = try [file, "ko.safetensors"].map {
+            try trainer("eval", "@base", "--data", "ko=\($0)", "--length", "64", "--json").json()
+        }
+        #expect(results[0] == results[1])
     }
 
     @Test func healKilledAndStoppedEndsWithTheSameBytes() throws {
@@ -149,6 +183,16 @@ struct TrainerCommandTests {
         (["eval", "@base", "--ids", "@base/model.safetensors"], 2, "input_ids"),
         (["eval", "@base"], 64, "--data or --ids"),
         (["bench"], 64, "MODEL or --shape"),
+        (["tokenize", "@base"], 64, "at least one file of text"),
+        (
+            ["tokenize", "@base", "@data/english.val.jsonl", "--ids", "-o", "a.safetensors"], 64,
+            "give one of"
+        ),
+        (["tokenize", "@base", "@data/english.val.jsonl", "-o", "a.bin"], 64, "must end in .safetensors"),
+        (["tokenize", "@base", "@base/config.json"], 2, "must end in .jsonl"),
+        (["tokenize", "@data/english.val.jsonl"], 2, "tokenizer.json"),
+        (["tokenize", "@base", "@data/english.val.jsonl", "-o", "no/a.safetensors"], 1, "no/a.safetensors"),
+        (["eval", "@base", "--data", "a=@base/model.safetensors"], 2, "trainer tokenize -o"),
     ])
     func endsWithOneSentence(_ arguments: [String], _ code: Int, _ words: String) throws {
         let before = try FileManager.default.contentsOfDirectory(atPath: folder.path())

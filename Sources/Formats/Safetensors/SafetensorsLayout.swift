@@ -1,21 +1,21 @@
 /// Where each tensor goes in a safetensors file to be written.
 ///
 /// The data begins at a multiple of the page size: the header is filled up with spaces, as the format allows.
-struct SafetensorsLayout {
+package struct SafetensorsLayout {
     /// The first bytes of the file: length, JSON and spaces.
-    let header: [UInt8]
+    package let header: [UInt8]
     /// The names of the tensors in the order of their data.
     let names: [String]
     /// The whole file's size.
-    let byteCount: Int
+    package let byteCount: Int
 
     /// Where data begins.
-    static let alignment = 4096
+    package static let alignment = 4096
 
     /// Lays out a file.
     ///
     /// Tensors with large elements come first, so that every one is aligned; else their order stays.
-    init(_ tensors: [(name: String, expression: TensorExpression)], metadata: [String: String]) {
+    package init(_ tensors: [(name: String, expression: TensorExpression)], metadata: [String: String]) {
         let ordered = tensors.enumerated().sorted { left, right in
             let (first, second) = (left.element.expression.type.bits, right.element.expression.type.bits)
             return first == second ? left.offset < right.offset : first > second

@@ -12,6 +12,10 @@ public enum DataError: Diagnosis, Equatable {
     case empty(path: String)
     /// The file of tokens lacks `input_ids`, or holds it in another form.
     case badIDs(path: String, found: String, expected: String)
+    /// The file is not one of packed tokens, or not whole.
+    case badTokens(path: String, found: String)
+    /// The tokens were made with another tokenizer than the model's.
+    case otherTokenizer(path: String, found: String, expected: String)
     /// A token has no row in the embedding.
     case tokenOutOfRange(path: String, token: Int, rows: Int)
     /// The tokenizer could not encode a document.
@@ -33,7 +37,10 @@ public enum DataError: Diagnosis, Equatable {
     public var description: String {
         switch self {
         case .unknownKind(let path):
-            "\(path): the name must end in .jsonl (one {\"text\": …} a line) or .txt (one document)"
+            """
+            \(path): the name must end in .jsonl (one {"text": …} a line) or .txt (one document), or in .safetensors \
+            where packed tokens are read
+            """
         case .badLine(let path, let line, let reason):
             "\(path), line \(line): \(reason); expected one JSON object a line with a string \"text\""
         case .notUTF8(let path, let offset):
@@ -42,6 +49,13 @@ public enum DataError: Diagnosis, Equatable {
             "\(path): no text in it; give a file with at least one document"
         case .badIDs(let path, let found, let expected):
             "\(path): found \(found); expected \(expected)"
+        case .badTokens(let path, let found):
+            "\(path): found \(found); expected a file of tokens that `trainer tokenize -o` wrote"
+        case .otherTokenizer(let path, let found, let expected):
+            """
+            \(path): the tokens were made with another tokenizer (SHA-256 \(found)) than the model's (\(expected)); \
+            make them again with `trainer tokenize` and the model's folder
+            """
         case .tokenOutOfRange(let path, let token, let rows):
             """
             \(path): token \(token) has no row in the embedding, which has rows 0 to \(rows - 1); \

@@ -2,19 +2,57 @@ internal import Formats
 
 /// Turns a file's documents into tokens of a model.
 struct DocumentEncoder: Sendable {
-    let file: DocumentFile
-    let tokenizer: Tokenizer
+    private let source: Source
+    private let tokenizer: Tokenizer
     /// Rows of the model's embedding.
-    let rows: Int
+    private let rows: Int
     /// What ends a document, where the tokenizer itself marks neither its start nor its end.
-    let separator: Int32?
+    private let separator: Int32?
+
+    private enum Source: Sendable {
+        case text(DocumentFile)
+        case tokens(PackedTokens)
+    }
+
+    /// Opens a file of documents: `.jsonl` or `.txt`, or tokens that were packed with the same tokenizer.
+    ///
+    /// - Throws: ``DataError`` naming the file, and the line that cannot be read.
+    init(path: String, tokenizer: Tokenizer, rows: Int, separator: Int32?) throws(DataError) {
+        self.tokenizer = tokenizer
+        self.rows = rows
+        self.separator = separator
+        guard path.hasSuffix(PackedTokens.ending) else {
+            source = .text(try DocumentFile(path: path))
+            return
+        }
+        let packed = try PackedTokens(path: path)
+        guard packed.tokenizer == tokenizer.sha256 else {
+            throw .otherTokenizer(
+                path: path, found: packed.tokenizer, expected: tokenizer.sha256 ?? "unknown")
+        }
+        source = .tokens(packed)
+    }
+
+    /// The path as it was given.
+    var path: String {
+        switch source {
+        case .text(let file): file.path
+        case .tokens(let packed): packed.path
+        }
+    }
+
+    /// How many documents there are.
+    var count: Int {
+        switch source {
+        case .text(let file): file.count
+        case .tokens(let packed): packed.count
+        }
+    }
 
     /// The tokens of one document, as the tokenizer encodes it, and the separator.
     func tokens(_ index: Int) throws(DataError) -> [Int32] {
-        let text = try file.text(index)
-        var tokens = try encode(text)
+        var tokens = try document(index).tokens
         if let separator, !tokens.isEmpty { tokens.append(separator) }
-        try requireRows(for: tokens)
         return tokens
     }
 
@@ -22,25 +60,26 @@ struct DocumentEncoder: Sendable {
     func allTokens() throws(DataError) -> (tokens: [Int32], bytes: Int) {
         var tokens: [Int32] = []
         var bytes = 0
-        for index in 0..<file.count {
-            let text = try file.text(index)
-            tokens += try encode(text)
-            bytes += text.utf8.count
+        for index in 0..<count {
+            let document = try document(index)
+            tokens += document.tokens
+            bytes += document.byteCount
         }
-        try requireRows(for: tokens)
         return (tokens, bytes)
     }
 
-    private func requireRows(for tokens: [Int32]) throws(DataError) {
-        if let bad = tokens.first(where: { $0 < 0 || $0 >= rows }) {
-            throw .tokenOutOfRange(path: file.path, token: Int(bad), rows: rows)
+    private func document(_ index: Int) throws(DataError) -> EncodedDocument {
+        let document: EncodedDocument
+        switch source {
+        case .text(let file):
+            document = try file.encoded(index, by: tokenizer)
+        case .tokens(let packed):
+            document = EncodedDocument(tokens: packed.tokens(index), byteCount: packed.byteCount(index))
         }
-    }
-
-    private func encode(_ text: String) throws(DataError) -> [Int32] {
-        do { return try tokenizer.encode(text) } catch {
-            throw .tokenizer(path: file.path, reason: error.description)
+        if let bad = document.tokens.first(where: { $0 < 0 || $0 >= rows }) {
+            throw .tokenOutOfRange(path: path, token: Int(bad), rows: rows)
         }
+        return document
     }
 
     /// What should end a document: nothing where the tokenizer marks documents itself, else `endOfText`.
@@ -54,5 +93,25 @@ struct DocumentEncoder: Sendable {
             throw .tokenizer(path: "tokenizer.json", reason: error.description)
         }
         return marks ? nil : endOfText.map(Int32.init)
+    }
+}
+
+/// A document as tokens, as its tokenizer encodes it by itself.
+public struct EncodedDocument: Sendable {
+    /// The tokens, special ones included.
+    public let tokens: [Int32]
+    /// The bytes of the text that they stand for.
+    public let byteCount: Int
+}
+
+extension DocumentFile {
+    /// A document's tokens.
+    func encoded(_ index: Int, by tokenizer: Tokenizer) throws(DataError) -> EncodedDocument {
+        let text = try text(index)
+        do {
+            return EncodedDocument(tokens: try tokenizer.encode(text), byteCount: text.utf8.count)
+        } catch {
+            throw .tokenizer(path: path, reason: error.description)
+        }
     }
 }

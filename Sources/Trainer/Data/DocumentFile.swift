@@ -37,6 +37,17 @@ struct DocumentFile: Sendable {
     /// How many documents there are.
     var count: Int { places.count }
 
+    /// The end of a run of documents from `start` on that together take about so many bytes of the file.
+    func end(of bytes: Int, from start: Int) -> Int {
+        var end = start
+        var sum = 0
+        while end < count, end == start || sum < bytes {
+            sum += Int(places[end].count)
+            end += 1
+        }
+        return end
+    }
+
     /// The text of one document.
     func text(_ index: Int) throws(DataError) -> String {
         let bytes = try Self.bytes(file, at: places[index])

@@ -2,7 +2,7 @@ public import Formats
 
 /// A file of text and its share of a mixture.
 public struct TextSource: Sendable, Equatable {
-    /// The file: `.jsonl` or `.txt`.
+    /// The file: `.jsonl` or `.txt`, or tokens that ``Tokenization`` packed into a `.safetensors` file.
     public var path: String
     /// Its share, relative to the other sources'; above zero.
     public var weight: Double
@@ -52,9 +52,8 @@ public struct MixedText: TrainingData {
             guard source.weight > 0, source.weight.isFinite else {
                 throw .badWeight(path: source.path, weight: source.weight)
             }
-            let encoder = DocumentEncoder(
-                file: try DocumentFile(path: source.path), tokenizer: tokenizer, rows: rows,
-                separator: separator)
+            let encoder = try DocumentEncoder(
+                path: source.path, tokenizer: tokenizer, rows: rows, separator: separator)
             streams.append(try TokenStream(encoder: encoder, seed: seed, source: index, lanes: lanes))
         }
         let total = sources.reduce(0) { $0 + $1.weight }

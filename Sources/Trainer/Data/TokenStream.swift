@@ -26,10 +26,10 @@ struct TokenStream {
         self.encoder = encoder
         self.seed = seed
         self.source = source
-        order = (0, documentOrder(count: encoder.file.count, seed: seed, source: source, epoch: 0))
+        order = (0, documentOrder(count: encoder.count, seed: seed, source: source, epoch: 0))
         self.lanes = []
         next = 0
-        for _ in 0..<min(lanes, encoder.file.count) {
+        for _ in 0..<min(lanes, encoder.count) {
             self.lanes.append(Lane(document: 0, token: 0, tokens: []))
             try advance(self.lanes.count - 1)
         }
@@ -44,15 +44,15 @@ struct TokenStream {
     /// Goes to a position that a stream of the same file and seed had.
     mutating func move(to position: StreamPosition) throws(DataError) {
         guard position.lanes.count == lanes.count, position.turn >= 0, position.next >= 0 else {
-            throw .badPosition(path: encoder.file.path)
+            throw .badPosition(path: encoder.path)
         }
         for (index, lane) in position.lanes.enumerated() {
             guard lane.document >= 0, lane.document < position.next else {
-                throw .badPosition(path: encoder.file.path)
+                throw .badPosition(path: encoder.path)
             }
             let tokens = try tokens(of: lane.document)
             guard lane.token >= 0, lane.token < tokens.count else {
-                throw .badPosition(path: encoder.file.path)
+                throw .badPosition(path: encoder.path)
             }
             lanes[index] = Lane(document: lane.document, token: lane.token, tokens: tokens)
         }
@@ -83,19 +83,19 @@ struct TokenStream {
 
     /// Lets a lane begin the next document that has tokens.
     private mutating func advance(_ index: Int) throws(DataError) {
-        for _ in 0..<encoder.file.count {
+        for _ in 0..<encoder.count {
             lanes[index] = Lane(document: next, token: 0, tokens: try tokens(of: next))
             next += 1
             if !lanes[index].tokens.isEmpty { return }
         }
-        throw .empty(path: encoder.file.path)
+        throw .empty(path: encoder.path)
     }
 
     /// The tokens of a document, counted over all passes.
     private mutating func tokens(of document: Int) throws(DataError) -> [Int32] {
-        let (epoch, place) = document.quotientAndRemainder(dividingBy: encoder.file.count)
+        let (epoch, place) = document.quotientAndRemainder(dividingBy: encoder.count)
         if order.epoch != epoch {
-            let documents = documentOrder(count: encoder.file.count, seed: seed, source: source, epoch: epoch)
+            let documents = documentOrder(count: encoder.count, seed: seed, source: source, epoch: epoch)
             order = (epoch, documents)
         }
         return try encoder.tokens(Int(order.documents[place]))

@@ -40,8 +40,8 @@ public struct EvaluationSet: Sendable {
     ///
     /// - Throws: ``DataError`` naming the file and what is wrong with it.
     init(name: String, path: String, tokenizer: Tokenizer, rows: Int) throws(DataError) {
-        let encoder = DocumentEncoder(
-            file: try DocumentFile(path: path), tokenizer: tokenizer, rows: rows, separator: nil)
+        let encoder = try DocumentEncoder(
+            path: path, tokenizer: tokenizer, rows: rows, separator: nil)
         self.name = name
         (tokens, bytes) = try encoder.allTokens()
         guard tokens.count > 1 else { throw .empty(path: path) }

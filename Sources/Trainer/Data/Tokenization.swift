@@ -1,0 +1,91 @@
+public import Formats
+
+/// The documents of files as tokens: given one by one, counted, or packed into a file.
+public struct Tokenization: Sendable {
+    private let tokenizer: Tokenizer
+    private let files: [DocumentFile]
+    private let threads: Int
+
+    /// Opens files of documents and checks all their lines.
+    ///
+    /// - Parameters:
+    ///   - files: `.jsonl` or `.txt`.
+    ///   - tokenizer: what encodes.
+    ///   - threads: how many threads encode.
+    /// - Throws: ``DataError`` naming the file and the line that cannot be read.
+    public init(of files: [String], by tokenizer: Tokenizer, threads: Int) throws(DataError) {
+        self.tokenizer = tokenizer
+        self.threads = threads
+        var opened: [DocumentFile] = []
+        for path in files { opened.append(try DocumentFile(path: path)) }
+        self.files = opened
+    }
+
+    /// How many documents there are.
+    public var count: Int { files.reduce(0) { $0 + $1.count } }
+
+    /// About how many bytes of text are encoded at once.
+    private static let bytesAtOnce = 4 << 20
+
+    /// Gives every document in order; some are encoded at once, so that memory does not grow with the files.
+    ///
+    /// - Parameter body: is given a document's tokens and bytes; false ends the walk.
+    /// - Throws: ``DataError`` when a document can't be read or encoded, and what `body` throws.
+    public func forEachDocument(_ body: (EncodedDocument) throws(DataError) -> Bool) throws(DataError) {
+        for file in files {
+            var start = 0
+            while start < file.count {
+                let range = start..<file.end(of: Self.bytesAtOnce, from: start)
+                let documents = try mapConcurrently(range.count, threads: threads) {
+                    index throws(DataError) in
+                    try file.encoded(range.lowerBound + index, by: tokenizer)
+                }
+                for document in documents where try !body(document) { return }
+                start = range.upperBound
+            }
+        }
+    }
+
+    /// Counts everything.
+    public func statistics() throws(DataError) -> TokenStatistics {
+        var statistics = TokenStatistics(of: tokenizer)
+        try forEachDocument { document throws(DataError) in
+            statistics.count(document)
+            return true
+        }
+        return statistics
+    }
+
+    /// Packs all documents into a file that training reads by memory map; see ``PackedTokens``.
+    ///
+    /// The file appears when it is whole.
+    ///
+    /// - Parameters:
+    ///   - path: the file; one that exists is replaced.
+    ///   - tool: name and version of what writes.
+    ///   - isCancelled: asked now and then; true ends the work and leaves nothing behind.
+    ///   - progress: is given how many documents are done.
+    /// - Returns: what was written, or nil when it was asked to stop.
+    /// - Throws: ``DataError`` when something can't be read, encoded or written.
+    public func write(
+        to path: String, tool: String, isCancelled: () -> Bool = { false }, progress: (Int) -> Void = { _ in }
+    ) throws(DataError) -> TokenStatistics? {
+        guard let sha256 = tokenizer.sha256 else {
+            throw .tokenizer(path: path, reason: "a tokenizer without a file can't be named in a packed file")
+        }
+        let writer = try PackedTokensWriter(
+            path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
+        var statistics = TokenStatistics(of: tokenizer)
+        var wasCancelled = false
+        try forEachDocument { document throws(DataError) in
+            try writer.append(document.tokens, byteCount: document.byteCount)
+            statistics.count(document)
+            progress(statistics.documents)
+            wasCancelled = isCancelled()
+            return !wasCancelled
+        }
+        if wasCancelled { return nil }
+        try writer.close()
+        return statistics
+    }
+}

@@ -1,0 +1,139 @@
+import ArgumentParser
+import CommandLineSupport
+import Formats
+import Foundation
+import Trainer
+
+struct Tokenize: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokenize",
+        abstract: "Show, count or pack the tokens of text.",
+        discussion: """
+            MODEL is a folder with tokenizer.json, or that file; the current folder when it is left out. FILE is a \
+            .jsonl file with a "text" a line, or a .txt file.
+
+              trainer tokenize my-model korean.jsonl                        # figures
+              trainer tokenize my-model korean.jsonl --ids                  # a document's ids a line
+              trainer tokenize my-model korean.jsonl -o korean.safetensors  # for heal --data and eval --data
+
+            A packed file holds the ids, where each document begins, its bytes of text, and the SHA-256 of \
+            tokenizer.json; heal and eval read it by memory map, with the same results as from the text.
+
+            With --json: documents, tokens (special ones included), bytes, bytes_per_token (without those put \
+            around documents), tokens_per_document, longest, unknown, used (different tokens), vocabulary.
+            """)
+
+    @Argument(help: ArgumentHelp("A model and files of text.", valueName: "[model] file")) var arguments:
+        [String]
+    @Flag(help: "Print each document's ids on a line.") var ids = false
+    @Flag(help: "Print what each document's ids say, as a JSON string on a line.") var text = false
+    @Flag(help: "Print figures (the default).") var stats = false
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Pack the ids into this .safetensors file.", valueName: "file"))
+    var output: String?
+    @Flag(help: "Replace an output.") var force = false
+    @OptionGroup var compute: ComputeOptions
+    @Flag(help: "Print one JSON object on standard output.") var json = false
+
+    func validate() throws {
+        guard [ids, text, stats, output != nil].count(where: \.self) <= 1 else {
+            throw ValidationError("give one of --ids, --text, --stats and -o")
+        }
+        guard !json || !(ids || text) else { throw ValidationError("--json goes with figures") }
+        guard !force || output != nil else { throw ValidationError("--force goes with -o") }
+        if let output, !output.hasSuffix(".safetensors") {
+            throw ValidationError("the name of the packed file must end in .safetensors, unlike '\(output)'")
+        }
+        guard !files.isEmpty else {
+            throw ValidationError("give at least one file of text besides the model")
+        }
+    }
+
+    /// The model: the first argument where it is a folder or a tokenizer.json.
+    private var model: String? {
+        guard let first = arguments.first else { return nil }
+        return first.hasSuffix(".json") || Folder.kind(of: first) == .folder ? first : nil
+    }
+
+    private var files: [String] { model == nil ? arguments : Array(arguments.dropFirst()) }
+
+    func run() throws {
+        try runReportingErrors {
+            if let output, !force, Folder.kind(of: output) != nil {
+                throw ValidationError("\(output) exists; give another name, or --force to replace it")
+            }
+            let tokenizer = try Tokenizer.open(model ?? ".")
+            let tokenization = try Tokenization(of: files, by: tokenizer, threads: compute.count)
+            if ids { return try printLines(tokenization) { $0.map(String.init).joined(separator: " ") } }
+            if text {
+                return try printLines(tokenization) { ids in
+                    let text = tokenizer.decode(ids, skipSpecialTokens: true)
+                    return String(decoding: JSON(text).serialized(indent: nil), as: UTF8.self)
+                }
+            }
+            guard let output else { return try show(try tokenization.statistics(), output: nil) }
+            try pack(tokenization, to: output)
+        }
+    }
+
+    private func printLines(_ tokenization: Tokenization, _ line: ([Int32]) -> String) throws {
+        var lines = OutputLines()
+        try tokenization.forEachDocument { document throws(DataError) in
+            try lines.append(line(document.tokens))
+            return true
+        }
+        try lines.flush()
+    }
+
+    private func pack(_ tokenization: Tokenization, to output: String) throws {
+        Interruption.watch()
+        var line = ProgressLine()
+        let total = tokenization.count
+        let statistics = try tokenization.write(
+            to: output, tool: "trainer \(Version.current)", isCancelled: { Interruption.signal != nil },
+            progress: { line.update("packing: \($0) of \(total) documents") })
+        line.clear()
+        guard let statistics else {
+            return try Interruption.check(advice: "nothing was written; run the same command again")
+        }
+        try show(statistics, output: output)
+    }
+
+    private func show(_ statistics: TokenStatistics, output: String?) throws {
+        if json { return try printJSON(statistics) }
+        var table = Table(columns: [("", .left), ("", .right)])
+        table.add("documents", Units.grouped(statistics.documents))
+        table.add("tokens", Units.grouped(statistics.tokens))
+        table.add("bytes", Units.grouped(statistics.bytes))
+        table.add("bytes a token", Units.fixed(statistics.bytesPerToken, digits: 3))
+        table.add("tokens a document", Units.fixed(statistics.tokensPerDocument, digits: 1))
+        table.add("longest document", Units.grouped(statistics.longest))
+        table.add("unknown tokens", Units.grouped(statistics.unknown))
+        table.add(
+            "different tokens",
+            "\(Units.grouped(statistics.used)) of \(Units.grouped(statistics.vocabulary))")
+        report(table.description)
+        if let output { report("wrote \(output)") }
+    }
+}
+
+/// Lines on standard output, written in large pieces.
+private struct OutputLines {
+    private var bytes: [UInt8] = []
+
+    mutating func append(_ line: String) throws(DataError) {
+        bytes.append(contentsOf: line.utf8)
+        bytes.append(UInt8(ascii: "\n"))
+        if bytes.count > 1 << 20 { try flush() }
+    }
+
+    mutating func flush() throws(DataError) {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: Data(bytes))
+        } catch {
+            throw .file(FileError(.write, "standard output"))
+        }
+        bytes.removeAll(keepingCapacity: true)
+    }
+}
