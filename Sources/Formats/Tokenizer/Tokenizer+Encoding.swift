@@ -36,15 +36,7 @@ extension Tokenizer {
     private func encode(
         _ bytes: [UInt8], into ids: inout [Int32], _ workspace: inout TokenModel.Workspace
     ) throws(TokenizerError) {
-        var text = PieceText(bytes)
-        addedTokens.original.divide(&text)
-        if let normalizer {
-            try text.rewritePieces { piece, isAtStart, output throws(TokenizerError) in
-                output.append(contentsOf: try normalizer.apply(to: Array(copying: piece), &isAtStart))
-            }
-        }
-        addedTokens.normalized.divide(&text)
-        try preTokenizer.apply(to: &text)
+        let text = try words(of: bytes)
         let span = text.bytes.span
         for piece in text.pieces {
             if piece.token >= 0 {

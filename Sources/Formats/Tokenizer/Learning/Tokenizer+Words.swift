@@ -1,13 +1,18 @@
 extension Tokenizer {
     /// Storage for encoding words, used again and again.
-    typealias WordWorkspace = BytePairEncoding.Workspace
+    typealias WordWorkspace = TokenModel.Workspace
 
     /// The byte-pair encoding, which alone learns; nil for other models.
-    var bytePair: BytePairEncoding? { model }
+    var bytePair: BytePairEncoding? { model.bytePair }
 
-    /// Appends the tokens of a word, as it comes to the model.
+    /// Appends the tokens of a word, as it comes to the model; none where the model has none for it.
     func encode(word: Span<UInt8>, into ids: inout [Int32], _ workspace: inout WordWorkspace) {
-        model.encode(word, into: &ids, &workspace)
+        if let bytePair {
+            // Past the cache, which words that come once would only fill.
+            bytePair.encode(word, into: &ids, &workspace.word)
+        } else {
+            try? model.encode(word, into: &ids, &workspace)
+        }
     }
 
     /// The words that a text falls into before the model, and the added tokens found in it.
