@@ -27,11 +27,11 @@ struct Unigram: Sendable {
         var scores: [Double] = []
         scores.reserveCapacity(vocab.count)
         for (index, entry) in vocab.enumerated() {
-            guard let text = entry[0]?.string, let score = entry[1]?.double, entry[2] == nil else {
+            guard let text = entry[0]?.string, case .number(let score)? = entry[1], entry[2] == nil else {
                 throw TokenizerField(file: field.file, path: "\(list.path)[\(index)]", json: entry)
                     .failure("a piece and its score")
             }
-            scores.append(score)
+            scores.append(score.asReferenceReads)
             if !text.isEmpty { pieces.insert(text.utf8.span, value: Int32(index)) }
         }
         let unknown = try field["unk_id"].ifPresent?.id()
@@ -99,50 +99,36 @@ struct Unigram: Sendable {
     }
 }
 
-/// For each place of a word the best way to get there: its last piece, and the sum of all its scores.
-struct BestPath: Sendable {
-    private struct Place: Sendable {
-        var score = 0.0
-        /// Where the last piece begins; -1 before there is any way.
-        var start: Int32 = -1
-        var id: Int32 = -1
-    }
-
-    private var places: [Place] = []
-    private var pieces: [(range: Range<Int>, id: Int32)] = []
-
-    /// Begins with a word of so many bytes.
-    mutating func begin(count: Int) {
-        places.removeAll(keepingCapacity: true)
-        places.append(contentsOf: repeatElement(Place(), count: count + 1))
-    }
-
-    /// Takes a piece when it is the best way to its end, and tells whether it is; of equal ways the first
-    /// stays.
-    @inline(__always)
-    @discardableResult
-    mutating func offer(_ range: Range<Int>, _ id: Int32, score: Double) -> Bool {
-        let total = score + places[range.lowerBound].score
-        let end = range.upperBound
-        guard places[end].start < 0 || total > places[end].score else { return false }
-        places[end] = Place(score: total, start: Int32(range.lowerBound), id: id)
-        return true
-    }
-
-    /// Gives the pieces of the best way from left to right, runs of the unknown one as one.
-    mutating func trace(unknown: Int32, _ body: (Range<Int>, Int32) -> Void) {
-        pieces.removeAll(keepingCapacity: true)
-        var end = places.count - 1
-        while end > 0 {
-            let place = places[end]
-            let start = Int(place.start)
-            if place.id == unknown, let last = pieces.last, last.id == unknown {
-                pieces[pieces.count - 1].range = start..<last.range.upperBound
-            } else {
-                pieces.append((start..<end, place.id))
+extension JSONNumber {
+    /// The number as Rust's `serde_json` reads it, which may be the second nearest double.
+    ///
+    /// It divides the digits, rounded to a double, by a power of ten, so that the result is rounded twice. That
+    /// decides between ways to divide a word whose scores have the same sum.
+    var asReferenceReads: Double {
+        var digits: UInt64 = 0
+        var exponent = 0
+        var rest = text.utf8[...]
+        let isNegative = rest.first == UInt8(ascii: "-")
+        if isNegative { rest.removeFirst() }
+        var isFraction = false
+        while let byte = rest.first, byte != UInt8(ascii: "e"), byte != UInt8(ascii: "E") {
+            rest.removeFirst()
+            if byte == UInt8(ascii: ".") {
+                isFraction = true
+                continue
             }
-            end = start
+            let (product, isTooLarge) = digits.multipliedReportingOverflow(by: 10)
+            let (sum, overflow) = product.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
+            guard !isTooLarge, !overflow else {
+                if isFraction { continue }  // further digits are dropped
+                return double
+            }
+            digits = sum
+            if isFraction { exponent -= 1 }
         }
-        for piece in pieces.reversed() { body(piece.range, piece.id) }
+        exponent += Int(String(rest.dropFirst()) ?? "") ?? 0
+        guard (-308...308).contains(exponent), let power = Double("1e\(abs(exponent))") else { return double }
+        let value = exponent < 0 ? Double(digits) / power : Double(digits) * power
+        return isNegative ? -value : value
     }
 }

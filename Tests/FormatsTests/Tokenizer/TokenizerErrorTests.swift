@@ -211,6 +211,17 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
 }
 
 @Suite struct TokenizerUse {
+    /// -7.1990489022903095 has more digits than a double holds, so that they are rounded before the division, too.
+    @Test func scoresAreReadAsTheReferenceReadsThem() {
+        func read(_ text: String) -> Double { JSONNumber(spelling: text).asReferenceReads }
+        for text in ["0", "-1", "12.5", "-0.25", "1e3", "2.5E-2", "-7.25e+1", "18446744073709551615"] {
+            #expect(read(text) == Double(text))
+        }
+        #expect(read("-7.1990489022903095") == -(71_990_489_022_903_095.0 / 1e16))
+        // Digits beyond the 64th bit are dropped.
+        #expect(read("0.12345678901234567890123") == 12_345_678_901_234_567_890.0 / 1e20)
+    }
+
     @Test func manyThreadsGetTheSameIDs() async throws {
         let tokenizer = try Tokenizer.open(tokenizerFixtures + "/llama3")
         let texts = try #require(try JSON.read(path: tokenizerFixtures + "/texts.json").array).compactMap(
