@@ -3,7 +3,7 @@ import CommandLineSupport
 import Formats
 import Surgery
 
-struct Convert: ParsableCommand {
+struct Convert: ModelStep {
     static let configuration = CommandConfiguration(
         abstract: "Writes a model with its numbers in another type, or in files of another size.",
         discussion: """
@@ -29,13 +29,19 @@ struct Convert: ParsableCommand {
     func run() throws {
         try runReportingErrors {
             let source = try Checkpoint.open(model)
-            let result = try source.converted(to: dtype?.elementType)
+            let result = try apply(to: source)
             let writing = Writing(
-                command: "convert", source: source, result: result, output: output, options: options)
-            try writing.run(
-                rows: dtype.map { [("numbers", $0.elementType.rawValue)] } ?? [], changes: [],
-                details: [("dtype", dtype.map { .string($0.elementType.rawValue) } ?? .null)])
+                command: "convert", source: source, result: result.checkpoint, output: output,
+                options: options)
+            try writing.run(result)
         }
+    }
+
+    func apply(to source: Checkpoint) throws -> StepResult {
+        StepResult(
+            checkpoint: try source.converted(to: dtype?.elementType),
+            rows: dtype.map { [("numbers", $0.elementType.rawValue)] } ?? [],
+            details: [("dtype", dtype.map { .string($0.elementType.rawValue) } ?? .null)])
     }
 }
 

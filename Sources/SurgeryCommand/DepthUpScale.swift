@@ -3,7 +3,7 @@ import CommandLineSupport
 import Formats
 import Surgery
 
-struct DepthUpScale: ParsableCommand {
+struct DepthUpScale: ModelStep {
     static let configuration = CommandConfiguration(
         commandName: "dus",
         abstract: "Deepens a model by Depth Up-Scaling: its layers twice, trimmed where the two copies meet.",
@@ -48,15 +48,21 @@ struct DepthUpScale: ParsableCommand {
     func run() throws {
         try runReportingErrors {
             let source = try Checkpoint.open(model)
-            let result = try source.depthUpScaled(
-                DepthUpScaling(from: from, to: to, keepFirst: keepFirst, keepLast: keepLast))
+            let result = try apply(to: source)
             let writing = Writing(
                 command: "dus", source: source, result: result.checkpoint,
                 output: output ?? OutputPath.beside(model, suffix: "dus-\(to)"), options: options)
-            try writing.run(
-                rows: [("layers", "\(result.plan.sourceCount) → \(result.plan.count): \(result.plan)")],
-                changes: result.changes.map(\.description), details: details(of: result))
+            try writing.run(result)
         }
+    }
+
+    func apply(to source: Checkpoint) throws -> StepResult {
+        let result = try source.depthUpScaled(
+            DepthUpScaling(from: from, to: to, keepFirst: keepFirst, keepLast: keepLast))
+        return StepResult(
+            checkpoint: result.checkpoint,
+            rows: [("layers", "\(result.plan.sourceCount) → \(result.plan.count): \(result.plan)")],
+            changes: result.changes.map(\.description), details: details(of: result))
     }
 
     private func details(of result: RearrangedCheckpoint) -> [(String, JSON)] {

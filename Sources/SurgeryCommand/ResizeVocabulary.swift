@@ -3,7 +3,7 @@ import CommandLineSupport
 import Formats
 import Surgery
 
-struct ResizeVocabulary: ParsableCommand {
+struct ResizeVocabulary: ModelStep {
     static let configuration = CommandConfiguration(
         commandName: "resize-vocab",
         abstract: "Gives a model more tokens, or other ones, with everything that has to follow in step.",
@@ -43,17 +43,24 @@ struct ResizeVocabulary: ParsableCommand {
         try runReportingErrors {
             let source = try Checkpoint.open(model)
             if !options.allowDisagreement { try source.checkAgreement() }
-            let made = try change.make(for: source)
-            let result = try source.vocabularyResized(try rows.request(made.change, donor: change.tokenizer))
-            let report = VocabularyReport(
-                result: result, learned: made.learned,
-                texts: try change.heldOutTexts(source: source, result: result.checkpoint))
+            let result = try apply(to: source)
             let writing = Writing(
                 command: "resize-vocab", source: source, result: result.checkpoint,
-                output: output ?? OutputPath.beside(model, suffix: "vocab-\(result.rows.after)"),
-                options: options)
-            try writing.run(
-                rows: report.rows, changes: result.changes.map(\.description), details: report.details)
+                output: output ?? OutputPath.beside(model, suffix: result.suffix), options: options)
+            try writing.run(result)
         }
+    }
+
+    func apply(to source: Checkpoint) throws -> StepResult {
+        let made = try change.make(for: source)
+        let result = try source.vocabularyResized(
+            try rows.request(made.change, donor: change.tokenizer))
+        let report = VocabularyReport(
+            result: result, learned: made.learned,
+            texts: try change.heldOutTexts(source: source, result: result.checkpoint))
+        return StepResult(
+            checkpoint: result.checkpoint, suffix: "vocab-\(result.rows.after)", rows: report.rows,
+            changes: result.changes.map(\.description),
+            details: report.details)
     }
 }

@@ -18,5 +18,7 @@ struct SurgeryCommand: ParsableCommand {
             line is wrong; 130, 143 stopped by Ctrl-C, SIGTERM
             """,
         version: Version.current,
-        subcommands: [Inspect.self, DepthUpScale.self, ResizeVocabulary.self, Convert.self, Verify.self])
+        subcommands: [
+            Inspect.self, DepthUpScale.self, ResizeVocabulary.self, Convert.self, RunSteps.self, Verify.self,
+        ])
 }

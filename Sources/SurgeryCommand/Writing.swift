@@ -10,6 +10,11 @@ struct Writing {
     let output: String
     let options: OutputOptions
 
+    /// Plans, checks, writes and reports what a step made.
+    func run(_ step: StepResult) throws {
+        try run(rows: step.rows, changes: step.changes, details: step.details)
+    }
+
     /// Plans, checks, writes and reports.
     ///
     /// - Parameters:

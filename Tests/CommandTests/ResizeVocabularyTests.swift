@@ -91,6 +91,33 @@ struct ResizeVocabularyTests {
         #expect(try Verification(opened).isProven)
     }
 
+    @Test func runsStepsAndWritesOnce() throws {
+        let folder = try folder()
+        let layers = try Checkpoint.open(folder.model.path).layers().count
+        let steps = [
+            "dus --to \(layers + 1)", "resize-vocab --learn 20 --corpus '\(corpus())'", "convert --dtype f32",
+        ]
+        let run = try CommandRun(
+            ["run", "base", "-o", "out", "--json"] + steps.flatMap { ["--step", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(try run.json()["steps"]?.array?.map { $0["step"]?.string } == steps)
+        #expect(try folder.names() == ["base", "out"])
+        let verify = try CommandRun(["verify", "out"], in: folder.url)
+        #expect(verify.code == 0, "\(verify.messages)")
+        let manifest = try Checkpoint.open(folder.url.appending(path: "out").path).manifest
+        #expect(manifest?.operations.map(\.name) == ["dus", "resize-vocab", "convert"])
+        for (step, message) in [
+            ("prune --to 3", "begins with dus, resize-vocab or convert"),
+            ("dus --tto 3", "Missing expected argument '--to <to>'"),
+            ("dus --to 9 -o x", "-o stands behind surgery run"),
+            ("dus base --to 9", "the model base stands behind"),
+        ] {
+            let refused = try CommandRun(["run", "base", "-o", "no", "--step", step], in: folder.url)
+            #expect(refused.code == 64 && refused.messages.contains(message), "\(refused.messages)")
+        }
+        #expect(try folder.names() == ["base", "out"])
+    }
+
     @Test func addsGivenTokens() throws {
         let folder = try folder()
         try Data("한국어\n자바스크립트\n".utf8).write(to: folder.url.appending(path: "tokens.txt"))
@@ -133,7 +160,7 @@ struct ResizeVocabularyTests {
     @Test func takesRowsOverFromAnotherModel() throws {
         let folder = try folder()
         let learned = try CommandRun(
-            ["resize-vocab", "base", "--learn", "60", "--corpus", corpus(), "-o", "donor"], in: folder.url)
+            ["resize-vocab", "base", "--learn", "12", "--corpus", corpus(), "-o", "donor"], in: folder.url)
         #expect(learned.code == 0, "\(learned.messages)")
         let wanted = try rows(of: "donor", in: folder)
         for (method, tolerance) in [("omp", Float(0.05)), ("nearest", 1)] {
@@ -152,11 +179,11 @@ struct ResizeVocabularyTests {
         }
     }
 
-    /// The numbers of the embedding's last 60 rows.
+    /// The numbers of the embedding's last 12 rows.
     private func rows(of name: String, in folder: ModelFolder) throws -> [Float] {
         let checkpoint = try Checkpoint.open(folder.url.appending(path: name).path)
         let embedding = try #require(checkpoint["model.embed_tokens.weight"])
-        return try embedding.rows(embedding.shape[0] - 60..<embedding.shape[0]).floats()
+        return try embedding.rows(embedding.shape[0] - 12..<embedding.shape[0]).floats()
     }
 
     /// One sentence, the exit code, nothing written.
