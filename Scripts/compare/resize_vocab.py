@@ -1,13 +1,13 @@
 """Compares `surgery resize-vocab` with transformers and tokenizers: what it writes, and what it draws.
 
-usage: resize_vocab.py SURGERY MODEL CORPUS HELD_OUT ENGLISH FOLDER
+usage: resize_vocab.py SURGERY TRAINER MODEL CORPUS HELD_OUT ENGLISH FOLDER
 
-SURGERY: the built command; MODEL: a base model with a byte-level BPE; CORPUS, HELD_OUT: .jsonl in a language that it hardly
+SURGERY, TRAINER: the built commands; MODEL: a base model with a byte-level BPE; CORPUS, HELD_OUT: .jsonl in a language that it hardly
 has tokens for; ENGLISH: .jsonl in one that it knows; FOLDER: where models are made. Needs torch, transformers and tokenizers;
 measured with torch 2.15.0, transformers 5.24.0 and tokenizers 0.23.3.
 
 1. 2,000 tokens are learned. The result loads in both libraries with nothing missing, unexpected or of another shape; every
-   new token that is a text is encoded as itself there; texts give as many tokens as the command says; English texts without
+   new token that is a text is encoded as itself there; texts are the same ids there and here; English texts without
    a new token are encoded as before; old rows are the same bytes.
 2. --size with mean-cov, in float32: mean and covariance of the new rows over several seeds, beside transformers' own draws.
 """
@@ -21,12 +21,12 @@ from tokenizers import Tokenizer
 
 logging.disable(logging.CRITICAL)
 tf.utils.logging.disable_progress_bar()
-surgery, base, corpus, held_out, english, folder = (Path(a).resolve() for a in sys.argv[1:7])
+surgery, trainer, base, corpus, held_out, english, folder = (Path(a).resolve() for a in sys.argv[1:8])
 folder.mkdir(parents=True, exist_ok=True)
 
 
-def run(*arguments):
-    done = subprocess.run([surgery, *map(str, arguments)], capture_output=True, text=True)
+def run(*arguments, command=surgery):
+    done = subprocess.run([command, *map(str, arguments)], capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, arguments))}: {done.stderr}")
     return done.stdout
@@ -66,6 +66,8 @@ for path, figures in zip((held_out, english), report["text"][1:]):
     alike = all(auto(text, add_special_tokens=False)["input_ids"] == i for text, i in zip(texts(path), ids))
     count, size = sum(map(len, ids)), sum(len(text.encode()) for text in texts(path))
     check(alike and count == figures["tokens_after"] and size == figures["bytes"], f"{path.name}: {count} tokens here and there, {size / count:.3f} bytes a token (before: {figures['bytes_per_token_before']:.3f})")
+    ours = [list(map(int, line.split())) for line in run("tokenize", grown, path, "--ids", command=trainer).splitlines()]
+    check(ours == [new.encode(text).ids for text in texts(path)], f"{path.name}: trainer tokenize gives the same ids, document by document")
     round_trip = all(new.decode(i) == text for text, i in zip(texts(path), ids))
     check(round_trip, f"{path.name}: decodes to itself")
 same = [new.encode(text).ids == old.encode(text).ids for text in texts(english) if max(new.encode(text).ids) < before]
