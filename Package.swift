@@ -71,7 +71,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Formats", "SurgeryCommand", "TrainerCommand", "CommandLineSupport", orderedCollections,
+                "Formats", "Surgery", "SurgeryCommand", "TrainerCommand", "CommandLineSupport",
+                orderedCollections,
                 argumentParser, logging,
             ],
             swiftSettings: strict),
