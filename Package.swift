@@ -30,6 +30,8 @@ let package = Package(
     targets: [
         // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
         .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
+        // libhdf5, which reads the files of Keras and TensorFlow.
+        .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
         // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
         .target(name: "CSystemCalls"),
         // The loops that Swift does not vectorise well, compiled for three instruction sets.
@@ -41,7 +43,7 @@ let package = Package(
         .target(
             name: "Formats",
             dependencies: [
-                "COniguruma", "CKernels", "CSystemCalls", orderedCollections, logging,
+                "COniguruma", "CHDF5", "CKernels", "CSystemCalls", orderedCollections, logging,
                 .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: strict),
         .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),

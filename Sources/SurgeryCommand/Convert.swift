@@ -15,7 +15,7 @@ struct Convert: ModelStep {
               surgery convert models/base -o models/base-sharded --shard-size 2GB
             """)
 
-    @Argument(help: "The model: a folder, or a safetensors file.")
+    @Argument(help: "The model: a folder, or a file of weights.")
     var model = "."
 
     @Option(name: [.customShort("o"), .long], help: "The folder to write.")

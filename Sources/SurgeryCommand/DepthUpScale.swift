@@ -23,7 +23,7 @@ struct DepthUpScale: ModelStep {
               surgery dus models/base --to 48 -o models/deep --dry-run
             """)
 
-    @Argument(help: "The model: a folder, or a safetensors file.")
+    @Argument(help: "The model: a folder, or a file of weights.")
     var model = "."
 
     @Option(help: "How many layers the model has, to be sure that it is the right one.")

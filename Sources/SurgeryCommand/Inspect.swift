@@ -11,7 +11,7 @@ struct Inspect: ParsableCommand {
             something does not fit together.
             """)
 
-    @Argument(help: "The model: a folder, or a safetensors file.")
+    @Argument(help: "The model: a folder, or a file of weights.")
     var model = "."
 
     @Flag(help: "List every tensor, too.")
@@ -65,7 +65,10 @@ extension Inspection {
         table.add("model", path)
         table.add("family", family.map { name in "\(name) (\(modelType ?? ""))" } ?? modelType ?? "not known")
         if let layers {
-            table.add("layers", "\(layers.count) (\(layers.names.prefix)0 to \(layers.count - 1))")
+            table.add(
+                "layers",
+                "\(layers.count) (\(layers.names.title(of: 0)) to \(layers.names.title(of: layers.count - 1)))"
+            )
         }
         table.add("parameters", "\(Units.grouped(parameterCount)) (\(Units.count(parameterCount)))")
         for (index, type) in types.enumerated() {

@@ -8,7 +8,8 @@ struct SurgeryCommand: ParsableCommand {
         abstract:
             "Grows pretrained language models: looks at them, deepens them, gives them tokens, converts them, proves the result.",
         discussion: """
-            A model is a folder with config.json and safetensors files (one or many), or one safetensors file.
+            A model is a folder with config.json and files of weights (safetensors or HDF5, one or many), or one \
+            such file.
             Without a model the current folder is meant.
 
             The source is never touched. A result is whole or absent: it gets its name when all of it is on disk, and \

@@ -17,7 +17,7 @@ struct Verify: ParsableCommand {
     @Argument(help: "The result's folder.")
     var result: String
 
-    @Option(help: "The folder with the source's safetensors files, when they are no longer where they were.")
+    @Option(help: "The folder with the source's files of weights, when they are no longer where they were.")
     var source: String?
 
     @Flag(help: "Print one JSON object on standard output.")

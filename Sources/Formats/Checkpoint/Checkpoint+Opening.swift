@@ -1,7 +1,7 @@
 import OrderedCollections
 
 extension Checkpoint {
-    /// Opens a model: a folder with one or more safetensors files, or one such file.
+    /// Opens a model: a folder with one or more files of weights, safetensors or HDF5, or one such file.
     ///
     /// Reads headers, the configuration and the manifest; all are checked, no tensor is read.
     ///
@@ -9,14 +9,21 @@ extension Checkpoint {
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
         switch Folder.kind(of: path) {
         case .folder:
-            return try openFolder(path) { names throws(CheckpointError) in try weights(in: path, names: names)
+            return try openFolder(path) { names throws(CheckpointError) in
+                try WeightsFile.all(in: path, names: names)
             }
-        case .file where Path.suffix(path) == "safetensors":
-            let file = try weights(path)
-            return try Checkpoint(path: path, files: [file])
-        case .file, .other: throw .unknownFile(path: path)
+        case .file:
+            guard try isWeights(path) else { throw .unknownFile(path: path) }
+            return try Checkpoint(path: path, files: [WeightsFile(path: path)])
+        case .other: throw .unknownFile(path: path)
         case nil: throw .missing(path: path)
         }
+    }
+
+    /// Whether a file is one that can be opened: HDF5 by its content, safetensors by its name.
+    private static func isWeights(_ path: String) throws(CheckpointError) -> Bool {
+        if Path.suffix(path) == "safetensors" { return true }
+        do { return try HDF5File.isHDF5(SourceFile(path: path)) } catch { throw .file(error) }
     }
 
     /// Opens a folder that has a configuration and whatever belongs to a model, but no weights yet.
@@ -28,7 +35,7 @@ extension Checkpoint {
     }
 
     private static func openFolder(
-        _ folder: String, files: (_ names: [String]) throws(CheckpointError) -> [SafetensorsFile]
+        _ folder: String, files: (_ names: [String]) throws(CheckpointError) -> [WeightsFile]
     ) throws(CheckpointError) -> Checkpoint {
         let names: [String]
         do { names = try Folder.names(folder) } catch { throw .file(error) }
@@ -60,58 +67,12 @@ extension Checkpoint {
         return checkpoint
     }
 
-    /// The weights files of a folder: model.safetensors, else those of the index, else the only one there.
-    private static func weights(
-        in folder: String, names: [String]
-    ) throws(CheckpointError) -> [SafetensorsFile] {
-        if names.contains("model.safetensors") {
-            return [try weights(Path.join(folder, "model.safetensors"))]
-        }
-        if names.contains(SafetensorsIndex.fileName) {
-            return try shards(
-                SafetensorsIndex(path: Path.join(folder, SafetensorsIndex.fileName)), in: folder)
-        }
-        let found = names.filter { Path.suffix($0) == "safetensors" && !$0.hasPrefix(".") }
-        switch found.count {
-        case 0:
-            throw .noModel(folder: folder, found: names.filter { CompanionRule.isWeights($0) })
-        case 1 where !isShard(found[0]): return [try weights(Path.join(folder, found[0]))]
-        default: throw .noIndex(folder: folder, files: found)
-        }
-    }
-
-    private static func shards(
-        _ index: SafetensorsIndex, in folder: String
-    ) throws(CheckpointError) -> [SafetensorsFile] {
-        var files: [SafetensorsFile] = []
-        for name in index.files {
-            let path = Path.join(folder, name)
-            guard Folder.kind(of: path) != nil else {
-                let tensors = index.shards.values.count { $0 == name }
-                throw .shardMissing(index: index.path, shard: name, tensors: tensors)
-            }
-            files.append(try weights(path))
-        }
-        try index.check(files)
-        return files
-    }
-
-    /// Whether a name is one of several, as `model-00001-of-00002.safetensors` is.
-    private static func isShard(_ name: String) -> Bool {
-        name.dropLast(".safetensors".count).split(separator: "-").suffix(3).dropFirst().first == "of"
-            && !name.contains("-00001-of-00001")
-    }
-
-    private static func weights(_ path: String) throws(CheckpointError) -> SafetensorsFile {
-        do { return try SafetensorsFile(path: path) } catch { throw .safetensors(error) }
-    }
-
-    private init(path: String, files: [SafetensorsFile]) throws(CheckpointError) {
+    private init(path: String, files: [WeightsFile]) throws(CheckpointError) {
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         var metadata: [String: String] = [:]
-        tensors.reserveCapacity(files.reduce(0) { $0 + $1.header.entries.count })
+        tensors.reserveCapacity(files.reduce(0) { $0 + $1.tensors.count })
         for file in files {
-            metadata.merge(file.header.metadata) { first, _ in first }
+            metadata.merge(file.metadata) { first, _ in first }
             for tensor in file.tensors {
                 guard let expression = try? TensorExpression.stored(tensor),
                     tensors.updateValue(expression, forKey: tensor.name) == nil
@@ -120,5 +81,11 @@ extension Checkpoint {
         }
         self.init(path: path, tensors: tensors, metadata: metadata)
         sources = files.map(\.file)
+        let structures = files.compactMap(\.structure)
+        structure = structures.dropFirst().reduce(structures.first) { $0?.merging($1) }
+        // The order of one file, however the tensors are spread over several.
+        if structures.count > 1, structure?.layout == .keras3 {
+            self.tensors.sort { NaturalOrder.precedes($0.key, $1.key) }
+        }
     }
 }

@@ -19,6 +19,10 @@ public struct Checkpoint: Sendable {
     public var manifest: Manifest?
     /// The weights files it was opened from.
     public var sources: [SourceFile]
+    /// How the tensors lie in HDF5 files; nil for safetensors.
+    ///
+    /// The writer writes the format that this says.
+    public var structure: HDF5Structure?
     /// What was done to it since it was opened; the manifest of the result lists it.
     public var operations: [Manifest.Operation]
     /// What lies in the folder and does not come along, and why.
@@ -37,6 +41,7 @@ public struct Checkpoint: Sendable {
         self.metadata = metadata
         manifest = nil
         sources = []
+        structure = nil
         operations = []
         leftOut = []
     }

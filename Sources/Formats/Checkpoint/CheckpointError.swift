@@ -4,6 +4,8 @@ public enum CheckpointError: Diagnosis, Equatable {
     case file(FileError)
     /// A safetensors file is not valid.
     case safetensors(SafetensorsError)
+    /// An HDF5 file is not valid.
+    case hdf5(HDF5Error)
     /// A JSON file is not valid.
     case json(JSONError)
     /// A configuration is not valid.
@@ -38,19 +40,21 @@ public enum CheckpointError: Diagnosis, Equatable {
         switch self {
         case .file(let error): error.description
         case .safetensors(let error): error.description
+        case .hdf5(let error): error.description
         case .json(let error): error.description
         case .configuration(let error): error.description
         case .manifest(let error): error.description
-        case .missing(let path): "\(path) does not exist; name a model's folder or a .safetensors file"
+        case .missing(let path):
+            "\(path) does not exist; name a model's folder, or a .safetensors or HDF5 file"
         case .unknownFile(let path):
-            "\(path) is no .safetensors file; name one, or a folder that holds a model"
+            "\(path) is no .safetensors or HDF5 file; name one, or a folder that holds a model"
         case .noModel(let folder, let found):
-            "\(folder) holds no model: neither model.safetensors nor \(SafetensorsIndex.fileName) is there"
+            "\(folder) holds no model: neither model.safetensors nor \(SafetensorsIndex.fileName), \(KerasShardIndex.wholeName) or another HDF5 file is there"
                 + (found.isEmpty
                     ? ""
                     : ", only \(list(found)), which can't be opened; convert the model to safetensors first")
         case .noIndex(let folder, let files):
-            "\(folder) holds \(files.count) safetensors files (\(list(files))) but no \(SafetensorsIndex.fileName) that says which belong together; the download may be incomplete"
+            "\(folder) holds \(files.count) files of weights (\(list(files))) but no index (\(SafetensorsIndex.fileName), \(KerasShardIndex.fileName)) that says which belong together; the download may be incomplete"
         case .index(let path, let reason): "\(path) is no index of a model: \(reason)"
         case .shardMissing(let index, let shard, let tensors):
             "\(index) says that \(tensors) tensor\(tensors == 1 ? " is" : "s are") in \(shard), which is not there; download it"
@@ -72,6 +76,7 @@ public enum CheckpointError: Diagnosis, Equatable {
         switch self {
         case .file(let error): error.fault
         case .safetensors(let error): error.fault
+        case .hdf5(let error): error.fault
         default: .input
         }
     }

@@ -12,8 +12,11 @@ enum CompanionRule {
     /// Files that a training run leaves behind.
     private static let traces: Set<String> = ["trainer_state.json", "training_args.json", "optimizer.json"]
 
-    /// Folders whose files belong to the model, as `transformers` writes them.
-    static let folders: Set<String> = ["additional_chat_templates"]
+    /// Files that say which of several weights files holds what; the writer makes its own.
+    static let indices: Set<String> = [SafetensorsIndex.fileName, KerasShardIndex.fileName]
+
+    /// Folders whose files belong to the model, as `transformers` and KerasHub write them.
+    static let folders: Set<String> = ["additional_chat_templates", "assets"]
 
     /// Whether the name is that of weights.
     static func isWeights(_ name: String) -> Bool { weights.contains(Path.suffix(name)) }
@@ -21,7 +24,9 @@ enum CompanionRule {
     /// Why a file does not come along; nil when it does.
     static func reasonToLeave(_ name: String) -> String? {
         if name.hasPrefix(".") { return "hidden" }
-        if name.hasSuffix(".index.json") { return "an index of weights that are not written" }
+        if name.hasSuffix(".index.json") || indices.contains(name) {
+            return "an index of weights that are not written"
+        }
         if isWeights(name) { return "weights that are not part of the model as it was opened" }
         if traces.contains(name) { return "a trace of training" }
         return nil
@@ -38,7 +43,7 @@ extension Checkpoint {
         let written: Set<String> = [Configuration.fileName, Manifest.fileName]
         for name in names where !weights.contains(name) && !written.contains(name) {
             let path = Path.join(folder, name)
-            if name == SafetensorsIndex.fileName && weights.count > 1 { continue }
+            if CompanionRule.indices.contains(name) && weights.count > 1 { continue }
             if let reason = CompanionRule.reasonToLeave(name) {
                 leftOut.append(LeftOut(name: name, reason: reason))
                 continue
@@ -46,15 +51,27 @@ extension Checkpoint {
             switch Folder.kind(of: path) {
             case .file: companions.append(Companion(name: name, content: .file(try SourceFile(path: path))))
             case .folder where CompanionRule.folders.contains(name):
-                for inner in try Folder.names(path) where Folder.kind(of: Path.join(path, inner)) == .file {
-                    let file = try SourceFile(path: Path.join(path, inner))
-                    companions.append(Companion(name: Path.join(name, inner), content: .file(file)))
-                }
+                companions += try files(in: path, named: name)
             case .folder: leftOut.append(LeftOut(name: name, reason: "a folder"))
             case .other: leftOut.append(LeftOut(name: name, reason: "no plain file"))
             case nil: leftOut.append(LeftOut(name: name, reason: "a link that leads nowhere"))
             }
         }
         return (companions, leftOut)
+    }
+
+    /// The files of a folder that belongs to the model, and of the folders in it.
+    private static func files(in path: String, named name: String) throws(FileError) -> [Companion] {
+        var companions: [Companion] = []
+        for inner in try Folder.names(path) where !inner.hasPrefix(".") {
+            let (place, known) = (Path.join(path, inner), Path.join(name, inner))
+            switch Folder.kind(of: place) {
+            case .file: companions.append(Companion(name: known, content: .file(try SourceFile(path: place))))
+            case .folder where known.split(separator: "/").count < 8:
+                companions += try files(in: place, named: known)
+            default: break
+            }
+        }
+        return companions
     }
 }

@@ -9,7 +9,7 @@ public enum ManifestError: Diagnosis, Equatable {
     /// A recipe names a file that is not among the sources.
     case unknownSource(tensor: String, file: Int)
     /// A source file can't be opened.
-    case source(SafetensorsError)
+    indirect case source(CheckpointError)
     /// A source file is another than the one the result was made from.
     case changed(file: String, found: Int, expected: Int)
     /// A source does not hold a tensor that the recipe names.

@@ -1,8 +1,8 @@
 /// The files that a manifest's recipes take tensors from, opened.
 public struct ManifestSources: Sendable {
-    private let files: [SafetensorsFile]
+    private let files: [WeightsFile]
     private let checksums: [String?]
-    private let tensors: [[String: StoredTensor]]
+    private let tensors: [[String: any TensorStorage]]
 
     /// Opens the sources of a result.
     ///
@@ -12,11 +12,11 @@ public struct ManifestSources: Sendable {
     ///   - source: where the files are now; nil when they are where the manifest says.
     /// - Throws: ``ManifestError`` when one is missing, not valid or of another size.
     public init(_ manifest: Manifest, of folder: String, source: String? = nil) throws(ManifestError) {
-        var files: [SafetensorsFile] = []
+        var files: [WeightsFile] = []
         for listed in manifest.sources {
-            let file: SafetensorsFile
+            let file: WeightsFile
             do {
-                file = try SafetensorsFile(path: Self.path(of: listed, beside: folder, source: source))
+                file = try WeightsFile(path: Self.path(of: listed, beside: folder, source: source))
             } catch {
                 throw .source(error)
             }
@@ -84,7 +84,7 @@ public struct ManifestSources: Sendable {
         _ place: Int, _ name: String, _ offset: Int, tensor: String
     ) throws(ManifestError) -> TensorExpression {
         guard files.indices.contains(place) else { throw .unknownSource(tensor: tensor, file: place) }
-        guard let found = tensors[place][name], found.range.offset == offset else {
+        guard let found = tensors[place][name], found.origin?.offset == offset else {
             throw .missing(file: files[place].file.path, tensor: name)
         }
         return try follow(tensor) { () throws(TensorError) in try .stored(found) }

@@ -16,8 +16,8 @@ extension TensorExpression {
     func recipe(_ sources: inout SourceList) -> Recipe {
         switch node {
         case .stored(let storage):
-            guard let range = storage.fileRange else { return .computed(storage.name, type, shape: shape) }
-            return .copied(file: sources.place(of: range.file), tensor: storage.name, offset: range.offset)
+            guard let origin = storage.origin else { return .computed(storage.name, type, shape: shape) }
+            return .copied(file: sources.place(of: origin.file), tensor: storage.name, offset: origin.offset)
         case .zeros: return .zeroed(type, shape: shape)
         case .joined(let parts): return .joined(parts.map { $0.recipe(&sources) })
         case .rows(let whole, let range): return .rows(range, of: whole.recipe(&sources))

@@ -18,6 +18,12 @@ public enum WriteError: Diagnosis, Equatable {
     case empty
     /// A tensor has a name that the format keeps for itself.
     case reservedName(String)
+    /// HDF5 has no such type.
+    case type(name: String, ElementType)
+    /// A name that leads into a tensor, or to one that is there already.
+    case nameInsideTensor(String, tensor: String)
+    /// An attribute is larger than the format allows.
+    case attributeTooLarge(path: String, name: String, bytes: Int)
     /// The list of tensors is longer than the format allows.
     case headerTooLarge(file: String, bytes: Int)
     /// The disk has too little room.
@@ -42,7 +48,13 @@ public enum WriteError: Diagnosis, Equatable {
         case .noFolder(let output, let folder, let obstacle):
             "\(output) can't be written: \(folder) \(obstacle); name an output in a folder that you can write to"
         case .empty: "there is no tensor to write"
-        case .reservedName(let name): "no tensor can be called '\(name)' in a safetensors file"
+        case .reservedName(let name): "no tensor can be called '\(name)' in a file of this format"
+        case .type(let name, let type):
+            "tensor '\(name)' is \(type.rawValue), which HDF5 has no type for; write safetensors"
+        case .nameInsideTensor(let name, let tensor):
+            "tensors '\(name)' and '\(tensor)' can't be in one HDF5 file: one's name leads through the other's; write safetensors"
+        case .attributeTooLarge(let path, let name, let bytes):
+            "attribute \(name) of \(path.isEmpty ? "/" : path) takes \(bytes) bytes, and an HDF5 header holds \(HDF5Message.largestBody)"
         case .headerTooLarge(let file, let bytes):
             "\(file) would have a header of \(bytes) bytes, and the format allows \(SafetensorsHeader.largestHeader); write smaller shards"
         case .space(let path, let needed, let available):
@@ -60,7 +72,7 @@ public enum WriteError: Diagnosis, Equatable {
         case .tensor(_, let error): error.fault
         case .space, .busy, .interrupted: .run
         case .exists, .notAModel, .isSource, .insideSource, .noFolder: .usage
-        case .empty, .reservedName, .headerTooLarge: .input
+        case .empty, .reservedName, .headerTooLarge, .type, .nameInsideTensor, .attributeTooLarge: .input
         }
     }
 }

@@ -62,8 +62,8 @@ struct WriteExecution: ~Copyable {
         do throws(FileError) {
             try Folder.create(target.model)
             for file in plan.files {
-                if file.name.contains("/") {
-                    try Folder.create(Path.join(target.model, Path.parent(file.name)))
+                for folder in Path.ancestors(of: file.name) {
+                    try Folder.create(Path.join(target.model, folder))
                 }
                 try OutputFile(path: Path.join(target.model, file.name)).reserve(file.byteCount)
             }

@@ -3,21 +3,15 @@ import OrderedCollections
 extension WritePlan {
     /// Lays out a model's files.
     ///
-    /// - Throws: ``WriteError`` when the model can't be written as safetensors.
+    /// - Throws: ``WriteError`` when the model can't be written in its format.
     init(_ checkpoint: Checkpoint, to output: String, options: WriteOptions) throws(WriteError) {
         guard !checkpoint.tensors.isEmpty else { throw .empty }
-        if checkpoint.tensors[SafetensorsHeader.metadataKey] != nil {
-            throw .reservedName(SafetensorsHeader.metadataKey)
-        }
-        let shards = split(
-            checkpoint.tensors.keys, sizes: { checkpoint.tensors[$0]?.byteCount ?? 0 },
-            into: options.shardSize)
-        let names = shards.indices.map { Self.name(ofShard: $0, of: shards.count) }
-        var files: [File] = []
-        for (name, tensors) in zip(names, shards) { files.append(try File(name, tensors, of: checkpoint)) }
-        if shards.count > 1 {
-            files.append(File(SafetensorsIndex.fileName, Self.index(names, shards, of: checkpoint)))
-        }
+        var files =
+            if let structure = checkpoint.structure {
+                try Self.hdf5Files(of: checkpoint, structure, shardSize: options.shardSize)
+            } else {
+                try Self.safetensorsFiles(of: checkpoint, shardSize: options.shardSize)
+            }
         if let configuration = checkpoint.configuration {
             files.append(File(Configuration.fileName, configuration.serialized()))
         }
@@ -35,6 +29,23 @@ extension WritePlan {
         parameterCount = checkpoint.parameterCount
         leftOut = checkpoint.leftOut
         origin = WriteOrigin(checkpoint)
+    }
+
+    private static func safetensorsFiles(
+        of checkpoint: Checkpoint, shardSize: Int
+    ) throws(WriteError) -> [File] {
+        if checkpoint.tensors[SafetensorsHeader.metadataKey] != nil {
+            throw .reservedName(SafetensorsHeader.metadataKey)
+        }
+        let shards = split(
+            checkpoint.tensors.keys, sizes: { checkpoint.tensors[$0]?.byteCount ?? 0 }, into: shardSize)
+        let names = shards.indices.map { Self.name(ofShard: $0, of: shards.count) }
+        var files: [File] = []
+        for (name, tensors) in zip(names, shards) { files.append(try File(name, tensors, of: checkpoint)) }
+        if shards.count > 1 {
+            files.append(File(SafetensorsIndex.fileName, Self.index(names, shards, of: checkpoint)))
+        }
+        return files
     }
 
     /// The name that Hugging Face gives a weights file.
@@ -100,7 +111,7 @@ extension WritePlan.File {
     }
 
     /// A file of these bytes.
-    fileprivate init(_ name: String, _ bytes: [UInt8]) {
+    init(_ name: String, _ bytes: [UInt8]) {
         var list = SegmentList()
         list.append(.bytes(bytes), count: bytes.count)
         self.init(name: name, byteCount: bytes.count, tensors: [], segments: list.segments)

@@ -63,10 +63,7 @@ struct WriteTarget {
 
     /// Gives the finished folder its name, and removes what it replaces.
     func publish(force: Bool) throws(FileError) {
-        for name in try Folder.names(model) where Folder.kind(of: Path.join(model, name)) == .folder {
-            try Folder.synchronize(Path.join(model, name))
-        }
-        try Folder.synchronize(model)
+        try synchronize(model)
         // Without its journal a folder that was replaced and not yet removed can't be taken for unfinished work.
         try Folder.remove(journal)
         if force && Folder.exists(output) {
@@ -78,15 +75,27 @@ struct WriteTarget {
         try Folder.remove(partial)
     }
 
+    /// Makes the names in a folder durable, and those in the folders in it.
+    private func synchronize(_ folder: String) throws(FileError) {
+        for name in try Folder.names(folder) where Folder.kind(of: Path.join(folder, name)) == .folder {
+            try synchronize(Path.join(folder, name))
+        }
+        try Folder.synchronize(folder)
+    }
+
     private func holdsModelOrNothing() throws(WriteError) -> Bool {
-        guard Folder.kind(of: output) == .folder else { return Path.suffix(output) == "safetensors" }
+        guard Folder.kind(of: output) == .folder else { return isWeights(output) }
         do {
             let names = try Folder.names(output)
             return names.isEmpty || names.contains(Configuration.fileName)
                 || names.contains(Manifest.fileName)
-                || names.contains { Path.suffix($0) == "safetensors" }
+                || names.contains { isWeights($0) }
         } catch {
             throw .file(error)
         }
+    }
+
+    private func isWeights(_ name: String) -> Bool {
+        Path.suffix(name) == "safetensors" || WeightsFile.hdf5Suffixes.contains(Path.suffix(name))
     }
 }

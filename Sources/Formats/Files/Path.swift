@@ -16,6 +16,11 @@ package enum Path {
         return joined.isEmpty ? "." : joined
     }
 
+    /// The paths on the way to `path`, as `a` and `a/b` on that to `a/b/c`.
+    static func ancestors(of path: String) -> [String] {
+        zip(path.indices, path).compactMap { $1 == "/" ? String(path[..<$0]) : nil }
+    }
+
     /// `name` inside `folder`.
     package static func join(_ folder: String, _ name: String) -> String {
         folder.hasSuffix("/") ? folder + name : folder + "/" + name

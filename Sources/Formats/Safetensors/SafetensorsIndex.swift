@@ -44,11 +44,11 @@ public struct SafetensorsIndex: Sendable {
     public var files: [String] { Set(shards.values).sorted() }
 
     /// Checks that the files hold exactly the tensors that the index promises.
-    func check(_ files: [SafetensorsFile]) throws(CheckpointError) {
+    func check(_ files: [WeightsFile]) throws(CheckpointError) {
         var found: [String: String] = [:]
         for file in files {
             let name = file.file.name
-            for entry in file.header.entries {
+            for entry in file.tensors {
                 if let first = found.updateValue(name, forKey: entry.name) {
                     throw .tensorTwice(index: path, tensor: entry.name, first: first, second: name)
                 }

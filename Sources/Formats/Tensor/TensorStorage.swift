@@ -11,6 +11,8 @@ public protocol TensorStorage: Sendable {
     var shape: [Int] { get }
     /// The bytes where they lie in a file as they are, so that the kernel can copy them; else nil.
     var fileRange: FileRange? { get }
+    /// The file that it is of, and the place there by which a manifest finds it again; nil for what is in no file.
+    var origin: TensorOrigin? { get }
     /// What tells this content from any other of the same name, so that an interrupted write can go on;
     /// nil when nothing does.
     var fingerprint: String? { get }
@@ -22,6 +24,19 @@ public protocol TensorStorage: Sendable {
     ///   - destination: as many bytes as `bytes` has.
     /// - Throws: ``TensorError`` when they can't be read or made.
     func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError)
+}
+
+extension TensorStorage {
+    /// The place of its bytes.
+    public var origin: TensorOrigin? { fileRange.map { TensorOrigin(file: $0.file, offset: $0.offset) } }
+}
+
+/// The file that a tensor is of, and a place in it.
+public struct TensorOrigin: Sendable {
+    /// The file.
+    public let file: SourceFile
+    /// Where the tensor's bytes begin, or, when they do not lie there as they are, what describes them.
+    public let offset: Int
 }
 
 /// A tensor that lies in a file as it is.

@@ -2,7 +2,7 @@
 public struct Architecture: Sendable {
     /// What people call the family.
     public let name: String
-    /// The `model_type`s of its configurations.
+    /// The `model_type`s of its configurations, or the classes that a KerasHub preset names.
     public let modelTypes: [String]
     /// What may stand before a layer's number in tensor names; a family has several when its tensors are saved
     /// with and without the head, or inside a model of more than text.
@@ -30,7 +30,7 @@ public struct Architecture: Sendable {
 
     /// The family of a `model_type`; nil when it is not known.
     public static func family(modelType: String) -> Architecture? {
-        all.first { $0.modelTypes.contains(modelType) }
+        (all + kerasHub).first { $0.modelTypes.contains(modelType) }
     }
 }
 

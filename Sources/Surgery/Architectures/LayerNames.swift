@@ -2,23 +2,57 @@
 ///
 /// `model.layers.12.mlp.up_proj.weight` is layer 12's `mlp.up_proj.weight` under the prefix `model.layers.`
 public struct LayerNames: Sendable, Equatable {
-    /// What stands before the layer's number, ending in a dot (or empty).
+    /// How the number stands in a name.
+    public enum Style: Sendable, Equatable {
+        /// As a part of its own, `model.layers.12.`, as Hugging Face has it.
+        case dotted
+        /// Behind a part's name, and left out for 0, `layers/decoder/` and `layers/decoder_1/`, as Keras 3 counts the
+        /// objects of a class.
+        case counted
+        /// Behind `_._`, `h_._12/`, as Hugging Face's TensorFlow models have it.
+        case levelled
+    }
+
+    /// What stands before the layer's number, ending in a dot (or empty) where the number is a part of its own.
     public let prefix: String
+    /// How the number stands in a name.
+    public let style: Style
 
     /// Names that begin with `prefix`.
-    public init(prefix: String) {
+    public init(prefix: String, style: Style = .dotted) {
         self.prefix = prefix
+        self.style = style
     }
 
     /// The layer and the rest of a tensor's name; nil when the tensor belongs to no layer.
     public func parse(_ name: String) -> (layer: Int, rest: Substring)? {
-        guard name.hasPrefix(prefix), let split = Self.split(name), split.prefix == prefix else { return nil }
-        return (split.number, split.rest)
+        guard name.hasPrefix(prefix) else { return nil }
+        switch style {
+        case .dotted:
+            guard let split = Self.split(name), split.prefix == prefix else { return nil }
+            return (split.number, split.rest)
+        case .counted, .levelled:
+            let rest = name.dropFirst(prefix.count)
+            guard let slash = rest.firstIndex(of: "/") else { return nil }
+            let counter = rest[..<slash]
+            let inner = rest[rest.index(after: slash)...]
+            if style == .levelled { return Self.number(counter).map { ($0, inner) } }
+            if counter.isEmpty { return (0, inner) }
+            guard counter.first == "_", let number = Self.number(counter.dropFirst()), number > 0 else {
+                return nil
+            }
+            return (number, inner)
+        }
     }
 
     /// The name of a layer's tensor.
     public func name(layer: Int, rest: some StringProtocol) -> String {
-        "\(prefix)\(layer).\(rest)"
+        "\(title(of: layer))\(style == .dotted ? "." : "/")\(rest)"
+    }
+
+    /// What the names of a layer's tensors begin with, as in `model.layers.12`.
+    public func title(of layer: Int) -> String {
+        style == .counted ? layer == 0 ? prefix : "\(prefix)_\(layer)" : "\(prefix)\(layer)"
     }
 
     /// The first component of a name that is a number, and what stands before and after it.
@@ -50,6 +84,12 @@ extension LayerNames {
         public let names: LayerNames
         /// How many layers there are, from 0 without a gap.
         public let count: Int
+
+        /// So many layers of these names.
+        public init(names: LayerNames, count: Int) {
+            self.names = names
+            self.count = count
+        }
     }
 
     /// The sets of layers that tensor names show, in the order they first come.
@@ -59,14 +99,61 @@ extension LayerNames {
     public static func groups(in names: some Sequence<String>) -> [Group] {
         var prefixes: [Substring] = []
         var numbers: [Substring: Set<Int>] = [:]
+        var paths: [String] = []
         for name in names {
+            if name.contains("/") { paths.append(name) }
             guard let split = split(name) else { continue }
             if numbers[split.prefix] == nil { prefixes.append(split.prefix) }
             numbers[split.prefix, default: []].insert(split.number)
         }
-        return prefixes.compactMap { prefix in
+        let dotted = prefixes.compactMap { prefix -> Group? in
             guard let found = numbers[prefix], found.max() == found.count - 1 else { return nil }
             return Group(names: LayerNames(prefix: String(prefix)), count: found.count)
         }
+        return dotted + groups(inPaths: paths)
+    }
+
+    /// The sets of layers that paths show, the outermost where sets lie inside each other.
+    ///
+    /// Two or more are a set: anything in a path could be the first of its class.
+    private static func groups(inPaths paths: [String]) -> [Group] {
+        var found: [LayerNames] = []
+        var numbers: [String: Set<Int>] = [:]
+        for path in paths {
+            var parent = ""
+            for part in path.split(separator: "/", omittingEmptySubsequences: false).dropLast() {
+                if let (names, number) = layer(part, in: parent) {
+                    if numbers[names.prefix] == nil { found.append(names) }
+                    numbers[names.prefix, default: []].insert(number)
+                }
+                parent += part + "/"
+            }
+        }
+        let groups = found.compactMap { names -> Group? in
+            guard let set = numbers[names.prefix], set.count > 1, set.max() == set.count - 1 else {
+                return nil
+            }
+            return Group(names: names, count: set.count)
+        }
+        return groups.filter { inner in
+            !groups.contains { $0.names != inner.names && $0.names.parse(inner.names.prefix + "/") != nil }
+        }
+    }
+
+    /// What set a part of a path may be a member of, and which.
+    private static func layer(_ part: Substring, in parent: String) -> (LayerNames, Int)? {
+        if let mark = part.lastIndex(of: "."), part[..<mark].hasSuffix("_"),
+            part[part.index(after: mark)...].first == "_",
+            let number = number(part[part.index(after: mark)...].dropFirst())
+        {
+            let start = part[...part.index(after: mark)]
+            return (LayerNames(prefix: parent + start, style: .levelled), number)
+        }
+        if let line = part.lastIndex(of: "_"), let number = number(part[part.index(after: line)...]),
+            number > 0
+        {
+            return (LayerNames(prefix: parent + part[..<line], style: .counted), number)
+        }
+        return part == "vars" ? nil : (LayerNames(prefix: parent + part, style: .counted), 0)
     }
 }

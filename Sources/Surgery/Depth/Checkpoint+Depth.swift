@@ -26,7 +26,8 @@ extension Checkpoint {
         let candidates = candidates(groups, expected: configured?.value.int, following: following)
         guard let group = candidates.first else { throw .noLayers(path: path) }
         guard candidates.count == 1 else {
-            throw .severalGroups(path: path, groups: candidates.map { "\($0.names.prefix)0…\($0.count - 1)" })
+            throw .severalGroups(
+                path: path, groups: candidates.map { "\($0.names.title(of: 0))…\($0.count - 1)" })
         }
         guard let configured else { return group }
         // Layers that predict further tokens are saved behind the others, or not at all.
@@ -35,7 +36,7 @@ extension Checkpoint {
             throw .countsDiffer(
                 path: path, key: configured.key,
                 configured: String(decoding: configured.value.serialized(indent: nil), as: UTF8.self),
-                prefix: group.names.prefix, found: group.count)
+                layers: group)
         }
         return LayerNames.Group(names: group.names, count: count)
     }
@@ -82,6 +83,8 @@ extension Checkpoint {
         }
         if !tellsLayersApart { try checkLayersAlike(group) }
         result.tensors = rearrangedTensors(plan, names: group.names)
+        result.structure = structure?.rearranged(plan, names: group.names)
+        try result.followInPreset(plan, before: self)
         result.operations.append(Manifest.Operation(name: operation, plan: plan))
         return RearrangedCheckpoint(checkpoint: result, plan: plan, changes: changes)
     }

@@ -7,7 +7,7 @@ public enum DepthError: Diagnosis, Equatable {
     /// More than one set of layers could be meant.
     case severalGroups(path: String, groups: [String])
     /// Configuration and tensors have different numbers of layers.
-    case countsDiffer(path: String, key: String, configured: String, prefix: String, found: Int)
+    case countsDiffer(path: String, key: String, configured: String, layers: LayerNames.Group)
     /// The configuration has no key that holds the number of layers.
     case noCount(path: String)
     /// The plan is for a model with another number of layers.
@@ -36,9 +36,9 @@ public enum DepthError: Diagnosis, Equatable {
         case .severalGroups(let path, let groups):
             "\(path): the tensor names show several sets of layers (\(groups.joined(separator: ", "))), and the "
                 + "configuration does not tell which of them is the model; encoder-decoder models are not supported"
-        case .countsDiffer(let path, let key, let configured, let prefix, let found):
-            "\(path): config.json says \(key) is \(configured), but the tensors have \(found) layers (\(prefix)0 to "
-                + "\(prefix)\(found - 1)); one of the two files belongs to another model"
+        case .countsDiffer(let path, let key, let configured, let layers):
+            "\(path): config.json says \(key) is \(configured), but the tensors have \(layers.count) layers "
+                + "(\(layers.names.title(of: 0)) to \(layers.names.title(of: layers.count - 1))); one of the two files belongs to another model"
         case .noCount(let path):
             "\(path): config.json has no number of layers (num_hidden_layers, n_layer, n_layers or num_layers)"
         case .planned(let path, let planned, let found):

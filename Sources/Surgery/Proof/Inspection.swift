@@ -123,10 +123,10 @@ public struct Inspection: Sendable {
 }
 
 extension TensorExpression {
-    /// The file in which the tensor lies as it is; nil when it is made of something else.
+    /// The file in which the tensor lies; nil when it is made of something else.
     public var file: SourceFile? {
         guard case .stored(let storage) = node else { return nil }
-        return storage.fileRange?.file
+        return storage.origin?.file
     }
 }
 

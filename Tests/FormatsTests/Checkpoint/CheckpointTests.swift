@@ -50,7 +50,9 @@ import Testing
     }
 
     @Test func nothingThere() throws {
-        #expect(error("none")?.description.hasSuffix("name a model's folder or a .safetensors file") == true)
+        #expect(
+            error("none")?.description.hasSuffix("name a model's folder, or a .safetensors or HDF5 file")
+                == true)
         try folder.makeFolder("empty")
         #expect(error("empty") == .noModel(folder: folder.path("empty"), found: []))
         try folder.write("empty/pytorch_model.bin", "x")

@@ -97,8 +97,8 @@ struct CheckpointDepthTests {
             error
                 == .model(
                     .countsDiffer(
-                        path: "model", key: "num_hidden_layers", configured: "12", prefix: "model.layers.",
-                        found: 8)))
+                        path: "model", key: "num_hidden_layers", configured: "12",
+                        layers: LayerNames.Group(names: LayerNames(prefix: "model.layers."), count: 8))))
         #expect(error?.fault == .input)
     }
 

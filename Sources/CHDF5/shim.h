@@ -1,0 +1,138 @@
+#ifndef CHDF5_SHIM_H
+#define CHDF5_SHIM_H
+
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+
+// HDF5's constants are macros that call a function and read a global, which Swift can't; so each that is used
+// is a function here. Numbered functions are called as they are (H5Dopen2), whatever a header maps names to.
+
+/// The type of strings of any length in UTF-8.
+static inline hid_t CHDF5VariableString(void) {
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+        H5Tclose(type);
+        return -1;
+    }
+    return type;
+}
+
+/// Leaves what a file says of where a string lies as it is.
+static inline herr_t CHDF5KeepBytes(hid_t from, hid_t to, H5T_cdata_t *data, size_t count, size_t stride,
+    size_t background_stride, void *bytes, void *background, hid_t list) {
+    (void)count, (void)stride, (void)background_stride, (void)bytes, (void)background, (void)list;
+    if (data->command != H5T_CONV_INIT) return 0;
+    data->need_bkg = H5T_BKG_NO;
+    return H5Tget_size(from) == H5Tget_size(to) ? 0 : -1;
+}
+
+/// Makes the library ready, keeps it from loading code that a file asks for, and lets it read where strings of any
+/// length lie instead of the strings, since it trusts their heap.
+static inline int CHDF5Initialize(void) {
+    if (H5open() < 0 || H5PLset_loading_state(0) < 0) return -1;
+    hid_t from = CHDF5VariableString(), to = H5Tcreate(H5T_OPAQUE, 16);
+    return H5Tregister(H5T_PERS_SOFT, "keep", from, to, CHDF5KeepBytes);
+}
+
+/// Keeps the library from printing errors; some builds remember that for each thread.
+static inline void CHDF5Silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
+
+static inline hid_t CHDF5Default(void) { return H5P_DEFAULT; }
+static inline hid_t CHDF5All(void) { return H5S_ALL; }
+static inline unsigned CHDF5ReadOnly(void) { return H5F_ACC_RDONLY; }
+static inline haddr_t CHDF5Undefined(void) { return HADDR_UNDEF; }
+
+/// What a file is opened with: no locks, which network file systems may not know.
+static inline hid_t CHDF5FileAccess(void) {
+    hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    if (list >= 0) H5Pset_file_locking(list, 0, 1);
+    return list;
+}
+
+/// What a dataset is opened with: a cache of so many bytes for its chunks.
+static inline hid_t CHDF5DatasetAccess(size_t bytes) {
+    hid_t list = H5Pcreate(H5P_DATASET_ACCESS);
+    if (list >= 0) H5Pset_chunk_cache(list, 521, bytes, 1.0);
+    return list;
+}
+
+static inline herr_t CHDF5FirstError(unsigned depth, const H5E_error2_t *error, void *words) {
+    (void)depth;
+    if (error->desc && *error->desc) {
+        strncpy((char *)words, error->desc, 255);
+        ((char *)words)[255] = 0;
+        return 1;
+    }
+    return 0;
+}
+
+/// Copies the innermost words of the last error into 256 bytes, and forgets it.
+static inline void CHDF5TakeError(char *words) {
+    words[0] = 0;
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, CHDF5FirstError, words);
+    H5Eclear2(H5E_DEFAULT);
+}
+
+/// What a link is: 0 hard, 1 soft, 64 external, negative where it can't be told.
+static inline int CHDF5LinkKind(hid_t group, const char *name) {
+    H5L_info_t info;
+    return H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 ? -1 : (int)info.type;
+}
+
+/// What an object is (0 group, 1 dataset, 2 named type; negative where it can't be told), and where its header
+/// lies in the file.
+static inline int CHDF5ObjectKind(hid_t object, haddr_t *address) {
+#if H5_VERSION_GE(1, 12, 0)
+    H5O_info1_t info;
+#else
+    H5O_info_t info;
+#endif
+    if (H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0) return -1;
+    *address = info.addr;
+    return (int)info.type;
+}
+
+/// Names one behind the other, each ended by a zero byte.
+typedef struct {
+    char *bytes;
+    size_t count, capacity;
+} CHDF5Names;
+
+static inline herr_t CHDF5Append(CHDF5Names *names, const char *name) {
+    size_t length = strlen(name) + 1;
+    if (names->count + length > names->capacity) {
+        size_t capacity = 2 * (names->count + length);
+        char *bytes = (char *)realloc(names->bytes, capacity);
+        if (!bytes) return -1;
+        names->bytes = bytes;
+        names->capacity = capacity;
+    }
+    memcpy(names->bytes + names->count, name, length);
+    names->count += length;
+    return 0;
+}
+
+static inline herr_t CHDF5AppendLink(hid_t group, const char *name, const H5L_info_t *info, void *names) {
+    (void)group, (void)info;
+    return CHDF5Append((CHDF5Names *)names, name);
+}
+
+static inline herr_t CHDF5AppendAttribute(hid_t object, const char *name, const H5A_info_t *info, void *names) {
+    (void)object, (void)info;
+    return CHDF5Append((CHDF5Names *)names, name);
+}
+
+/// Collects the names of a group's links; the caller frees `bytes`, also after a failure.
+static inline int CHDF5LinkNames(hid_t group, CHDF5Names *names) {
+    hsize_t place = 0;
+    return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &place, CHDF5AppendLink, names);
+}
+
+/// Collects the names of an object's attributes; the caller frees `bytes`, also after a failure.
+static inline int CHDF5AttributeNames(hid_t object, CHDF5Names *names) {
+    hsize_t place = 0;
+    return H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, &place, CHDF5AppendAttribute, names);
+}
+
+#endif

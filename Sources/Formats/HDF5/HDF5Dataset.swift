@@ -1,0 +1,125 @@
+internal import CHDF5
+
+/// A dataset's header, checked: what its elements are, and where they lie.
+struct HDF5Dataset: Sendable {
+    /// Where it is in the file's tree, as in `layers/dense/vars/0`.
+    let path: String
+    /// The type of its elements.
+    let type: ElementType
+    /// Its dimensions, outermost first; empty for a scalar.
+    let shape: [Int]
+    /// Its bytes where they lie in the file as they are; nil when they have to be unpacked or turned around.
+    let range: FileRange?
+    /// Where its header lies.
+    let address: Int
+    /// Its attributes without the one that marks bfloat16.
+    let attributes: [HDF5Attribute]
+
+    /// How much larger than what is stored for them numbers can be: zlib's limit, and then some.
+    private static let largestExpansion = 2_000
+    /// Datasets up to this many bytes may have nothing stored.
+    private static let smallest = 1 << 20
+    /// The largest part that data may be packed in.
+    private static let largestChunk = 1 << 30
+
+    /// Checks an open dataset.
+    init(
+        _ dataset: borrowing HDF5Handle, path: String, file: SourceFile, address: haddr_t,
+        heap: inout HDF5Heap
+    ) throws(HDF5Error) {
+        func failure(_ doing: String) -> HDF5Error {
+            .library(file: file.path, path: path, doing: doing, reason: HDF5Library.takeError())
+        }
+        guard let created = HDF5Handle(H5Dget_create_plist(dataset.id)),
+            let space = HDF5Handle(H5Dget_space(dataset.id)),
+            let stored = HDF5Handle(H5Dget_type(dataset.id))
+        else { throw failure("opened") }
+        let attributes = try HDF5Attribute.all(of: dataset, at: path, file: file.path, heap: &heap)
+        let kind = HDF5Type(stored, attributes: attributes)
+        guard let type = kind.type else { throw .type(file: file.path, path: path, found: kind.words) }
+        guard H5Sget_simple_extent_type(space.id) != H5S_NULL else {
+            throw .shape(file: file.path, path: path, found: "no shape", expected: "a tensor needs one")
+        }
+        guard let shape = HDF5Walk.shape(of: space), let bytes = type.byteCount(shape: shape) else {
+            throw .shape(
+                file: file.path, path: path, found: "a shape whose bytes can't be counted",
+                expected: "no file holds that much")
+        }
+        let layout = try Self.layout(created, path: path, file: file, bytes: bytes)
+        let storage = Int(clamping: H5Dget_storage_size(dataset.id))
+        let (most, overflow) = storage.multipliedReportingOverflow(by: Self.largestExpansion)
+        guard bytes <= Self.smallest || overflow || bytes <= most, storage <= file.size else {
+            throw .shape(
+                file: file.path, path: path, found: "shape \(shape), \(bytes) bytes",
+                expected: "only \(storage) are stored")
+        }
+        self.path = path
+        self.type = type
+        self.shape = shape
+        self.address = Int(clamping: address)
+        self.attributes =
+            type == .bf16 ? attributes.filter { $0.name != HDF5Type.markName } : attributes
+        let offset = H5Dget_offset(dataset.id)
+        guard layout == H5D_CONTIGUOUS, kind.isLittleEndian, offset != CHDF5Undefined(), bytes > 0 else {
+            range = nil
+            return
+        }
+        guard storage == bytes, let start = Int(exactly: offset), start <= file.size,
+            bytes <= file.size - start
+        else {
+            throw .shape(
+                file: file.path, path: path, found: "\(bytes) bytes from byte \(offset) on",
+                expected: "the file ends at \(file.size); it is cut off, download it again")
+        }
+        range = FileRange(file: file, offset: start, count: bytes)
+    }
+
+    /// How the data is laid out, having checked that it can be read.
+    private static func layout(
+        _ created: borrowing HDF5Handle, path: String, file: SourceFile, bytes: Int
+    ) throws(HDF5Error) -> H5D_layout_t {
+        let layout = H5Pget_layout(created.id)
+        if layout == H5D_VIRTUAL {
+            throw .storage(file: file.path, path: path, found: "a virtual dataset, made of others")
+        }
+        if H5Pget_external_count(created.id) != 0 {
+            throw .storage(file: file.path, path: path, found: "kept in external files")
+        }
+        guard layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED || layout == H5D_COMPACT else {
+            throw .storage(file: file.path, path: path, found: "laid out in a way that is not known")
+        }
+        if layout == H5D_CHUNKED { try checkChunk(created, path: path, file: file, bytes: bytes) }
+        for index in 0..<max(0, H5Pget_nfilters(created.id)) {
+            try checkFilter(UInt32(index), created, path: path, file: file)
+        }
+        return layout
+    }
+
+    private static func checkChunk(
+        _ created: borrowing HDF5Handle, path: String, file: SourceFile, bytes: Int
+    ) throws(HDF5Error) {
+        var dimensions = [hsize_t](repeating: 0, count: 32)
+        let rank = unsafe H5Pget_chunk(created.id, 32, &dimensions)
+        let sizes = dimensions.prefix(Int(max(0, rank))).map { Int(clamping: $0) }
+        guard rank > 0, let elements = ElementType.elementCount(shape: sizes), elements <= largestChunk / 8
+        else {
+            throw .shape(
+                file: file.path, path: path, found: "chunks of shape \(sizes)",
+                expected: "at most \(largestChunk / 8) elements can be unpacked at once")
+        }
+    }
+
+    private static func checkFilter(
+        _ index: UInt32, _ created: borrowing HDF5Handle, path: String, file: SourceFile
+    ) throws(HDF5Error) {
+        var (flags, options, count) = (UInt32(0), UInt32(0), 0)
+        var name = [CChar](repeating: 0, count: 64)
+        let filter = unsafe H5Pget_filter2(created.id, index, &flags, &count, nil, 64, &name, &options)
+        if filter >= 0, H5Zfilter_avail(filter) > 0 { return }
+        _ = HDF5Library.takeError()
+        let words = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        throw .filter(
+            file: file.path, path: path,
+            name: words.isEmpty ? "filter \(filter)" : "filter \(filter) (\(words))")
+    }
+}

@@ -1,0 +1,42 @@
+internal import Formats
+
+extension Checkpoint {
+    /// Has the other files of a KerasHub preset follow a plan: task.json, which describes the model once more, and
+    /// metadata.json, which counts its parameters.
+    ///
+    /// Source: keras_hub/src/utils/preset_utils.py, KerasPresetSaver.
+    mutating func followInPreset(_ plan: LayerPlan, before: Checkpoint) throws(DepthError) {
+        guard let configuration = before.configuration, configuration["class_name"] != nil else { return }
+        for index in companions.indices {
+            switch companions[index].name {
+            case "task.json":
+                try followTask(at: index, plan, family: configuration.family)
+            case "metadata.json":
+                guard var metadata = settings(of: companions[index]),
+                    metadata["parameter_count"]?.int == before.parameterCount
+                else { continue }
+                metadata["parameter_count"] = JSON(parameterCount)
+                companions[index].content = .bytes(metadata.serialized())
+            default: break
+            }
+        }
+    }
+
+    private mutating func followTask(
+        at index: Int, _ plan: LayerPlan, family: Architecture?
+    ) throws(DepthError) {
+        guard var task = settings(of: companions[index]),
+            let settings = task["config"]?["backbone"]?["config"]?.object
+        else { return }
+        var layered = LayeredSettings(
+            settings, path: "task.json: config.backbone.config.", plan: plan, family: family, model: path)
+        try layered.follow()
+        task["config"]?["backbone"]?["config"] = .object(layered.settings)
+        companions[index].content = .bytes(task.serialized())
+    }
+
+    private func settings(of companion: Companion) -> Configuration? {
+        guard let bytes = try? companion.bytes() else { return nil }
+        return try? Configuration(parsing: bytes, file: companion.name)
+    }
+}
