@@ -16,7 +16,7 @@ struct RunSteps: ParsableCommand {
               surgery run models/base -o models/grown --step 'dus --to 48' --step 'resize-vocab --learn 8000 --corpus ko.jsonl'
             """)
 
-    @Argument(help: "The model: a folder, or a safetensors file.")
+    @Argument(help: "The model: a folder, or a file of weights.")
     var model = "."
 
     @Option(help: "What is done, in order. A part with spaces in it stands in quotes.")

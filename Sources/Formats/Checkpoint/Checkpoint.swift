@@ -108,4 +108,10 @@ public struct LeftOut: Sendable, Equatable {
     public let name: String
     /// Why, as in "weights in another format".
     public let reason: String
+
+    /// Something of this name, left for this reason.
+    public init(name: String, reason: String) {
+        self.name = name
+        self.reason = reason
+    }
 }

@@ -26,7 +26,14 @@ extension Configuration {
         var changed = members
         for (key, value) in members {
             if key == "dtype" || key == "torch_dtype" {
-                changed[key] = .string(type)
+                // Keras names a policy, a string or an object.
+                if value["config"]?["name"] != nil {
+                    changed[key]?["config"]?["name"] = .string(type)
+                } else if value.object == nil {
+                    changed[key] = .string(type)
+                }
+            } else if key == "config" && settings["class_name"] != nil {
+                changed[key] = renaming(type: type, in: value)
             } else if key.hasSuffix("_config") && key != "quantization_config" {
                 changed[key] = renaming(type: type, in: value)
             }

@@ -1,0 +1,143 @@
+internal import Formats
+internal import OrderedCollections
+
+extension Checkpoint {
+    /// A KerasHub preset as Hugging Face has the model: names, shapes, configuration.
+    func asHuggingFace(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+        let layers = try layerCount("num_layers", in: configuration?["config"])
+        var taken: Set<String> = []
+        var made: OrderedDictionary<String, TensorExpression> = [:]
+        func take(_ part: KerasPart, in layer: String, as name: String) throws(ConversionError) {
+            var variables: [TensorExpression] = []
+            for path in part.paths(in: layer) {
+                guard let variable = tensors[path] else {
+                    if part.isOptional { return }
+                    throw .missing(path: self.path, tensor: path, family: family.backbone)
+                }
+                taken.insert(path)
+                variables.append(variable)
+            }
+            do { made[name] = try part.tensor(of: variables) } catch { throw .tensor(name: name, error) }
+        }
+        let names = LayerNames(prefix: family.layer, style: .counted)
+        for part in family.outer {
+            try take(part, in: "", as: part.name == "lm_head.weight" ? part.name : family.prefix + part.name)
+        }
+        for layer in 0..<layers {
+            for part in family.inner {
+                try take(
+                    part, in: names.title(of: layer) + "/",
+                    as: "\(family.prefix)\(family.layers)\(layer).\(part.name)")
+            }
+        }
+        if let extra = tensors.keys.first(where: { !taken.contains($0) }) {
+            throw .unknown(path: path, tensor: extra, family: family.backbone)
+        }
+        var result = self
+        result.tensors = made
+        result.metadata = ["format": "pt"]
+        result.structure = nil
+        result.configuration = try family.huggingFace(self, isTied: made["lm_head.weight"] == nil)
+        result.leaveKerasFiles()
+        return result
+    }
+
+    /// A Hugging Face model as KerasHub has it.
+    func asKerasHub(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+        let settings = configuration?.json
+        let count = family.settings.first { $0.keras == "num_layers" }?.huggingFace ?? ""
+        let layers = try layerCount(count, in: settings)
+        let heads = try heads(of: family)
+        var taken: Set<String> = []
+        var made: OrderedDictionary<String, TensorExpression> = [:]
+        var structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5")
+        structure.groups["vars"] = [HDF5Attribute(name: "name", text: family.defaultName)]
+        func take(_ part: KerasPart, as name: String, in layer: String) throws(ConversionError) {
+            let known = [family.prefix + name, name].first { tensors[$0] != nil }
+            guard let known, let tensor = tensors[known] else {
+                if part.isOptional { return }
+                throw .missing(path: path, tensor: family.prefix + name, family: family.architecture)
+            }
+            taken.insert(known)
+            do {
+                for (path, variable) in zip(
+                    part.paths(in: layer), try part.variables(of: tensor, heads: heads))
+                {
+                    made[path] = variable
+                }
+            } catch {
+                throw .tensor(name: known, error)
+            }
+            for group in part.groups {
+                structure.groups["\(layer)\(group.path)/vars"] = [
+                    HDF5Attribute(name: "name", text: group.title)
+                ]
+            }
+        }
+        let names = LayerNames(prefix: family.layer, style: .counted)
+        for part in family.outer { try take(part, as: part.name, in: "") }
+        for layer in 0..<layers {
+            let title = names.title(of: layer)
+            structure.groups[title + "/vars"] = [
+                HDF5Attribute(name: "name", text: "transformer_layer_\(layer)")
+            ]
+            for part in family.inner {
+                try take(part, as: "\(family.layers)\(layer).\(part.name)", in: title + "/")
+            }
+        }
+        let isTied =
+            configuration?["tie_word_embeddings"]?.bool
+            ?? ["gpt2", "bloom", "gemma"].contains(family.modelType)
+        let extra = tensors.keys.first { name in
+            !taken.contains(name) && !family.ignored.contains { name.hasSuffix($0) }
+                && !(isTied && name == "lm_head.weight")
+        }
+        if let extra { throw .unknown(path: path, tensor: extra, family: family.architecture) }
+        var result = self
+        result.tensors = made
+        result.metadata = [:]
+        result.structure = structure
+        result.configuration = try family.preset(self)
+        result.companions.removeAll { $0.name == "metadata.json" }
+        let metadata: JSON = [
+            "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
+            "parameter_count": JSON(result.parameterCount),
+            "tasks": ["CausalLM"],
+        ]
+        result.companions.append(
+            Companion(name: "metadata.json", content: .bytes(metadata.serialized(indent: 4))))
+        return result
+    }
+
+    private func heads(of family: KerasFamily) throws(ConversionError) -> KerasHeads {
+        func setting(_ keras: String) -> Int? {
+            family.settings.first { $0.keras == keras }.flatMap { configuration?[$0.huggingFace]?.int }
+        }
+        guard let query = setting(family.heads), query > 0 else {
+            throw .setting(path: path, key: family.heads, found: "nothing", expected: "the number of heads")
+        }
+        return KerasHeads(query: query, keyValue: setting("num_key_value_heads") ?? query)
+    }
+
+    private func layerCount(_ key: String, in settings: JSON?) throws(ConversionError) -> Int {
+        // A layer has at least one tensor.
+        guard let count = settings?[key]?.int, count >= 0, count <= tensors.count else {
+            throw .setting(
+                path: path, key: key, found: settings?[key]?.kind ?? "nothing",
+                expected: "the number of layers")
+        }
+        return count
+    }
+
+    /// Leaves what describes the model to KerasHub alone.
+    private mutating func leaveKerasFiles() {
+        let kinds: Set<String> = ["metadata.json", "task.json", "preprocessor.json", "tokenizer.json"]
+        for companion in companions where kinds.contains(companion.name) {
+            let bytes = (try? companion.bytes()) ?? []
+            let isKeras = (try? JSON(parsing: bytes, file: companion.name))?["class_name"] != nil
+            guard companion.name == "metadata.json" || isKeras else { continue }
+            companions.removeAll { $0.name == companion.name }
+            leftOut.append(LeftOut(name: companion.name, reason: "what KerasHub alone reads"))
+        }
+    }
+}
