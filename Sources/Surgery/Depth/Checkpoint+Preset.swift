@@ -11,15 +11,33 @@ extension Checkpoint {
             switch companions[index].name {
             case "task.json":
                 try followTask(at: index, plan, family: configuration.family)
-            case "metadata.json":
-                guard var metadata = settings(of: companions[index]),
-                    metadata["parameter_count"]?.int == before.parameterCount
-                else { continue }
-                metadata["parameter_count"] = JSON(parameterCount)
-                companions[index].content = .bytes(metadata.serialized())
             default: break
             }
         }
+        followMetadata(before)
+    }
+
+    /// Has the other files of a KerasHub preset follow a vocabulary.
+    mutating func followInPreset(_ outcome: VocabularyOutcome, before: Checkpoint) {
+        guard before.configuration?["class_name"] != nil else { return }
+        if let index = companions.firstIndex(where: { $0.name == "task.json" }),
+            var task = settings(of: companions[index]), let backbone = task["config"]?["backbone"]
+        {
+            var changes: [ConfigurationChange] = []
+            task["config"]?["backbone"] = outcome.settings(
+                backbone, path: "", size: outcome.plan.rows.count, changes: &changes)
+            companions[index].content = .bytes(task.serialized())
+        }
+        followMetadata(before)
+    }
+
+    private mutating func followMetadata(_ before: Checkpoint) {
+        guard let index = companions.firstIndex(where: { $0.name == "metadata.json" }),
+            var metadata = settings(of: companions[index]),
+            metadata["parameter_count"]?.int == before.parameterCount
+        else { return }
+        metadata["parameter_count"] = JSON(parameterCount)
+        companions[index].content = .bytes(metadata.serialized())
     }
 
     private mutating func followTask(

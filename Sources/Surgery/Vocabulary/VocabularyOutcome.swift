@@ -184,12 +184,15 @@ struct VocabularyOutcome {
 
     // MARK: Settings
 
+    /// What the number of rows is called, by Hugging Face and by KerasHub.
+    static let sizeKeys = ["vocab_size", "vocabulary_size"]
+
     /// Settings with the new size and the ids of tokens that have moved.
     func settings(_ json: JSON, path: String, size: Int, changes: inout [ConfigurationChange]) -> JSON {
         guard var members = json.object else { return json }
         for (key, value) in members {
             var after: JSON = value
-            if key == "vocab_size", value.int == plan.height {
+            if Self.sizeKeys.contains(key), value.int == plan.height {
                 after = JSON(size)
             } else if key.hasSuffix("_token_id") || key.hasSuffix("_token_ids") {
                 after = moved(value)
