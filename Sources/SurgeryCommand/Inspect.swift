@@ -63,7 +63,7 @@ extension Inspection {
     var table: Table {
         var table = Table(columns: [("", .left), ("", .left)])
         table.add("model", path)
-        table.add("family", family.map { name in "\(name) (\(modelType ?? ""))" } ?? modelType ?? "not known")
+        table.add("family", familyName)
         if let layers {
             table.add(
                 "layers",
@@ -91,6 +91,11 @@ extension Inspection {
         }
         table.add("agreement", agreement)
         return table
+    }
+
+    private var familyName: String {
+        guard let family else { return modelType ?? "not known" }
+        return modelType.map { "\(family) (\($0))" } ?? family
     }
 
     private var agreement: String {

@@ -19,8 +19,8 @@ struct HDF5Dataset: Sendable {
     private static let largestExpansion = 2_000
     /// Datasets up to this many bytes may have nothing stored.
     private static let smallest = 1 << 20
-    /// The largest part that data may be packed in.
-    private static let largestChunk = 1 << 30
+    /// How many elements may be packed together, where the dataset has fewer.
+    private static let largestChunk = 1 << 24
 
     /// Checks an open dataset.
     init(
@@ -101,11 +101,12 @@ struct HDF5Dataset: Sendable {
         var dimensions = [hsize_t](repeating: 0, count: 32)
         let rank = unsafe H5Pget_chunk(created.id, 32, &dimensions)
         let sizes = dimensions.prefix(Int(max(0, rank))).map { Int(clamping: $0) }
-        guard rank > 0, let elements = ElementType.elementCount(shape: sizes), elements <= largestChunk / 8
+        guard rank > 0, let elements = ElementType.elementCount(shape: sizes),
+            elements <= max(largestChunk, bytes)
         else {
             throw .shape(
                 file: file.path, path: path, found: "chunks of shape \(sizes)",
-                expected: "at most \(largestChunk / 8) elements can be unpacked at once")
+                expected: "at most \(max(largestChunk, bytes)) elements can be unpacked at once")
         }
     }
 

@@ -53,6 +53,16 @@ struct KerasConversionTests {
         }
     }
 
+    @Test(arguments: ["llama-bf16", "mistral-sharded", "gpt2"])
+    func deepenedFirstOrConvertedFirstIsTheSame(name: String) throws {
+        let preset = try Checkpoint.open(Self.fixture(name))
+        let request = DepthUpScaling(from: 4, to: 6)
+        let one = try preset.depthUpScaled(request).checkpoint.converted(to: nil, format: .safetensors)
+        let other = try preset.converted(to: nil, format: .safetensors).depthUpScaled(request).checkpoint
+        try expectEqual(one, other)
+        #expect(one.configuration?.json == other.configuration?.json)
+    }
+
     @Test func everyFormIsUndone() throws {
         let heads = KerasHeads(query: 4, keyValue: 2)
         func numbers(_ shape: [Int], from first: Int) throws -> TensorExpression {
