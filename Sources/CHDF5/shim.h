@@ -30,6 +30,8 @@ static inline herr_t CHDF5KeepBytes(hid_t from, hid_t to, H5T_cdata_t *data, siz
 /// Makes the library ready, keeps it from loading code that a file asks for, and lets it read where strings of any
 /// length lie instead of the strings, since it trusts their heap.
 static inline int CHDF5Initialize(void) {
+    // Nothing is written, so nothing has to be closed in order at the end; a damaged file could not be.
+    H5dont_atexit();
     if (H5open() < 0 || H5PLset_loading_state(0) < 0) return -1;
     hid_t from = CHDF5VariableString(), to = H5Tcreate(H5T_OPAQUE, 16);
     return H5Tregister(H5T_PERS_SOFT, "keep", from, to, CHDF5KeepBytes);
