@@ -19,7 +19,7 @@ package func mapConcurrently<Value: Sendable, Failure: Error>(
         return values
     }
     let next = Atomic(0)
-    let results = Mutex([(index: Int, result: Result<Value, Failure>)]())
+    let results = Guarded([(index: Int, result: Result<Value, Failure>)]())
     DispatchQueue.concurrentPerform(iterations: min(threads, count)) { _ in
         var own: [(index: Int, result: Result<Value, Failure>)] = []
         while true {

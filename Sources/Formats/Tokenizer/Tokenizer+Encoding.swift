@@ -1,5 +1,3 @@
-private import Synchronization
-
 extension Tokenizer {
     /// The ids of a text.
     ///
@@ -50,7 +48,7 @@ extension Tokenizer {
 
 /// Storage for encoding, one for each call that runs at the same time.
 final class WorkspacePool: Sendable {
-    private let free = Mutex<[TokenModel.Workspace]>([])
+    private let free = Guarded<[TokenModel.Workspace]>([])
 
     /// One that nobody else uses.
     func take() -> TokenModel.Workspace { free.withLock { $0.popLast() } ?? .init() }

@@ -1,6 +1,5 @@
-internal import Dispatch
 internal import Formats
-internal import Synchronization
+internal import Foundation
 
 /// Tokens of another model's vocabulary written as sums of tokens that both models have.
 ///
@@ -48,17 +47,16 @@ struct DonorRows: Sendable {
         let dictionary = try RowDictionary(of: common, in: matrix, width: width)
         let targets = try matrix.derived(.gathered(ids.map(Int32.init))).floats()
         let width = width
-        let results = Mutex([(rows: [Int32], weights: [Float])](repeating: ([], []), count: ids.count))
-        DispatchQueue.concurrentPerform(iterations: ids.count) { index in
+        return try mapConcurrently(
+            ids.count, threads: ProcessInfo.processInfo.activeProcessorCount
+        ) { (index) throws(TensorError) in
             let target = Array(targets[index * width..<(index + 1) * width])
             let terms =
                 method == .nearest
                 ? dictionary.nearest(to: target, count: Self.neighbours)
                 : dictionary.pursuit(of: target, count: Self.atoms)
-            let sum = (rows: terms.map { common[$0.atom].here }, weights: terms.map(\.weight))
-            results.withLock { $0[index] = sum }
+            return (rows: terms.map { common[$0.atom].here }, weights: terms.map(\.weight))
         }
-        return results.withLock { $0 }
     }
 }
 
