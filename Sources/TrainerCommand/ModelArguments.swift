@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandLineSupport
 import Formats
 import Foundation
 import Trainer
@@ -43,7 +44,7 @@ struct ComputeOptions: ParsableArguments {
         if let threads, threads < 1 { throw ValidationError("--threads must be at least 1, not \(threads)") }
     }
 
-    var count: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+    var count: Int { threads ?? Processor.count }
 }
 
 /// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.

@@ -126,19 +126,6 @@ struct DocumentFile: Sendable {
         throw .notUTF8(path: path, offset: firstInvalid(bytes))
     }
 
-    /// Where `bytes` stop being UTF-8.
-    private static func firstInvalid(_ bytes: [UInt8]) -> Int {
-        var decoder = UTF8()
-        var iterator = bytes.makeIterator()
-        var offset = 0
-        while true {
-            switch decoder.decode(&iterator) {
-            case .scalarValue(let scalar): offset += UTF8.width(scalar)
-            case .emptyInput, .error: return offset
-            }
-        }
-    }
-
     private static func bytes(_ file: SourceFile, at place: Place) throws(DataError) -> [UInt8] {
         try bytes(file, from: place.offset, count: Int(place.count))
     }

@@ -132,15 +132,14 @@ extension TextCorpus {
 }
 
 /// Where `bytes` stop being UTF-8; their count when they don't.
-private func firstInvalid(_ bytes: [UInt8]) -> Int {
+package func firstInvalid(_ bytes: [UInt8]) -> Int {
     var decoder = UTF8()
     var iterator = bytes.makeIterator()
     var offset = 0
     while true {
         switch decoder.decode(&iterator) {
         case .scalarValue(let scalar): offset += UTF8.width(scalar)
-        case .emptyInput: return bytes.count
-        case .error: return offset
+        case .emptyInput, .error: return offset
         }
     }
 }
