@@ -22,8 +22,8 @@ public enum WriteError: Diagnosis, Equatable {
     case type(name: String, ElementType)
     /// A name that leads into a tensor, or to one that is there already.
     case nameInsideTensor(String, tensor: String)
-    /// An attribute is larger than the format allows.
-    case attributeTooLarge(path: String, name: String, bytes: Int)
+    /// libhdf5 refused something.
+    case hdf5(doing: String, path: String, reason: String)
     /// The list of tensors is longer than the format allows.
     case headerTooLarge(file: String, bytes: Int)
     /// The disk has too little room.
@@ -53,8 +53,8 @@ public enum WriteError: Diagnosis, Equatable {
             "tensor '\(name)' is \(type.rawValue), which HDF5 has no type for; write safetensors"
         case .nameInsideTensor(let name, let tensor):
             "tensors '\(name)' and '\(tensor)' can't be in one HDF5 file: one's name leads through the other's; write safetensors"
-        case .attributeTooLarge(let path, let name, let bytes):
-            "attribute \(name) of \(path.isEmpty ? "/" : path) takes \(bytes) bytes, and an HDF5 header holds \(HDF5Message.largestBody)"
+        case .hdf5(let doing, let path, let reason):
+            "libhdf5 could not \(doing) \(path): \(reason); write safetensors"
         case .headerTooLarge(let file, let bytes):
             "\(file) would have a header of \(bytes) bytes, and the format allows \(SafetensorsHeader.largestHeader); write smaller shards"
         case .space(let path, let needed, let available):
@@ -72,7 +72,7 @@ public enum WriteError: Diagnosis, Equatable {
         case .tensor(_, let error): error.fault
         case .space, .busy, .interrupted: .run
         case .exists, .notAModel, .isSource, .insideSource, .noFolder: .usage
-        case .empty, .reservedName, .headerTooLarge, .type, .nameInsideTensor, .attributeTooLarge: .input
+        case .empty, .reservedName, .headerTooLarge, .type, .nameInsideTensor, .hdf5: .input
         }
     }
 }

@@ -61,12 +61,13 @@ extension WritePlan.File {
         }
         let layout = try HDF5Layout(members, structure: structure, groups: groups)
         var list = SegmentList()
-        list.append(.bytes(layout.header), count: layout.header.count)
-        for (tensor, offset) in layout.places {
-            let gap = offset - list.byteCount
-            list.append(.bytes([UInt8](repeating: 0, count: gap)), count: gap)
-            for part in checkpoint.tensors[tensor]?.parts(named: tensor) ?? [] {
-                list.append(part.content, count: part.count)
+        for part in layout.parts {
+            switch part {
+            case .bytes(let bytes): list.append(.bytes(bytes), count: bytes.count)
+            case .tensor(let tensor):
+                for part in checkpoint.tensors[tensor]?.parts(named: tensor) ?? [] {
+                    list.append(part.content, count: part.count)
+                }
             }
         }
         self.init(name: name, byteCount: list.byteCount, tensors: tensors, segments: list.segments)

@@ -41,6 +41,6 @@ struct HDF5Handle: ~Copyable, Sendable {
 
     deinit {
         let id = id
-        HDF5Library.locked { _ = H5Idec_ref(id) }
+        HDF5Library.locked { CHDF5Close(id) }
     }
 }

@@ -45,6 +45,19 @@ struct HDF5Type {
         }
     }
 
+    /// The type that a tensor's elements have in a file; nil where HDF5 has none.
+    static func handle(for type: ElementType) -> HDF5Handle? {
+        switch type {
+        case .u8, .u16, .u32, .u64: HDF5Handle(CHDF5Integer(type.bits / 8, 0))
+        case .i8, .i16, .i32, .i64: HDF5Handle(CHDF5Integer(type.bits / 8, 1))
+        case .f16, .f32, .f64: HDF5Handle(CHDF5Float(type.bits / 8))
+        // As Keras has it: two bytes without a meaning of their own, and an attribute that says what they are.
+        case .bf16: HDF5Handle(H5Tcreate(H5T_OPAQUE, 2))
+        case .bool: HDF5Handle(CHDF5Truth())
+        default: nil
+        }
+    }
+
     private static func integer(_ stored: borrowing HDF5Handle, size: Int) -> ElementType? {
         guard H5Tget_precision(stored.id) == size * 8, H5Tget_offset(stored.id) == 0 else { return nil }
         let isSigned = H5Tget_sign(stored.id) == H5T_SGN_2

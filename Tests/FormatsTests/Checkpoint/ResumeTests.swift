@@ -15,12 +15,13 @@ import Testing
     }
 
     /// A model whose second shard has to be computed, with the sources of `base`.
-    private func model() throws -> Checkpoint {
+    private func model(asHDF5: Bool = false) throws -> Checkpoint {
         var model = try Checkpoint.open(folder.path("base"))
         for (name, tensor) in SmallModel.second.map({ ($0.name, $0) }) {
             model[name] = try #require(model[name]).cast(to: tensor.type == .f32 ? .f64 : .f16)
         }
         model.operations = [.init(name: "test", parameters: JSONObject())]
+        if asHDF5 { model.structure = HDF5Structure(layout: .plain, fileName: "model.h5") }
         return model
     }
 
@@ -64,25 +65,27 @@ import Testing
     }
 
     /// The bytes that a write without a stop makes at the same place.
-    private func expected() throws -> [String: [UInt8]] {
-        try writer().write(model(), to: folder.path("out"))
+    private func expected(asHDF5: Bool = false) throws -> [String: [UInt8]] {
+        try writer().write(model(asHDF5: asHDF5), to: folder.path("out"))
         let whole = try contents("out")
         try Folder.remove(folder.path("out"))
         return whole
     }
 
     /// Stops when the writer has asked `questions` times, as often as there is something left to write.
-    @Test func stopsAnywhereAndGoesOn() throws {
-        let expected = try expected()
-        for questions in 0..<40 {
-            guard let error = try interruption(of: model(), with: writer(), after: questions) else {
+    @Test(arguments: [false, true]) func stopsAnywhereAndGoesOn(asHDF5: Bool) throws {
+        let expected = try expected(asHDF5: asHDF5)
+        #expect(expected["model.h5"] != nil || !asHDF5)
+        for questions in 0..<400 {
+            guard let error = try interruption(of: model(asHDF5: asHDF5), with: writer(), after: questions)
+            else {
                 #expect(questions > 8)
                 #expect(try folder.names() == ["base", "out"])
                 return
             }
             #expect(error == .interrupted(partial: folder.path(".out.partial")))
             #expect(try folder.names() == [".out.partial", "base"])
-            let report = try writer().write(model(), to: folder.path("out"))
+            let report = try writer().write(model(asHDF5: asHDF5), to: folder.path("out"))
             #expect(report.resumedByteCount > 0 || questions < 2)
             #expect(try contents("out") == expected)
             try Folder.remove(folder.path("out"))

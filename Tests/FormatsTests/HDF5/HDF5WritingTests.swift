@@ -5,12 +5,6 @@ import Testing
 
 @Suite("Writing HDF5")
 struct HDF5WritingTests {
-    @Test func checksumsAreThoseOfTheReference() {
-        // driver5() of lookup3.c.
-        #expect(HDF5Checksum.lookup3([]) == 0xDEAD_BEEF)
-        #expect(HDF5Checksum.lookup3(Array("Four score and seven years ago".utf8)) == 0x1777_0551)
-    }
-
     @Test(arguments: [
         "types.h5", "packed.h5", "keras2.h5", "keras2-variable.h5", "keras2-split.h5", "tf_model.h5",
         "twelve.weights.h5", "presets/llama-bf16", "presets/gpt2", "presets/mistral-sharded",
@@ -65,6 +59,26 @@ struct HDF5WritingTests {
         let written = try Checkpoint.open(folder.path("out"))
         try HDF5Fixtures.expectEqual(written, model)
         #expect(written.structure?.groups["many"] == model.structure?.groups["many"])
+    }
+
+    /// What does not fit into an object's header lies elsewhere in the file.
+    @Test func largeAndManyAttributesAreWritten() throws {
+        let folder = try TemporaryFolder()
+        var model = try Checkpoint.open(HDF5Fixtures.path("packed.h5"))
+        let text = String(repeating: "가나다", count: 30_000)
+        var attributes = [HDF5Attribute(name: "text", text: text)]
+        let byte: [UInt8] = [0x10, 0, 0, 0, 1, 0, 0, 0, 0, 0, 8, 0]
+        attributes.append(
+            HDF5Attribute(
+                name: "large", shape: [100_000],
+                value: .raw(type: byte, bytes: [UInt8](repeating: 7, count: 100_000))))
+        for index in 0..<20 { attributes.append(HDF5Attribute(name: "한\(index)", text: "\(index)")) }
+        attributes.append(HDF5Attribute(name: "none", shape: nil, value: .raw(type: byte, bytes: [])))
+        model.structure?.groups["deep/er"] = attributes
+        try CheckpointWriter().write(model, to: folder.path("out"))
+        let written = try Checkpoint.open(folder.path("out")).structure?.groups["deep/er"]
+        #expect(written?.count == 23)
+        for attribute in attributes { #expect(written?.first { $0.name == attribute.name } == attribute) }
     }
 
     @Test func listsOfNamesFollowTheTensors() throws {
