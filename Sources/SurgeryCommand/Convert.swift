@@ -1,7 +1,7 @@
 public import ArgumentParser
 import CommandLineSupport
-import Formats
-public import Surgery
+public import Formats
+import Surgery
 
 struct Convert: ModelStep {
     static let configuration = CommandConfiguration(

@@ -9,7 +9,7 @@ struct Heal: ParsableCommand {
         abstract: "Train a model on: continued pre-training.",
         discussion: """
             Reads documents, mixes them by weight and trains all weights with AdamW. The source is never changed; \
-            the result is a folder of its own, in the source's type, that appears when the run is done.
+            the result is a folder of its own, in the source's type and format, that appears when the run is done.
 
               trainer heal my-model-dus-48 --data korean.jsonl:0.75 --replay english.jsonl:0.25 --steps 2000
 

@@ -7,8 +7,8 @@ struct TrainerCommand: ParsableCommand {
         commandName: "trainer",
         abstract: "Evaluate a language model, heal it by continued pre-training, and tokenize text for it.",
         discussion: """
-            A model is a folder as Hugging Face writes it: config.json, safetensors, tokenizer.json. It is never \
-            changed; results go to a folder of their own.
+            A model is a folder as Hugging Face writes it (config.json, safetensors, tokenizer.json), or a preset of \
+            KerasHub. It is never changed; results go to a folder of their own.
 
             Exit codes: 0 done; 1 the run failed; 2 the input is not valid; 64 the command line is wrong; \
             130 and 143 stopped by a signal after saving.

@@ -61,7 +61,7 @@ public struct HealingSetup {
         memory = MemoryNeed(plan, configuration, layout: layout, threads: request.threads)
         identity = try RunIdentity(plan: plan, model: model, data: request.data)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
-        var result = model.checkpoint
+        var result = model.source
         result.operations.append(Manifest.Operation(name: "heal", parameters: JSONObject()))
         output = try Self.writer(request).plan(result, to: request.output)
     }

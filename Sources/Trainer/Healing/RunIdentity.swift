@@ -28,7 +28,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(FileError) {
         self.plan = plan
         self.model = model.checkpoint.sources.map { File(path: $0.name, bytes: $0.size) }
-        for name in [Configuration.fileName, "tokenizer.json"] {
+        let assets = model.source.companions.map(\.name).filter { $0.hasPrefix("assets/") }
+        for name in [Configuration.fileName, "tokenizer.json"] + assets {
             let path = Path.join(model.checkpoint.path, name)
             if Folder.kind(of: path) == .file { self.model.append(try Self.file(path, called: name)) }
         }

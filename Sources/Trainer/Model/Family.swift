@@ -14,11 +14,14 @@ public struct Family: Sendable {
 
     /// The family that `configuration` names and the transformer that it describes.
     ///
-    /// `path` is the checkpoint's, for messages; a key that asks for something unknown is refused by name.
+    /// `path` is the checkpoint's, for messages; a key that asks for something unknown is refused by name. A preset's
+    /// configuration is read in Hugging Face's terms.
     public static func describe(
-        _ configuration: JSON, path: String
+        _ configuration: Configuration, path: String
     ) throws(ModelError) -> (family: Family, transformer: TransformerConfiguration) {
-        guard let values = configuration.object, let type = values["model_type"]?.string else {
+        let known: Configuration
+        do { known = try configuration.asHuggingFace(path: path) } catch { throw .conversion(error) }
+        guard let values = known.json.object, let type = values["model_type"]?.string else {
             throw .noFamily(path: path)
         }
         guard let family = all.first(where: { $0.modelType == type }) else {

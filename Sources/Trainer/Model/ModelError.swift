@@ -8,6 +8,8 @@ public enum ModelError: Diagnosis, Equatable {
     case noFamily(path: String)
     /// The family is not among those that the trainer knows.
     case unknownFamily(path: String, found: String, known: [String])
+    /// A preset of KerasHub can't be read as the model that it is.
+    case conversion(ConversionError)
     /// A key of the configuration asks for what the trainer cannot do.
     case unsupported(path: String, key: String, value: String, reason: String)
     /// A key of the configuration has a value of another kind or size.
@@ -45,6 +47,7 @@ public enum ModelError: Diagnosis, Equatable {
             "\(path): config.json has no model_type; the trainer must know the model's family to compute it"
         case .unknownFamily(let path, let found, let known):
             "\(path): model_type is '\(found)'; the trainer knows \(known.joined(separator: ", "))"
+        case .conversion(let error): error.description
         case .unsupported(let path, let key, let value, let reason):
             "\(path): config.json asks for \(key) = \(value), and \(reason)"
         case .wrongValue(let path, let key, let found, let expected):

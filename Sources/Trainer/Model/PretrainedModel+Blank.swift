@@ -9,12 +9,18 @@ extension PretrainedModel {
     /// - Returns: the model.
     /// - Throws: ``CheckpointError`` or ``ModelError``, naming the file or key.
     public static func blank(_ folder: String) throws -> PretrainedModel {
-        var checkpoint = try Checkpoint.openWithoutWeights(folder)
-        guard let configuration = checkpoint.configuration else { throw ModelError.noFamily(path: folder) }
-        let (family, transformer) = try Family.describe(configuration.json, path: folder)
-        let type = configuration.elementType ?? .f32
+        let folderAlone = try Checkpoint.openWithoutWeights(folder)
+        guard let configuration = folderAlone.configuration else { throw ModelError.noFamily(path: folder) }
+        let (family, transformer) = try Family.describe(configuration, path: folder)
+        var checkpoint = folderAlone
+        checkpoint.configuration = try configuration.asHuggingFace(path: folder)
+        let type = checkpoint.configuration?.elementType ?? .f32
         for parameter in try ParameterLayout(transformer, names: family.names).parameters {
             checkpoint.tensors[parameter.name] = try .zeros(type, shape: parameter.shape)
+        }
+        if checkpoint.configuration != configuration {
+            checkpoint = try checkpoint.converted(to: .hdf5)
+            checkpoint.configuration = configuration
         }
         return try PretrainedModel(checkpoint)
     }

@@ -3,13 +3,16 @@ internal import OrderedCollections
 
 /// A checkpoint that the trainer knows how to compute: opened and checked, its weights not read yet.
 public struct PretrainedModel: Sendable {
-    /// The model's folder and all that belongs to it.
+    /// The model in Hugging Face's terms, and all that belongs to it.
     public let checkpoint: Checkpoint
+    /// The model as it lies in its folder: another than `checkpoint` where that is a preset of KerasHub.
+    public let source: Checkpoint
     /// What it computes.
     public let configuration: TransformerConfiguration
     /// Where its tensors lie when all of them are trained.
     public let layout: ParameterLayout
     private let names: TensorNames
+    private let preset: ConvertedPreset?
 
     /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
     ///
@@ -19,9 +22,15 @@ public struct PretrainedModel: Sendable {
     }
 
     /// A model as a surgery or a file gave it.
-    public init(_ checkpoint: Checkpoint) throws(ModelError) {
-        guard let json = checkpoint.configuration?.json else { throw .noFamily(path: checkpoint.path) }
-        let (family, configuration) = try Family.describe(json, path: checkpoint.path)
+    ///
+    /// - Parameter source: a Hugging Face model, or a preset of KerasHub.
+    /// - Throws: ``ModelError`` naming the key or tensor.
+    public init(_ source: Checkpoint) throws(ModelError) {
+        do { preset = try ConvertedPreset(source) } catch { throw .conversion(error) }
+        let checkpoint = preset?.model ?? source
+        self.source = source
+        guard let settings = checkpoint.configuration else { throw .noFamily(path: checkpoint.path) }
+        let (family, configuration) = try Family.describe(settings, path: checkpoint.path)
         self.checkpoint = checkpoint
         self.configuration = configuration
         names = family.names
@@ -31,11 +40,12 @@ public struct PretrainedModel: Sendable {
 
     /// What the model in a folder computes; reads config.json only.
     ///
-    /// - Throws: `JSONError` or ``ModelError`` naming the key.
+    /// - Throws: `ConfigurationError` or ``ModelError`` naming the key.
     public static func configuration(of folder: String) throws -> TransformerConfiguration {
         guard Folder.kind(of: folder) == .folder else { throw ModelError.noFolder(path: folder) }
-        return try Family.describe(JSON.read(path: Path.join(folder, Configuration.fileName)), path: folder)
-            .transformer
+        let path = Path.join(folder, Configuration.fileName)
+        let configuration = try Configuration(parsing: SourceFile(path: path).bytes(), file: path)
+        return try Family.describe(configuration, path: folder).transformer
     }
 
     /// The token that ends a text, as config.json names it; nil when it names none.
@@ -106,24 +116,26 @@ public struct PretrainedModel: Sendable {
     /// - Parameters:
     ///   - transformer: the trained model; its weights are read when the checkpoint is written.
     ///   - operation: what was done, for the manifest.
-    /// - Returns: the checkpoint; tensors that were frozen are the source's own.
+    /// - Returns: the model as its folder has it; tensors that were frozen are the source's own.
     /// - Throws: ``TensorError`` when a type cannot hold weights.
     public func withWeights<Device: Engine>(
         of transformer: Transformer<Device>, by operation: Manifest.Operation
     ) throws(TensorError) -> Checkpoint {
-        var result = checkpoint
+        var trained: [String: TensorExpression] = [:]
         for parameter in transformer.layout.parameters where parameter.isTrained {
             guard let old = checkpoint.tensors[parameter.name] else { continue }
             let new = try transformer.engine.tensor(
                 parameter.name, shape: parameter.shape, in: transformer.weights(of: parameter).words)
-            result.tensors[parameter.name] = try new.cast(to: old.type)
+            trained[parameter.name] = try new.cast(to: old.type)
         }
         // A tied head may be stored all the same; it stays what the embedding is.
         if configuration.tiedHead, let head = checkpoint.tensors[names.head],
-            transformer.layout.embedding.isTrained, let embedding = result.tensors[names.embedding]
+            let embedding = trained[names.embedding]
         {
-            result.tensors[names.head] = try embedding.cast(to: head.type)
+            trained[names.head] = try embedding.cast(to: head.type)
         }
+        var result = try preset?.preset(with: trained) ?? source
+        if preset == nil { result.tensors.merge(trained) { $1 } }
         result.operations.append(operation)
         return result
     }

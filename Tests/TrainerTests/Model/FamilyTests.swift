@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct FamilyTests {
     private func describe(_ text: String) throws -> TransformerConfiguration {
-        try Family.describe(JSON(parsing: Array(text.utf8), file: "config.json"), path: "model").transformer
+        try Family.describe(
+            Configuration(parsing: Array(text.utf8), file: "config.json"), path: "model"
+        ).transformer
     }
 
     private static let base = """

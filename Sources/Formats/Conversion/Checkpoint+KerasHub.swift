@@ -1,5 +1,4 @@
-internal import Formats
-internal import OrderedCollections
+import OrderedCollections
 
 extension Checkpoint {
     /// A KerasHub preset as Hugging Face has the model: names, shapes, configuration.
@@ -7,27 +6,18 @@ extension Checkpoint {
         let layers = try layerCount("num_layers", in: configuration?["config"])
         var taken: Set<String> = []
         var made: OrderedDictionary<String, TensorExpression> = [:]
-        func take(_ part: KerasPart, in layer: String, as name: String) throws(ConversionError) {
+        places: for place in family.places(layers: layers) {
             var variables: [TensorExpression] = []
-            for path in part.paths(in: layer) {
+            for path in place.paths {
                 guard let variable = tensors[path] else {
-                    if part.isOptional { return }
+                    if place.part.isOptional { continue places }
                     throw .missing(path: self.path, tensor: path, family: family.backbone)
                 }
                 taken.insert(path)
                 variables.append(variable)
             }
-            do { made[name] = try part.tensor(of: variables) } catch { throw .tensor(name: name, error) }
-        }
-        let names = LayerNames(prefix: family.layer, style: .counted)
-        for part in family.outer {
-            try take(part, in: "", as: part.name == "lm_head.weight" ? part.name : family.prefix + part.name)
-        }
-        for layer in 0..<layers {
-            for part in family.inner {
-                try take(
-                    part, in: names.title(of: layer) + "/",
-                    as: "\(family.prefix)\(family.layers)\(layer).\(part.name)")
+            do { made[place.name] = try place.part.tensor(of: variables) } catch {
+                throw .tensor(name: place.name, error)
             }
         }
         if let extra = tensors.keys.first(where: { !taken.contains($0) }) {
@@ -37,57 +27,50 @@ extension Checkpoint {
         result.tensors = made
         result.metadata = ["format": "pt"]
         result.structure = nil
-        result.configuration = try family.huggingFace(self, isTied: made["lm_head.weight"] == nil)
+        result.configuration = try configuration.map { (preset) throws(ConversionError) in
+            try family.huggingFace(
+                preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
+                model: path)
+        }
+        result.manifest = manifest?.following(made)
         result.leaveKerasFiles()
         return result
     }
 
     /// A Hugging Face model as KerasHub has it.
     func asKerasHub(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
-        let settings = configuration?.json
         let count = family.settings.first { $0.keras == "num_layers" }?.huggingFace ?? ""
-        let layers = try layerCount(count, in: settings)
+        let layers = try layerCount(count, in: configuration?.json)
         let heads = try heads(of: family)
         var taken: Set<String> = []
         var made: OrderedDictionary<String, TensorExpression> = [:]
         var structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5")
         structure.groups["vars"] = [HDF5Attribute(name: "name", text: family.defaultName)]
-        func take(_ part: KerasPart, as name: String, in layer: String) throws(ConversionError) {
-            let known = [family.prefix + name, name].first { tensors[$0] != nil }
+        for layer in 0..<layers {
+            structure.groups[family.path(ofLayer: layer) + "/vars"] = [
+                HDF5Attribute(name: "name", text: "transformer_layer_\(layer)")
+            ]
+        }
+        for place in family.places(layers: layers) {
+            // Files of a bare model leave the prefix out.
+            let known = [place.name, String(place.name.dropFirst(family.prefix.count))].first {
+                tensors[$0] != nil
+            }
             guard let known, let tensor = tensors[known] else {
-                if part.isOptional { return }
-                throw .missing(path: path, tensor: family.prefix + name, family: family.architecture)
+                if place.part.isOptional { continue }
+                throw .missing(path: path, tensor: place.name, family: family.architecture)
             }
             taken.insert(known)
             do {
-                for (path, variable) in zip(
-                    part.paths(in: layer), try part.variables(of: tensor, heads: heads))
-                {
+                for (path, variable) in zip(place.paths, try place.part.variables(of: tensor, heads: heads)) {
                     made[path] = variable
                 }
             } catch {
                 throw .tensor(name: known, error)
             }
-            for group in part.groups {
-                structure.groups["\(layer)\(group.path)/vars"] = [
-                    HDF5Attribute(name: "name", text: group.title)
-                ]
-            }
+            structure.add(place)
         }
-        let names = LayerNames(prefix: family.layer, style: .counted)
-        for part in family.outer { try take(part, as: part.name, in: "") }
-        for layer in 0..<layers {
-            let title = names.title(of: layer)
-            structure.groups[title + "/vars"] = [
-                HDF5Attribute(name: "name", text: "transformer_layer_\(layer)")
-            ]
-            for part in family.inner {
-                try take(part, as: "\(family.layers)\(layer).\(part.name)", in: title + "/")
-            }
-        }
-        let isTied =
-            configuration?["tie_word_embeddings"]?.bool
-            ?? ["gpt2", "bloom", "gemma"].contains(family.modelType)
+        let isTied = configuration?["tie_word_embeddings"]?.bool ?? family.tiesByDefault
         let extra = tensors.keys.first { name in
             !taken.contains(name) && !family.ignored.contains { name.hasSuffix($0) }
                 && !(isTied && name == "lm_head.weight")
@@ -109,7 +92,8 @@ extension Checkpoint {
         return result
     }
 
-    private func heads(of family: KerasFamily) throws(ConversionError) -> KerasHeads {
+    /// How many heads a Hugging Face model has.
+    func heads(of family: KerasFamily) throws(ConversionError) -> KerasHeads {
         func setting(_ keras: String) -> Int? {
             family.settings.first { $0.keras == keras }.flatMap { configuration?[$0.huggingFace]?.int }
         }
@@ -138,6 +122,15 @@ extension Checkpoint {
             guard companion.name == "metadata.json" || isKeras else { continue }
             companions.removeAll { $0.name == companion.name }
             leftOut.append(LeftOut(name: companion.name, reason: "what KerasHub alone reads"))
+        }
+    }
+}
+
+extension HDF5Structure {
+    /// Adds the groups of a tensor's variables.
+    fileprivate mutating func add(_ place: KerasFamily.Place) {
+        for group in place.part.groups {
+            groups["\(place.layer)\(group.path)/vars"] = [HDF5Attribute(name: "name", text: group.title)]
         }
     }
 }

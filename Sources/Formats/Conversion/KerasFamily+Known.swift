@@ -1,5 +1,3 @@
-internal import Formats
-
 /// The families that can be converted.
 ///
 /// Source: keras_hub/src/utils/transformers/convert_*.py and export/*.py of KerasHub 0.32, read for names and shapes.

@@ -1,5 +1,3 @@
-internal import Formats
-
 extension KerasPart {
     /// Hugging Face's tensor of KerasHub's variables.
     func tensor(of variables: [TensorExpression]) throws(TensorError) -> TensorExpression {

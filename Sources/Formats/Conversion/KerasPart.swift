@@ -1,5 +1,3 @@
-internal import Formats
-
 /// A tensor of a Hugging Face model and what it is in KerasHub: which variables, and how they lie.
 ///
 /// KerasHub multiplies from the right and keeps heads as an axis of their own, Hugging Face multiplies from the left

@@ -1,13 +1,22 @@
-internal import Formats
-internal import OrderedCollections
+import OrderedCollections
 
 extension KerasFamily {
     /// The name that KerasHub gives a model of the class: `llama_backbone`.
     var defaultName: String { String(module.split(separator: ".").last ?? "backbone") }
 
     /// Hugging Face's configuration of a preset.
-    func huggingFace(_ model: Checkpoint, isTied: Bool) throws(ConversionError) -> Configuration {
-        let settings = model.configuration?["config"]?.object ?? JSONObject()
+    ///
+    /// - Parameters:
+    ///   - preset: KerasHub's configuration.
+    ///   - isTied: whether the head is the embedding; nil where only the configuration can tell.
+    ///   - type: the type of its numbers, as both libraries call it; nil where only the configuration can tell.
+    ///   - model: what error messages call the model.
+    /// - Returns: the configuration.
+    /// - Throws: ``ConversionError`` for settings that Hugging Face's class does not have.
+    func huggingFace(
+        _ preset: Configuration, isTied: Bool? = nil, type: String? = nil, model: String
+    ) throws(ConversionError) -> Configuration {
+        let settings = preset["config"]?.object ?? JSONObject()
         var made = JSONObject()
         made["architectures"] = [.string(architecture)]
         made["model_type"] = .string(modelType)
@@ -16,7 +25,7 @@ extension KerasFamily {
         if countsGate, let width = made["intermediate_size"]?.int {
             made["intermediate_size"] = JSON(width / 2)
         }
-        try refuseUnknown(settings, model: model.path)
+        try refuseUnknown(settings, model: model)
         if modelType == "gpt2" {
             made["embd_pdrop"] = settings["dropout"] ?? JSON(0.1)
             made["attn_pdrop"] = settings["dropout"] ?? JSON(0.1)
@@ -26,8 +35,10 @@ extension KerasFamily {
             made["rope_scaling"] = scaling(settings)
             if made["head_dim"]?.isNull == true { made["head_dim"] = nil }
         }
-        made["tie_word_embeddings"] = .bool(isTied)
-        made["torch_dtype"] = .string(Self.typeName(of: model))
+        made["tie_word_embeddings"] = .bool(
+            isTied ?? settings["tie_word_embeddings"]?.bool ?? tiesByDefault)
+        let policy = settings["dtype"]?["config"]?["name"] ?? settings["dtype"]
+        made["torch_dtype"] = .string(type ?? policy?.string ?? "float32")
         return Configuration(made)
     }
 
@@ -160,7 +171,8 @@ extension KerasFamily {
         }
     }
 
-    private static func typeName(of model: Checkpoint) -> String {
+    /// What both libraries call the type of a model's numbers.
+    static func typeName(of model: Checkpoint) -> String {
         switch model.tensors.values.first(where: { $0.type.isFloatingPoint })?.type {
         case .bf16: "bfloat16"
         case .f16: "float16"

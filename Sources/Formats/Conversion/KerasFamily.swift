@@ -1,5 +1,3 @@
-internal import Formats
-
 /// A family of models as KerasHub and Hugging Face have it: names, shapes and settings of the one in terms of the other.
 struct KerasFamily: Sendable {
     /// KerasHub's class, as in `LlamaBackbone`.
@@ -38,4 +36,38 @@ struct KerasFamily: Sendable {
         return all.first { $0.backbone == name }
             ?? (name == nil ? all.first { $0.modelType == configuration?.modelType } : nil)
     }
+
+    /// Whether embedding and head are one where the configuration does not say.
+    var tiesByDefault: Bool { ["gpt2", "bloom", "gemma"].contains(modelType) }
+
+    /// A tensor of Hugging Face's model and the layer of KerasHub's in which its variables lie.
+    struct Place {
+        /// What it is.
+        let part: KerasPart
+        /// What the paths of its variables begin with; empty outside the layers.
+        let layer: String
+        /// Hugging Face's name, with everything that may stand before it.
+        let name: String
+
+        /// The paths of its variables.
+        var paths: [String] { part.paths(in: layer) }
+    }
+
+    /// Every tensor that a model of so many layers may have: those outside the layers, then layer by layer.
+    func places(layers count: Int) -> [Place] {
+        let outside = outer.map {
+            Place(part: $0, layer: "", name: $0.name == "lm_head.weight" ? $0.name : prefix + $0.name)
+        }
+        let inside = (0..<count).flatMap { number in
+            inner.map {
+                Place(
+                    part: $0, layer: path(ofLayer: number) + "/",
+                    name: "\(prefix)\(layers)\(number).\($0.name)")
+            }
+        }
+        return outside + inside
+    }
+
+    /// KerasHub's group of a layer, counted from the second on, as in `layers/decoder_1`.
+    func path(ofLayer number: Int) -> String { number == 0 ? layer : "\(layer)_\(number)" }
 }

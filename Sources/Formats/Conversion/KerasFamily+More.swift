@@ -1,5 +1,3 @@
-internal import Formats
-
 extension KerasFamily {
     private static func qwenSettings(and more: [Setting]) -> [Setting] {
         llamaSettings(and: more + qwenSettings)

@@ -1,5 +1,3 @@
-public import Formats
-
 /// The format that a model's weights are written in.
 public enum WeightsFormat: String, Sendable, CaseIterable {
     /// As Hugging Face writes them.
@@ -19,18 +17,17 @@ extension Checkpoint {
     /// - Throws: ``ConversionError`` when the model is not what its configuration says.
     public func converted(to format: WeightsFormat) throws(ConversionError) -> Checkpoint {
         guard (structure != nil) != (format == .hdf5) else { return self }
-        let family = KerasFamily.family(of: configuration)
         switch format {
         case .safetensors:
-            if let family, structure?.layout == .keras3, configuration?["class_name"] != nil {
-                return try asHuggingFace(family)
-            }
+            if let converted = try ConvertedPreset(self) { return converted.model }
             var result = self
             result.structure = nil
             result.metadata = ["format": "pt"]
             return result
         case .hdf5:
-            if let family, configuration?["class_name"] == nil { return try asKerasHub(family) }
+            if configuration?["class_name"] == nil, let family = KerasFamily.family(of: configuration) {
+                return try asKerasHub(family)
+            }
             var result = self
             result.structure = HDF5Structure(layout: .plain, fileName: "model.h5")
             result.metadata = [:]

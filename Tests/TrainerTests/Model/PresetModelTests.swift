@@ -1,0 +1,118 @@
+import Formats
+import Foundation
+import OrderedCollections
+import Testing
+
+@testable import Trainer
+
+/// Presets of KerasHub, which lie with the tests of their format: made by `Scripts/fixtures/hdf5_files.py`.
+@Suite struct PresetModelTests {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private static func preset(_ name: String) -> String {
+        URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../../FormatsTests/Fixtures/HDF5/presets/\(name)"
+        ).standardizedFileURL.path()
+    }
+
+    /// As near to KerasHub's logits as float32 is, and for bfloat16, in which it computes, a fiftieth of the largest.
+    @Test(arguments: [("mistral-sharded", 2e-4), ("llama-bf16", nil)] as [(String, Float?)])
+    func computesWhatKerasHubComputes(name: String, tolerance: Float?) throws {
+        let path = Self.preset(name)
+        let golden = try Checkpoint.open(path + "/golden.safetensors").tensors
+        let expected = try #require(golden["logits"]).floats()
+        _ = try EvaluationRequest(
+            model: path, rows: path + "/golden.safetensors", logits: folder.path + "/logits.safetensors",
+            length: 6, threads: 2
+        ).run()
+        let logits = try #require(Checkpoint.open(folder.path + "/logits.safetensors")["logits"]).floats()
+        let scale = expected.reduce(0) { max($0, abs($1)) }
+        #expect(largestDifference(logits, expected) < tolerance ?? scale / 50)
+    }
+
+    @Test func otherFamiliesAreRefusedByName() throws {
+        let error = #expect(throws: ModelError.self) { try PretrainedModel.open(Self.preset("gpt2")) }
+        #expect(
+            error == .unknownFamily(path: Self.preset("gpt2"), found: "gpt2", known: ["llama", "mistral"]))
+        #expect(throws: ModelError.self) { try PretrainedModel.configuration(of: Self.preset("gpt2")) }
+    }
+
+    @Test(arguments: ["mistral-sharded", "llama-bf16"]) func configurationAloneTellsTheSame(name: String)
+        throws
+    {
+        let path = Self.preset(name)
+        #expect(try PretrainedModel.configuration(of: path) == PretrainedModel.open(path).configuration)
+    }
+
+    private func request(
+        _ model: String, _ output: String, name: String, resume: Bool = false, fromScratch: Bool = false
+    ) -> HealingRequest {
+        HealingRequest(
+            model: model, fromScratch: fromScratch,
+            data: .rows(path: Self.preset(name) + "/golden.safetensors"),
+            plan: HealingPlan(
+                steps: 4, batch: 2, accumulate: 1, length: 6,
+                optimizer: AdamWSettings(
+                    rate: 1e-2, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
+                    clip: 1),
+                trained: TensorSelection(freeze: fromScratch ? [] : ["model.layers.0.*"]),
+                schedule: Schedule(shape: .constant, warmup: 0, steps: 4, floor: 1), seed: 3,
+                recomputation: .norms, isolatesDocuments: true),
+            threads: 2, output: folder.path + "/" + output, resume: resume)
+    }
+
+    private func run(_ request: HealingRequest, stopAfter limit: Int = .max) throws {
+        final class Counter { var value = 0 }
+        let count = Counter()
+        let run = try HealingRun(HealingSetup(request)) { if case .step = $0 { count.value += 1 } }
+        _ = try run { count.value >= limit }
+    }
+
+    /// A preset healed and a preset converted and healed are the same numbers; what was frozen and what describes the
+    /// preset stays as it is.
+    @Test(arguments: ["mistral-sharded", "llama-bf16"]) func healsToAPreset(name: String) throws {
+        let source = try Checkpoint.open(Self.preset(name))
+        try CheckpointWriter().write(source.converted(to: .safetensors), to: folder.path + "/converted")
+        try run(request(folder.path + "/converted", "other", name: name))
+        try run(request(Self.preset(name), "healed", name: name), stopAfter: 2)
+        try run(request(Self.preset(name), "healed", name: name, resume: true))
+
+        let healed = try Checkpoint.open(folder.path + "/healed")
+        #expect(healed.structure?.layout == .keras3)
+        for (path, attributes) in try #require(source.structure).groups {
+            #expect(healed.structure?.groups[path] == attributes, "\(path)")
+        }
+        #expect(healed.configuration?.json == source.configuration?.json)
+        #expect(healed.companions.map(\.name) == source.companions.map(\.name))
+        #expect(healed.manifest?.operations.map(\.name) == ["heal"])
+        let (model, expected) = (
+            try healed.converted(to: .safetensors), try Checkpoint.open(folder.path + "/other")
+        )
+        #expect(Set(model.tensors.keys) == Set(expected.tensors.keys))
+        for (name, tensor) in expected.tensors {
+            #expect(try #require(model.tensors[name]).firstDifference(from: tensor) == nil, "\(name)")
+        }
+        for (name, tensor) in source.tensors {
+            let isSame = try #require(healed.tensors[name]).firstDifference(from: tensor) == nil
+            #expect(isSame == name.contains("_decoder/"), "\(name)")
+        }
+    }
+
+    @Test func beginsWithAConfigurationAlone() throws {
+        let blank = folder.path + "/blank"
+        try FileManager.default.createDirectory(atPath: blank, withIntermediateDirectories: true)
+        for file in ["config.json", "metadata.json"] {
+            try FileManager.default.copyItem(
+                atPath: Self.preset("mistral-sharded") + "/" + file, toPath: blank + "/" + file)
+        }
+        try run(request(blank, "made", name: "mistral-sharded", fromScratch: true))
+        let (made, source) = (
+            try Checkpoint.open(folder.path + "/made"), try Checkpoint.open(Self.preset("mistral-sharded"))
+        )
+        #expect(Set(made.tensors.keys) == Set(source.tensors.keys))
+        #expect(made.configuration?.json == source.configuration?.json)
+        #expect(try PretrainedModel(made).configuration == PretrainedModel(source).configuration)
+    }
+}
