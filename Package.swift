@@ -61,21 +61,25 @@ let package = Package(
         .executableTarget(
             name: "TrainerCommand", dependencies: ["Trainer", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
+        // What the tests of several targets need.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "FormatsTests", dependencies: ["Formats", logging], resources: [.copy("Fixtures")],
+            name: "FormatsTests", dependencies: ["Formats", "TestSupport", logging],
+            resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
-            name: "SurgeryTests", dependencies: ["Surgery", orderedCollections], swiftSettings: strict),
+            name: "SurgeryTests", dependencies: ["Surgery", "Formats", "TestSupport", orderedCollections],
+            swiftSettings: strict),
         .testTarget(
-            name: "TrainerTests", dependencies: ["Trainer", "Formats", "CKernels", orderedCollections],
+            name: "TrainerTests",
+            dependencies: ["Trainer", "Formats", "TestSupport", "CKernels", orderedCollections],
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Formats", "Surgery", "SurgeryCommand", "TrainerCommand", "CommandLineSupport",
-                orderedCollections,
-                argumentParser, logging,
+                "Formats", "Surgery", "SurgeryCommand", "TrainerCommand", "CommandLineSupport", "TestSupport",
+                orderedCollections, argumentParser, logging,
             ],
             swiftSettings: strict),
     ],

@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("trainer tokenize, eval, heal, bench")
@@ -8,16 +9,6 @@ struct TrainerCommandTests {
     private var folder: URL { temporary.url }
 
     init() throws { temporary = try TemporaryFolder() }
-
-    /// A folder that is removed with the last value on it.
-    private final class TemporaryFolder: Sendable {
-        let url = FileManager.default.temporaryDirectory.appending(
-            path: "trainer-command-\(UUID().uuidString)")
-
-        init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
-
-        deinit { try? FileManager.default.removeItem(at: url) }
-    }
 
     private static let examples = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../Examples").standardized.path()

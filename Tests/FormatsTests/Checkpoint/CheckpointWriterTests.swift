@@ -1,5 +1,6 @@
 import Glibc
 import OrderedCollections
+import TestSupport
 import Testing
 
 @testable import Formats

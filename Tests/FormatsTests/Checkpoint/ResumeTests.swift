@@ -1,6 +1,7 @@
 import Logging
 import OrderedCollections
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Formats

@@ -1,3 +1,5 @@
+import TestSupport
+
 @testable import Formats
 
 /// A tensor for a file made by hand.

@@ -1,6 +1,7 @@
 import Formats
 import OrderedCollections
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Trainer

@@ -1,6 +1,7 @@
 import Formats
 import Foundation
 import OrderedCollections
+import TestSupport
 import Testing
 
 @testable import Trainer

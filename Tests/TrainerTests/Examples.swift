@@ -1,28 +1,5 @@
 import Foundation
-
-/// A folder that is removed when the value goes away.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "trainer-tests-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        path = url.path()
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    /// Writes a file and returns its path.
-    @discardableResult
-    func write(_ name: String, _ text: String) throws -> String { try write(name, Data(text.utf8)) }
-
-    /// Writes a file and returns its path.
-    @discardableResult
-    func write(_ name: String, _ data: Data) throws -> String {
-        try data.write(to: URL(filePath: path).appending(path: name))
-        return path + "/" + name
-    }
-}
+import TestSupport
 
 /// The path of one of the project's examples.
 func example(_ name: String) -> String {
