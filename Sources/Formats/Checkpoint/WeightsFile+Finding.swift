@@ -1,9 +1,6 @@
 import OrderedCollections
 
 extension WeightsFile {
-    /// The index that Hugging Face gives a TensorFlow model in several files.
-    private static let tensorFlowIndex = "tf_model.h5.index.json"
-
     /// The weights of a folder: those under the names that Hugging Face or Keras give them, else the only file there.
     ///
     /// - Throws: ``CheckpointError`` when there are none, or it is not clear which.
@@ -43,11 +40,13 @@ extension WeightsFile {
     private static func hdf5(in folder: String, names: [String]) throws(CheckpointError) -> [WeightsFile] {
         let known = Set(names)
         if known.contains("tf_model.h5") { return [try named("tf_model.h5", in: folder)] }
-        if known.contains(tensorFlowIndex) {
-            let index = try SafetensorsIndex(path: Path.join(folder, tensorFlowIndex))
-            return try shards(index.files, of: index.path, in: folder) { name in
+        if known.contains(TensorFlowIndex.fileName) {
+            let index = try SafetensorsIndex(path: Path.join(folder, TensorFlowIndex.fileName))
+            let files = try shards(index.files, of: index.path, in: folder) { name in
                 index.shards.values.count { $0 == name }
             }
+            try TensorFlowIndex.check(index, files)
+            return files
         }
         let found = names.filter { hdf5Suffixes.contains(Path.suffix($0)) && !$0.hasPrefix(".") }
         switch found.count {

@@ -6,29 +6,30 @@ extension WritePlan {
         of checkpoint: Checkpoint, _ structure: HDF5Structure, shardSize: Int
     ) throws(WriteError) -> [File] {
         let names = checkpoint.tensors.keys
-        let structure = structure.listing(names)
-        let isSplit = structure.layout == .keras3 && checkpoint.byteCount > shardSize
+        let isSplit =
+            structure.layout == .tensorFlowShards
+            || structure.layout == .keras3 && checkpoint.byteCount > shardSize
         let shards =
             isSplit
             ? split(names, sizes: { checkpoint.tensors[$0]?.byteCount ?? 0 }, into: shardSize)
             : [Array(names)]
-        let fileNames = shards.indices.map { index in
-            shards.count == 1 ? structure.fileName : Self.kerasName(ofShard: index)
-        }
         var files: [File] = []
         for (index, shard) in shards.enumerated() {
-            let groups = structure.groups(for: shard, isFirst: index == 0, of: names)
-            files.append(try File(fileNames[index], shard, of: checkpoint, structure, groups: groups))
+            let listed = structure.listing(shard)
+            let groups = listed.groups(for: shard, isFirst: index == 0, of: names)
+            let name = structure.fileName(ofShard: index, of: shards.count)
+            files.append(try File(name, shard, of: checkpoint, listed, groups: groups))
         }
-        if shards.count > 1 {
+        let fileNames = files.map(\.name)
+        switch structure.layout {
+        case .tensorFlowShards:
+            files.append(
+                File(TensorFlowIndex.fileName, TensorFlowIndex.bytes(fileNames, shards, of: checkpoint)))
+        case .keras3 where shards.count > 1:
             files.append(File(KerasShardIndex.fileName, kerasIndex(fileNames, shards, of: checkpoint)))
+        case .keras3, .keras2, .plain: break
         }
         return files
-    }
-
-    private static func kerasName(ofShard index: Int) -> String {
-        let digits = String(index)
-        return "model_\(String(repeating: "0", count: max(0, 5 - digits.utf8.count)))\(digits).weights.h5"
     }
 
     /// Which file holds the variables of which group, and which files where they lie in several.
@@ -47,6 +48,21 @@ extension WritePlan {
             "metadata": ["total_size": JSON(checkpoint.byteCount)], "weight_map": .object(map),
         ]
         return index.serialized(indent: 4)
+    }
+}
+
+extension HDF5Structure {
+    /// What a file is called that holds a part of a model, or all of it.
+    fileprivate func fileName(ofShard index: Int, of count: Int) -> String {
+        func padded(_ number: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, 5 - digits.utf8.count)) + digits
+        }
+        switch layout {
+        case .tensorFlowShards: return "tf_model-\(padded(index + 1))-of-\(padded(count)).h5"
+        case .keras3 where count > 1: return "model_\(padded(index)).weights.h5"
+        case .keras3, .keras2, .plain: return fileName
+        }
     }
 }
 

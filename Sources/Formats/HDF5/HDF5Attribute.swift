@@ -29,15 +29,18 @@ public struct HDF5Attribute: Sendable, Equatable {
 
     /// The strings it holds, whether of any length or of one; nil when it holds something else.
     ///
+    /// No values at all are no strings, whatever their type: NumPy, by which Keras writes, takes empty lists for numbers.
+    ///
     /// Strings of one length are ended by zero bytes or filled up with them or with spaces (HDF5 file format
     /// specification, IV.A.2.d, class 3).
     public var strings: [String]? {
         switch value {
         case .text(let strings): return strings
         case .raw(let type, let bytes):
-            guard type.count >= 8, type[0] & 0x0F == 3, let shape else { return nil }
+            if let shape, shape.contains(0) { return [] }
+            guard type.count >= 8, type[0] & 0x0F == 3, shape != nil else { return nil }
             let size = (4..<8).reversed().reduce(0) { $0 << 8 | Int(type[$1]) }
-            guard size > 0, bytes.count.isMultiple(of: size) else { return shape.contains(0) ? [] : nil }
+            guard size > 0, bytes.count.isMultiple(of: size) else { return nil }
             let isFilledWithSpaces = type[1] & 0x0F == 2
             return stride(from: 0, to: bytes.count, by: size).map { start in
                 var text = bytes[start..<start + size].prefix { $0 != 0 }

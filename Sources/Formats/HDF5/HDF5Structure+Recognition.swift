@@ -12,9 +12,14 @@ struct HDF5Weights: Sendable {
     /// - Throws: ``HDF5Error`` when it lists weights that are not there.
     init(_ file: HDF5File) throws(HDF5Error) {
         let groups = OrderedDictionary(file.groups.map { ($0.path, $0.attributes) }) { first, _ in first }
+        let datasets = Dictionary(file.datasets.map { ($0.path, $0) }) { first, _ in first }
+        if let listed = groups[""]?.strings("layer_names"), let first = listed.first, datasets[first] != nil {
+            self = try HDF5Weights(file, listed: listed, datasets: datasets, groups: groups)
+            return
+        }
         for root in ["", "model_weights"] {
             guard let layers = groups[root]?.strings("layer_names") else { continue }
-            self = try HDF5Weights(file, layers: layers, root: root, groups: groups)
+            self = try HDF5Weights(file, layers: layers, root: root, datasets: datasets, groups: groups)
             return
         }
         let isKeras3 = file.datasets.contains { $0.path.split(separator: "/").dropLast().last == "vars" }
@@ -26,10 +31,10 @@ struct HDF5Weights: Sendable {
 
     /// Reads what Keras 1 and 2 list, in the order of the lists.
     private init(
-        _ file: HDF5File, layers: [String], root: String, groups: OrderedDictionary<String, [HDF5Attribute]>
+        _ file: HDF5File, layers: [String], root: String, datasets: [String: HDF5Dataset],
+        groups: OrderedDictionary<String, [HDF5Attribute]>
     ) throws(HDF5Error) {
         let prefix = root.isEmpty ? "" : root + "/"
-        let datasets = Dictionary(file.datasets.map { ($0.path, $0) }) { first, _ in first }
         var listed: [HDF5Dataset] = []
         var tensors: [any TensorStorage] = []
         for layer in layers {
@@ -59,6 +64,24 @@ struct HDF5Weights: Sendable {
             layout: .keras2, fileName: file.file.name, prefix: prefix,
             groups: groups.filter { $0.key.isEmpty || $0.key == root || $0.key.hasPrefix(prefix) },
             attributes: attributes)
+    }
+
+    /// Reads one of the files of a TensorFlow model, whose list is that of its datasets.
+    private init(
+        _ file: HDF5File, listed: [String], datasets: [String: HDF5Dataset],
+        groups: OrderedDictionary<String, [HDF5Attribute]>
+    ) throws(HDF5Error) {
+        var tensors: [any TensorStorage] = []
+        for name in listed {
+            guard let dataset = datasets[name] else {
+                throw .missing(file: file.file.path, path: name, listed: "layer_names")
+            }
+            tensors.append(file.tensor(dataset, named: name))
+        }
+        self.tensors = tensors
+        structure = HDF5Structure(
+            layout: .tensorFlowShards, fileName: file.file.name, groups: groups,
+            attributes: Self.attributes(of: file.datasets))
     }
 
     private static func attributes(of datasets: [HDF5Dataset]) -> [String: [HDF5Attribute]] {

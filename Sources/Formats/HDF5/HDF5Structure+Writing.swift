@@ -12,28 +12,43 @@ extension HDF5Structure {
         return groups.filter { !others.contains($0.key) }
     }
 
-    /// The same with the lists that Keras 1 and 2 read saying what there is.
+    /// The same with the lists by which Keras 1 and 2 and TensorFlow's models find tensors saying what there is.
     func listing(_ names: some Sequence<String>) -> HDF5Structure {
-        guard layout == .keras2 else { return self }
-        var weights: OrderedDictionary<String, [String]> = [:]
-        let layers = groups.filter { $0.value.strings("weight_names") != nil }.keys
-            .compactMap { $0.hasPrefix(prefix) ? String($0.dropFirst(prefix.count)) : nil }
-        for layer in layers { weights[layer] = [] }
-        for name in names {
-            let layer =
-                Self.ancestors(of: name).last { weights[$0] != nil }
-                ?? Self.ancestors(of: name).dropFirst().first
-            guard let layer else { continue }
-            weights[layer, default: []].append(String(name.dropFirst(layer.count + 1)))
-        }
         var result = self
-        for (layer, list) in weights { result.set("weight_names", list, of: prefix + layer) }
-        // A list that says the same in whatever order is left as it is.
-        let root = prefix.isEmpty ? "" : String(prefix.dropLast())
-        if Set(result.groups[root]?.strings("layer_names") ?? []) != Set(weights.keys) {
-            result.set("layer_names", Array(weights.keys), of: root)
+        switch layout {
+        case .keras3, .plain: break
+        case .tensorFlowShards: result.set("layer_names", Array(names), of: "")
+        case .keras2:
+            let weights = weightNames(names)
+            for (layer, list) in weights { result.set("weight_names", list, of: prefix + layer) }
+            // Keras goes by the order of the layers that have weights, and by that alone.
+            let root = prefix.isEmpty ? "" : String(prefix.dropLast())
+            let listed = groups[root]?.strings("layer_names") ?? []
+            let isInOrder =
+                listed.filter { weights[$0]?.isEmpty == false }
+                == weights.filter { !$0.value.isEmpty }.map(\.key)
+            if !isInOrder || Set(listed) != Set(weights.keys) {
+                result.set("layer_names", Array(weights.keys), of: root)
+            }
         }
         return result
+    }
+
+    /// The weights of each layer of Keras 1 and 2 in the order of the tensors; layers without any come last.
+    private func weightNames(_ names: some Sequence<String>) -> OrderedDictionary<String, [String]> {
+        let layers = groups.filter { $0.value.strings("weight_names") != nil }.keys
+            .compactMap { $0.hasPrefix(prefix) ? String($0.dropFirst(prefix.count)) : nil }
+        let known = Set(layers)
+        var weights: OrderedDictionary<String, [String]> = [:]
+        for name in names {
+            let ancestors = Self.ancestors(of: name)
+            guard let layer = ancestors.last(where: known.contains) ?? ancestors.dropFirst().first else {
+                continue
+            }
+            weights[layer, default: []].append(String(name.dropFirst(layer.count + 1)))
+        }
+        for layer in layers where weights[layer] == nil { weights[layer] = [] }
+        return weights
     }
 
     /// The most bytes of an attribute that Keras writes in one piece.

@@ -10,6 +10,9 @@ public struct HDF5Structure: Sendable, Equatable {
         case keras3
         /// Keras 1 and 2, `.h5`, and `tf_model.h5`: lists in the attributes `layer_names` and `weight_names`.
         case keras2
+        /// Hugging Face's TensorFlow models in several files: `layer_names` of each lists its datasets
+        /// (transformers 4, src/transformers/modeling_tf_utils.py, `load_tf_shard`).
+        case tensorFlowShards
         /// Any tree of datasets.
         case plain
     }

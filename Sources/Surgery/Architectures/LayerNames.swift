@@ -1,3 +1,5 @@
+internal import Formats
+
 /// How a model calls the tensors of its layers: a prefix, the layer's number, and the rest.
 ///
 /// `model.layers.12.mlp.up_proj.weight` is layer 12's `mlp.up_proj.weight` under the prefix `model.layers.`
@@ -9,19 +11,23 @@ public struct LayerNames: Sendable, Equatable {
         /// Behind a part's name, and left out for 0, `layers/decoder/` and `layers/decoder_1/`, as Keras 3 counts the
         /// objects of a class.
         case counted
-        /// Behind `_._`, `h_._12/`, as Hugging Face's TensorFlow models have it.
-        case levelled
+        /// Behind a part's name, `h_._12/` and `block_12/`, as Hugging Face's TensorFlow models have it, and Keras where
+        /// layers are named by hand.
+        case numbered
     }
 
     /// What stands before the layer's number, ending in a dot (or empty) where the number is a part of its own.
     public let prefix: String
     /// How the number stands in a name.
     public let style: Style
+    /// Whether the layer's name stands there twice, `block_1/block_1/`: as Keras 2's layer and again in its weights.
+    public let isTwice: Bool
 
     /// Names that begin with `prefix`.
-    public init(prefix: String, style: Style = .dotted) {
+    public init(prefix: String, style: Style = .dotted, isTwice: Bool = false) {
         self.prefix = prefix
         self.style = style
+        self.isTwice = isTwice
     }
 
     /// The layer and the rest of a tensor's name; nil when the tensor belongs to no layer.
@@ -31,24 +37,44 @@ public struct LayerNames: Sendable, Equatable {
         case .dotted:
             guard let split = Self.split(name), split.prefix == prefix else { return nil }
             return (split.number, split.rest)
-        case .counted, .levelled:
-            let rest = name.dropFirst(prefix.count)
-            guard let slash = rest.firstIndex(of: "/") else { return nil }
-            let counter = rest[..<slash]
-            let inner = rest[rest.index(after: slash)...]
-            if style == .levelled { return Self.number(counter).map { ($0, inner) } }
-            if counter.isEmpty { return (0, inner) }
-            guard counter.first == "_", let number = Self.number(counter.dropFirst()), number > 0 else {
-                return nil
-            }
-            return (number, inner)
+        case .counted, .numbered:
+            guard let (layer, rest) = parsePath(name) else { return nil }
+            if !isTwice { return (layer, rest) }
+            let again = label(of: layer) + "/"
+            return rest.hasPrefix(again) ? (layer, rest.dropFirst(again.count)) : nil
         }
+    }
+
+    /// The layer and what stands behind its first mention in a path; nil when the path belongs to no layer.
+    func parsePath(_ path: String) -> (layer: Int, rest: Substring)? {
+        guard path.hasPrefix(prefix) else { return nil }
+        let rest = path.dropFirst(prefix.count)
+        guard let slash = rest.firstIndex(of: "/") else { return nil }
+        let counter = rest[..<slash]
+        let inner = rest[rest.index(after: slash)...]
+        if style == .numbered { return Self.number(counter).map { ($0, inner) } }
+        if counter.isEmpty { return (0, inner) }
+        guard counter.first == "_", let number = Self.number(counter.dropFirst()), number > 0 else {
+            return nil
+        }
+        return (number, inner)
+    }
+
+    /// A path inside a layer's first mention, with its second one that of another layer.
+    func renamed(_ rest: Substring, from origin: Int, to layer: Int) -> String {
+        let again = label(of: origin)
+        guard isTwice, rest == again || rest.hasPrefix(again + "/") else { return String(rest) }
+        return label(of: layer) + rest.dropFirst(again.count)
     }
 
     /// The name of a layer's tensor.
     public func name(layer: Int, rest: some StringProtocol) -> String {
-        "\(title(of: layer))\(style == .dotted ? "." : "/")\(rest)"
+        let again = isTwice ? label(of: layer) + "/" : ""
+        return "\(title(of: layer))\(style == .dotted ? "." : "/")\(again)\(rest)"
     }
+
+    /// The last part of a layer's path.
+    private func label(of layer: Int) -> String { Path.name(title(of: layer)) }
 
     /// What the names of a layer's tensors begin with, as in `model.layers.12`.
     public func title(of layer: Int) -> String {
@@ -119,12 +145,15 @@ extension LayerNames {
     private static func groups(inPaths paths: [String]) -> [Group] {
         var found: [LayerNames] = []
         var numbers: [String: Set<Int>] = [:]
+        var once: Set<String> = []
         for path in paths {
             var parent = ""
-            for part in path.split(separator: "/", omittingEmptySubsequences: false).dropLast() {
-                if let (names, number) = layer(part, in: parent) {
+            let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+            for (part, next) in zip(parts, parts.dropFirst()) {
+                for (names, number) in layers(part, in: parent) {
                     if numbers[names.prefix] == nil { found.append(names) }
                     numbers[names.prefix, default: []].insert(number)
+                    if part != next { once.insert(names.prefix) }
                 }
                 parent += part + "/"
             }
@@ -133,27 +162,27 @@ extension LayerNames {
             guard let set = numbers[names.prefix], set.count > 1, set.max() == set.count - 1 else {
                 return nil
             }
-            return Group(names: names, count: set.count)
+            let isTwice = !once.contains(names.prefix)
+            return Group(
+                names: LayerNames(prefix: names.prefix, style: names.style, isTwice: isTwice),
+                count: set.count)
         }
         return groups.filter { inner in
             !groups.contains { $0.names != inner.names && $0.names.parse(inner.names.prefix + "/") != nil }
         }
     }
 
-    /// What set a part of a path may be a member of, and which.
-    private static func layer(_ part: Substring, in parent: String) -> (LayerNames, Int)? {
-        if let mark = part.lastIndex(of: "."), part[..<mark].hasSuffix("_"),
-            part[part.index(after: mark)...].first == "_",
-            let number = number(part[part.index(after: mark)...].dropFirst())
-        {
-            let start = part[...part.index(after: mark)]
-            return (LayerNames(prefix: parent + start, style: .levelled), number)
+    /// What sets a part of a path may be a member of, and which.
+    private static func layers(_ part: Substring, in parent: String) -> [(LayerNames, Int)] {
+        var layers: [(LayerNames, Int)] = []
+        if let line = part.lastIndex(of: "_"), let number = number(part[part.index(after: line)...]) {
+            layers.append((LayerNames(prefix: parent + part[...line], style: .numbered), number))
+            if number > 0 {
+                layers.append((LayerNames(prefix: parent + part[..<line], style: .counted), number))
+                return layers
+            }
         }
-        if let line = part.lastIndex(of: "_"), let number = number(part[part.index(after: line)...]),
-            number > 0
-        {
-            return (LayerNames(prefix: parent + part[..<line], style: .counted), number)
-        }
-        return part == "vars" ? nil : (LayerNames(prefix: parent + part, style: .counted), 0)
+        if part != "vars" { layers.append((LayerNames(prefix: parent + part, style: .counted), 0)) }
+        return layers
     }
 }

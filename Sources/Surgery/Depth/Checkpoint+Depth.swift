@@ -84,6 +84,7 @@ extension Checkpoint {
         if !tellsLayersApart { try checkLayersAlike(group) }
         result.tensors = rearrangedTensors(plan, names: group.names)
         result.structure = structure?.rearranged(plan, names: group.names)
+        result.leaveArchitecture(layers: group.count)
         try result.followInPreset(plan, before: self)
         result.operations.append(Manifest.Operation(name: operation, plan: plan))
         return RearrangedCheckpoint(checkpoint: result, plan: plan, changes: changes)
@@ -119,6 +120,17 @@ extension Checkpoint {
         }
         if tensors.keys.elementsEqual(tensors.keys.sorted()) { result.sort { $0.key < $1.key } }
         return result
+    }
+
+    /// Leaves Keras's own description of a model that has another number of layers now.
+    private mutating func leaveArchitecture(layers count: Int) {
+        guard let structure, !structure.prefix.isEmpty else { return }
+        self.structure = structure.weightsAlone
+        leftOut.append(
+            LeftOut(
+                name: "\(structure.fileName)'s model_config",
+                reason: "it describes the model with \(count) layers; load these weights into the deeper one")
+        )
     }
 
     /// Refuses layers with different tensors when nothing says which layer is of which kind.

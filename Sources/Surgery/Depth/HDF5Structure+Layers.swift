@@ -16,6 +16,18 @@ extension HDF5Structure {
         return result
     }
 
+    /// The same for weights alone, where Keras 1 and 2 saved a whole model.
+    var weightsAlone: HDF5Structure {
+        let root = String(prefix.dropLast())
+        var result = self
+        result.prefix = ""
+        result.groups = [:]
+        for (path, attributes) in groups where !path.isEmpty {
+            result.groups[path == root ? "" : String(path.dropFirst(prefix.count))] = attributes
+        }
+        return result
+    }
+
     /// Moves what belongs to layers; what stands before the tensors' names in a path is `lead`.
     private static func rearranged(
         _ values: OrderedDictionary<String, [HDF5Attribute]>, below lead: String, _ plan: LayerPlan,
@@ -25,7 +37,7 @@ extension HDF5Structure {
         var kept: OrderedDictionary<String, [HDF5Attribute]> = [:]
         var start: Int?
         for (path, attributes) in values {
-            if path.hasPrefix(lead), let (layer, rest) = names.parse(path.dropFirst(lead.count) + "/") {
+            if path.hasPrefix(lead), let (layer, rest) = names.parsePath(path.dropFirst(lead.count) + "/") {
                 if start == nil { start = kept.count }
                 layers[layer, default: []].append((rest.last == "/" ? rest.dropLast() : rest, attributes))
             } else {
@@ -38,7 +50,9 @@ extension HDF5Structure {
         let origins = plan.origins + layers.keys.filter { $0 >= plan.sourceCount }.sorted()
         for (layer, origin) in origins.enumerated() {
             for (rest, attributes) in layers[origin] ?? [] {
-                let path = rest.isEmpty ? names.title(of: layer) : names.name(layer: layer, rest: rest)
+                let title = names.title(of: layer)
+                let path =
+                    rest.isEmpty ? title : "\(title)/\(names.renamed(rest, from: origin, to: layer))"
                 result[lead + path] =
                     rest == "vars" ? attributes.map { $0.renumbered(from: origin, to: layer) } : attributes
             }
