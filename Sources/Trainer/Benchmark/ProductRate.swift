@@ -47,14 +47,15 @@ extension CPUEngine {
         ]
     }
 
+    /// How many seconds a product is repeated at least.
+    private static let shortestMeasurement = 0.05
+
     private func rate(of product: Product) -> Double {
         let (m, n, k) = (product.m, product.n, product.k)
         let sizes = m * k + k * n + m * n
         guard let memory = try? makeBuffer(count: sizes * threads) else { return .nan }
         let flops = 2 * Double(m) * Double(n) * Double(k)
-        let repetitions = max(1, Int(2e10 / flops))
-        var best = 0.0
-        for _ in 0..<3 {
+        func seconds(repeating repetitions: Int) -> Double {
             let start = ContinuousClock.now
             pool.run(.matrixProduct, threads) { task, _ in
                 let a = unsafe memory.pointer + task * sizes
@@ -65,9 +66,16 @@ extension CPUEngine {
                         product.transposesA ? m : k, b, product.transposesB ? k : n, 0, b + k * n, n)
                 }
             }
-            let seconds = (ContinuousClock.now - start) / .seconds(1)
-            best = max(best, flops * Double(repetitions * threads) / seconds)
+            return (ContinuousClock.now - start) / .seconds(1)
         }
-        return best
+        // As often as takes long enough to be measured, whatever the size.
+        var repetitions = 1
+        var best = seconds(repeating: 1)
+        while best < Self.shortestMeasurement {
+            repetitions *= 2
+            best = seconds(repeating: repetitions)
+        }
+        for _ in 0..<2 { best = min(best, seconds(repeating: repetitions)) }
+        return flops * Double(repetitions * threads) / best
     }
 }
