@@ -13,7 +13,9 @@ enum CompanionRule {
     private static let traces: Set<String> = ["trainer_state.json", "training_args.json", "optimizer.json"]
 
     /// Files that say which of several weights files holds what; the writer makes its own.
-    static let indices: Set<String> = [SafetensorsIndex.fileName, KerasShardIndex.fileName]
+    static let indices: Set<String> = [
+        SafetensorsIndex.fileName, KerasShardIndex.fileName, TensorFlowIndex.fileName,
+    ]
 
     /// Folders whose files belong to the model, as `transformers` and KerasHub write them.
     static let folders: Set<String> = ["additional_chat_templates", "assets"]

@@ -23,14 +23,18 @@ extension Checkpoint {
         if let extra = tensors.keys.first(where: { !taken.contains($0) }) {
             throw .unknown(path: path, tensor: extra, family: family.backbone)
         }
+        // As Hugging Face's own files have them.
+        made.sort { $0.key < $1.key }
         var result = self
         result.tensors = made
         result.metadata = ["format": "pt"]
         result.structure = nil
         result.configuration = try configuration.map { (preset) throws(ConversionError) in
-            try family.huggingFace(
+            let settings = try family.huggingFace(
                 preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
                 model: path)
+            guard let kept = KeptConfiguration.read(self) else { return settings }
+            return family.updated(kept, by: settings, of: result)
         }
         result.manifest = manifest?.following(made)
         result.leaveKerasFiles()
@@ -81,7 +85,11 @@ extension Checkpoint {
         result.metadata = [:]
         result.structure = structure
         result.configuration = try family.preset(self)
-        result.companions.removeAll { $0.name == "metadata.json" }
+        result.companions.removeAll { ["metadata.json", KeptConfiguration.fileName].contains($0.name) }
+        if let configuration {
+            result.companions.append(
+                Companion(name: KeptConfiguration.fileName, content: .bytes(configuration.serialized())))
+        }
         let metadata: JSON = [
             "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
             "parameter_count": JSON(result.parameterCount),
@@ -115,6 +123,7 @@ extension Checkpoint {
 
     /// Leaves what describes the model to KerasHub alone.
     private mutating func leaveKerasFiles() {
+        companions.removeAll { $0.name == KeptConfiguration.fileName }
         let kinds: Set<String> = ["metadata.json", "task.json", "preprocessor.json", "tokenizer.json"]
         for companion in companions where kinds.contains(companion.name) {
             let bytes = (try? companion.bytes()) ?? []

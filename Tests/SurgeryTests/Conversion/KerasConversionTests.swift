@@ -1,6 +1,7 @@
 import Formats
 import Foundation
 import OrderedCollections
+import TestSupport
 import Testing
 
 @testable import Surgery
@@ -61,6 +62,69 @@ struct KerasConversionTests {
         let other = try preset.converted(to: nil, format: .safetensors).depthUpScaled(request).checkpoint
         try expectEqual(one, other)
         #expect(one.configuration?.json == other.configuration?.json)
+    }
+
+    /// A model of Hugging Face with settings that KerasHub has no place for, its layers in a list among them.
+    private func huggingFace() throws -> Checkpoint {
+        var model = try Checkpoint.open(Self.fixture("mistral-sharded")).converted(
+            to: nil, format: .safetensors)
+        var text = String(
+            decoding: try #require(model.configuration).serialized(), as: UTF8.self)
+        text = text.replacing(
+            "{\n",
+            with: "{\n  \"eos_token_id\": 2,\n  \"layer_types\": [\"a\", \"a\", \"a\", \"a\"],\n",
+            maxReplacements: 1)
+        text = text.replacing("131072", with: "7.7e1")
+        model.configuration = try Configuration(parsing: Array(text.utf8), file: "config.json")
+        model.operations = []
+        return model
+    }
+
+    @Test func throughFilesOfHDF5AndBackEverythingIsTheSame() throws {
+        let folder = try TemporaryFolder()
+        let model = try huggingFace()
+        let writer = CheckpointWriter(options: .init(shardSize: 6_000))
+        try writer.write(model, to: folder.path("model"))
+        let source = try Checkpoint.open(folder.path("model"))
+        try writer.write(source.converted(to: nil, format: .hdf5), to: folder.path("preset"))
+        #expect(try folder.names("preset").contains("model_00001.weights.h5"))
+        let preset = try Checkpoint.open(folder.path("preset"))
+        try writer.write(preset.converted(to: nil, format: .safetensors), to: folder.path("back"))
+        let names = try folder.names("model").filter { $0 != "surgery.json" }
+        #expect(names.count > 3)
+        #expect(try folder.names("back").filter { $0 != "surgery.json" } == names)
+        for name in names {
+            #expect(try folder.bytes("back/\(name)") == folder.bytes("model/\(name)"), "\(name)")
+        }
+        // And once more from the preset's side.
+        let back = try Checkpoint.open(folder.path("back"))
+        try writer.write(back.converted(to: nil, format: .hdf5), to: folder.path("again"))
+        let files = try folder.names("preset").filter { $0 != "surgery.json" }
+        for name in files {
+            #expect(try folder.bytes("again/\(name)") == folder.bytes("preset/\(name)"), "\(name)")
+        }
+    }
+
+    @Test func keptSettingsFollowThePreset() throws {
+        let preset = try huggingFace().converted(to: nil, format: .hdf5)
+        let deep = try preset.depthUpScaled(DepthUpScaling(from: 4, to: 6)).checkpoint
+            .converted(to: .f16, format: .safetensors)
+        let settings = try #require(deep.configuration)
+        #expect(settings["num_hidden_layers"]?.int == 6 && settings["layer_types"] == nil)
+        #expect(settings["eos_token_id"]?.int == 2 && settings["max_position_embeddings"]?.double == 77)
+        #expect(settings.elementType == .f16)
+        #expect(!deep.companions.contains { $0.name == "huggingface.json" })
+        // Another dialect of what has changed is not mixed in: the preset alone decides.
+        var other = try huggingFace()
+        other.configuration?["rope_parameters"] = ["rope_type": "default", "rope_theta": 10000]
+        other.configuration?["rope_theta"] = nil
+        other.configuration?["rope_scaling"] = nil
+        var changed = try other.converted(to: nil, format: .hdf5)
+        let same = try changed.converted(to: nil, format: .safetensors).configuration
+        #expect(same?.json == other.configuration?.json)
+        changed.configuration?["config"]?["rope_max_wavelength"] = 5000
+        let made = try changed.converted(to: nil, format: .safetensors).configuration
+        #expect(made?["rope_theta"]?.int == 5000 && made?["rope_parameters"] == nil)
     }
 
     @Test func modelsOfOtherKindsKeepTheirNames() throws {
