@@ -4,6 +4,7 @@
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 // HDF5's constants are macros that call a function and read a global, which Swift can't; so each that is used
 // is a function here. Numbered functions are called as they are (H5Dopen2), whatever a header maps names to.
@@ -138,13 +139,6 @@ static inline herr_t CHDF5WriteStrings(hid_t attribute, hid_t type, const char *
     return status;
 }
 
-/// What a dataset is opened with: a cache of so many bytes for its chunks.
-static inline hid_t CHDF5DatasetAccess(size_t bytes) {
-    hid_t list = H5Pcreate(H5P_DATASET_ACCESS);
-    if (list >= 0) H5Pset_chunk_cache(list, 521, bytes, 1.0);
-    return list;
-}
-
 static inline herr_t CHDF5FirstError(unsigned depth, const H5E_error2_t *error, void *words) {
     (void)depth;
     if (error->desc && *error->desc) {
@@ -169,23 +163,34 @@ static inline void CHDF5Close(hid_t id) {
     if (errors >= 0) H5Eset_current_stack(errors);
 }
 
-/// What a link is: 0 hard, 1 soft, 64 external, negative where it can't be told.
-static inline int CHDF5LinkKind(hid_t group, const char *name) {
+/// What a link is: 0 hard, 1 soft, 64 external, negative where it can't be told; and where the header of a hard
+/// link's object lies, counted from where the file begins.
+static inline int CHDF5LinkKind(hid_t group, const char *name, haddr_t *address) {
+#if H5_VERSION_GE(1, 12, 0)
+    H5L_info1_t info;
+    if (H5Lget_info1(group, name, &info, H5P_DEFAULT) < 0) return -1;
+#else
     H5L_info_t info;
-    return H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 ? -1 : (int)info.type;
+    if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0) return -1;
+#endif
+    *address = info.u.address;
+    return (int)info.type;
 }
 
-/// What an object is (0 group, 1 dataset, 2 named type; negative where it can't be told), and where its header
-/// lies in the file.
-static inline int CHDF5ObjectKind(hid_t object, haddr_t *address) {
+/// What an object is: 0 group, 1 dataset, 2 named type; negative where it can't be told.
+static inline int CHDF5ObjectKind(hid_t object) {
 #if H5_VERSION_GE(1, 12, 0)
     H5O_info1_t info;
 #else
     H5O_info_t info;
 #endif
-    if (H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0) return -1;
-    *address = info.addr;
-    return (int)info.type;
+    return H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0 ? -1 : (int)info.type;
+}
+
+/// Undoes zlib's deflate; how many bytes it was, or -1 when it is damaged or more than `room`.
+static inline long CHDF5Inflate(const unsigned char *packed, long count, unsigned char *bytes, long room) {
+    uLongf size = (uLongf)room;
+    return uncompress(bytes, &size, packed, (uLong)count) == Z_OK ? (long)size : -1;
 }
 
 /// Names one behind the other, each ended by a zero byte.

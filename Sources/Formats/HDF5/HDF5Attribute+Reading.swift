@@ -49,6 +49,7 @@ extension HDF5Attribute {
                 file: file, path: path, name: name,
                 reason: "is larger than \(largest) bytes, which no layout needs")
         }
+        try heap.spend(count * size)
         if H5Tis_variable_str(type.id) > 0 {
             guard let references = references(attribute, count: count, size: heap.referenceSize) else {
                 throw failure(file, path)

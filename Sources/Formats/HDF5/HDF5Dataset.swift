@@ -10,6 +10,8 @@ struct HDF5Dataset: Sendable {
     let shape: [Int]
     /// Its bytes where they lie in the file as they are; nil when they have to be unpacked or turned around.
     let range: FileRange?
+    /// How it is cut into chunks; nil when it is in one piece.
+    let chunks: HDF5Chunks?
     /// Where its header lies.
     let address: Int
     /// Its attributes without the one that marks bfloat16.
@@ -46,6 +48,8 @@ struct HDF5Dataset: Sendable {
                 expected: "no file holds that much")
         }
         let layout = try Self.layout(created, path: path, file: file, bytes: bytes)
+        chunks = try HDF5Chunks(
+            created, type: stored, isBigEndian: !kind.isLittleEndian, path: path, file: file)
         let storage = Int(clamping: H5Dget_storage_size(dataset.id))
         let (most, overflow) = storage.multipliedReportingOverflow(by: Self.largestExpansion)
         guard bytes <= Self.smallest || overflow || bytes <= most, storage <= file.size else {
@@ -89,9 +93,6 @@ struct HDF5Dataset: Sendable {
             throw .storage(file: file.path, path: path, found: "laid out in a way that is not known")
         }
         if layout == H5D_CHUNKED { try checkChunk(created, path: path, file: file, bytes: bytes) }
-        for index in 0..<max(0, H5Pget_nfilters(created.id)) {
-            try checkFilter(UInt32(index), created, path: path, file: file)
-        }
         return layout
     }
 
@@ -108,19 +109,5 @@ struct HDF5Dataset: Sendable {
                 file: file.path, path: path, found: "chunks of shape \(sizes)",
                 expected: "at most \(max(largestChunk, bytes)) elements can be unpacked at once")
         }
-    }
-
-    private static func checkFilter(
-        _ index: UInt32, _ created: borrowing HDF5Handle, path: String, file: SourceFile
-    ) throws(HDF5Error) {
-        var (flags, options, count) = (UInt32(0), UInt32(0), 0)
-        var name = [CChar](repeating: 0, count: 64)
-        let filter = unsafe H5Pget_filter2(created.id, index, &flags, &count, nil, 64, &name, &options)
-        if filter >= 0, H5Zfilter_avail(filter) > 0 { return }
-        _ = HDF5Library.takeError()
-        let words = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        throw .filter(
-            file: file.path, path: path,
-            name: words.isEmpty ? "filter \(filter)" : "filter \(filter) (\(words))")
     }
 }

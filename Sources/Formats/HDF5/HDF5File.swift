@@ -10,17 +10,9 @@ struct HDF5File: Sendable {
     let datasets: [HDF5Dataset]
     private let reader: HDF5Reader
 
-    /// Every HDF5 file begins with these bytes, or has them at byte 512, 1024, 2048 and so on.
-    private static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
-
     /// Whether a file is HDF5, going by its first bytes.
     static func isHDF5(_ file: SourceFile) throws(FileError) -> Bool {
-        var place = 0
-        while place + signature.count <= file.size {
-            if try file.bytes(at: place, count: signature.count) == signature { return true }
-            place = max(512, place * 2)
-        }
-        return false
+        try HDF5Superblock.place(in: file) != nil
     }
 
     /// Opens a file, and checks all that is in it.
@@ -33,26 +25,23 @@ struct HDF5File: Sendable {
         (groups, datasets, reader) = try HDF5Library.locked {
             () throws(HDF5Error) -> ([(path: String, attributes: [HDF5Attribute])], [HDF5Dataset], HDF5Reader)
             in
+            let checker = try Self.checked(file)
             guard let access = HDF5Handle(CHDF5FileAccess()),
                 let opened = unsafe HDF5Handle(H5Fopen(path, CHDF5ReadOnly(), access.id)),
-                let root = unsafe HDF5Handle(H5Gopen2(opened.id, "/", CHDF5Default())),
-                let heap = Self.heap(of: opened, file: file)
+                let root = unsafe HDF5Handle(H5Gopen2(opened.id, "/", CHDF5Default()))
             else {
                 throw .library(
                     file: file.path, path: "", doing: "opened as HDF5", reason: HDF5Library.takeError())
             }
-            let walk = try HDF5Walk(root, file: file, heap: heap)
+            let walk = try HDF5Walk(root, checker: checker)
             return (walk.groups, walk.datasets, HDF5Reader(opened, file: file))
         }
     }
 
-    private static func heap(of opened: borrowing HDF5Handle, file: SourceFile) -> HDF5Heap? {
-        var (addressSize, lengthSize, base) = (0, 0, hsize_t(0))
-        guard let created = HDF5Handle(H5Fget_create_plist(opened.id)),
-            unsafe H5Pget_sizes(created.id, &addressSize, &lengthSize) >= 0,
-            unsafe H5Pget_userblock(created.id, &base) >= 0, let start = Int(exactly: base)
-        else { return nil }
-        return HDF5Heap(file: file, base: start, addressSize: addressSize, lengthSize: lengthSize)
+    private static func checked(_ file: SourceFile) throws(HDF5Error) -> HDF5Checker {
+        do { return try HDF5Checker(file) } catch {
+            throw error.error(file: file.path, path: "", doing: "opened as HDF5")
+        }
     }
 
     /// A dataset as a tensor of this name.
@@ -64,6 +53,6 @@ struct HDF5File: Sendable {
         }
         return HDF5Tensor(
             name: name, type: dataset.type, shape: dataset.shape, address: dataset.address, reader: reader,
-            path: dataset.path)
+            path: dataset.path, chunks: dataset.chunks)
     }
 }

@@ -12,9 +12,20 @@ struct HDF5Heap {
     /// The most bytes of a collection.
     private static let largest = 64 << 20
 
-    /// The heap of a file whose addresses and lengths take so many bytes.
-    init(file: SourceFile, base: Int, addressSize: Int, lengthSize: Int) {
-        (self.file, self.base, self.addressSize, self.lengthSize) = (file, base, addressSize, lengthSize)
+    /// How many bytes of attributes may still come: about as many as there are in the file.
+    private var budget: Int
+
+    /// The heap of a file that begins with this superblock.
+    init(file: SourceFile, superblock: HDF5Superblock) {
+        (self.file, base) = (file, superblock.base)
+        (addressSize, lengthSize) = (superblock.sizes.address, superblock.sizes.length)
+        budget = 2 * file.size + 1 << 20
+    }
+
+    /// Counts bytes of attributes: many may be said to be at one place.
+    mutating func spend(_ count: Int) throws(HDF5Error) {
+        budget -= count
+        guard budget >= 0 else { throw damaged("more than the file can hold") }
     }
 
     /// How many bytes say where a string lies.
@@ -33,6 +44,7 @@ struct HDF5Heap {
         guard let place = collections[start]?[index], place.count >= count else {
             throw damaged("no string \(index) of \(count) bytes at byte \(start)")
         }
+        try spend(count)
         do {
             let bytes = try file.bytes(at: place.lowerBound, count: count)
             return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)

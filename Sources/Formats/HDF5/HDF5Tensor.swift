@@ -12,6 +12,8 @@ struct HDF5Tensor: TensorStorage {
     let reader: HDF5Reader
     /// The dataset's place in the file's tree.
     let path: String
+    /// How it is cut into chunks; nil when it is in one piece.
+    let chunks: HDF5Chunks?
 
     var fileRange: FileRange? { nil }
 
@@ -23,7 +25,7 @@ struct HDF5Tensor: TensorStorage {
         guard let size = type.byteSize else { preconditionFailure("datasets have whole bytes") }
         do {
             try reader.read(
-                path, shape: shape, elements: bytes.lowerBound / size..<bytes.upperBound / size, size: size,
+                self, elements: bytes.lowerBound / size..<bytes.upperBound / size, size: size,
                 into: &destination)
         } catch {
             throw .production(name: name, reason: error.description)
@@ -37,21 +39,20 @@ final class HDF5Reader: Sendable {
     let file: SourceFile
     private let open: Mutex<Open>
 
-    private struct Open: ~Copyable {
+    struct Open: ~Copyable {
         let file: HDF5Handle
         var dataset: Dataset?
+        /// Unpacked chunks of the dataset.
+        var cache = HDF5ChunkCache()
     }
 
-    private struct Dataset: ~Copyable {
+    struct Dataset: ~Copyable {
         let path: String
         let handle: HDF5Handle
         let space: HDF5Handle
         /// The dataset's type in this machine's byte order.
         let memory: HDF5Handle
     }
-
-    /// How many bytes of unpacked chunks are kept: a band of rows lies in several.
-    private static let cacheSize = 32 << 20
 
     /// Reads datasets of a file that the library has open.
     init(_ handle: consuming HDF5Handle, file: SourceFile) {
@@ -61,18 +62,23 @@ final class HDF5Reader: Sendable {
 
     /// Fills `destination` with some elements of a dataset, counted in the order of its last axis first.
     func read(
-        _ path: String, shape: [Int], elements: Range<Int>, size: Int, into destination: inout MutableRawSpan
+        _ tensor: HDF5Tensor, elements: Range<Int>, size: Int, into destination: inout MutableRawSpan
     ) throws(HDF5Error) {
+        let path = tensor.path
         let failure = unsafe destination.withUnsafeMutableBytes { target -> HDF5Error? in
             HDF5Library.locked {
                 open.withLock { open -> HDF5Error? in
                     do throws(HDF5Error) {
                         try Self.select(path, &open, file: file.path)
-                        for block in HDF5Block.covering(elements, shape: shape) {
+                        for block in HDF5Block.covering(elements, shape: tensor.shape) {
                             let place = (block.start - elements.lowerBound) * size
                             let room = unsafe UnsafeMutableRawBufferPointer(
                                 rebasing: target[place..<place + block.count * size])
-                            try unsafe Self.read(block, &open, path: path, file: file.path, into: room)
+                            if let chunks = tensor.chunks {
+                                try unsafe readChunks(block, of: tensor, chunks, &open, into: room)
+                            } else {
+                                try unsafe Self.read(block, &open, path: path, file: file.path, into: room)
+                            }
                         }
                         return nil
                     } catch {
@@ -90,8 +96,8 @@ final class HDF5Reader: Sendable {
     ) throws(HDF5Error) {
         if open.dataset?.path == path { return }
         open.dataset = nil
-        guard let access = HDF5Handle(CHDF5DatasetAccess(cacheSize)),
-            let handle = unsafe HDF5Handle(H5Dopen2(open.file.id, path, access.id)),
+        open.cache.removeAll()
+        guard let handle = unsafe HDF5Handle(H5Dopen2(open.file.id, path, CHDF5Default())),
             let space = HDF5Handle(H5Dget_space(handle.id)),
             let stored = HDF5Handle(H5Dget_type(handle.id)),
             let memory = HDF5Handle(H5Tcopy(stored.id))
@@ -126,43 +132,7 @@ final class HDF5Reader: Sendable {
         if status < 0 { throw failure(file, path) }
     }
 
-    private static func failure(_ file: String, _ path: String) -> HDF5Error {
+    static func failure(_ file: String, _ path: String) -> HDF5Error {
         .library(file: file, path: path, doing: "read", reason: HDF5Library.takeError())
-    }
-}
-
-/// A box of a dataset whose elements follow each other without a gap.
-struct HDF5Block: Equatable {
-    /// Its first element, counted from the dataset's start.
-    let start: Int
-    /// How many elements it has.
-    let count: Int
-    /// Where it begins on each axis.
-    let origin: [Int]
-    /// How far it reaches on each axis.
-    let counts: [Int]
-
-    /// As few boxes as hold a run of elements.
-    static func covering(_ elements: Range<Int>, shape: [Int]) -> [HDF5Block] {
-        if shape.isEmpty {
-            return elements.isEmpty ? [] : [HDF5Block(start: 0, count: 1, origin: [], counts: [])]
-        }
-        var strides = [Int](repeating: 1, count: shape.count)
-        for axis in strides.indices.dropLast().reversed() {
-            strides[axis] = strides[axis + 1] * shape[axis + 1]
-        }
-        var blocks: [HDF5Block] = []
-        var start = elements.lowerBound
-        while start < elements.upperBound {
-            let origin = shape.indices.map { start / strides[$0] % shape[$0] }
-            let left = elements.upperBound - start
-            let axis = strides.firstIndex { start.isMultiple(of: $0) && $0 <= left } ?? shape.count - 1
-            let rows = min(left / strides[axis], shape[axis] - origin[axis])
-            let counts = shape.indices.map { $0 < axis ? 1 : $0 == axis ? rows : shape[$0] }
-            blocks.append(
-                HDF5Block(start: start, count: rows * strides[axis], origin: origin, counts: counts))
-            start += rows * strides[axis]
-        }
-        return blocks
     }
 }

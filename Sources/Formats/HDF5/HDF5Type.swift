@@ -73,7 +73,7 @@ struct HDF5Type {
     /// Where sign, exponent and fraction lie tells the type; newer libraries have a bfloat16 of their own.
     private static func float(_ stored: borrowing HDF5Handle, size: Int) -> ElementType? {
         var (sign, exponent, exponentSize, fraction, fractionSize) = (0, 0, 0, 0, 0)
-        guard
+        guard size <= 8,
             unsafe H5Tget_fields(
                 stored.id, &sign, &exponent, &exponentSize, &fraction, &fractionSize) >= 0,
             H5Tget_precision(stored.id) == size * 8, H5Tget_norm(stored.id) == H5T_NORM_IMPLIED,

@@ -11,18 +11,18 @@ struct HDF5Walk {
     /// The datasets, in the order of their paths, numbers in them by their value.
     private(set) var datasets: [HDF5Dataset] = []
     private let file: SourceFile
+    private var checker: HDF5Checker
     private var heap: HDF5Heap
     private var addresses: [haddr_t: String] = [:]
 
     /// How many groups may lie inside each other.
     static let deepest = 64
 
-    /// Walks a file whose root group is open.
-    init(_ root: borrowing HDF5Handle, file: SourceFile, heap: HDF5Heap) throws(HDF5Error) {
-        self.file = file
-        self.heap = heap
-        var address: haddr_t = 0
-        if unsafe CHDF5ObjectKind(root.id, &address) >= 0 { addresses[address] = "" }
+    /// Walks a file whose root group is open, and checks every other object before it is opened.
+    init(_ root: borrowing HDF5Handle, checker: HDF5Checker) throws(HDF5Error) {
+        (file, self.checker) = (checker.file, checker)
+        heap = HDF5Heap(file: file, superblock: checker.superblock)
+        addresses[haddr_t(checker.superblock.root)] = ""
         try enter(root, path: "", depth: 0)
         groups.sort { NaturalOrder.precedes($0.path, $1.path) }
         datasets.sort { NaturalOrder.precedes($0.path, $1.path) }
@@ -39,8 +39,13 @@ struct HDF5Walk {
         }
         for name in names {
             let inner = path.isEmpty ? name : path + "/" + name
-            switch unsafe CHDF5LinkKind(id, name) {
-            case 0: try visit(name, of: group, path: inner, depth: depth)
+            // The library takes such names for paths.
+            guard !name.isEmpty, name != ".", !name.contains("/") else {
+                throw .link(file: file.path, path: inner, kind: "an unnamed or misnamed")
+            }
+            var address: haddr_t = 0
+            switch unsafe CHDF5LinkKind(id, name, &address) {
+            case 0: try visit(name, of: group, path: inner, address: address, depth: depth)
             case 1: throw .link(file: file.path, path: inner, kind: "a soft")
             case 64: throw .link(file: file.path, path: inner, kind: "an external")
             case let kind where kind < 0: throw failure(inner, "found")
@@ -50,13 +55,15 @@ struct HDF5Walk {
     }
 
     private mutating func visit(
-        _ name: String, of group: borrowing HDF5Handle, path: String, depth: Int
+        _ name: String, of group: borrowing HDF5Handle, path: String, address: haddr_t, depth: Int
     ) throws(HDF5Error) {
+        do { try checker.check(objectAt: Int(clamping: address)) } catch {
+            throw error.error(file: file.path, path: path, doing: "opened")
+        }
         guard let object = unsafe HDF5Handle(H5Oopen(group.id, name, CHDF5Default())) else {
             throw failure(path, "opened")
         }
-        var address: haddr_t = 0
-        switch unsafe CHDF5ObjectKind(object.id, &address) {
+        switch CHDF5ObjectKind(object.id) {
         case 0:
             if let first = addresses.updateValue(path, forKey: address) {
                 throw .cycle(file: file.path, path: path, first: first)

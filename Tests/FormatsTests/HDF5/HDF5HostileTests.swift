@@ -24,6 +24,12 @@ struct HDF5HostileTests {
         "weight-names-numbers": "attribute weight_names is not",
     ]
 
+    @Test func checksumsAreThoseOfTheReference() {
+        // driver5() of lookup3.c.
+        #expect(HDF5Checksum.lookup3([]) == 0xDEAD_BEEF)
+        #expect(HDF5Checksum.lookup3(Array("Four score and seven years ago".utf8)) == 0x1777_0551)
+    }
+
     @Test func eachIsRefusedInASentence() throws {
         let files = try Folder.names(HDF5Fixtures.path("hostile"))
         #expect(files.count == Self.words.count)
@@ -45,6 +51,93 @@ struct HDF5HostileTests {
             try folder.write("cut.h5", Array(whole[..<count]))
             #expect(throws: CheckpointError.self, "\(count)") { try Checkpoint.open(folder.path("cut.h5")) }
         }
+    }
+
+    /// A change that the library does not survive: where, what stands there, and what is put there.
+    struct Patch: Sendable, CustomTestStringConvertible {
+        let file: String
+        let what: String
+        let changes: [(place: Int, old: [UInt8], new: [UInt8])]
+        let words: String
+
+        init(
+            _ file: String, _ what: String, _ changes: [(place: Int, old: [UInt8], new: [UInt8])],
+            _ words: String
+        ) {
+            (self.file, self.what, self.changes, self.words) = (file, what, changes, words)
+        }
+
+        var testDescription: String { "\(file): \(what)" }
+    }
+
+    private static let patches = [
+        Patch(
+            "keras2.h5", "more elements than an attribute's message", [(872, [4], [255])],
+            "elements of 9 bytes"),
+        Patch(
+            "keras2.h5", "larger elements than the message", [(860, [9, 0], [0, 9])], "elements of 2304 bytes"
+        ),
+        Patch("keras2.h5", "an attribute's name without an end", [(834, [12], [8])], "name does not end"),
+        Patch("keras2.h5", "free blocks in a circle", [(760, [1], [48])], "in a circle"),
+        Patch(
+            "keras2.h5", "a tree in a circle", [(141, [0], [1]), (168, [0xA8, 6], [0x88, 0])], "in two ways"),
+        Patch(
+            "keras2.h5", "a header that goes on at itself",
+            [(120, [0x20, 3], [0x70, 0]), (128, [0xC8], [24])],
+            "reached in two ways"),
+        Patch("keras2.h5", "more children than fit", [(142, [1, 0], [255, 255])], "has 65535 children"),
+        Patch("packed.h5", "chunks without elements", [(10_859, [4], [0])], "chunks of [0, 8] elements"),
+        Patch("packed.h5", "chunks of another rank", [(10_850, [3], [33])], "ends too early"),
+        Patch("packed.h5", "data smaller than its shape", [(58_242, [36], [4])], "has 4 bytes"),
+        Patch(
+            "packed.h5", "a chunk that is too small and unpacked",
+            [(11_312, [139, 0, 0, 0, 0], [16, 0, 0, 0, 1])], "does not have 128 bytes"),
+        Patch(
+            "packed.h5", "a chunk smaller than its checksum", [(29_024, [200], [2])],
+            "does not have 196 bytes"),
+    ]
+
+    @Test(arguments: patches) func whatTheLibraryDoesNotSurviveIsRefused(patch: Patch) throws {
+        let folder = try TemporaryFolder()
+        var bytes = try SourceFile(path: HDF5Fixtures.path(patch.file)).bytes()
+        for (place, old, new) in patch.changes {
+            try #require(Array(bytes[place..<place + old.count]) == old)
+            bytes.replaceSubrange(place..<place + new.count, with: new)
+        }
+        try folder.write("changed.h5", bytes)
+        let error = try #require(
+            throws: (any Error).self
+        ) { try Self.readAll(folder.path("changed.h5")) }
+        let description = (error as? any Diagnosis)?.description ?? ""
+        #expect(description.contains(patch.words), "\(description)")
+    }
+
+    @Test(arguments: [
+        ("keras2-variable.h5", 1), ("types.h5", 2), ("packed.h5", 3), ("dense.h5", 4), ("latest.h5", 5),
+        ("presets/llama-bf16/model.weights.h5", 6),
+    ])
+    func changedBytesAreAModelOrAnError(name: String, seed: UInt64) throws {
+        let folder = try TemporaryFolder()
+        let mutation = HDF5Mutation(try SourceFile(path: HDF5Fixtures.path(name)).bytes())
+        // Files of newer libraries have checksums, which must not be all that finds a change.
+        #expect(["dense.h5", "latest.h5"].contains(name) == (mutation.checksumCount > 8))
+        var dice = Dice(seed: seed)
+        var (models, errors) = (0, 0)
+        for _ in 0..<150 {
+            try folder.write("changed.h5", mutation.changed(&dice))
+            do {
+                try Self.readAll(folder.path("changed.h5"))
+                models += 1
+            } catch let error as any Diagnosis {
+                #expect(error.fault == .input || error is TensorError)
+                errors += 1
+            }
+        }
+        #expect(models > 10 && errors > 10)
+    }
+
+    private static func readAll(_ path: String) throws {
+        for tensor in try Checkpoint.open(path).tensors.values { _ = try bytes(of: tensor) }
     }
 
     @Test func anIndexIsCheckedAgainstItsFiles() throws {

@@ -8,7 +8,8 @@ struct HDF5ReadingTests {
     @Test(arguments: [
         ("types.h5", "types"), ("packed.h5", "packed"), ("keras2.h5", "keras2"),
         ("keras2-variable.h5", "keras2-variable"), ("keras2-split.h5", "keras2-split"),
-        ("tf_model.h5", "tf_model"), ("twelve.weights.h5", "twelve"),
+        ("tf_model.h5", "tf_model"), ("twelve.weights.h5", "twelve"), ("dense.h5", "dense"),
+        ("latest.h5", "latest"),
     ])
     func everyNumberIsThere(file: String, reference: String) throws {
         let found = try Checkpoint.open(HDF5Fixtures.path(file))
@@ -43,6 +44,26 @@ struct HDF5ReadingTests {
                 }
             }
         }
+    }
+
+    @Test(arguments: ["dense.h5", "latest.h5"]) func attributesInHeapsAreRead(name: String) throws {
+        let model = try Checkpoint.open(HDF5Fixtures.path(name))
+        let words = try #require(model.structure?.groups["many"])
+        #expect(words.count == 13)
+        #expect(words.strings("word_11") == ["word 11"])
+        guard case .raw(_, let bytes) = words.first(where: { $0.name == "large" })?.value else {
+            Issue.record("no large attribute")
+            return
+        }
+        #expect(bytes.count == 4_800 && bytes[8 * 599..<8 * 599 + 2].elementsEqual([0x57, 0x02]))
+        #expect(model.structure?.attributes["w"]?.count == 12)
+    }
+
+    @Test func fletchersChecksumIsTheReferences() {
+        // Known values of Fletcher-32 over big-endian words, the sums beginning at 0.
+        #expect(HDF5Filter.fletcher([]) == 0)
+        #expect(HDF5Filter.fletcher([1]) == 0x0100_0100)
+        #expect(HDF5Filter.fletcher([1, 2, 3, 4]) == (0x0102 + 0x0406) << 16 | 0x0406)
     }
 
     @Test func boxesCoverARunOfElements() {
