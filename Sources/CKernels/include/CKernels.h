@@ -24,6 +24,10 @@ size_t ck_count_bf16_overflows(const float *x, size_t n);
 /* y(n) = x(n) rounded to odd, float64 to float32, for a second rounding to 16 bits. */
 void ck_f64_to_f32_odd(float *y, const double *x, size_t n);
 
+/* --- products.c --- */
+/* sums(R, C) += z(R, S) x(S, C), in the order of S, every product and sum rounded: the same bits on every CPU. */
+void ck_add_products(float *sums, const float *z, const float *x, size_t rows, size_t count, size_t cols);
+
 /* --- norm.c: y = w x / sqrt(mean(x^2) + eps), https://arxiv.org/abs/1910.07467, equation 4 --- */
 /* sum(R, C) = x + delta (delta may be null, then sum is not written); y(R, C) = the norm of that sum; rstd(R). */
 void ck_add_rmsnorm(float *sum, float *y, float *rstd, const float *x, const float *delta, const float *w,

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import Dispatch
 internal import Synchronization
 
@@ -18,6 +19,39 @@ public final class DerivedRows: Sendable {
         self.base = base
         self.rule = rule
         width = base.elementCount / max(base.shape.first ?? 1, 1)
+    }
+
+    /// All rows' numbers in neighbouring columns.
+    struct Band {
+        /// Which columns.
+        let columns: Range<Int>
+        /// The rows, one behind the other.
+        let bytes: [UInt8]
+        /// How many finite numbers became infinite.
+        let overflows: Int
+    }
+
+    /// The last band that was made: a reader of columns wants more of it next.
+    private let lastBand = Mutex<Band?>(nil)
+
+    /// How many bytes a band has at most, or one column more than that.
+    private static let bandSize = 8 << 20
+
+    /// The band that a column is in; its numbers follow from the same columns of the base alone.
+    func band(of column: Int) throws(TensorError) -> Band {
+        let height = max(1, rule.count * base.type.bits / 8)
+        let span = max(1, min(width, Self.bandSize / height))
+        let columns = column / span * span..<min(width, (column / span + 1) * span)
+        if let known = lastBand.withLock({ $0 }), known.columns == columns { return known }
+        let narrow = DerivedRows(
+            base: try base.transposed().rows(columns).transposed(), rule: rule)
+        var bytes = [UInt8](repeating: 0, count: columns.count * height)
+        var all = bytes.mutableSpan
+        var room = unsafe all.mutableBytes
+        let overflows = try narrow.read(0..<room.byteCount, into: &room)
+        let band = Band(columns: columns, bytes: bytes, overflows: overflows)
+        lastBand.withLock { $0 = band }
+        return band
     }
 
     /// How many bytes of rows are read at a time where all rows are needed.
@@ -108,8 +142,13 @@ public final class DerivedRows: Sendable {
             NoiseShare(rows: first..<min(first + size, rows.upperBound), width: width, seed: sample.seed)
         }
         try forEachBlock(of: sample.range) { first, count, numbers in
+            var centred = Array(numbers[..<(count * width)])
+            for row in 0..<count {
+                for column in 0..<width { centred[row * width + column] -= centre[column] }
+            }
+            let block = centred
             DispatchQueue.concurrentPerform(iterations: shares.count) { share in
-                shares[share].add(numbers, first: first, count: count, centre: centre)
+                shares[share].add(block, first: first, count: count)
             }
         }
         for share in shares {
@@ -167,31 +206,18 @@ private final class NoiseShare: Sendable {
         sums = Mutex([Float](repeating: 0, count: rows.count * width))
     }
 
-    /// Adds zᵢ (xᵢ − mean) for some source rows.
-    func add(_ numbers: [Float], first: Int, count: Int, centre: [Float]) {
-        sums.withLock { sums in
-            for (index, row) in rows.enumerated() {
-                for source in 0..<count {
-                    let normal = Float(CounterNoise.normal(seed, UInt64(row), UInt64(first + source)))
-                    add(normal, numbers, from: source * width, centre, to: &sums, at: index * width)
-                }
+    /// Adds zᵢ (xᵢ − mean) for some source rows, from which the mean has been taken.
+    func add(_ centred: [Float], first: Int, count: Int) {
+        var normals: [Float] = []
+        normals.reserveCapacity(rows.count * count)
+        for row in rows {
+            for source in first..<first + count {
+                normals.append(Float(CounterNoise.normal(seed, UInt64(row), UInt64(source))))
             }
         }
-    }
-
-    private func add(
-        _ factor: Float, _ numbers: [Float], from source: Int, _ centre: [Float], to sums: inout [Float],
-        at place: Int
-    ) {
-        precondition(source + width <= numbers.count && width <= centre.count && place + width <= sums.count)
-        unsafe numbers.withUnsafeBufferPointer { numbers in
-            unsafe centre.withUnsafeBufferPointer { centre in
-                unsafe sums.withUnsafeMutableBufferPointer { sums in
-                    for column in 0..<width {
-                        unsafe sums[place + column] += factor * (numbers[source + column] - centre[column])
-                    }
-                }
-            }
+        precondition(centred.count >= count * width)
+        sums.withLock { sums in
+            unsafe ck_add_products(&sums, normals, centred, rows.count, count, width)
         }
     }
 }

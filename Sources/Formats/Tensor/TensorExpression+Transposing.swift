@@ -1,35 +1,38 @@
 /// Reading a transposed tensor without having all of it in memory.
 ///
-/// A band of the result's rows is a band of the original's columns: each of the original's rows gives one
-/// run of neighbouring elements, so a reader that asks for large parts reads long runs.
+/// A band of the result's rows is a band of the original's columns, so a reader that asks for large parts reads long
+/// runs. Tensors that are transposed twice with rows added in between, as a head that has a column for each token is
+/// when it grows, are read as they lie.
 extension TensorExpression {
     func readTransposed(
         _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan
     ) throws(TensorError) -> Int {
         guard let size = type.byteSize else { throw .transpose(original.summary) }
-        let width = shape[shape.count - 1]
+        let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
         var overflows = 0
         var element = bytes.lowerBound / size
         let end = bytes.upperBound / size
         while element < end {
-            let block = Block(element: element, end: end, height: shape[shape.count - 2], width: width)
+            let block = Block(element: element, end: end, height: height, width: width)
             let place = element * size - bytes.lowerBound
             var room = destination._mutatingExtracting(place..<place + block.count * size)
-            overflows += try read(block, of: original, size: size, into: &room)
+            overflows += try original.readTurned(
+                block, into: &room, Target(width: block.columns.count, first: 0))
             element += block.count
         }
         return overflows
     }
 
-    /// A rectangle of one matrix of the result that lies in its memory without a gap: whole rows, or a part of one.
+    /// A rectangle of one matrix of a transposed tensor.
     private struct Block {
         /// Which matrix, where there are more than two axes.
         let matrix: Int
         let rows: Range<Int>
-        let columns: Range<Int>
+        var columns: Range<Int>
         var count: Int { rows.count * columns.count }
 
-        /// The largest that begins at `element` and does not go beyond `end`.
+        /// The largest that begins at `element`, does not go beyond `end`, and lies in memory without a gap: whole rows,
+        /// or a part of one.
         init(element: Int, end: Int, height: Int, width: Int) {
             matrix = element / (height * width)
             let row = element / width % height
@@ -43,11 +46,154 @@ extension TensorExpression {
                 columns = column..<min(width, column + available)
             }
         }
+
+        /// The same rows of other columns.
+        func with(_ columns: Range<Int>) -> Block {
+            var block = self
+            block.columns = columns
+            return block
+        }
     }
 
-    private func read(
-        _ block: Block, of original: TensorExpression, size: Int, into destination: inout MutableRawSpan
+    /// Where a rectangle goes: into rows of so many elements, from this column on.
+    private struct Target {
+        let width: Int
+        var first: Int
+    }
+
+    /// Fills `destination` with a rectangle of what this tensor, a matrix or several, is when it is transposed.
+    private func readTurned(
+        _ block: Block, into destination: inout MutableRawSpan, _ target: Target
     ) throws(TensorError) -> Int {
+        switch node {
+        case .transposed(let inner):
+            return try inner.readRows(block, into: &destination, target)
+        case .joined(let parts) where shape.count == 2:
+            var (overflows, start) = (0, 0)
+            for part in parts {
+                let height = part.shape[0]
+                let wanted = block.columns.clamped(to: start..<start + height)
+                if !wanted.isEmpty {
+                    let place = Target(
+                        width: target.width,
+                        first: target.first + wanted.lowerBound - block.columns.lowerBound)
+                    let columns = wanted.lowerBound - start..<wanted.upperBound - start
+                    overflows += try part.readTurned(block.with(columns), into: &destination, place)
+                }
+                start += height
+            }
+            return overflows
+        case .rows(let whole, let range) where shape.count == 2:
+            let columns =
+                block.columns.lowerBound + range.lowerBound..<block.columns.upperBound + range.lowerBound
+            return try whole.readTurned(block.with(columns), into: &destination, target)
+        case .derived(let rows) where shape.count == 2:
+            return try readTurned(rows, block, into: &destination, target)
+        case .cast(let original) where shape.count == 2:
+            return try readTurnedCast(original, block, into: &destination, target)
+        default: return try gather(block, into: &destination, target)
+        }
+    }
+
+    /// The rectangle's rows as they lie in this tensor.
+    private func readRows(
+        _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+    ) throws(TensorError) -> Int {
+        guard let size = type.byteSize else { throw .transpose(summary) }
+        let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
+        var overflows = 0
+        for row in block.rows {
+            let start = ((block.matrix * height + row) * width + block.columns.lowerBound) * size
+            let place = ((row - block.rows.lowerBound) * target.width + target.first) * size
+            let count = block.columns.count * size
+            var room = destination._mutatingExtracting(place..<place + count)
+            overflows += try read(start..<start + count, into: &room)
+        }
+        return overflows
+    }
+
+    /// Rows that follow from others number by number: only those numbers are made, all rows at once.
+    private func readTurned(
+        _ made: DerivedRows, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+    ) throws(TensorError) -> Int {
+        guard let size = type.byteSize else { throw .transpose(summary) }
+        if case .gathered(let sources) = made.rule {
+            return try pick(
+                sources[block.columns], of: made.base.transposed(), rows: block.rows, into: &destination,
+                target)
+        }
+        var overflows = 0
+        var row = block.rows.lowerBound
+        while row < block.rows.upperBound {
+            let band = try made.band(of: row)
+            let end = min(band.columns.upperBound, block.rows.upperBound)
+            let start = (row - block.rows.lowerBound) * target.width * size
+            var room = destination._mutatingExtracting(start..<destination.byteCount)
+            let first = block.columns.lowerBound * band.columns.count + row - band.columns.lowerBound
+            unsafe scatter(
+                band.bytes.span.bytes, Runs(first: first, stride: band.columns.count, length: end - row),
+                count: block.columns.count, size: size, into: &room, at: target.first, width: target.width)
+            // Whoever reads everything reads each band's first number once.
+            if row == band.columns.lowerBound && block.columns.lowerBound == 0 { overflows += band.overflows }
+            row = end
+        }
+        return overflows
+    }
+
+    /// Some columns of a matrix in this order, each of its rows being read as a whole.
+    private func pick(
+        _ columns: ArraySlice<Int32>, of matrix: TensorExpression, rows: Range<Int>,
+        into destination: inout MutableRawSpan, _ target: Target
+    ) throws(TensorError) -> Int {
+        guard let size = type.byteSize else { throw .transpose(summary) }
+        let stride = matrix.shape[1] * size
+        var scratch = [UInt8](repeating: 0, count: stride)
+        var overflows = 0
+        for row in rows {
+            var span = scratch.mutableSpan
+            var whole = unsafe span.mutableBytes
+            overflows += try matrix.read(row * stride..<(row + 1) * stride, into: &whole)
+            let start = ((row - rows.lowerBound) * target.width + target.first) * size
+            unsafe destination.withUnsafeMutableBytes { target in
+                unsafe scratch.withUnsafeBytes { source in
+                    for (index, column) in columns.enumerated() {
+                        let place = Int(column) * size
+                        unsafe UnsafeMutableRawBufferPointer(
+                            rebasing: target[start + index * size..<start + (index + 1) * size]
+                        ).copyMemory(from: .init(rebasing: source[place..<place + size]))
+                    }
+                }
+            }
+        }
+        return overflows
+    }
+
+    private func readTurnedCast(
+        _ original: TensorExpression, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+    ) throws(TensorError) -> Int {
+        guard let from = original.type.byteSize, let to = type.byteSize else {
+            throw .cast(original.summary, to: type)
+        }
+        var scratch = [UInt8](repeating: 0, count: block.count * from)
+        var span = scratch.mutableSpan
+        var room = unsafe span.mutableBytes
+        let width = block.columns.count
+        var overflows = try original.readTurned(block, into: &room, Target(width: width, first: 0))
+        for row in 0..<block.rows.count {
+            let place = (row * target.width + target.first) * to
+            var part = destination._mutatingExtracting(place..<place + width * to)
+            overflows += FloatConversion.convert(
+                room.bytes.extracting(row * width * from..<(row + 1) * width * from), original.type,
+                to: &part, type)
+        }
+        return overflows
+    }
+
+    /// Each of this tensor's rows gives one run of neighbouring elements, which becomes a column.
+    private func gather(
+        _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+    ) throws(TensorError) -> Int {
+        guard let size = type.byteSize else { throw .transpose(summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
         let run = block.rows.count * size
         let batch = max(1, min(block.columns.count, Self.transposeScratch / run))
@@ -57,15 +203,16 @@ extension TensorExpression {
         while column < block.columns.upperBound {
             let count = min(batch, block.columns.upperBound - column)
             for index in 0..<count {
-                let start = ((block.matrix * width + column + index) * height + block.rows.lowerBound) * size
+                let start = ((block.matrix * height + column + index) * width + block.rows.lowerBound) * size
                 var span = scratch.mutableSpan
                 var all = unsafe span.mutableBytes
                 var room = all._mutatingExtracting(index * run..<(index + 1) * run)
-                overflows += try original.read(start..<start + run, into: &room)
+                overflows += try read(start..<start + run, into: &room)
             }
             unsafe scatter(
-                scratch.span.bytes, runs: count, length: block.rows.count, size: size, into: &destination,
-                at: column - block.columns.lowerBound, width: block.columns.count)
+                scratch.span.bytes, Runs(first: 0, stride: block.rows.count, length: block.rows.count),
+                count: count, size: size, into: &destination,
+                at: target.first + column - block.columns.lowerBound, width: target.width)
             column += count
         }
         return overflows
@@ -75,35 +222,43 @@ extension TensorExpression {
     private static let transposeScratch = 1 << 18
 }
 
-/// Writes `runs` runs of `length` elements each as neighbouring columns, from column `first` on, of rows
-/// that are `width` elements wide.
+/// Runs of elements: where the first begins, how far each is from the one before, and how long all are.
+private struct Runs {
+    let first: Int
+    let stride: Int
+    let length: Int
+}
+
+/// Writes runs of elements as neighbouring columns, from column `column` on, of rows that are `width` elements wide.
 private func scatter(
-    _ source: RawSpan, runs: Int, length: Int, size: Int, into destination: inout MutableRawSpan,
-    at first: Int, width: Int
+    _ source: RawSpan, _ runs: Runs, count: Int, size: Int, into destination: inout MutableRawSpan,
+    at column: Int, width: Int
 ) {
     switch size {
-    case 1: scatter(UInt8.self, source, runs, length, into: &destination, first, width)
-    case 2: scatter(UInt16.self, source, runs, length, into: &destination, first, width)
-    case 4: scatter(UInt32.self, source, runs, length, into: &destination, first, width)
-    default: scatter(UInt64.self, source, runs, length, into: &destination, first, width)
+    case 1: scatter(UInt8.self, source, runs, count, into: &destination, column, width)
+    case 2: scatter(UInt16.self, source, runs, count, into: &destination, column, width)
+    case 4: scatter(UInt32.self, source, runs, count, into: &destination, column, width)
+    default: scatter(UInt64.self, source, runs, count, into: &destination, column, width)
     }
 }
 
 private func scatter<Element: BitwiseCopyable>(
-    _ type: Element.Type, _ source: RawSpan, _ runs: Int, _ length: Int,
-    into destination: inout MutableRawSpan, _ first: Int, _ width: Int
+    _ type: Element.Type, _ source: RawSpan, _ runs: Runs, _ count: Int,
+    into destination: inout MutableRawSpan, _ column: Int, _ width: Int
 ) {
     let size = MemoryLayout<Element>.size
-    precondition(source.byteCount >= runs * length * size && first + runs <= width)
-    precondition(destination.byteCount >= length * width * size)
+    if count == 0 || runs.length == 0 { return }
+    precondition(source.byteCount >= (runs.first + (count - 1) * runs.stride + runs.length) * size)
+    precondition(column + count <= width)
+    precondition(destination.byteCount >= ((runs.length - 1) * width + column + count) * size)
     unsafe destination.withUnsafeMutableBytes { target in
         unsafe source.withUnsafeBytes { origin in
-            for row in 0..<length {
-                for run in 0..<runs {
+            for row in 0..<runs.length {
+                for run in 0..<count {
                     let element = unsafe origin.loadUnaligned(
-                        fromByteOffset: (run * length + row) * size, as: type)
+                        fromByteOffset: (runs.first + run * runs.stride + row) * size, as: type)
                     unsafe target.storeBytes(
-                        of: element, toByteOffset: (row * width + first + run) * size, as: type)
+                        of: element, toByteOffset: (row * width + column + run) * size, as: type)
                 }
             }
         }

@@ -3,6 +3,31 @@ import Testing
 
 @testable import Formats
 
+extension TensorExpression {
+    fileprivate func bytes(_ range: Range<Int>) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0xEE, count: range.count)
+        var span = bytes.mutableSpan
+        var room = unsafe span.mutableBytes
+        try read(range, into: &room)
+        return bytes
+    }
+
+    /// The same as bytes in memory, so that nothing is known of how they were made; matrices, element by element.
+    fileprivate func stored() throws -> TensorExpression {
+        guard case .transposed(let original) = node, let size = type.byteSize else { return self }
+        let bytes = try original.bytes(0..<byteCount)
+        let (rows, columns) = (shape[0], shape[1])
+        var turned: [UInt8] = []
+        for row in 0..<rows {
+            for column in 0..<columns {
+                let place = (column * rows + row) * size
+                turned += bytes[place..<place + size]
+            }
+        }
+        return try .stored(MemoryTensor(name: "t", type: type, shape: shape, bytes: turned))
+    }
+}
+
 @Suite("Rows made of rows")
 struct DerivedRowsTests {
     private func tensor(rows: Int = 40, width: Int = 3, type: ElementType = .f32) throws -> TensorExpression {
@@ -34,6 +59,38 @@ struct DerivedRowsTests {
         var room = part.mutableSpan
         try made.floats(2..<6, into: &room)
         #expect(part == Array(expected[2..<6]))
+    }
+
+    /// Old rows and rows made of them are columns where a matrix has a column for each token.
+    @Test(arguments: [ElementType.f32, .bf16], [nil, ElementType.f16])
+    func grownColumnsAreGrownRowsTurned(type: ElementType, cast: ElementType?) throws {
+        let base = try tensor(rows: 40, width: 7, type: type)
+        var sums = RowCombinations()
+        sums.append(meanOf: [1, 2])
+        sums.append([3, 4], weights: [2, -1])
+        let rules: [RowRule] = [
+            .gathered([39, 0, 5]), .combined(sums), .mean(of: 2..<40, count: 2),
+            .sampled(RowSample(range: 0..<40, count: 3, variance: 0.25, seed: 7)),
+        ]
+        /// All rows, made of those that are there.
+        func grown(_ rows: TensorExpression) throws -> TensorExpression {
+            var parts = [try rows.rows(3..<30)]
+            for rule in rules { parts.append(try rows.derived(rule)) }
+            return try .joined(parts + [rows.rows(0..<1).zeroed()])
+        }
+        var (turned, plain) = (
+            try grown(base.transposed().stored().transposed()).transposed(), try grown(base)
+        )
+        if let cast { (turned, plain) = (try turned.cast(to: cast), try plain.cast(to: cast)) }
+        #expect(turned.shape == [7, 38])
+        let expected = try plain.transposed().stored()
+        let size = try #require(turned.type.byteSize)
+        for part in [1, 5, 38, 39, 100, 1000].map({ $0 * size }) {
+            for start in stride(from: 0, to: turned.byteCount, by: part) {
+                let range = start..<min(start + part, turned.byteCount)
+                #expect(try turned.bytes(range) == expected.bytes(range))
+            }
+        }
     }
 
     @Test func gatheredRowsKeepTheirBits() throws {
