@@ -4,6 +4,8 @@ usage:  hdf5_presets.py make OUT                      a small preset of each fam
         hdf5_presets.py big OUT                       a Mistral of 20 layers in bfloat16 with random bytes, 2 GB
         hdf5_presets.py transformers MODEL=GOLDEN…    the greatest difference of logits, a line each
         hdf5_presets.py keras PRESET=GOLDEN…          the same by keras-hub
+        hdf5_presets.py loss PRESET=GOLDEN…           the loss of the golden file's rows by keras-hub, as trainer eval --ids
+                                                      has it
 
     surgery convert presets/NAME -o hf/NAME --to safetensors; surgery convert hf/NAME -o back/NAME --to hdf5
 
@@ -117,8 +119,20 @@ def by_keras(model, ids):
     return logits_of(Backbone.from_preset(model), ids)
 
 
+def losses(pairs):
+    for pair in pairs:
+        model, golden = pair.split("=")
+        ids = load_file(golden)["input_ids"].astype("int64")
+        logits = by_keras(model, ids)[:, :-1].astype("float64")
+        top = logits.max(-1, keepdims=True)
+        logs = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
+        print(f"{model}: {-np.take_along_axis(logs, ids[:, 1:, None], -1).mean():.6f}")
+
+
 what, *rest = sys.argv[1:]
 if what in ("make", "big"):
     {"make": make, "big": big}[what](rest[0])
+elif what == "loss":
+    losses(rest)
 else:
     compare(rest, {"transformers": by_transformers, "keras": by_keras}[what])

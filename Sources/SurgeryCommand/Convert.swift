@@ -12,8 +12,8 @@ struct Convert: ModelStep {
             the command says how many of which tensor. Without --dtype every number stays as it is.
 
             --to safetensors makes a Hugging Face model of a KerasHub preset, and --to hdf5 the other way round: names, \
-            shapes and config.json, for Llama, Mistral, Qwen 2 and 3, Gemma, Phi-3, GPT-2, GPT-NeoX and BLOOM. Other models \
-            keep their own names.
+            shapes, config.json and tokenizer, for Llama, Mistral, Qwen 2 and 3, Gemma, Phi-3, GPT-2, GPT-NeoX and BLOOM. \
+            Other models keep their own names.
 
             examples:
               surgery convert models/base -o models/base-bf16 --dtype bf16

@@ -63,7 +63,7 @@ struct Tokenize: ParsableCommand {
             if let output, !force, Folder.kind(of: output) != nil {
                 throw ValidationError("\(output) exists; give another name, or --force to replace it")
             }
-            let tokenizer = try Tokenizer.open(model ?? ".")
+            let tokenizer = try tokenizer()
             let tokenization = try Tokenization(of: files, by: tokenizer, threads: compute.count)
             if ids { return try printLines(tokenization) { $0.map(String.init).joined(separator: " ") } }
             if text {
@@ -75,6 +75,11 @@ struct Tokenize: ParsableCommand {
             guard let output else { return try show(try tokenization.statistics(), output: nil) }
             try pack(tokenization, to: output)
         }
+    }
+
+    private func tokenizer() throws -> Tokenizer {
+        let model = model ?? "."
+        return try model.hasSuffix(".json") ? .open(model) : TokenizerFiles.open(model).tokenizer()
     }
 
     private func printLines(_ tokenization: Tokenization, _ line: ([Int32]) -> String) throws {

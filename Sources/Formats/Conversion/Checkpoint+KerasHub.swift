@@ -37,6 +37,7 @@ extension Checkpoint {
             return family.updated(kept, by: settings, of: result)
         }
         result.manifest = manifest?.following(made)
+        try result.convertKerasTokenizer()
         result.leaveKerasFiles()
         return result
     }
@@ -85,6 +86,7 @@ extension Checkpoint {
         result.metadata = [:]
         result.structure = structure
         result.configuration = try family.preset(self)
+        try result.convertTokenizer(to: family)
         result.companions.removeAll { ["metadata.json", KeptConfiguration.fileName].contains($0.name) }
         if let configuration {
             result.companions.append(

@@ -8,6 +8,8 @@ public enum ConversionError: Diagnosis, Equatable {
     case missing(path: String, tensor: String, family: String)
     /// A tensor is there that the family does not have.
     case unknown(path: String, tensor: String, family: String)
+    /// The tokenizer is not what it should be.
+    case tokenizer(TokenizerEditError)
     /// A setting is not what it should be.
     case setting(path: String, key: String, found: String, expected: String)
 
@@ -22,11 +24,12 @@ public enum ConversionError: Diagnosis, Equatable {
             "\(path) has no tensor '\(tensor)', which a \(family) has; configuration and weights are of different models"
         case .unknown(let path, let tensor, let family):
             "\(path) has a tensor '\(tensor)', which has no place in a \(family); the model is of a kind that can't be converted"
+        case .tokenizer(let error): error.description
         case .setting(let path, let key, let found, let expected):
             "\(path): config.json has \(found) for \(key), and \(expected) is needed to convert it"
         }
     }
 
-    /// The input is at fault.
-    public var fault: Fault { .input }
+    /// The input is at fault, unless a file could not be read.
+    public var fault: Fault { if case .tokenizer(let error) = self { error.fault } else { .input } }
 }

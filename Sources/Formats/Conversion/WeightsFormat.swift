@@ -26,7 +26,7 @@ extension Checkpoint {
             return result
         case .hdf5:
             if configuration?["class_name"] == nil, let family = KerasFamily.family(of: configuration) {
-                return try asKerasHub(family)
+                return try asKerasHub(isLlama3(family) ? .llama3 : family)
             }
             var result = self
             result.structure = HDF5Structure(layout: .plain, fileName: "model.h5")

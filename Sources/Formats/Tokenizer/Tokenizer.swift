@@ -15,7 +15,8 @@ public struct Tokenizer: Sendable {
     let postProcessor: PostProcessor
     let decoder: Decoder?
     let workspaces = WorkspacePool()
-    /// The SHA-256 of the file that it was opened from, in hexadecimal; nil when it was made in memory.
+    /// The SHA-256 of the file that it was read from, in hexadecimal; nil when it was made of JSON
+    /// alone.
     public private(set) var sha256: String?
 
     /// Opens a tokenizer.
@@ -27,11 +28,15 @@ public struct Tokenizer: Sendable {
         let file = path.hasSuffix(".json") ? path : path + (path.hasSuffix("/") ? "" : "/") + "tokenizer.json"
         let bytes: [UInt8]
         do { bytes = try SourceFile(path: file).bytes() } catch { throw .json(.unreadable(error)) }
+        return try Tokenizer(parsing: bytes, file: file)
+    }
+
+    /// The tokenizer in a file that was read.
+    init(parsing bytes: [UInt8], file: String) throws(TokenizerError) {
         let json: JSON
         do { json = try JSON(parsing: bytes, file: file, duplicates: .refused) } catch { throw .json(error) }
-        var tokenizer = try Tokenizer(json: json, file: file)
-        tokenizer.sha256 = FileDigest.sha256(bytes)
-        return tokenizer
+        try self.init(json: json, file: file)
+        sha256 = FileDigest.sha256(bytes)
     }
 
     /// Builds the tokenizer that a tokenizer.json describes.

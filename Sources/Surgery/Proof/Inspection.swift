@@ -145,8 +145,7 @@ public struct TokenizerSummary: Sendable, Equatable {
         }
         file = companion.name
         do {
-            let json = try JSON(parsing: companion.bytes(), file: companion.name)
-            size = try Tokenizer(json: json, file: companion.name).largestID + 1
+            size = try checkpoint.tokenizerFiles().tokenizer().largestID + 1
             problem = nil
         } catch {
             size = nil

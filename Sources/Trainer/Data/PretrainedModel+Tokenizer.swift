@@ -3,7 +3,7 @@ public import Formats
 extension PretrainedModel {
     /// The model's own tokenizer, which must not make tokens that the embedding has no row for.
     public func tokenizer() throws -> Tokenizer {
-        let tokenizer = try Tokenizer.open(checkpoint.path)
+        let tokenizer = try TokenizerFiles(of: checkpoint.companions, path: checkpoint.path).tokenizer()
         guard tokenizer.largestID < configuration.vocabularySize else {
             throw ModelError.vocabularyTooSmall(
                 path: checkpoint.path, rows: configuration.vocabularySize, largestID: tokenizer.largestID)

@@ -19,8 +19,13 @@ extension PretrainedModel {
             checkpoint.tensors[parameter.name] = try .zeros(type, shape: parameter.shape)
         }
         if checkpoint.configuration != configuration {
+            // What lies beside a preset's configuration is KerasHub's already.
+            let own = checkpoint.companions
+            checkpoint.companions = []
             checkpoint = try checkpoint.converted(to: .hdf5)
             checkpoint.configuration = configuration
+            checkpoint.companions.removeAll { made in own.contains { $0.name == made.name } }
+            checkpoint.companions = own + checkpoint.companions
         }
         return try PretrainedModel(checkpoint)
     }

@@ -1,45 +1,139 @@
 /// SentencePiece's `tokenizer.model`, to which pieces are appended; everything that is there stays as it is.
 ///
-/// Source: sentencepiece_model.proto (ModelProto: 1 pieces, 2 trainer_spec; SentencePiece: 1 piece, 2 score, 3 type;
-/// TrainerSpec: 4 vocab_size) and the encoding of Protocol Buffers, in which a message's field may come in parts, of
-/// which the last value counts.
+/// Source: sentencepiece_model.proto (ModelProto: 1 pieces, 2 trainer_spec, 3 normalizer_spec) and the encoding of
+/// Protocol Buffers, in which a message's field may come in parts, of which the last value counts.
 struct SentencePieceModel {
+    /// What a piece is.
+    enum Kind: UInt64, Sendable {
+        case normal = 1
+        case unknown, control, userDefined, unused, byte
+    }
+
+    /// A piece (1 piece, 2 score, 3 type).
+    struct Piece: Sendable {
+        var text = ""
+        var score: Float = 0
+        var kind = Kind.normal
+    }
+
+    /// What of the training matters to encoding (3 model_type, 4 vocab_size, 24 treat_whitespace_as_suffix,
+    /// 35 byte_fallback).
+    struct Training: Sendable {
+        /// 1 Unigram, 2 byte-pair encoding, 3 words, 4 characters.
+        var modelType: UInt64 = 1
+        var putsSpacesBehind = false
+        var fallsBackToBytes = false
+    }
+
+    /// What is done to a text before it is encoded (2 precompiled_charsmap, 3 add_dummy_prefix,
+    /// 4 remove_extra_whitespaces, 5 escape_whitespaces).
+    struct Normalization: Sendable {
+        var map: [UInt8] = []
+        var addsPrefix = true
+        var removesExtraSpaces = true
+        var marksSpaces = true
+    }
+
     /// The file's content.
     private(set) var bytes: [UInt8]
-    /// How many pieces there are.
-    private(set) var count = 0
+    /// The pieces in the order of their ids.
+    private(set) var pieces: [Piece] = []
+    /// What of the training matters to encoding.
+    private(set) var training = Training()
+    /// What is done to a text before it is encoded.
+    private(set) var normalization = Normalization()
     /// The lowest score; pieces with lower scores are joined later.
     private var lowestScore: Float = 0
+    /// Its path, for messages.
+    let file: String
+
+    /// How many pieces there are.
+    var count: Int { pieces.count }
 
     /// Reads the pieces.
     ///
     /// - Throws: ``TokenizerEditError/malformed(file:found:expected:)`` when this is no such file.
     init(_ bytes: [UInt8], file: String) throws(TokenizerEditError) {
-        self.bytes = bytes
-        let malformed = TokenizerEditError.malformed(
-            file: file, found: "something else than SentencePiece's pieces",
-            expected: "a SentencePiece model; remove the file where it is of another kind")
-        var reader = ProtobufReader(bytes[...])
-        while !reader.isAtEnd {
-            guard let field = reader.next() else { throw malformed }
-            guard field.number == 1 else { continue }
-            guard case .bytes(let piece) = field.value else { throw malformed }
-            count += 1
-            var inner = ProtobufReader(piece)
-            while !inner.isAtEnd {
-                guard let member = inner.next() else { throw malformed }
-                if member.number == 2, case .fixed32(let bits) = member.value {
-                    lowestScore = min(lowestScore, Float(bitPattern: bits))
-                }
+        (self.bytes, self.file) = (bytes, file)
+        guard read(), !pieces.isEmpty else {
+            throw .malformed(
+                file: file, found: "something else than SentencePiece's pieces",
+                expected: "a SentencePiece model; remove the file where it is of another kind")
+        }
+        lowestScore = pieces.reduce(0) { min($0, $1.score) }
+    }
+
+    private mutating func read() -> Bool {
+        Self.forEachField(of: bytes[...]) { number, value in
+            switch (number, value) {
+            case (1, .bytes(let message)): readPiece(message)
+            case (1, _): false
+            case (2, .bytes(let message)): readTraining(message)
+            case (3, .bytes(let message)): readNormalization(message)
+            default: true
             }
         }
-        guard count > 0 else { throw malformed }
+    }
+
+    private mutating func readPiece(_ message: ArraySlice<UInt8>) -> Bool {
+        var piece = Piece()
+        let isRead = Self.forEachField(of: message) { number, value in
+            switch (number, value) {
+            case (1, .bytes(let text)):
+                guard let text = String(validating: text, as: UTF8.self) else { return false }
+                piece.text = text
+            case (2, .fixed32(let bits)): piece.score = Float(bitPattern: bits)
+            case (3, .varint(let kind)):
+                guard let kind = Kind(rawValue: kind) else { return false }
+                piece.kind = kind
+            default: break
+            }
+            return true
+        }
+        pieces.append(piece)
+        return isRead
+    }
+
+    private mutating func readTraining(_ message: ArraySlice<UInt8>) -> Bool {
+        Self.forEachField(of: message) { number, value in
+            switch (number, value) {
+            case (3, .varint(let type)): training.modelType = type
+            case (24, .varint(let flag)): training.putsSpacesBehind = flag != 0
+            case (35, .varint(let flag)): training.fallsBackToBytes = flag != 0
+            default: break
+            }
+            return true
+        }
+    }
+
+    private mutating func readNormalization(_ message: ArraySlice<UInt8>) -> Bool {
+        Self.forEachField(of: message) { number, value in
+            switch (number, value) {
+            case (2, .bytes(let map)): normalization.map = Array(map)
+            case (3, .varint(let flag)): normalization.addsPrefix = flag != 0
+            case (4, .varint(let flag)): normalization.removesExtraSpaces = flag != 0
+            case (5, .varint(let flag)): normalization.marksSpaces = flag != 0
+            default: break
+            }
+            return true
+        }
+    }
+
+    /// Visits a message's fields; false when it is none, or a visit says so.
+    private static func forEachField(
+        of message: ArraySlice<UInt8>, _ visit: (UInt64, ProtobufReader.Value) -> Bool
+    ) -> Bool {
+        var reader = ProtobufReader(message)
+        while !reader.isAtEnd {
+            guard let field = reader.next(), visit(field.number, field.value) else { return false }
+        }
+        return true
     }
 
     /// Appends tokens with ever lower scores, added ones as user-defined symbols, and says how many there are now.
     mutating func append(_ extra: VocabularyExtension) {
-        for token in extra.tokens { append(token.spelling, type: 1) }
-        for token in extra.added { append(token.content, type: token.isSpecial ? 3 : 4) }
+        for token in extra.tokens { append(token.spelling, .normal) }
+        for token in extra.added { append(token.content, token.isSpecial ? .control : .userDefined) }
         var size = ProtobufWriter()
         size.append(field: 4, varint: UInt64(count))
         var writer = ProtobufWriter()
@@ -47,15 +141,23 @@ struct SentencePieceModel {
         bytes += writer.bytes
     }
 
-    private mutating func append(_ text: String, type: UInt64) {
+    private mutating func append(_ text: String, _ kind: Kind) {
         lowestScore -= 1
-        count += 1
-        var piece = ProtobufWriter()
-        piece.append(field: 1, bytes: Array(text.utf8))
-        piece.append(field: 2, fixed32: type == 1 ? lowestScore.bitPattern : 0)
-        if type != 1 { piece.append(field: 3, varint: type) }
+        let piece = Piece(text: text, score: kind == .normal ? lowestScore : 0, kind: kind)
+        pieces.append(piece)
+        bytes += piece.message
+    }
+}
+
+extension SentencePieceModel.Piece {
+    /// As a field of the model.
+    var message: [UInt8] {
+        var inner = ProtobufWriter()
+        inner.append(field: 1, bytes: Array(text.utf8))
+        inner.append(field: 2, fixed32: score.bitPattern)
+        if kind != .normal { inner.append(field: 3, varint: kind.rawValue) }
         var writer = ProtobufWriter()
-        writer.append(field: 1, bytes: piece.bytes)
-        bytes += writer.bytes
+        writer.append(field: 1, bytes: inner.bytes)
+        return writer.bytes
     }
 }

@@ -18,6 +18,9 @@ public struct TokenizerFiles: Sendable {
         self.companions = companions.filter { Self.names.contains($0.name) }
     }
 
+    /// Whether there is no tokenizer.json.
+    public var isEmpty: Bool { !companions.contains { $0.name == "tokenizer.json" } }
+
     /// The file of a name, read; nil when there is none.
     func bytes(_ name: String) throws(TokenizerEditError) -> [UInt8]? {
         guard let companion = companions.first(where: { $0.name == name }) else { return nil }
@@ -38,9 +41,9 @@ public struct TokenizerFiles: Sendable {
     ///
     /// - Throws: ``TokenizerEditError`` when there is none, or it can't be used.
     public func tokenizer() throws(TokenizerEditError) -> Tokenizer {
-        guard let json = try json("tokenizer.json") else { throw .noTokenizer(path: path) }
+        guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path) }
         do {
-            return try Tokenizer(json: json, file: Path.join(path, "tokenizer.json"))
+            return try Tokenizer(parsing: bytes, file: Path.join(path, "tokenizer.json"))
         } catch {
             throw .tokenizer(error)
         }
@@ -74,12 +77,13 @@ extension [Companion] {
 }
 
 extension TokenizerFiles {
-    /// Opens a tokenizer's files in a folder.
+    /// Opens a tokenizer's files in a folder; those of a KerasHub preset in Hugging Face's terms.
     ///
-    /// - Throws: ``TokenizerEditError`` when there is no tokenizer.json.
+    /// - Throws: ``TokenizerEditError`` when there is no tokenizer.json, or it is of a class that is not known.
     public static func open(_ folder: String) throws(TokenizerEditError) -> TokenizerFiles {
         var companions: [Companion] = []
-        for name in names where Folder.kind(of: Path.join(folder, name)) == .file {
+        for name in names + KerasTokenizer.assetNames where Folder.kind(of: Path.join(folder, name)) == .file
+        {
             do {
                 let file = try SourceFile(path: Path.join(folder, name))
                 companions.append(Companion(name: name, content: .file(file)))
@@ -87,11 +91,13 @@ extension TokenizerFiles {
                 throw .file(error)
             }
         }
-        let files = TokenizerFiles(of: companions, path: folder)
         guard companions.contains(where: { $0.name == "tokenizer.json" }) else {
             throw .noTokenizer(path: folder)
         }
-        return files
+        if let keras = try KerasTokenizer(of: companions, path: folder) {
+            return try keras.huggingFace().files
+        }
+        return TokenizerFiles(of: companions, path: folder)
     }
 }
 

@@ -83,6 +83,10 @@ public enum TokenizerEditError: Diagnosis, Equatable {
     case tokenizer(TokenizerError)
     /// A file is not what it should be.
     case malformed(file: String, found: String, expected: String)
+    /// A preset of KerasHub has a tokenizer of a class that is not known.
+    case kerasClass(file: String, name: String)
+    /// A tokenizer has no form that KerasHub could read.
+    case noKerasForm(path: String, reason: String)
     /// New tokens can't be reached by encoding a text.
     case unreachable(count: Int, id: Int32, token: String, encoded: [Int32])
 
@@ -92,7 +96,7 @@ public enum TokenizerEditError: Diagnosis, Equatable {
         case .file(let error): error.fault
         case .json(let error): error.fault
         case .tokenizer(let error): error.fault
-        case .noTokenizer, .malformed, .unreachable: .input
+        case .noTokenizer, .malformed, .kerasClass, .noKerasForm, .unreachable: .input
         }
     }
 
@@ -104,6 +108,11 @@ public enum TokenizerEditError: Diagnosis, Equatable {
         case .json(let error): error.description
         case .tokenizer(let error): error.description
         case .malformed(let file, let found, let expected): "\(file) has \(found), expected \(expected)"
+        case .kerasClass(let file, let name):
+            "\(file) is a \(name) of KerasHub, which has no counterpart here; the tokenizers of GPT-2, GPT-NeoX, BLOOM, "
+                + "Qwen, Llama, Mistral, Gemma and Phi-3 have"
+        case .noKerasForm(let path, let reason):
+            "the tokenizer of \(path) can't be written for KerasHub: \(reason)"
         case .unreachable(let count, let id, let token, let encoded):
             "\(count) of the new tokens can't be reached: \"\(token)\" (id \(id)), typed alone, is encoded as "
                 + "\(encoded); leave it out, or add it as an added token"
