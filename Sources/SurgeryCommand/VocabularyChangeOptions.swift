@@ -50,7 +50,7 @@ struct VocabularyChangeOptions: ParsableArguments {
             let folder = try TokenizerFiles.open(tokenizer)
             return (.replaced(by: folder, keepsOld: keepOld), nil)
         }
-        let old = try TokenizerFiles(of: source.companions, path: source.path).tokenizer()
+        let old = try source.tokenizerFiles().tokenizer()
         if let tokens {
             let strings = try TokenList.read(tokens)
             return (.extended(try VocabularyExtension(strings, as: tokensAs.kind, for: old)), nil)
@@ -73,8 +73,8 @@ struct VocabularyChangeOptions: ParsableArguments {
     ) throws -> [(path: String, before: TextFigures, after: TextFigures)] {
         guard !heldOut.isEmpty else { return [] }
         let (old, new) = (
-            try TokenizerFiles(of: source.companions, path: source.path).tokenizer(),
-            try TokenizerFiles(of: result.companions, path: result.path).tokenizer()
+            try source.tokenizerFiles().tokenizer(),
+            try result.tokenizerFiles().tokenizer()
         )
         return try heldOut.map { path in
             func figures(_ tokenizer: Tokenizer) throws -> TextFigures {

@@ -86,4 +86,82 @@ struct PresetTests {
             in: folder.url)
         #expect(bench.code == 0, "\(bench.messages)")
     }
+
+    /// A preset of a class of KerasHub's with a tokenizer of the fixtures, and random weights.
+    private func preset(_ name: String, tokenizer: String, in folder: ModelFolder) throws -> String {
+        let source = Self.preset + "/../../../KerasTokenizers/" + tokenizer
+        let rows = try TokenizerFiles.open(source).tokenizer().largestID + 1
+        let blank = folder.url.path + "/blank"
+        let manager = FileManager.default
+        try manager.createDirectory(atPath: blank + "/assets", withIntermediateDirectories: true)
+        for (from, to) in [
+            (Self.preset + "/config.json", "config.json"), (Self.preset + "/metadata.json", "metadata.json"),
+            (source + "/tokenizer.json", "tokenizer.json"),
+            (source + "/assets/tokenizer", "assets/tokenizer"),
+        ] { try manager.copyItem(atPath: from, toPath: blank + "/" + to) }
+        let text = try String(contentsOfFile: blank + "/config.json", encoding: .utf8)
+            .replacing("\"vocabulary_size\": 29", with: "\"vocabulary_size\": \(rows)")
+            .replacing("LlamaBackbone", with: name)
+        try text.write(toFile: blank + "/config.json", atomically: true, encoding: .utf8)
+        let run = try CommandRun(
+            [
+                "heal", "blank", "--from-scratch", "--data", Self.corpus("korean.val.jsonl"), "--steps", "1",
+                "--length", "16", "-o", "base",
+            ], of: "trainer", in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        return "base"
+    }
+
+    private static func corpus(_ name: String) -> String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "../../Examples/data/\(name)"
+        ).standardizedFileURL.path
+    }
+
+    /// The tokenizer is learned on, extended and written back, and the trainer finds it.
+    @Test(arguments: [("LlamaBackbone", "llama"), ("Llama3Backbone", "llama3")])
+    func learnsTokens(backbone: String, tokenizer: String) throws {
+        let folder = try ModelFolder()
+        try FileManager.default.removeItem(at: folder.model)
+        let base = try preset(backbone, tokenizer: tokenizer, in: folder)
+        let korean = Self.corpus("korean.val.jsonl")
+        let grown = try CommandRun(
+            ["resize-vocab", base, "--learn", "30", "--corpus", korean, "-o", "grown", "--json"],
+            in: folder.url)
+        #expect(grown.code == 0, "\(grown.messages)")
+        #expect(try CommandRun(["verify", "grown"], in: folder.url).code == 0)
+        let (before, after) = (
+            try Checkpoint.open(folder.url.path + "/base"), try Checkpoint.open(folder.url.path + "/grown")
+        )
+        let rows = try #require(before.configuration?["config"]?["vocabulary_size"]?.int)
+        #expect(after.configuration?["config"]?["vocabulary_size"]?.int == rows + 30)
+        #expect(Set(after.companions.map(\.name)) == Set(before.companions.map(\.name)))
+        let tokens = try [before, after].map { try $0.tokenizerFiles().tokenizer() }
+        #expect(tokens[1].largestID == tokens[0].largestID + 30)
+        let counts = try ["base", "grown", "hf"].map { name in
+            if name == "hf" {
+                let converted = try CommandRun(
+                    ["convert", "grown", "--to", "safetensors", "-o", "hf"], in: folder.url)
+                #expect(converted.code == 0, "\(converted.messages)")
+            }
+            let run = try CommandRun(["tokenize", name, korean, "--json"], of: "trainer", in: folder.url)
+            #expect(run.code == 0, "\(run.messages)")
+            return try #require(try run.json()["tokens"]?.int)
+        }
+        #expect(counts[1] < counts[0] && counts[1] == counts[2])
+        let eval = try CommandRun(
+            ["eval", "grown", "--data", "ko=\(korean)", "--length", "16"], of: "trainer", in: folder.url)
+        #expect(eval.code == 0, "\(eval.messages)")
+    }
+
+    @Test func aTokenizerThatItsClassCannotHoldIsRefused() throws {
+        let folder = try ModelFolder()
+        try FileManager.default.removeItem(at: folder.model)
+        let base = try preset("LlamaBackbone", tokenizer: "llama", in: folder)
+        let other = Self.preset + "/../../../KerasTokenizers/gpt2"
+        let run = try CommandRun(
+            ["resize-vocab", base, "--tokenizer", other, "-o", "grown"], in: folder.url)
+        #expect(run.code == 2)
+        #expect(run.messages.contains("a LlamaTokenizer needs the token <s>"), "\(run.messages)")
+    }
 }

@@ -6,6 +6,7 @@ struct VocabularyOutcome {
     private(set) var plan: RowPlan
     /// The files beside the weights.
     private(set) var companions: [Companion]
+    private let source: Checkpoint
     /// How many tokens there were and are.
     private(set) var tokens: (before: Int, after: Int)?
     /// How many new tokens can be reached, and how.
@@ -19,10 +20,11 @@ struct VocabularyOutcome {
     init(_ request: VocabularyResize, of checkpoint: Checkpoint, rows: Int) throws(VocabularyError) {
         companions = checkpoint.companions
         plan = RowPlan(rows: (0..<rows).map { .old($0) }, height: rows)
-        let files = TokenizerFiles(of: checkpoint.companions, path: checkpoint.path)
-        let hasTokenizer = checkpoint.companions.contains { $0.name == "tokenizer.json" }
+        source = checkpoint
+        let files: TokenizerFiles
+        do { files = try checkpoint.tokenizerFiles() } catch { throw .tokenizer(error) }
         var old: Tokenizer?
-        if case .rows = request.change, !hasTokenizer {} else { old = try Self.tokenizer(files) }
+        if case .rows = request.change, files.isEmpty {} else { old = try Self.tokenizer(files) }
         let count = old.map { $0.largestID + 1 } ?? 0
         guard count <= rows else { throw .beyondRows(path: checkpoint.path, tokens: count, rows: rows) }
         tokens = old.map { _ in (count, count) }
@@ -52,6 +54,11 @@ struct VocabularyOutcome {
         do { return try files.tokenizer() } catch { throw .tokenizer(error) }
     }
 
+    /// Puts a tokenizer's files in the place of those that are there.
+    private mutating func setTokenizer(_ files: TokenizerFiles) throws(VocabularyError) {
+        do { companions = try source.companions(with: files) } catch { throw .tokenizer(error) }
+    }
+
     // MARK: More tokens
 
     private mutating func extend(
@@ -60,7 +67,7 @@ struct VocabularyOutcome {
         let extended: TokenizerFiles
         do { extended = try files.extended(by: extra) } catch { throw .tokenizer(error) }
         let new = try Self.tokenizer(extended)
-        companions = companions.replacing(tokenizer: extended)
+        try setTokenizer(extended)
         tokens?.after = new.largestID + 1
         let ids = extra.tokens.map(\.id) + extra.added.map(\.id)
         for id in ids {
@@ -110,7 +117,7 @@ struct VocabularyOutcome {
             }
             new = try Self.tokenizer(files)
         }
-        companions = companions.replacing(tokenizer: files)
+        try setTokenizer(files)
         tokens?.after = new.largestID + 1
         plan.rows = []
         for id in 0...Int32(max(new.largestID, 0)) {
