@@ -63,6 +63,41 @@ struct PresetTests {
         }
     }
 
+    /// KerasHub has no form for this tokenizer, so the preset keeps Hugging Face's: it grows, and the trainer reads by it.
+    @Test func aTokenizerComesThroughAPreset() throws {
+        let folder = try ModelFolder()
+        let examples = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Examples")
+            .standardized.path()
+        let base = examples + "/base"
+        func surgery(_ arguments: String...) throws {
+            let run = try CommandRun(arguments, in: folder.url)
+            #expect(run.code == 0, "\(run.messages)")
+        }
+        func bytes(_ path: String) throws -> Data { try Data(contentsOf: folder.url.appending(path: path)) }
+        try surgery("convert", base, "--to", "hdf5", "-o", "preset")
+        try surgery("convert", "preset", "--to", "safetensors", "-o", "back")
+        for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+            #expect(
+                try bytes("back/\(name)") == Data(contentsOf: URL(filePath: "\(base)/\(name)")), "\(name)")
+        }
+        try Data("가나다\n라마\n".utf8).write(to: folder.url.appending(path: "words.txt"))
+        let words = "words.txt"
+        try surgery("resize-vocab", base, "--tokens", words, "-o", "grown")
+        try surgery("resize-vocab", "preset", "--tokens", words, "-o", "grown-preset")
+        try surgery("convert", "grown-preset", "--to", "safetensors", "-o", "grown-back")
+        for name in ["config.json", "tokenizer.json"] {
+            #expect(try bytes("grown-back/\(name)") == bytes("grown/\(name)"), "\(name)")
+        }
+        var results: [JSON] = []
+        for model in ["grown", "grown-preset"] {
+            let run = try CommandRun(
+                ["eval", model, "--data", "w=\(words)", "--json"], of: "trainer", in: folder.url)
+            #expect(run.code == 0, "\(run.messages)")
+            results.append(try #require(try run.json()["sets"]))
+        }
+        #expect(results[0] == results[1] && results[0].object?.count == 1)
+    }
+
     @Test func trainerTakesAPreset() throws {
         let folder = try ModelFolder()
         let golden = Self.preset + "/golden.safetensors"

@@ -33,7 +33,7 @@ extension Checkpoint {
             let settings = try family.huggingFace(
                 preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
                 model: path)
-            guard let kept = KeptConfiguration.read(self) else { return settings }
+            guard let kept = KeptFiles.configuration(of: self) else { return settings }
             return family.updated(kept, by: settings, of: result)
         }
         result.manifest = manifest?.following(made)
@@ -87,10 +87,10 @@ extension Checkpoint {
         result.structure = structure
         result.configuration = try family.preset(self)
         try result.convertTokenizer(to: family)
-        result.companions.removeAll { ["metadata.json", KeptConfiguration.fileName].contains($0.name) }
+        result.companions.removeAll { $0.name == "metadata.json" }
         if let configuration {
-            result.companions.append(
-                Companion(name: KeptConfiguration.fileName, content: .bytes(configuration.serialized())))
+            let name = KeptFiles.folder + Configuration.fileName
+            result.companions.append(Companion(name: name, content: .bytes(configuration.serialized())))
         }
         let metadata: JSON = [
             "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
@@ -125,7 +125,7 @@ extension Checkpoint {
 
     /// Leaves what describes the model to KerasHub alone.
     private mutating func leaveKerasFiles() {
-        companions.removeAll { $0.name == KeptConfiguration.fileName }
+        companions.removeAll { $0.name.hasPrefix(KeptFiles.folder) }
         let kinds: Set<String> = ["metadata.json", "task.json", "preprocessor.json", "tokenizer.json"]
         for companion in companions where kinds.contains(companion.name) {
             let bytes = (try? companion.bytes()) ?? []

@@ -42,6 +42,20 @@ struct KerasTokenizer: Sendable {
         do { return try companion.bytes() } catch { throw .file(error) }
     }
 
+    /// Whether its vocabulary lies in files of the same bytes as these.
+    func hasAssets(_ files: [Companion]) throws(TokenizerEditError) -> Bool {
+        for file in files where file.name.hasPrefix(Self.folder) {
+            do {
+                guard let own = assets.first(where: { $0.name == file.name }),
+                    try own.bytes() == file.bytes()
+                else { return false }
+            } catch {
+                throw .file(error)
+            }
+        }
+        return true
+    }
+
     /// The same tokenizer in Hugging Face's terms.
     ///
     /// - Throws: ``TokenizerEditError`` when its vocabulary is not what it should be.

@@ -1,19 +1,32 @@
 import OrderedCollections
 
-/// Hugging Face's configuration beside a preset that was made of such a model.
+/// Hugging Face's own configuration and tokenizer beside a preset that was made of such a model.
 ///
-/// KerasHub has no place for most of it: ids of special tokens, the longest text, what training needs. It does not read
-/// the file, and on the way back everything is there again.
-enum KeptConfiguration {
-    /// What it is called in a preset's folder.
-    static let fileName = "huggingface.json"
+/// KerasHub has no place for much of what they say: the longest text, what training needs, a tokenizer of another kind
+/// than the family's. It does not read the folder, and on the way back everything is there again.
+enum KeptFiles {
+    /// Where they lie in a preset's folder.
+    static let folder = "assets/huggingface/"
 
-    /// The configuration that a preset's folder keeps; nil when there is none that can be read.
-    static func read(_ preset: Checkpoint) -> Configuration? {
-        guard let companion = preset.companions.first(where: { $0.name == fileName }),
+    /// The configuration that a preset keeps; nil when there is none that can be read.
+    static func configuration(of preset: Checkpoint) -> Configuration? {
+        guard let companion = preset.companions.first(where: { $0.name == folder + Configuration.fileName }),
             let bytes = try? companion.bytes()
         else { return nil }
-        return try? Configuration(parsing: bytes, file: fileName)
+        return try? Configuration(parsing: bytes, file: companion.name)
+    }
+
+    /// The tokenizer that a preset keeps, which may have no files.
+    static func tokenizer(of companions: [Companion], path: String) -> TokenizerFiles {
+        let kept = companions.filter { $0.name.hasPrefix(folder) }.map {
+            Companion(name: String($0.name.dropFirst(folder.count)), content: $0.content)
+        }
+        return TokenizerFiles(of: kept, path: Path.join(path, folder))
+    }
+
+    /// A tokenizer's files as a preset keeps them.
+    static func kept(_ tokenizer: TokenizerFiles) -> [Companion] {
+        tokenizer.companions.map { Companion(name: folder + $0.name, content: $0.content) }
     }
 }
 
