@@ -6,6 +6,8 @@ usage:  hdf5_presets.py make OUT                      a small preset of each fam
         hdf5_presets.py keras PRESET=GOLDEN…          the same by keras-hub
         hdf5_presets.py loss PRESET=GOLDEN…           the loss of the golden file's rows by keras-hub, as trainer eval --ids
                                                       has it
+        hdf5_presets.py deepen SURGERY PRESET…        each with 4 layers made 6 in HDF5, loaded and computed by keras-hub,
+                                                      beside the one that was converted first and made 6 then
 
     surgery convert presets/NAME -o hf/NAME --to safetensors; surgery convert hf/NAME -o back/NAME --to hdf5
 
@@ -116,7 +118,18 @@ def by_transformers(model, ids):
 def by_keras(model, ids):
     from keras_hub.models import Backbone
 
-    return logits_of(Backbone.from_preset(model), ids)
+    try:
+        backbone = Backbone.from_preset(model)
+    except ValueError:
+        # keras-hub 0.32 does not write down that a Llama is tied, and can't load its own preset then.
+        import keras
+
+        settings = json.load(open(f"{model}/config.json"))
+        settings["config"]["tie_word_embeddings"] = True
+        backbone = keras.saving.deserialize_keras_object(settings)
+        name = "model.weights.json" if os.path.exists(f"{model}/model.weights.json") else "model.weights.h5"
+        backbone.load_weights(f"{model}/{name}")
+    return logits_of(backbone, ids)
 
 
 def losses(pairs):
@@ -129,10 +142,32 @@ def losses(pairs):
         print(f"{model}: {-np.take_along_axis(logs, ids[:, 1:, None], -1).mean():.6f}")
 
 
+def deepen(surgery, presets):
+    import subprocess
+    import tempfile
+
+    folder = tempfile.mkdtemp()
+    run = lambda *arguments: subprocess.run([surgery, *arguments], check=True, capture_output=True)
+    for index, preset in enumerate(presets):
+        deep, model, other = (f"{folder}/{index}-{name}" for name in ["deep", "model", "other"])
+        run("dus", preset, "--to", "6", "-o", deep)
+        run("verify", deep)
+        run("convert", preset, "--to", "safetensors", "-o", model)
+        run("dus", model, "--to", "6", "-o", other)
+        ids = load_file(f"{preset}/golden.safetensors")["input_ids"].astype("int64")
+        one, two = by_keras(deep, ids), by_transformers(other, ids)
+        print(f"{preset}: greatest difference {np.abs(one - two).max():.3g} of {np.abs(two).max():.3g}")
+        run("convert", deep, "--to", "safetensors", "-o", f"{folder}/{index}-converted")
+        a, b = (open(f"{path}/model.safetensors", "rb").read() for path in [f"{folder}/{index}-converted", other])
+        print(f"{preset}: deepened first or converted first: {'the same bytes' if a == b else 'DIFFERENT'}")
+
+
 what, *rest = sys.argv[1:]
 if what in ("make", "big"):
     {"make": make, "big": big}[what](rest[0])
 elif what == "loss":
     losses(rest)
+elif what == "deepen":
+    deepen(rest[0], rest[1:])
 else:
     compare(rest, {"transformers": by_transformers, "keras": by_keras}[what])
