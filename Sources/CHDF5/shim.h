@@ -2,7 +2,6 @@
 #define CHDF5_SHIM_H
 
 #include <hdf5.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -163,20 +162,6 @@ static inline void CHDF5Close(hid_t id) {
     if (errors >= 0) H5Eset_current_stack(errors);
 }
 
-/// What a link is: 0 hard, 1 soft, 64 external, negative where it can't be told; and where the header of a hard
-/// link's object lies, counted from where the file begins.
-static inline int CHDF5LinkKind(hid_t group, const char *name, haddr_t *address) {
-#if H5_VERSION_GE(1, 12, 0)
-    H5L_info1_t info;
-    if (H5Lget_info1(group, name, &info, H5P_DEFAULT) < 0) return -1;
-#else
-    H5L_info_t info;
-    if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0) return -1;
-#endif
-    *address = info.u.address;
-    return (int)info.type;
-}
-
 /// What an object is: 0 group, 1 dataset, 2 named type; negative where it can't be told.
 static inline int CHDF5ObjectKind(hid_t object) {
 #if H5_VERSION_GE(1, 12, 0)
@@ -191,48 +176,6 @@ static inline int CHDF5ObjectKind(hid_t object) {
 static inline long CHDF5Inflate(const unsigned char *packed, long count, unsigned char *bytes, long room) {
     uLongf size = (uLongf)room;
     return uncompress(bytes, &size, packed, (uLong)count) == Z_OK ? (long)size : -1;
-}
-
-/// Names one behind the other, each ended by a zero byte.
-typedef struct {
-    char *bytes;
-    size_t count, capacity;
-} CHDF5Names;
-
-static inline herr_t CHDF5Append(CHDF5Names *names, const char *name) {
-    size_t length = strlen(name) + 1;
-    if (names->count + length > names->capacity) {
-        size_t capacity = 2 * (names->count + length);
-        char *bytes = (char *)realloc(names->bytes, capacity);
-        if (!bytes) return -1;
-        names->bytes = bytes;
-        names->capacity = capacity;
-    }
-    memcpy(names->bytes + names->count, name, length);
-    names->count += length;
-    return 0;
-}
-
-static inline herr_t CHDF5AppendLink(hid_t group, const char *name, const H5L_info_t *info, void *names) {
-    (void)group, (void)info;
-    return CHDF5Append((CHDF5Names *)names, name);
-}
-
-static inline herr_t CHDF5AppendAttribute(hid_t object, const char *name, const H5A_info_t *info, void *names) {
-    (void)object, (void)info;
-    return CHDF5Append((CHDF5Names *)names, name);
-}
-
-/// Collects the names of a group's links; the caller frees `bytes`, also after a failure.
-static inline int CHDF5LinkNames(hid_t group, CHDF5Names *names) {
-    hsize_t place = 0;
-    return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &place, CHDF5AppendLink, names);
-}
-
-/// Collects the names of an object's attributes; the caller frees `bytes`, also after a failure.
-static inline int CHDF5AttributeNames(hid_t object, CHDF5Names *names) {
-    hsize_t place = 0;
-    return H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, &place, CHDF5AppendAttribute, names);
 }
 
 #endif

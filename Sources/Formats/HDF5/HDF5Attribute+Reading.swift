@@ -1,18 +1,15 @@
 internal import CHDF5
-internal import Glibc
 
 extension HDF5Attribute {
     /// The most bytes of an attribute that are read.
     private static let largest = 64 << 20
 
-    /// The attributes of an open object, by name; those that refer to other objects are left out.
+    /// The attributes of an open object by their names; those that refer to other objects are left out.
     static func all(
-        of object: borrowing HDF5Handle, at path: String, file: String, heap: inout HDF5Heap
+        _ names: [String], of object: borrowing HDF5Handle, at path: String, file: String,
+        heap: inout HDF5Heap
     ) throws(HDF5Error) -> [HDF5Attribute] {
         let id = object.id
-        guard let names = unsafe HDF5Walk.names({ unsafe CHDF5AttributeNames(id, $0) }) else {
-            throw failure(file, path)
-        }
         var attributes: [HDF5Attribute] = []
         for name in names {
             if let attribute = try one(name, of: id, at: path, file: file, heap: &heap) {

@@ -12,6 +12,8 @@ struct HDF5Chunks: Sendable {
     let fill: [UInt8]
     /// Whether elements have to be turned around.
     let isBigEndian: Bool
+    /// Where they lie in the file.
+    let stored: HDF5StoredChunks
 
     /// How many bytes an unpacked chunk has.
     var byteCount: Int { sides.reduce(fill.count, *) }
@@ -91,8 +93,8 @@ extension HDF5Chunks {
     ///
     /// - Throws: ``HDF5Error`` for a filter that is not known.
     init?(
-        _ created: borrowing HDF5Handle, type: borrowing HDF5Handle, isBigEndian: Bool, path: String,
-        file: SourceFile
+        _ created: borrowing HDF5Handle, type: borrowing HDF5Handle, isBigEndian: Bool,
+        stored: HDF5StoredChunks, path: String, file: SourceFile
     ) throws(HDF5Error) {
         guard H5Pget_layout(created.id) == H5D_CHUNKED else { return nil }
         var dimensions = [hsize_t](repeating: 0, count: 32)
@@ -118,6 +120,7 @@ extension HDF5Chunks {
             throw .library(
                 file: file.path, path: path, doing: "asked for its chunks", reason: HDF5Library.takeError())
         }
+        self.stored = stored
         isEdgePlain = options & 2 != 0
         (self.isBigEndian, self.fill) = (isBigEndian, isBigEndian ? fill.reversed() : fill)
     }

@@ -26,8 +26,8 @@ struct HDF5Dataset: Sendable {
 
     /// Checks an open dataset.
     init(
-        _ dataset: borrowing HDF5Handle, path: String, file: SourceFile, address: haddr_t,
-        heap: inout HDF5Heap
+        _ dataset: borrowing HDF5Handle, path: String, file: SourceFile, address: Int,
+        contents: HDF5Contents, heap: inout HDF5Heap
     ) throws(HDF5Error) {
         func failure(_ doing: String) -> HDF5Error {
             .library(file: file.path, path: path, doing: doing, reason: HDF5Library.takeError())
@@ -36,7 +36,8 @@ struct HDF5Dataset: Sendable {
             let space = HDF5Handle(H5Dget_space(dataset.id)),
             let stored = HDF5Handle(H5Dget_type(dataset.id))
         else { throw failure("opened") }
-        let attributes = try HDF5Attribute.all(of: dataset, at: path, file: file.path, heap: &heap)
+        let attributes = try HDF5Attribute.all(
+            contents.attributes, of: dataset, at: path, file: file.path, heap: &heap)
         let kind = HDF5Type(stored, attributes: attributes)
         guard let type = kind.type else { throw .type(file: file.path, path: path, found: kind.words) }
         guard H5Sget_simple_extent_type(space.id) != H5S_NULL else {
@@ -49,8 +50,9 @@ struct HDF5Dataset: Sendable {
         }
         let layout = try Self.layout(created, path: path, file: file, bytes: bytes)
         chunks = try HDF5Chunks(
-            created, type: stored, isBigEndian: !kind.isLittleEndian, path: path, file: file)
-        let storage = Int(clamping: H5Dget_storage_size(dataset.id))
+            created, type: stored, isBigEndian: !kind.isLittleEndian, stored: contents.chunks, path: path,
+            file: file)
+        let storage = chunks?.stored.byteCount ?? Int(clamping: H5Dget_storage_size(dataset.id))
         let (most, overflow) = storage.multipliedReportingOverflow(by: Self.largestExpansion)
         guard bytes <= Self.smallest || overflow || bytes <= most, storage <= file.size else {
             throw .shape(
@@ -60,7 +62,7 @@ struct HDF5Dataset: Sendable {
         self.path = path
         self.type = type
         self.shape = shape
-        self.address = Int(clamping: address)
+        self.address = address
         self.attributes =
             type == .bf16 ? attributes.filter { $0.name != HDF5Type.markName } : attributes
         let offset = H5Dget_offset(dataset.id)

@@ -27,13 +27,12 @@ struct HDF5File: Sendable {
             in
             let checker = try Self.checked(file)
             guard let access = HDF5Handle(CHDF5FileAccess()),
-                let opened = unsafe HDF5Handle(H5Fopen(path, CHDF5ReadOnly(), access.id)),
-                let root = unsafe HDF5Handle(H5Gopen2(opened.id, "/", CHDF5Default()))
+                let opened = unsafe HDF5Handle(H5Fopen(path, CHDF5ReadOnly(), access.id))
             else {
                 throw .library(
                     file: file.path, path: "", doing: "opened as HDF5", reason: HDF5Library.takeError())
             }
-            let walk = try HDF5Walk(root, checker: checker)
+            let walk = try HDF5Walk(opened, checker: checker)
             return (walk.groups, walk.datasets, HDF5Reader(opened, file: file))
         }
     }

@@ -3,7 +3,7 @@ internal import CHDF5
 /// How the bytes of a chunk were packed, and how to unpack them.
 ///
 /// The library unpacks, too, and does not ask whether a chunk comes out as large as it has to be: it reads beyond
-/// the end of one that is too small. So chunks are taken from it as they lie in the file.
+/// the end of one that is too small. So chunks are read and unpacked without it.
 enum HDF5Filter: Sendable, Equatable {
     /// gzip's method.
     case deflate

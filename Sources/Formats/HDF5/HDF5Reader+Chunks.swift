@@ -1,5 +1,3 @@
-internal import CHDF5
-
 extension HDF5Reader {
     /// Copies a box of a dataset out of its chunks.
     func readChunks(
@@ -23,42 +21,23 @@ extension HDF5Reader {
         at origin: [Int], of tensor: HDF5Tensor, _ chunks: HDF5Chunks, _ open: inout Open
     ) throws(HDF5Error) -> [UInt8] {
         if let known = open.cache[origin] { return known }
-        guard let dataset = open.dataset.take() else { return [] }
-        let id = dataset.handle.id
-        open.dataset = consume dataset
-        let (stored, mask) = try stored(at: origin, of: id, path: tensor.path)
+        let stored = chunks.stored[origin]
+        let packed: [UInt8]?
+        do {
+            packed = try stored.map { chunk throws(FileError) in
+                try file.bytes(at: chunk.offset, count: chunk.count)
+            }
+        } catch {
+            throw .file(error)
+        }
         let isEdge = zip(zip(origin, chunks.sides), tensor.shape).contains { $0.0 + $0.1 > $1 }
-        guard let bytes = chunks.unpack(stored, mask: mask, isEdge: isEdge) else {
+        guard let bytes = chunks.unpack(packed, mask: stored?.mask ?? 0, isEdge: isEdge) else {
             throw .library(
                 file: file.path, path: tensor.path, doing: "unpacked",
                 reason: "the chunk at \(origin) does not have \(chunks.byteCount) bytes, or not these")
         }
         open.cache.keep(bytes, at: origin)
         return bytes
-    }
-
-    /// The bytes of a chunk as the library finds them in the file, and which filters were left out; no bytes for a
-    /// chunk that was never written.
-    private func stored(
-        at origin: [Int], of dataset: hid_t, path: String
-    ) throws(HDF5Error) -> ([UInt8]?, UInt32) {
-        let place = origin.map { hsize_t($0) }
-        var (count, mask) = (hsize_t(0), UInt32(0))
-        guard unsafe H5Dget_chunk_info_by_coord(dataset, place, &mask, nil, &count) >= 0 else {
-            throw Self.failure(file.path, path)
-        }
-        guard count > 0 else { return (nil, 0) }
-        guard count <= file.size else {
-            throw .library(
-                file: file.path, path: path, doing: "read",
-                reason: "the chunk at \(origin) has \(count) bytes, the file \(file.size)")
-        }
-        var bytes = [UInt8](repeating: 0, count: Int(count))
-        let status = unsafe bytes.withUnsafeMutableBytes {
-            unsafe H5Dread_chunk(dataset, CHDF5Default(), place, &mask, $0.baseAddress)
-        }
-        guard status >= 0 else { throw Self.failure(file.path, path) }
-        return (bytes, mask)
     }
 }
 

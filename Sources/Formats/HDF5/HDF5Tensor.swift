@@ -69,7 +69,7 @@ final class HDF5Reader: Sendable {
             HDF5Library.locked {
                 open.withLock { open -> HDF5Error? in
                     do throws(HDF5Error) {
-                        try Self.select(path, &open, file: file.path)
+                        try Self.select(tensor, &open, file: file.path)
                         for block in HDF5Block.covering(elements, shape: tensor.shape) {
                             let place = (block.start - elements.lowerBound) * size
                             let room = unsafe UnsafeMutableRawBufferPointer(
@@ -92,12 +92,13 @@ final class HDF5Reader: Sendable {
 
     /// Opens a dataset, unless it is the one that is open.
     private static func select(
-        _ path: String, _ open: inout Open, file: String
+        _ tensor: HDF5Tensor, _ open: inout Open, file: String
     ) throws(HDF5Error) {
+        let path = tensor.path
         if open.dataset?.path == path { return }
         open.dataset = nil
         open.cache.removeAll()
-        guard let handle = unsafe HDF5Handle(H5Dopen2(open.file.id, path, CHDF5Default())),
+        guard let handle = HDF5Handle(H5Oopen_by_addr(open.file.id, haddr_t(tensor.address))),
             let space = HDF5Handle(H5Dget_space(handle.id)),
             let stored = HDF5Handle(H5Dget_type(handle.id)),
             let memory = HDF5Handle(H5Tcopy(stored.id))

@@ -1,5 +1,4 @@
 internal import CHDF5
-internal import Glibc
 
 /// Everything in an HDF5 file: its groups and its datasets, each checked.
 ///
@@ -13,54 +12,28 @@ struct HDF5Walk {
     private let file: SourceFile
     private var checker: HDF5Checker
     private var heap: HDF5Heap
-    private var addresses: [haddr_t: String] = [:]
+    private let opened: hid_t
+    private var addresses: [Int: String] = [:]
 
     /// How many groups may lie inside each other.
     static let deepest = 64
 
-    /// Walks a file whose root group is open, and checks every other object before it is opened.
-    init(_ root: borrowing HDF5Handle, checker: HDF5Checker) throws(HDF5Error) {
-        (file, self.checker) = (checker.file, checker)
+    /// Walks an open file, and checks every object before it is opened.
+    init(_ opened: borrowing HDF5Handle, checker: HDF5Checker) throws(HDF5Error) {
+        (file, self.checker, self.opened) = (checker.file, checker, opened.id)
         heap = HDF5Heap(file: file, superblock: checker.superblock)
-        addresses[haddr_t(checker.superblock.root)] = ""
-        try enter(root, path: "", depth: 0)
+        try visit(at: checker.superblock.root, path: "", depth: 0)
         groups.sort { NaturalOrder.precedes($0.path, $1.path) }
         datasets.sort { NaturalOrder.precedes($0.path, $1.path) }
     }
 
-    private mutating func enter(
-        _ group: borrowing HDF5Handle, path: String, depth: Int
-    ) throws(HDF5Error) {
-        guard depth <= Self.deepest else { throw .tooDeep(file: file.path, path: path) }
-        groups.append((path, try HDF5Attribute.all(of: group, at: path, file: file.path, heap: &heap)))
-        let id = group.id
-        guard let names = unsafe Self.names({ unsafe CHDF5LinkNames(id, $0) }) else {
-            throw failure(path, "listed")
-        }
-        for name in names {
-            let inner = path.isEmpty ? name : path + "/" + name
-            // The library takes such names for paths.
-            guard !name.isEmpty, name != ".", !name.contains("/") else {
-                throw .link(file: file.path, path: inner, kind: "an unnamed or misnamed")
-            }
-            var address: haddr_t = 0
-            switch unsafe CHDF5LinkKind(id, name, &address) {
-            case 0: try visit(name, of: group, path: inner, address: address, depth: depth)
-            case 1: throw .link(file: file.path, path: inner, kind: "a soft")
-            case 64: throw .link(file: file.path, path: inner, kind: "an external")
-            case let kind where kind < 0: throw failure(inner, "found")
-            default: throw .link(file: file.path, path: inner, kind: "a user-defined")
-            }
-        }
-    }
-
-    private mutating func visit(
-        _ name: String, of group: borrowing HDF5Handle, path: String, address: haddr_t, depth: Int
-    ) throws(HDF5Error) {
-        do { try checker.check(objectAt: Int(clamping: address)) } catch {
+    /// Opens the object whose header is at an address, and all below it.
+    private mutating func visit(at address: Int, path: String, depth: Int) throws(HDF5Error) {
+        let contents: HDF5Contents
+        do { contents = try checker.check(objectAt: address) } catch {
             throw error.error(file: file.path, path: path, doing: "opened")
         }
-        guard let object = unsafe HDF5Handle(H5Oopen(group.id, name, CHDF5Default())) else {
+        guard let object = HDF5Handle(H5Oopen_by_addr(opened, haddr_t(address))) else {
             throw failure(path, "opened")
         }
         switch CHDF5ObjectKind(object.id) {
@@ -68,28 +41,41 @@ struct HDF5Walk {
             if let first = addresses.updateValue(path, forKey: address) {
                 throw .cycle(file: file.path, path: path, first: first)
             }
-            try enter(object, path: path, depth: depth + 1)
+            let attributes = try HDF5Attribute.all(
+                contents.attributes, of: object, at: path, file: file.path, heap: &heap)
+            groups.append((path, attributes))
+            for link in contents.links { try follow(link, path: path, depth: depth + 1) }
         case 1:
-            datasets.append(try HDF5Dataset(object, path: path, file: file, address: address, heap: &heap))
+            datasets.append(
+                try HDF5Dataset(
+                    object, path: path, file: file, address: address, contents: contents,
+                    heap: &heap))
         case 2: throw .kind(file: file.path, path: path, found: "a named type")
         default: throw failure(path, "opened")
+        }
+    }
+
+    private mutating func follow(
+        _ link: HDF5Contents.Link, path: String, depth: Int
+    ) throws(HDF5Error) {
+        let inner = path.isEmpty ? link.name : path + "/" + link.name
+        // The library would take such names for paths.
+        guard !link.name.isEmpty, link.name != ".", !link.name.contains("/"), !link.name.contains("\0") else {
+            throw .link(file: file.path, path: inner, kind: "an unnamed or misnamed")
+        }
+        guard depth <= Self.deepest else { throw .tooDeep(file: file.path, path: inner) }
+        switch (link.kind, link.address) {
+        case (0, let address?): try visit(at: address, path: inner, depth: depth)
+        case (0, nil): throw .link(file: file.path, path: inner, kind: "an empty")
+        case (1, _): throw .link(file: file.path, path: inner, kind: "a soft")
+        case (64, _): throw .link(file: file.path, path: inner, kind: "an external")
+        default: throw .link(file: file.path, path: inner, kind: "a user-defined")
         }
     }
 
     private func failure(_ path: String, _ doing: String) -> HDF5Error {
         .library(
             file: file.path, path: path.isEmpty ? "/" : path, doing: doing, reason: HDF5Library.takeError())
-    }
-
-    /// The names that the library lists; nil when it fails.
-    static func names(_ list: (UnsafeMutablePointer<CHDF5Names>) -> Int32) -> [String]? {
-        var names = unsafe CHDF5Names(bytes: nil, count: 0, capacity: 0)
-        let status = unsafe list(&names)
-        defer { unsafe free(names.bytes) }
-        guard status >= 0 else { return nil }
-        let bytes = unsafe UnsafeRawBufferPointer(start: names.bytes, count: names.count)
-        let ended = unsafe bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
-        return unsafe ended.map { unsafe String(decoding: $0, as: UTF8.self) }
     }
 
     /// The dimensions of a dataspace; nil when it has none or they can't be counted.

@@ -1,6 +1,6 @@
 extension HDF5Checker {
     /// Checks a link (IV.A.2.g): its name and where it leads are there.
-    func checkLink(_ message: HDF5Cursor) throws(HDF5Refusal) {
+    mutating func checkLink(_ message: HDF5Cursor) throws(HDF5Refusal) {
         var body = message
         _ = try body.version(1...1)
         let flags = try body.number(1)
@@ -8,10 +8,11 @@ extension HDF5Checker {
         _ = try body.take((flags & 4 != 0 ? 8 : 0) + (flags & 0x10 != 0 ? 1 : 0))
         let size = try body.number(1 << (flags & 3))
         guard size > 0 else { throw .damaged("a link has no name") }
-        _ = try body.take(size)
+        let name = try body.take(size)
         if kind == 0 {
-            _ = try body.address()
+            found.add(name, kind: kind, address: try body.address())
         } else {
+            found.add(name, kind: kind, address: nil)
             let count = try body.number(2)
             guard count > 0 else { throw .damaged("a link leads nowhere") }
             _ = try body.take(count)
@@ -46,13 +47,14 @@ extension HDF5Checker {
         let size = superblock.sizes.length + superblock.sizes.address + 24
         var entries = try bytes(at: address + 8, count: count * size, name)
         for _ in 0..<count {
-            try spend(heap.name(at: entries.length()), name)
-            _ = try entries.optionalAddress()
+            let link = try heap.name(at: entries.length())
+            try spend(link.count, name)
+            let address = try entries.optionalAddress()
             let kind = try entries.number(4)
-            _ = try entries.take(4)
-            var scratch = try entries.part(16, name)
+            _ = try entries.take(20)
             guard kind <= 2 else { throw .damaged("\(name) has an entry of kind \(kind)") }
-            if kind == 2 { try spend(heap.name(at: scratch.number(4)), name) }
+            // The library keeps what a soft link leads to in the heap; no soft link is followed.
+            found.add(link, kind: kind == 2 ? 1 : 0, address: address)
         }
     }
 

@@ -30,7 +30,7 @@ extension HDF5Checker {
     }
 
     /// Checks an attribute (IV.A.2.m), versions 1 to 3: its name ends, and its data is there.
-    func checkAttribute(_ message: HDF5Cursor) throws(HDF5Refusal) {
+    mutating func checkAttribute(_ message: HDF5Cursor) throws(HDF5Refusal) {
         var body = message
         let version = try body.version(1...3)
         let flags = try body.number(1)
@@ -41,9 +41,10 @@ extension HDF5Checker {
         if version == 3 { _ = try body.take(1) }
         func padded(_ count: Int) -> Int { version == 1 ? (count + 7) / 8 * 8 : count }
         let name = try body.take(padded(sizes.0)).prefix(sizes.0)
-        guard name.last == 0, name.firstIndex(of: 0) == name.endIndex - 1 else {
+        guard let end = name.firstIndex(of: 0) else {
             throw .damaged("an attribute's name does not end where it should")
         }
+        found.addAttribute(name[..<end])
         var type = try body.part(padded(sizes.1), "an attribute's type")
         var space = try body.part(padded(sizes.2), "an attribute's shape")
         let described = try HDF5Described(&type)

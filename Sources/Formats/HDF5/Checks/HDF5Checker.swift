@@ -13,8 +13,10 @@ struct HDF5Checker {
     private(set) var superblock: HDF5Superblock
     /// The structures that have been checked: each belongs to one place.
     private var visited: Set<Int> = []
-    /// The objects whose headers have been checked.
-    private var objects: Set<Int> = []
+    /// What the objects whose headers have been checked lead to.
+    private var objects: [Int: HDF5Contents] = [:]
+    /// What the object that is being checked leads to.
+    var found = HDF5Contents()
     /// How many bytes of structure may still come: there are not more of them than bytes in the file, and
     /// beginnings are read twice.
     private var budget: Int
@@ -28,14 +30,18 @@ struct HDF5Checker {
             let header = try HDF5Header(at: address, in: &self)
             superblock.settings = try superblock.extended(by: header)
         }
-        try check(objectAt: superblock.root)
+        _ = try check(objectAt: superblock.root)
     }
 
-    /// Checks the object whose header is at an address.
-    mutating func check(objectAt address: Int) throws(HDF5Refusal) {
-        guard objects.insert(address).inserted else { return }
+    /// Checks the object whose header is at an address, and says what it leads to.
+    mutating func check(objectAt address: Int) throws(HDF5Refusal) -> HDF5Contents {
+        if let known = objects[address] { return known }
+        found = HDF5Contents()
         let header = try HDF5Header(at: address, in: &self)
         try check(header)
+        try found.sort()
+        objects[address] = found
+        return found
     }
 
     /// The bytes at an address.

@@ -30,7 +30,18 @@ struct HDF5ChunkIndex {
         guard let address else { return }
         let most = 2 * checker.superblock.settings.chunks
         // The chunk's size, which of its filters were left out, and where it begins on each axis.
-        try checker.checkTree(at: address, kind: 1, most: most, keySize: 8 + 8 * sides.count) { _, _, _ in }
+        try checker.checkTree(at: address, kind: 1, most: most, keySize: 8 + 8 * sides.count) {
+            checker, key, child throws(HDF5Refusal) in
+            guard let child else { return }
+            let (count, mask) = (try key.number(4), UInt32(truncatingIfNeeded: try key.word(4)))
+            var scaled: [Int] = []
+            for side in sides.dropLast() {
+                let start = try key.number(8)
+                guard start.isMultiple(of: side) else { throw .damaged("a chunk begins inside another") }
+                scaled.append(start / side)
+            }
+            try add(scaled, address: child, count: count, mask: mask, to: &checker)
+        }
     }
 
     /// Checks the index that version 4 of the layout names, whose message ends with it.
@@ -39,16 +50,15 @@ struct HDF5ChunkIndex {
     ) throws(HDF5Refusal) {
         switch try body.number(1) {
         case 1:
-            if flags & 2 != 0 { _ = try body.take(checker.superblock.sizes.length + 4) }
             guard isPacked == (flags & 2 != 0) else {
                 throw .damaged("\(Self.name) does not say whether its chunk is packed")
             }
-            _ = try body.optionalAddress()
-        case 2:
-            guard !isPacked else {
-                throw .damaged("\(Self.name) has no place for the sizes of packed chunks")
-            }
-            _ = try body.optionalAddress()
+            let count = isPacked ? try body.length() : byteCount
+            let mask = isPacked ? UInt32(truncatingIfNeeded: try body.word(4)) : 0
+            try add(
+                sides.dropLast().map { _ in 0 }, address: body.optionalAddress(), count: count, mask: mask,
+                to: &checker)
+        case 2: try addAll(from: body.optionalAddress(), to: &checker)
         case 3:
             let pageBits = try body.number(1)
             if let address = try body.optionalAddress() {
@@ -58,18 +68,51 @@ struct HDF5ChunkIndex {
         case 5:
             _ = try body.take(6)
             guard let address = try body.optionalAddress() else { return }
-            _ = try HDF5RecordTree(
-                at: address, kind: isPacked ? 11 : 10,
-                recordSize: elementSize(checker.superblock.sizes) + 8 * extent.shape.count, in: &checker
-            ) { _, _ in }
+            try checkRecords(at: address, in: &checker)
         case let kind: throw .damaged("\(Self.name) is of the unknown kind \(kind)")
         }
     }
 
+    /// Chunks that follow each other without an index.
+    private func addAll(from address: Int?, to checker: inout HDF5Checker) throws(HDF5Refusal) {
+        guard let address else { return }
+        let most = checker.file.size / byteCount
+        guard !isPacked, let grid, let count = ElementType.elementCount(shape: grid), count <= most else {
+            throw .damaged("\(Self.name) is not there, and its chunks are packed or more than fit")
+        }
+        for number in 0..<count {
+            try add(
+                Self.scaled(number, in: grid), address: address + number * byteCount, count: byteCount,
+                mask: 0, to: &checker)
+        }
+    }
+
+    /// Checks a tree in which each record is a chunk (VII.E).
+    private func checkRecords(at address: Int, in checker: inout HDF5Checker) throws(HDF5Refusal) {
+        let size = elementSize(checker.superblock.sizes)
+        _ = try HDF5RecordTree(
+            at: address, kind: isPacked ? 11 : 10, recordSize: size + 8 * extent.shape.count, in: &checker
+        ) { checker, record throws(HDF5Refusal) in
+            let (address, count, mask) = try chunk(&record, size: size)
+            var scaled: [Int] = []
+            for _ in extent.shape { scaled.append(try record.number(8)) }
+            try add(scaled, address: address, count: count, mask: mask, to: &checker)
+        }
+    }
+
+    /// Reads what an index says of a chunk.
+    private func chunk(
+        _ bytes: inout HDF5Cursor, size: Int
+    ) throws(HDF5Refusal) -> (address: Int?, count: Int, mask: UInt32) {
+        let address = try bytes.optionalAddress()
+        guard isPacked else { return (address, byteCount, 0) }
+        let count = try bytes.number(size - bytes.sizes.address - 4)
+        return (address, count, UInt32(truncatingIfNeeded: try bytes.word(4)))
+    }
+
     /// What the index says of each chunk: where it is, and of packed ones how large, and which filters are left out.
     private func elementSize(_ sizes: HDF5Sizes) -> Int {
-        let bytes = sides.reduce(1, *)
-        return sizes.address + (isPacked ? min(8, 1 + (71 - bytes.leadingZeroBitCount) / 8) + 4 : 0)
+        sizes.address + (isPacked ? min(8, 1 + (71 - byteCount.leadingZeroBitCount) / 8) + 4 : 0)
     }
 
     /// Checks an array of all chunks (VII.C): its header, and that the whole of it is there.
@@ -85,24 +128,21 @@ struct HDF5ChunkIndex {
         let (kind, size) = (try header.number(1), try header.number(1))
         let isPaged = try header.number(1)
         let count = try header.length()
-        var needed: Int? = 1
-        for (largest, side) in zip(extent.largest, sides) {
-            let chunks = largest.map { $0 / side + ($0 % side == 0 ? 0 : 1) }
-            needed = needed.flatMap { left in chunks.flatMap { ElementType.elementCount(shape: [left, $0]) } }
-        }
-        guard kind == (isPacked ? 1 : 0), size == elementSize(sizes), isPaged == pageBits, pageBits < 32,
-            count == needed, count > 0, count <= checker.file.size / size
+        guard let grid, kind == (isPacked ? 1 : 0), size == elementSize(sizes), isPaged == pageBits,
+            pageBits < 32,
+            count == ElementType.elementCount(shape: grid), count > 0, count <= checker.file.size / size
         else { throw .damaged("\(Self.name) has \(count) elements of \(size) bytes") }
         guard let block = try header.optionalAddress() else { return }
         try checkBlock(
-            at: block, of: address, count: count, size: size, perPage: 1 << pageBits, in: &checker)
+            at: block, of: address, grid: grid, size: size, perPage: 1 << pageBits, in: &checker)
     }
 
     /// Checks the block that has an array's elements, or pages of them.
     private func checkBlock(
-        at block: Int, of header: Int, count: Int, size: Int, perPage: Int, in checker: inout HDF5Checker
+        at block: Int, of header: Int, grid: [Int], size: Int, perPage: Int, in checker: inout HDF5Checker
     ) throws(HDF5Refusal) {
         try checker.visit(block, Self.name)
+        let count = grid.reduce(1, *)
         let pages = count > perPage ? (count + perPage - 1) / perPage : 0
         let prefix = 6 + checker.superblock.sizes.address + (pages + 7) / 8
         let first = pages > 0 ? 0 : count
@@ -120,83 +160,22 @@ struct HDF5ChunkIndex {
             if isWritten[page / 8] & 0x80 >> UInt8(page % 8) == 0 {
                 _ = try whole.take(bytes + 4)
             } else {
-                _ = try whole.summed(bytes)
+                var elements = try whole.summed(bytes)
+                try addChunks(&elements, from: page * perPage, grid: grid, size: size, to: &checker)
             }
         }
-    }
-}
-
-extension HDF5Checker {
-    /// Checks where a dataset's data is (IV.A.2.i), versions 1 to 4, and the index of its chunks.
-    mutating func checkLayout(
-        _ message: HDF5Cursor, type: HDF5Described, extent: HDF5Extent, isPacked: Bool
-    ) throws(HDF5Refusal) {
-        var body = message
-        let version = try body.version(1...4)
-        if version < 3 {
-            try checkOldLayout(&body, type: type, extent: extent, isPacked: isPacked)
-            return
-        }
-        switch try body.number(1) {
-        case 0: try checkCompact(&body, sizeWidth: 2, type: type, extent: extent)
-        case 1:
-            _ = try body.optionalAddress()
-            try checkSize(try body.length(), type: type, extent: extent)
-        case 2:
-            let flags = version == 3 ? 0 : try body.number(1)
-            let rank = try body.number(1)
-            let width = version == 3 ? 4 : try body.number(1)
-            guard rank <= 33, (1...8).contains(width) else {
-                throw .damaged("\(body.name) has chunks of \(rank) dimensions")
-            }
-            let address = version == 3 ? try body.optionalAddress() : nil
-            var sides: [Int] = []
-            for _ in 0..<rank { sides.append(try body.number(width)) }
-            let index = try HDF5ChunkIndex(sides: sides, type: type, extent: extent, isPacked: isPacked)
-            if version == 3 {
-                try index.checkTree(at: address, in: &self)
-            } else {
-                try index.check(&body, flags: flags, in: &self)
-            }
-        case 3: throw .storage("a virtual dataset, made of others")
-        case let kind: throw .damaged("\(body.name) has the unknown layout \(kind)")
-        }
+        try addChunks(&data, from: 0, grid: grid, size: size, to: &checker)
     }
 
-    /// Versions 1 and 2.
-    private mutating func checkOldLayout(
-        _ body: inout HDF5Cursor, type: HDF5Described, extent: HDF5Extent, isPacked: Bool
+    private func addChunks(
+        _ elements: inout HDF5Cursor, from first: Int, grid: [Int], size: Int, to checker: inout HDF5Checker
     ) throws(HDF5Refusal) {
-        let (rank, kind) = (try body.number(1), try body.number(1))
-        _ = try body.take(5)
-        guard rank <= 33, kind <= 2 else { throw .damaged("\(body.name) has \(rank) dimensions") }
-        let address = kind == 0 ? nil : try body.optionalAddress()
-        var sides: [Int] = []
-        for _ in 0..<rank { sides.append(try body.number(4)) }
-        if kind == 0 { try checkCompact(&body, sizeWidth: 4, type: type, extent: extent) }
-        guard kind == 2 else { return }
-        let index = try HDF5ChunkIndex(sides: sides, type: type, extent: extent, isPacked: isPacked)
-        try index.checkTree(at: address, in: &self)
-    }
-
-    /// Data in the header itself.
-    private func checkCompact(
-        _ body: inout HDF5Cursor, sizeWidth: Int, type: HDF5Described, extent: HDF5Extent
-    ) throws(HDF5Refusal) {
-        let size = try body.number(sizeWidth)
-        _ = try body.take(size)
-        try checkSize(size, type: type, extent: extent)
-    }
-
-    private func checkSize(
-        _ size: Int, type: HDF5Described, extent: HDF5Extent
-    ) throws(HDF5Refusal) {
-        // What can't be counted is refused by its shape, with better words.
-        guard let count = extent.count, let bytes = ElementType.elementCount(shape: [count, type.size]) else {
-            return
-        }
-        guard size == bytes else {
-            throw .damaged("a dataset of \(extent.shape) has \(size) bytes, and its elements take \(bytes)")
+        var number = first
+        while elements.left >= size {
+            let (address, count, mask) = try chunk(&elements, size: size)
+            try add(
+                Self.scaled(number, in: grid), address: address, count: count, mask: mask, to: &checker)
+            number += 1
         }
     }
 }

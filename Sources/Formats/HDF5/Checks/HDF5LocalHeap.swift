@@ -38,14 +38,14 @@ struct HDF5LocalHeap {
         }
     }
 
-    /// How many bytes the name at an offset has, having checked that it ends inside the heap.
-    func name(at offset: Int) throws(HDF5Refusal) -> Int {
+    /// The name at an offset, which ends inside the heap.
+    func name(at offset: Int) throws(HDF5Refusal) -> ArraySlice<UInt8> {
         var (low, high) = (0, ends.count)
         while low < high {
             let middle = (low + high) / 2
             if ends[middle] < offset { low = middle + 1 } else { high = middle }
         }
         guard low < ends.count else { throw .damaged("\(Self.name) has no name at \(offset)") }
-        return ends[low] - offset
+        return bytes[offset..<ends[low]]
     }
 }
