@@ -2,6 +2,7 @@
 #define CHDF5_SHIM_H
 
 #include <hdf5.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 

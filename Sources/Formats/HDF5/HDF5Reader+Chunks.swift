@@ -6,13 +6,32 @@ extension HDF5Reader {
     ) throws(HDF5Error) {
         let size = chunks.fill.count
         for origin in chunks.covering(box) {
-            let chunk = try unpacked(at: origin, of: tensor, chunks, &open)
-            for run in chunks.runs(of: box, in: origin) {
-                let part = chunk[run.source * size..<(run.source + run.count) * size]
+            let runs = chunks.runs(of: box, in: origin)
+            guard let first = runs.first, let last = runs.last else { continue }
+            let wanted = first.source * size..<(last.source + last.count) * size
+            let bytes = try part(wanted, at: origin, of: tensor, chunks, &open)
+            for run in runs {
+                let start = run.source * size - wanted.lowerBound
                 unsafe UnsafeMutableRawBufferPointer(
                     rebasing: room[run.target * size..<(run.target + run.count) * size]
-                ).copyBytes(from: part)
+                ).copyBytes(
+                    from: bytes[bytes.startIndex + start..<bytes.startIndex + start + run.count * size])
             }
+        }
+    }
+
+    /// A part of a chunk's bytes: straight from the file where they lie there as they are.
+    private func part(
+        _ wanted: Range<Int>, at origin: [Int], of tensor: HDF5Tensor, _ chunks: HDF5Chunks,
+        _ open: inout Open
+    ) throws(HDF5Error) -> ArraySlice<UInt8> {
+        guard chunks.filters.isEmpty, !chunks.isBigEndian, let stored = chunks.stored[origin],
+            stored.count == chunks.byteCount
+        else { return try unpacked(at: origin, of: tensor, chunks, &open)[wanted] }
+        do {
+            return try file.bytes(at: stored.offset + wanted.lowerBound, count: wanted.count)[...]
+        } catch {
+            throw .file(error)
         }
     }
 
@@ -21,6 +40,7 @@ extension HDF5Reader {
         at origin: [Int], of tensor: HDF5Tensor, _ chunks: HDF5Chunks, _ open: inout Open
     ) throws(HDF5Error) -> [UInt8] {
         if let known = open.cache[origin] { return known }
+        open.cache.makeRoom(for: chunks.byteCount)
         let stored = chunks.stored[origin]
         let packed: [UInt8]?
         do {
@@ -51,8 +71,12 @@ struct HDF5ChunkCache {
 
     subscript(origin: [Int]) -> [UInt8]? { chunks[origin] }
 
+    /// Forgets what is kept, where so many bytes more would be too many.
+    mutating func makeRoom(for count: Int) {
+        if byteCount + count > Self.largest { removeAll() }
+    }
+
     mutating func keep(_ bytes: [UInt8], at origin: [Int]) {
-        if byteCount + bytes.count > Self.largest { removeAll() }
         chunks[origin] = bytes
         byteCount += bytes.count
     }

@@ -27,8 +27,10 @@ struct HDF5Tensor: TensorStorage {
             try reader.read(
                 self, elements: bytes.lowerBound / size..<bytes.upperBound / size, size: size,
                 into: &destination)
+        } catch .file(let error) {
+            throw .file(error)
         } catch {
-            throw .production(name: name, reason: error.description)
+            throw .damaged(name: name, reason: error.description)
         }
     }
 }

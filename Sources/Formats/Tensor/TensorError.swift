@@ -18,6 +18,8 @@ public enum TensorError: Diagnosis, Equatable {
     case cast(TensorDescription, to: ElementType)
     /// Rows that can't be made of others.
     case derivation(TensorDescription, rule: String)
+    /// The file holds something else than its header promises.
+    case damaged(name: String, reason: String)
     /// What makes the bytes could not.
     case production(name: String, reason: String)
 
@@ -37,6 +39,7 @@ public enum TensorError: Diagnosis, Equatable {
         case .transpose(let tensor): "\(tensor) can't be transposed"
         case .cast(let tensor, let type): "there is no conversion of \(tensor) to \(type.rawValue)"
         case .derivation(let tensor, let rule): "\(tensor) can't give the rows that are to be \(rule) of it"
+        case .damaged(let name, let reason): "tensor '\(name)' can't be read: \(reason)"
         case .production(let name, let reason): "tensor '\(name)' could not be computed: \(reason)"
         }
     }
