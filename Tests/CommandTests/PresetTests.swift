@@ -63,18 +63,30 @@ struct PresetTests {
         }
     }
 
-    /// KerasHub has no form for this tokenizer, so the preset keeps Hugging Face's: it grows, and the trainer reads by it.
-    @Test func aTokenizerComesThroughAPreset() throws {
+    /// A preset keeps Hugging Face's tokenizer, also one that KerasHub has no form for: one that divides text twice.
+    @Test(arguments: [true, false]) func aTokenizerComesThroughAPreset(hasKerasForm: Bool) throws {
         let folder = try ModelFolder()
         let examples = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Examples")
             .standardized.path()
-        let base = examples + "/base"
+        let base = folder.url.path + "/example"
+        try FileManager.default.copyItem(atPath: examples + "/base", toPath: base)
+        if !hasKerasForm {
+            let path = base + "/tokenizer.json"
+            var json = try JSON(parsing: Array(Data(contentsOf: URL(filePath: path))), file: path)
+            let digits: JSON = ["type": "Digits", "individual_digits": true]
+            json["pre_tokenizer"] = [
+                "type": "Sequence", "pretokenizers": [digits, try #require(json["pre_tokenizer"])],
+            ]
+            try Data(json.serialized(indent: 2)).write(to: URL(filePath: path))
+        }
         func surgery(_ arguments: String...) throws {
             let run = try CommandRun(arguments, in: folder.url)
             #expect(run.code == 0, "\(run.messages)")
         }
         func bytes(_ path: String) throws -> Data { try Data(contentsOf: folder.url.appending(path: path)) }
         try surgery("convert", base, "--to", "hdf5", "-o", "preset")
+        let assets = folder.url.path + "/preset/assets/tokenizer"
+        #expect(FileManager.default.fileExists(atPath: assets) == hasKerasForm)
         try surgery("convert", "preset", "--to", "safetensors", "-o", "back")
         for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
             #expect(
