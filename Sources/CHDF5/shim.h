@@ -87,16 +87,13 @@ static inline hid_t CHDF5DatasetCreation(void) {
 }
 
 /// Names of links and of attributes are UTF-8.
-static inline hid_t CHDF5LinkCreation(void) {
-    hid_t list = H5Pcreate(H5P_LINK_CREATE);
+static inline hid_t CHDF5InUTF8(hid_t class_) {
+    hid_t list = H5Pcreate(class_);
     if (list >= 0) H5Pset_char_encoding(list, H5T_CSET_UTF8);
     return list;
 }
-static inline hid_t CHDF5AttributeCreation(void) {
-    hid_t list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
-    if (list >= 0) H5Pset_char_encoding(list, H5T_CSET_UTF8);
-    return list;
-}
+static inline hid_t CHDF5LinkCreation(void) { return CHDF5InUTF8(H5P_LINK_CREATE); }
+static inline hid_t CHDF5AttributeCreation(void) { return CHDF5InUTF8(H5P_ATTRIBUTE_CREATE); }
 
 /// Integers of 1, 2, 4 or 8 bytes, little-endian.
 static inline hid_t CHDF5Integer(size_t size, int isSigned) {

@@ -89,17 +89,26 @@ struct HDF5Chunks: Sendable {
 }
 
 extension HDF5Chunks {
+    /// How many elements may be packed together, where the dataset has fewer bytes.
+    private static let largest = 1 << 24
+
     /// Reads a dataset's description of its chunks; nil when it has none.
     ///
-    /// - Throws: ``HDF5Error`` for a filter that is not known.
+    /// - Throws: ``HDF5Error`` for chunks that are too large, and for a filter that is not known.
     init?(
-        _ created: borrowing HDF5Handle, type: borrowing HDF5Handle, isBigEndian: Bool,
+        _ created: borrowing HDF5Handle, type: borrowing HDF5Handle, isBigEndian: Bool, bytes: Int,
         stored: HDF5StoredChunks, path: String, file: SourceFile
     ) throws(HDF5Error) {
         guard H5Pget_layout(created.id) == H5D_CHUNKED else { return nil }
         var dimensions = [hsize_t](repeating: 0, count: 32)
         let rank = unsafe H5Pget_chunk(created.id, 32, &dimensions)
         sides = dimensions.prefix(Int(max(0, rank))).map { Int(clamping: $0) }
+        let most = max(Self.largest, bytes)
+        guard rank > 0, let elements = ElementType.elementCount(shape: sides), elements <= most else {
+            throw .shape(
+                file: file.path, path: path, found: "chunks of shape \(sides)",
+                expected: "at most \(most) elements can be unpacked at once")
+        }
         let size = H5Tget_size(type.id)
         var filters: [HDF5Filter] = []
         for index in 0..<max(0, H5Pget_nfilters(created.id)) {

@@ -21,8 +21,6 @@ struct HDF5Dataset: Sendable {
     private static let largestExpansion = 2_000
     /// Datasets up to this many bytes may have nothing stored.
     private static let smallest = 1 << 20
-    /// How many elements may be packed together, where the dataset has fewer.
-    private static let largestChunk = 1 << 24
 
     /// Checks an open dataset.
     init(
@@ -48,10 +46,10 @@ struct HDF5Dataset: Sendable {
                 file: file.path, path: path, found: "a shape whose bytes can't be counted",
                 expected: "no file holds that much")
         }
-        let layout = try Self.layout(created, path: path, file: file, bytes: bytes)
+        let layout = try Self.layout(created, path: path, file: file)
         chunks = try HDF5Chunks(
-            created, type: stored, isBigEndian: !kind.isLittleEndian, stored: contents.chunks, path: path,
-            file: file)
+            created, type: stored, isBigEndian: !kind.isLittleEndian, bytes: bytes, stored: contents.chunks,
+            path: path, file: file)
         let storage = chunks?.stored.byteCount ?? Int(clamping: H5Dget_storage_size(dataset.id))
         let (most, overflow) = storage.multipliedReportingOverflow(by: Self.largestExpansion)
         guard bytes <= Self.smallest || overflow || bytes <= most, storage <= file.size else {
@@ -82,7 +80,7 @@ struct HDF5Dataset: Sendable {
 
     /// How the data is laid out, having checked that it can be read.
     private static func layout(
-        _ created: borrowing HDF5Handle, path: String, file: SourceFile, bytes: Int
+        _ created: borrowing HDF5Handle, path: String, file: SourceFile
     ) throws(HDF5Error) -> H5D_layout_t {
         let layout = H5Pget_layout(created.id)
         if layout == H5D_VIRTUAL {
@@ -94,22 +92,6 @@ struct HDF5Dataset: Sendable {
         guard layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED || layout == H5D_COMPACT else {
             throw .storage(file: file.path, path: path, found: "laid out in a way that is not known")
         }
-        if layout == H5D_CHUNKED { try checkChunk(created, path: path, file: file, bytes: bytes) }
         return layout
-    }
-
-    private static func checkChunk(
-        _ created: borrowing HDF5Handle, path: String, file: SourceFile, bytes: Int
-    ) throws(HDF5Error) {
-        var dimensions = [hsize_t](repeating: 0, count: 32)
-        let rank = unsafe H5Pget_chunk(created.id, 32, &dimensions)
-        let sizes = dimensions.prefix(Int(max(0, rank))).map { Int(clamping: $0) }
-        guard rank > 0, let elements = ElementType.elementCount(shape: sizes),
-            elements <= max(largestChunk, bytes)
-        else {
-            throw .shape(
-                file: file.path, path: path, found: "chunks of shape \(sizes)",
-                expected: "at most \(max(largestChunk, bytes)) elements can be unpacked at once")
-        }
     }
 }

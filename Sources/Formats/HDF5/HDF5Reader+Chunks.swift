@@ -5,6 +5,7 @@ extension HDF5Reader {
         into room: UnsafeMutableRawBufferPointer
     ) throws(HDF5Error) {
         let size = chunks.fill.count
+        open.cache.select(tensor.path)
         for origin in chunks.covering(box) {
             let runs = chunks.runs(of: box, in: origin)
             guard let first = runs.first, let last = runs.last else { continue }
@@ -65,11 +66,18 @@ extension HDF5Reader {
 struct HDF5ChunkCache {
     private var chunks: [[Int]: [UInt8]] = [:]
     private var byteCount = 0
+    private var path: String?
 
     /// How many bytes are kept, or one chunk that is larger.
     private static let largest = 32 << 20
 
     subscript(origin: [Int]) -> [UInt8]? { chunks[origin] }
+
+    /// Forgets what is kept of another dataset than this.
+    mutating func select(_ path: String) {
+        if self.path != path { removeAll() }
+        self.path = path
+    }
 
     /// Forgets what is kept, where so many bytes more would be too many.
     mutating func makeRoom(for count: Int) {
@@ -81,5 +89,5 @@ struct HDF5ChunkCache {
         byteCount += bytes.count
     }
 
-    mutating func removeAll() { (chunks, byteCount) = ([:], 0) }
+    private mutating func removeAll() { (chunks, byteCount) = ([:], 0) }
 }

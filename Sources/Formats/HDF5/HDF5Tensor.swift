@@ -44,7 +44,7 @@ final class HDF5Reader: Sendable {
     struct Open: ~Copyable {
         let file: HDF5Handle
         var dataset: Dataset?
-        /// Unpacked chunks of the dataset.
+        /// Unpacked chunks, which are read without the library.
         var cache = HDF5ChunkCache()
     }
 
@@ -71,7 +71,7 @@ final class HDF5Reader: Sendable {
             HDF5Library.locked {
                 open.withLock { open -> HDF5Error? in
                     do throws(HDF5Error) {
-                        try Self.select(tensor, &open, file: file.path)
+                        if tensor.chunks == nil { try Self.select(tensor, &open, file: file.path) }
                         for block in HDF5Block.covering(elements, shape: tensor.shape) {
                             let place = (block.start - elements.lowerBound) * size
                             let room = unsafe UnsafeMutableRawBufferPointer(
@@ -99,7 +99,6 @@ final class HDF5Reader: Sendable {
         let path = tensor.path
         if open.dataset?.path == path { return }
         open.dataset = nil
-        open.cache.removeAll()
         guard let handle = HDF5Handle(H5Oopen_by_addr(open.file.id, haddr_t(tensor.address))),
             let space = HDF5Handle(H5Dget_space(handle.id)),
             let stored = HDF5Handle(H5Dget_type(handle.id)),

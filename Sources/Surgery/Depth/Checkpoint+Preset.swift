@@ -7,12 +7,8 @@ extension Checkpoint {
     /// Source: keras_hub/src/utils/preset_utils.py, KerasPresetSaver.
     mutating func followInPreset(_ plan: LayerPlan, before: Checkpoint) throws(DepthError) {
         guard let configuration = before.configuration, configuration["class_name"] != nil else { return }
-        for index in companions.indices {
-            switch companions[index].name {
-            case "task.json":
-                try followTask(at: index, plan, family: configuration.family)
-            default: break
-            }
+        if let index = companions.firstIndex(where: { $0.name == "task.json" }) {
+            try followTask(at: index, plan, family: configuration.family)
         }
         followMetadata(before)
     }

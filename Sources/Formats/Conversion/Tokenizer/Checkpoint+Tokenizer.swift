@@ -56,7 +56,6 @@ extension Checkpoint {
             guard let converted = try presetTokenizer() else { return }
             companions.removeAll {
                 $0.name == "tokenizer.json" || $0.name.hasPrefix(KerasTokenizer.folder)
-                    || $0.name.hasPrefix(KeptFiles.folder)
             }
             companions = companions.replacing(tokenizer: converted.files)
             for (role, id) in converted.roles where role != "unk" {
