@@ -26,42 +26,22 @@ extension WritePlan {
             files.append(
                 File(TensorFlowIndex.fileName, TensorFlowIndex.bytes(fileNames, shards, of: checkpoint)))
         case .keras3 where shards.count > 1:
-            files.append(File(KerasShardIndex.fileName, kerasIndex(fileNames, shards, of: checkpoint)))
+            files.append(
+                File(KerasShardIndex.fileName, KerasShardIndex.bytes(fileNames, shards, of: checkpoint)))
         case .keras3, .keras2, .plain: break
         }
         return files
-    }
-
-    /// Which file holds the variables of which group, and which files where they lie in several.
-    private static func kerasIndex(
-        _ names: [String], _ shards: [[String]], of checkpoint: Checkpoint
-    ) -> [UInt8] {
-        var files: OrderedDictionary<String, OrderedSet<String>> = [:]
-        for (name, tensors) in zip(names, shards) {
-            for tensor in tensors { files["/" + Path.parent(tensor), default: []].append(name) }
-        }
-        var map = JSONObject()
-        for (group, names) in files {
-            map[group] = names.count == 1 ? .string(names[0]) : .array(names.map { .string($0) })
-        }
-        let index: JSON = [
-            "metadata": ["total_size": JSON(checkpoint.byteCount)], "weight_map": .object(map),
-        ]
-        return index.serialized(indent: 4)
     }
 }
 
 extension HDF5Structure {
     /// What a file is called that holds a part of a model, or all of it.
     fileprivate func fileName(ofShard index: Int, of count: Int) -> String {
-        func padded(_ number: Int) -> String {
-            let digits = String(number)
-            return String(repeating: "0", count: max(0, 5 - digits.utf8.count)) + digits
-        }
         switch layout {
-        case .tensorFlowShards: return "tf_model-\(padded(index + 1))-of-\(padded(count)).h5"
-        case .keras3 where count > 1: return "model_\(padded(index)).weights.h5"
-        case .keras3, .keras2, .plain: return fileName
+        case .tensorFlowShards:
+            "tf_model-\(WritePlan.digits(index + 1))-of-\(WritePlan.digits(count)).h5"
+        case .keras3 where count > 1: "model_\(WritePlan.digits(index)).weights.h5"
+        case .keras3, .keras2, .plain: fileName
         }
     }
 }

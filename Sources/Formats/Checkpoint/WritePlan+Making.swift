@@ -50,10 +50,12 @@ extension WritePlan {
 
     /// The name that Hugging Face gives a weights file.
     private static func name(ofShard index: Int, of count: Int) -> String {
-        func digits(_ number: Int) -> String {
-            String(repeating: "0", count: max(0, 5 - String(number).utf8.count)) + String(number)
-        }
-        return count == 1 ? "model.safetensors" : "model-\(digits(index + 1))-of-\(digits(count)).safetensors"
+        count == 1 ? "model.safetensors" : "model-\(digits(index + 1))-of-\(digits(count)).safetensors"
+    }
+
+    /// A number as it stands in the names of shards: with zeros in front, five digits.
+    static func digits(_ number: Int) -> String {
+        String(repeating: "0", count: max(0, 5 - String(number).utf8.count)) + String(number)
     }
 
     private static func index(_ names: [String], _ shards: [[String]], of checkpoint: Checkpoint) -> [UInt8] {

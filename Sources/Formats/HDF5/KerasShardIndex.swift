@@ -68,4 +68,22 @@ struct KerasShardIndex {
             }
         }
     }
+
+    /// The index of files: which holds the variables of which group, and which of them where they lie in several.
+    static func bytes(
+        _ names: [String], _ shards: [[String]], of checkpoint: Checkpoint
+    ) -> [UInt8] {
+        var files: OrderedDictionary<String, OrderedSet<String>> = [:]
+        for (name, tensors) in zip(names, shards) {
+            for tensor in tensors { files["/" + Path.parent(tensor), default: []].append(name) }
+        }
+        var map = JSONObject()
+        for (group, names) in files {
+            map[group] = names.count == 1 ? .string(names[0]) : .array(names.map { .string($0) })
+        }
+        let index: JSON = [
+            "metadata": ["total_size": JSON(checkpoint.byteCount)], "weight_map": .object(map),
+        ]
+        return index.serialized(indent: 4)
+    }
 }
