@@ -31,6 +31,7 @@ struct Inspect: ParsableCommand {
                 report(inspection.table.description)
                 if tensors { report("\n" + table(of: inspection.tensors).description) }
             }
+            if let error = inspection.unusableManifest { warn("left out: \(error)") }
             for disagreement in inspection.disagreements { report("error: \(disagreement)") }
             if !inspection.disagreements.isEmpty { throw ExitCode(2) }
         }

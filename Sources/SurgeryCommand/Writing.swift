@@ -32,6 +32,7 @@ struct Writing {
         let plan = try writer.plan(result, to: output)
         show(plan, rows: rows, changes: changes)
         try writer.check(plan)
+        for left in plan.leftOut where options.dryRun { report("left behind: \(left.name) (\(left.reason))") }
         guard !options.dryRun else {
             report("nothing was written (--dry-run)")
             if options.json { printJSON(json(plan, details: details, report: nil, seconds: nil)) }

@@ -49,16 +49,16 @@ struct PresetTests {
         let path = folder.url.path + "/deep"
         let model = try #require(try ConvertedPreset(Checkpoint.open(path))).model
         let manifest = try #require(model.manifest)
-        #expect(Array(manifest.tensors.keys) == Array(model.tensors.keys))
+        #expect(Array(manifest.provenance.keys) == Array(model.tensors.keys))
         #expect(manifest.operations.map(\.name) == ["dus", "resize-vocab"])
-        guard case .joined = manifest.tensors["lm_head.weight"] else {
-            Issue.record("the head's rows are \(String(describing: manifest.tensors["lm_head.weight"]))")
+        guard case .made(.joined, _)? = manifest.provenance["lm_head.weight"]?.node else {
+            Issue.record("the head's rows are \(String(describing: manifest.provenance["lm_head.weight"]))")
             return
         }
-        let sources = try ManifestSources(manifest, of: path)
+        let sources = try ProvenanceResolver(manifest, of: path)
         for (name, tensor) in model.tensors {
-            let recipe = try #require(manifest.tensors[name])
-            let made = try #require(try sources.expression(of: recipe, tensor: name))
+            let provenance = try #require(manifest.provenance[name])
+            let made = try #require(try sources.expression(of: provenance, tensor: name))
             #expect(try made.firstDifference(from: tensor) == nil, "\(name)")
         }
     }

@@ -62,7 +62,7 @@ struct ResizeVocabularyTests {
         var bytes = try Data(contentsOf: file)
         let tensor = try #require(
             try Checkpoint.open(folder.url.appending(path: "out").path)["model.embed_tokens.weight"])
-        guard case .stored(let stored) = tensor.node, let range = stored.fileRange else { return }
+        guard case .leaf(let stored) = tensor.node, let range = stored.fileRange else { return }
         bytes[range.offset + range.count - 3] ^= 1
         try bytes.write(to: file)
         #expect(try CommandRun(["verify", "out"], in: folder.url).code == 2)

@@ -119,4 +119,35 @@ struct SurgeryCommandTests {
         let none = try CommandRun(["verify", "moved"], in: folder.url)
         #expect(none.code == 2 && none.messages.contains("has no surgery.json"))
     }
+
+    /// A manifest from before the first release: what needs it refuses it by name, all else says that it stays behind.
+    @Test func aManifestOfFormat1() throws {
+        let folder = try ModelFolder()
+        let old = #"{"format": 1, "tool": "surgery 0.1.0", "history": [], "operations": []}"#
+        try Data(old.utf8).write(to: folder.model.appending(path: "surgery.json"))
+        let verify = try CommandRun(["verify", "base"], in: folder.url)
+        #expect(verify.code == 2 && verify.output == "")
+        #expect(
+            verify.messages.hasPrefix("error: base/surgery.json has format 1, ")
+                && verify.messages.contains("make the result again from its source, or remove"),
+            "\(verify.messages)")
+        let inspect = try CommandRun(["inspect", "base"], in: folder.url)
+        #expect(inspect.code == 0)
+        #expect(
+            inspect.messages.contains("warning: left out: base/surgery.json has format 1, "),
+            "\(inspect.messages)")
+        for arguments in [["dus", "base", "--to", "6"], ["convert", "base", "--dtype", "f16"]] {
+            let dry = try CommandRun(arguments + ["-o", "out", "--force", "--dry-run"], in: folder.url)
+            let run = try CommandRun(arguments + ["-o", "out", "--force", "--json"], in: folder.url)
+            for run in [dry, run] {
+                #expect(run.code == 0)
+                #expect(
+                    run.messages.contains("left behind: surgery.json (format 1, which only versions before"),
+                    "\(run.messages)")
+            }
+            #expect(try run.json()["left_behind"]?[0]?["name"] == "surgery.json")
+            let result = try Checkpoint.open(folder.url.appending(path: "out").path)
+            #expect(result.manifest?.history == [] && result.manifest?.operations.count == 1)
+        }
+    }
 }

@@ -196,4 +196,20 @@ struct TrainerCommandTests {
         #expect(run.output.isEmpty)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path()) == before)
     }
+
+    /// A healed model goes on with its base's history, so a history that can't be read is refused.
+    @Test func healRefusesAManifestOfFormat1() throws {
+        try FileManager.default.copyItem(
+            at: URL(filePath: Self.examples + "/base"), to: folder.appending(path: "base"))
+        try temporary.write("base/surgery.json", #"{"format": 1, "tool": "surgery 0.1.0"}"#)
+        let heal = ["heal", "base"] + Self.heal.dropFirst(2) + ["-o", "out"]
+        let run = try CommandRun(heal, of: "trainer", in: folder)
+        #expect(run.code == 2 && run.output.isEmpty && !exists("out") && !exists("out.run"))
+        #expect(
+            run.messages.hasPrefix("error: base/surgery.json has format 1, ")
+                && run.messages.contains("make the result again from its source, or remove"),
+            "\(run.messages)")
+        try FileManager.default.removeItem(at: folder.appending(path: "base/surgery.json"))
+        #expect(try CommandRun(heal + ["--dry-run"], of: "trainer", in: folder).code == 0)
+    }
 }

@@ -55,7 +55,8 @@ extension Checkpoint {
             do {
                 checkpoint.manifest = try Manifest.read(path: Path.join(folder, Manifest.fileName))
             } catch {
-                throw .manifest(error)
+                guard case .unreleased = error else { throw .manifest(error) }
+                checkpoint.unusableManifest = error
             }
         }
         do {
@@ -63,6 +64,10 @@ extension Checkpoint {
                 in: folder, names: names, weights: Set(files.map(\.file.name)))
         } catch {
             throw .file(error)
+        }
+        if case .unreleased(_, let format)? = checkpoint.unusableManifest {
+            let reason = "format \(format), which only versions before the first release wrote"
+            checkpoint.leftOut.append(LeftOut(name: Manifest.fileName, reason: reason))
         }
         return checkpoint
     }

@@ -17,6 +17,10 @@ public struct Checkpoint: Sendable {
     public var metadata: [String: String]
     /// How it was made, when it was made by this project.
     public var manifest: Manifest?
+    /// Why the manifest in the folder can't be used and is left out; nil when it can, or there is none.
+    ///
+    /// What needs a manifest throws it.
+    public var unusableManifest: ManifestError?
     /// The weights files it was opened from.
     public var sources: [SourceFile]
     /// How the tensors lie in HDF5 files; nil for safetensors.
@@ -40,6 +44,7 @@ public struct Checkpoint: Sendable {
         self.companions = companions
         self.metadata = metadata
         manifest = nil
+        unusableManifest = nil
         sources = []
         structure = nil
         operations = []

@@ -2,13 +2,14 @@ public import OrderedCollections
 
 /// How a result was made: `surgery.json`.
 ///
-/// For each tensor it says what it was made from and how, so that the result can be proven against its
-/// source, compared with it, and undone.
+/// For each tensor it says what it was made from and how, so that the result can be proven against its source.
 public struct Manifest: Sendable, Equatable {
     /// What the file is called.
     public static let fileName = "surgery.json"
     /// The version of the file's own layout.
-    public static let formatVersion = 1
+    ///
+    /// Format 1 was written before the first release only, and is not read.
+    public static let formatVersion = 2
 
     /// Something that was done to a model.
     public struct Operation: Sendable, Equatable {
@@ -47,42 +48,220 @@ public struct Manifest: Sendable, Equatable {
     public var history: [Operation]
     /// What was done, in order.
     public var operations: [Operation]
-    /// The files that tensors were taken from; recipes name them by their place here.
+    /// The files that tensors were taken from; a provenance names them by their place here.
     public var sources: [Source]
-    /// How each tensor was made.
-    public var tensors: OrderedDictionary<String, Recipe>
+    /// What each tensor was made from, and how.
+    public var provenance: OrderedDictionary<String, Provenance>
 
     /// A manifest of these parts.
     public init(
         tool: String, history: [Operation] = [], operations: [Operation], sources: [Source],
-        tensors: OrderedDictionary<String, Recipe>
+        provenance: OrderedDictionary<String, Provenance>
     ) {
         self.tool = tool
         self.history = history
         self.operations = operations
         self.sources = sources
-        self.tensors = tensors
+        self.provenance = provenance
+    }
+
+    /// The same with room for every checksum, so that its size is known.
+    func withPlaceholders(_ checksums: Bool) -> Manifest {
+        withChecksums(sources.map { _ in checksums ? String(repeating: "0", count: 64) : nil })
+    }
+
+    /// The same with these checksums of its sources.
+    func withChecksums(_ checksums: [String?]) -> Manifest {
+        var manifest = self
+        manifest.sources = zip(sources, checksums).map { Source(path: $0.path, bytes: $0.bytes, sha256: $1) }
+        return manifest
+    }
+
+    /// The same account of tensors that were made of those it tells of.
+    ///
+    /// - Parameter tensors: the new tensors, made of stored ones whose provenance this manifest has.
+    /// - Returns: a manifest that traces the new tensors back to its sources.
+    func following(_ tensors: OrderedDictionary<String, TensorExpression>) -> Manifest {
+        var result = self
+        result.provenance = [:]
+        for (name, tensor) in tensors {
+            result.provenance[name] = tensor.replacingLeaves { storage, leaf in
+                if storage.origin == nil { return leaf.mapLeaves { .computed($0.name) } }
+                let known = provenance[storage.name]
+                return known?.type == leaf.type && known?.shape == leaf.shape ? known : nil
+            }
+        }
+        return result
     }
 }
 
-/// How a tensor was made from tensors of the source.
-public indirect enum Recipe: Sendable, Equatable {
-    /// The bytes of a tensor: its file's place among the sources, its name, and where in the file it begins.
-    case copied(file: Int, tensor: String, offset: Int)
-    /// Nothing but zeros.
-    case zeroed(ElementType, shape: [Int])
-    /// Made by a computation that the recipe can't repeat; what it is called.
-    case computed(String, ElementType, shape: [Int])
-    /// Others, one below the other.
-    case joined([Recipe])
-    /// Some rows of another.
-    case rows(Range<Int>, of: Recipe)
-    /// Another's numbers in this type.
-    case cast(ElementType, of: Recipe)
-    /// Another with its last two axes exchanged.
-    case transposed(of: Recipe)
-    /// Another's elements in this shape.
-    case reshaped([Int], of: Recipe)
-    /// Rows made of another's rows.
-    case derived(RowRule, of: Recipe)
+// MARK: - The file
+
+extension Manifest {
+    /// Reads a manifest.
+    ///
+    /// - Throws: ``ManifestError`` that says what is wrong where.
+    public static func read(path: String) throws(ManifestError) -> Manifest {
+        let json: JSON
+        do { json = try JSON.read(path: path, duplicates: .refused) } catch { throw .json(error) }
+        return try Manifest(json, file: path)
+    }
+
+    /// The manifest that a JSON value describes.
+    ///
+    /// - Throws: ``ManifestError`` that says what is wrong where.
+    public init(_ json: JSON, file: String) throws(ManifestError) {
+        let reader = ManifestReader(file: file)
+        let version = try reader.value(json, "format", "a number") { $0.int }
+        guard version == Self.formatVersion else {
+            throw version == 1
+                ? .unreleased(file: file, format: version) : .version(file: file, found: version)
+        }
+        tool = try reader.value(json, "tool", "a string") { $0.string }
+        history = try reader.operations(json, "history")
+        operations = try reader.operations(json, "operations")
+        sources = try reader.list(json, "sources") { (source) throws(ManifestError) in
+            Source(
+                path: try reader.value(source, "path", "a string") { $0.string },
+                bytes: try reader.value(source, "bytes", "a number") { $0.int },
+                sha256: source["sha256"]?.string)
+        }
+        provenance = [:]
+        for (name, tree) in try reader.value(json, "provenance", "an object", { $0.object }) {
+            provenance[name] = try Provenance.read(tree, ManifestReader(file: file, tensor: name))
+        }
+    }
+
+    /// The file's bytes: readable, and no more than a line for each tensor.
+    public func serialized() -> [UInt8] {
+        var text: [UInt8] = []
+        func line(_ string: String) { text.append(contentsOf: string.utf8) }
+        func lines(_ key: String, _ values: [JSON]) {
+            line("  \"\(key)\": [")
+            for (index, value) in values.enumerated() {
+                line(index == 0 ? "\n    " : ",\n    ")
+                text.append(contentsOf: value.serialized(indent: nil))
+            }
+            line(values.isEmpty ? "],\n" : "\n  ],\n")
+        }
+        line("{\n  \"format\": \(Self.formatVersion),\n  \"tool\": ")
+        text.append(contentsOf: JSON.string(tool).serialized(indent: nil))
+        line(",\n")
+        lines("history", history.map(\.json))
+        lines("operations", operations.map(\.json))
+        lines("sources", sources.map(\.json))
+        line("  \"provenance\": {")
+        for (index, (name, tree)) in provenance.enumerated() {
+            line(index == 0 ? "\n    " : ",\n    ")
+            text.append(contentsOf: JSON.string(name).serialized(indent: nil))
+            line(": ")
+            text.append(contentsOf: tree.json.serialized(indent: nil))
+        }
+        line(provenance.isEmpty ? "}\n}\n" : "\n  }\n}\n")
+        return text
+    }
+}
+
+extension Manifest.Operation {
+    fileprivate var json: JSON { ["name": .string(name), "parameters": .object(parameters)] }
+}
+
+extension Manifest.Source {
+    fileprivate var json: JSON {
+        var json: JSON = ["path": .string(path), "bytes": JSON(bytes)]
+        if let sha256 { json["sha256"] = .string(sha256) }
+        return json
+    }
+}
+
+/// Takes a manifest's JSON apart and says where it is wrong.
+struct ManifestReader {
+    let file: String
+    /// The tensor whose provenance is being read.
+    var tensor: String?
+
+    func value<Value>(
+        _ json: JSON, _ key: String, _ expected: String, _ convert: (JSON) -> Value?
+    ) throws(ManifestError) -> Value {
+        guard let value = json[key].flatMap(convert) else {
+            throw malformed(key, found: json[key]?.kind ?? "nothing", expected: expected)
+        }
+        return value
+    }
+
+    func list<Element>(
+        _ json: JSON, _ key: String, _ convert: (JSON) throws(ManifestError) -> Element
+    ) throws(ManifestError) -> [Element] {
+        var elements: [Element] = []
+        for element in try value(json, key, "a list", { $0.array }) { elements.append(try convert(element)) }
+        return elements
+    }
+
+    func operations(_ json: JSON, _ key: String) throws(ManifestError) -> [Manifest.Operation] {
+        try list(json, key) { (operation) throws(ManifestError) in
+            Manifest.Operation(
+                name: try value(operation, "name", "a string") { $0.string },
+                parameters: try value(operation, "parameters", "an object") { $0.object })
+        }
+    }
+
+    func malformed(_ key: String, found: String, expected: String) -> ManifestError {
+        .malformed(file: file, tensor: tensor, key: key, found: found, expected: expected)
+    }
+}
+
+// MARK: - Errors
+
+/// Why a manifest could not be read or followed.
+public enum ManifestError: Diagnosis, Equatable {
+    /// The file is no JSON, or can't be read.
+    case json(JSONError)
+    /// It was written before the first release, in a format that is not read any more.
+    case unreleased(file: String, format: Int)
+    /// It was written by a newer version of this project.
+    case version(file: String, found: Int)
+    /// A part of it is not what it should be; the tensor whose provenance it is of, if it is of one.
+    case malformed(file: String, tensor: String?, key: String, found: String, expected: String)
+    /// A tensor's provenance makes no tensor.
+    case provenance(file: String, tensor: String, TensorError)
+    /// A provenance names a file that is not among the sources.
+    case unknownSource(tensor: String, file: Int)
+    /// A source file can't be opened.
+    indirect case source(CheckpointError)
+    /// A source file is another than the one the result was made from.
+    case changed(file: String, found: Int, expected: Int)
+    /// A source does not hold a tensor where a provenance says it is.
+    case missing(file: String, tensor: String, offset: Int)
+    /// A source's tensor has another type or shape than a provenance says.
+    case changedTensor(file: String, found: TensorDescription, expected: TensorDescription)
+
+    /// One sentence on what is wrong, and what to do.
+    public var description: String {
+        switch self {
+        case .json(let error): error.description
+        case .unreleased(let file, let format):
+            "\(file) has format \(format), which only versions before the first release wrote, and this program knows "
+                + "format \(Manifest.formatVersion); make the result again from its source, or remove \(file) to use "
+                + "the model without its history"
+        case .version(let file, let found):
+            "\(file) has format \(found), and this program knows \(Manifest.formatVersion); use a newer one"
+        case .malformed(let file, let tensor, let key, let found, let expected):
+            "\(file): '\(key)'\(tensor.map { " in the provenance of tensor '\($0)'" } ?? "") has \(found) where "
+                + "\(expected) is expected"
+        case .provenance(let file, let tensor, let error):
+            "\(file): the provenance of tensor '\(tensor)' makes no tensor: \(error)"
+        case .unknownSource(let tensor, let file):
+            "the manifest says that tensor '\(tensor)' comes from source \(file), which it does not list"
+        case .source(let error): error.description
+        case .changed(let file, let found, let expected):
+            "\(file) has \(found) bytes, and the file the result was made from had \(expected): it is another file"
+        case .missing(let file, let tensor, let offset):
+            "\(file) holds no tensor '\(tensor)' at byte \(offset), from which the manifest says the result was made"
+        case .changedTensor(let file, let found, let expected):
+            "\(file) holds \(found), and the manifest says the result was made from \(expected): it is another file"
+        }
+    }
+
+    /// The input is at fault.
+    public var fault: Fault { .input }
 }

@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// Every file of a result before the first byte is written: names, sizes, and where each byte comes from.
 public struct WritePlan: Sendable {
     /// A file of the result.
@@ -43,7 +45,7 @@ public struct WritePlan: Sendable {
     public let parameterCount: Int
     /// What lies beside the source and does not come along.
     public let leftOut: [LeftOut]
-    /// The files that tensors come from, in the order in which recipes count them.
+    /// The files that tensors come from, in the order in which the manifest counts them.
     let sources: [SourceFile]
     /// What the model was opened from, whether or not anything of it is still in the result.
     let origin: WriteOrigin
@@ -58,7 +60,8 @@ public struct WritePlan: Sendable {
         for segment in files.lazy.flatMap(\.segments) {
             switch segment.content {
             case .copy(let range): _ = list.place(of: range.file)
-            case .computed(let tensor, _, _): _ = tensor.recipe(&list)
+            case .computed(let tensor, _, _):
+                tensor.forEachLeaf { if let origin = $0.origin { _ = list.place(of: origin.file) } }
             case .bytes, .manifest: break
             }
         }
@@ -96,6 +99,141 @@ struct WriteOrigin: Sendable {
     }
 }
 
+// MARK: - Laying out
+
+extension WritePlan {
+    /// Lays out a model's files.
+    ///
+    /// - Throws: ``WriteError`` when the model can't be written in its format.
+    init(_ checkpoint: Checkpoint, to output: String, options: WriteOptions) throws(WriteError) {
+        guard !checkpoint.tensors.isEmpty else { throw .empty }
+        var files =
+            if let structure = checkpoint.structure {
+                try Self.hdf5Files(of: checkpoint, structure, shardSize: options.shardSize)
+            } else {
+                try Self.safetensorsFiles(of: checkpoint, shardSize: options.shardSize)
+            }
+        if let configuration = checkpoint.configuration {
+            files.append(File(Configuration.fileName, configuration.serialized()))
+        }
+        files += checkpoint.companions.map(File.init)
+        (manifest, sources) = Self.manifest(of: checkpoint, output: output, tool: options.tool)
+        if let manifest {
+            let count = manifest.withPlaceholders(options.checksums).serialized().count
+            files.append(
+                File(
+                    name: Manifest.fileName, byteCount: count, tensors: [],
+                    segments: [Segment(content: .manifest, offset: 0, count: count)]))
+        }
+        self.output = output
+        self.files = files
+        parameterCount = checkpoint.parameterCount
+        leftOut = checkpoint.leftOut
+        origin = WriteOrigin(checkpoint)
+    }
+
+    private static func safetensorsFiles(
+        of checkpoint: Checkpoint, shardSize: Int
+    ) throws(WriteError) -> [File] {
+        if checkpoint.tensors[SafetensorsHeader.metadataKey] != nil {
+            throw .reservedName(SafetensorsHeader.metadataKey)
+        }
+        let shards = split(
+            checkpoint.tensors.keys, sizes: { checkpoint.tensors[$0]?.byteCount ?? 0 }, into: shardSize)
+        let names = shards.indices.map { Self.name(ofShard: $0, of: shards.count) }
+        var files: [File] = []
+        for (name, tensors) in zip(names, shards) { files.append(try File(name, tensors, of: checkpoint)) }
+        if shards.count > 1 {
+            files.append(File(SafetensorsIndex.fileName, Self.index(names, shards, of: checkpoint)))
+        }
+        return files
+    }
+
+    /// The name that Hugging Face gives a weights file.
+    private static func name(ofShard index: Int, of count: Int) -> String {
+        count == 1 ? "model.safetensors" : "model-\(digits(index + 1))-of-\(digits(count)).safetensors"
+    }
+
+    /// A number as it stands in the names of shards: with zeros in front, five digits.
+    static func digits(_ number: Int) -> String {
+        String(repeating: "0", count: max(0, 5 - String(number).utf8.count)) + String(number)
+    }
+
+    private static func index(_ names: [String], _ shards: [[String]], of checkpoint: Checkpoint) -> [UInt8] {
+        var map: [(String, String)] = []
+        for (name, tensors) in zip(names, shards) { map += tensors.map { ($0, name) } }
+        var weights = JSONObject()
+        for (tensor, name) in map.sorted(by: { $0.0 < $1.0 }) { weights[tensor] = .string(name) }
+        let index: JSON = [
+            "metadata": [
+                "total_parameters": JSON(checkpoint.parameterCount), "total_size": JSON(checkpoint.byteCount),
+            ],
+            "weight_map": .object(weights),
+        ]
+        return index.serialized() + [UInt8(ascii: "\n")]
+    }
+
+    /// The manifest without checksums, and the files it counts.
+    private static func manifest(
+        of checkpoint: Checkpoint, output: String, tool: String
+    ) -> (Manifest?, [SourceFile]) {
+        if checkpoint.operations.isEmpty { return (nil, []) }
+        var list = SourceList()
+        var provenance: OrderedDictionary<String, Provenance> = [:]
+        provenance.reserveCapacity(checkpoint.tensors.count)
+        for (name, tensor) in checkpoint.tensors { provenance[name] = tensor.provenance(&list) }
+        let sources = list.files.map {
+            Manifest.Source(path: Path.relative($0.path, from: output), bytes: $0.size)
+        }
+        let earlier = checkpoint.manifest.map { $0.history + $0.operations } ?? []
+        let manifest = Manifest(
+            tool: tool, history: earlier, operations: checkpoint.operations, sources: sources,
+            provenance: provenance)
+        return (manifest, list.files)
+    }
+}
+
+extension WritePlan.File {
+    /// A file of weights.
+    fileprivate init(_ name: String, _ tensors: [String], of checkpoint: Checkpoint) throws(WriteError) {
+        let members = tensors.compactMap { name in
+            checkpoint.tensors[name].map { (name: name, expression: $0) }
+        }
+        let layout = SafetensorsLayout(members, metadata: checkpoint.metadata)
+        guard layout.header.count - 8 <= SafetensorsHeader.largestHeader else {
+            throw .headerTooLarge(file: name, bytes: layout.header.count - 8)
+        }
+        var list = SegmentList()
+        list.append(.bytes(layout.header), count: layout.header.count)
+        for tensor in layout.names {
+            for part in checkpoint.tensors[tensor]?.parts(named: tensor) ?? [] {
+                list.append(part.content, count: part.count)
+            }
+        }
+        self.init(name: name, byteCount: list.byteCount, tensors: layout.names, segments: list.segments)
+    }
+
+    /// A file of these bytes.
+    init(_ name: String, _ bytes: [UInt8]) {
+        var list = SegmentList()
+        list.append(.bytes(bytes), count: bytes.count)
+        self.init(name: name, byteCount: bytes.count, tensors: [], segments: list.segments)
+    }
+
+    /// A file that comes along.
+    fileprivate init(_ companion: Companion) {
+        switch companion.content {
+        case .bytes(let bytes): self.init(companion.name, bytes)
+        case .file(let file):
+            var list = SegmentList()
+            list.append(.copy(FileRange(file: file, offset: 0, count: file.size)), count: file.size)
+            self.init(name: companion.name, byteCount: file.size, tensors: [], segments: list.segments)
+        }
+    }
+}
+
+// MARK: - Segments
+
 extension TensorExpression {
     /// The parts that a tensor's bytes fall into: what can be copied, and what has to be computed.
     func parts(named tensor: String) -> [(content: WritePlan.Segment.Content, count: Int)] {
@@ -106,26 +244,11 @@ extension TensorExpression {
         _ bytes: Range<Int>, named tensor: String
     ) -> [(content: WritePlan.Segment.Content, count: Int)] {
         if bytes.isEmpty { return [] }
-        switch node {
-        case .stored(let storage):
-            guard let range = storage.fileRange else { break }
+        if case .leaf(let storage) = node, let range = storage.fileRange {
             return [(.copy(range.extracting(bytes)), bytes.count)]
-        case .joined(let parts):
-            var start = 0
-            var result: [(content: WritePlan.Segment.Content, count: Int)] = []
-            for part in parts {
-                let wanted = bytes.clamped(to: start..<start + part.byteCount)
-                if !wanted.isEmpty {
-                    result += part.parts(wanted.lowerBound - start..<wanted.upperBound - start, named: tensor)
-                }
-                start += part.byteCount
-            }
-            return result
-        case .rows(let whole, let rows):
-            let start = whole.byteOffset(ofRow: rows.lowerBound)
-            return whole.parts(start + bytes.lowerBound..<start + bytes.upperBound, named: tensor)
-        case .reshaped(let original): return original.parts(bytes, named: tensor)
-        case .zeros, .cast, .transposed, .derived: break
+        }
+        if let parts = operandParts(bytes) {
+            return parts.flatMap { $0.tensor.parts($0.bytes, named: tensor) }
         }
         return [(.computed(self, bytes, tensor: tensor), bytes.count)]
     }
@@ -149,5 +272,58 @@ struct SegmentList {
             segments.append(.init(content: content, offset: byteCount, count: count))
         }
         byteCount += count
+    }
+}
+
+// MARK: - Fingerprint
+
+extension WritePlan {
+    /// What tells this plan from any other: the same when and only when it would write the same bytes.
+    ///
+    /// Nil when a part is computed from something that does not say what it is.
+    var fingerprint: String? {
+        var text = "\(Path.absolute(output))\n"
+        for file in files {
+            text += "\(file.name)\n"
+            for segment in file.segments {
+                guard let content = segment.content.fingerprint else { return nil }
+                text += "\(segment.offset) \(segment.count) \(content)\n"
+            }
+        }
+        if let manifest { text += FileDigest.sha256(manifest.serialized()) }
+        return FileDigest.sha256(Array(text.utf8))
+    }
+}
+
+extension WritePlan.Segment.Content {
+    fileprivate var fingerprint: String? {
+        switch self {
+        case .bytes(let bytes): FileDigest.sha256(bytes)
+        case .copy(let range): range.fingerprint
+        case .computed(let tensor, let bytes, let name):
+            tensor.fingerprint.map { "\(name) \(bytes.lowerBound) \(bytes.count) \($0)" }
+        case .manifest: "manifest"
+        }
+    }
+}
+
+extension FileRange {
+    /// The version of the file, whatever it is called, and the place in it.
+    var fingerprint: String { "\(file.identity) \(offset) \(count)" }
+}
+
+extension TensorExpression {
+    fileprivate var fingerprint: String? {
+        fold { storage, tree in
+            let content =
+                storage.fileRange?.fingerprint ?? storage.fingerprint.map { storage.name + $0 }
+            return content.map { "\(tree.type.rawValue)\(tree.shape):\($0)" }
+        } made: { operation, operands, tree in
+            let known = operands.compactMap(\.self)
+            guard known.count == operands.count else { return nil }
+            // A rule for many rows is long, and a tree is told from others by the digests of its branches.
+            let content = FileDigest.sha256(operation.json.serialized(indent: nil))
+            return "\(tree.type.rawValue)\(tree.shape):\(content)(\(known.joined(separator: ",")))"
+        }
     }
 }

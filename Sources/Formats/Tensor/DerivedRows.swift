@@ -5,24 +5,25 @@ internal import Synchronization
 /// Rows made of another tensor's rows, when they are read.
 ///
 /// Each row follows from the rule alone, whichever others are made with it, so parts can be read in any order.
-public final class DerivedRows: Sendable {
+struct DerivedRows {
     /// The tensor whose rows they are made of.
-    public let base: TensorExpression
+    let base: TensorExpression
     /// How.
-    public let rule: RowRule
+    let rule: RowRule
     /// How many numbers a row has.
     let width: Int
-    /// The mean of rows, once it is known.
-    private let mean = Mutex<[Double]?>(nil)
+    /// What earlier reads of the same rows have found.
+    private let cache: RowCache
 
-    init(base: TensorExpression, rule: RowRule) {
+    init(of base: TensorExpression, _ rule: RowRule, _ cache: RowCache?) {
         self.base = base
         self.rule = rule
+        self.cache = cache ?? RowCache()
         width = base.elementCount / max(base.shape.first ?? 1, 1)
     }
 
     /// All rows' numbers in neighbouring columns.
-    struct Band {
+    struct Band: Sendable {
         /// Which columns.
         let columns: Range<Int>
         /// The rows, one behind the other.
@@ -30,9 +31,6 @@ public final class DerivedRows: Sendable {
         /// How many finite numbers became infinite.
         let overflows: Int
     }
-
-    /// The last band that was made: a reader of columns wants more of it next.
-    private let lastBand = Mutex<Band?>(nil)
 
     /// How many bytes a band has at most, or one column more than that.
     private static let bandSize = 8 << 20
@@ -42,15 +40,14 @@ public final class DerivedRows: Sendable {
         let height = max(1, rule.count * base.type.bits / 8)
         let span = max(1, min(width, Self.bandSize / height))
         let columns = column / span * span..<min(width, (column / span + 1) * span)
-        if let known = lastBand.withLock({ $0 }), known.columns == columns { return known }
-        let narrow = DerivedRows(
-            base: try base.transposed().rows(columns).transposed(), rule: rule)
+        if let known = cache.lastBand.withLock({ $0 }), known.columns == columns { return known }
+        let narrow = DerivedRows(of: try base.transposed().rows(columns).transposed(), rule, nil)
         var bytes = [UInt8](repeating: 0, count: columns.count * height)
         var all = bytes.mutableSpan
         var room = unsafe all.mutableBytes
         let overflows = try narrow.read(0..<room.byteCount, into: &room)
         let band = Band(columns: columns, bytes: bytes, overflows: overflows)
-        lastBand.withLock { $0 = band }
+        cache.lastBand.withLock { $0 = band }
         return band
     }
 
@@ -162,7 +159,7 @@ public final class DerivedRows: Sendable {
 
     /// The mean of a range of rows.
     private func mean(of range: Range<Int>) throws(TensorError) -> [Double] {
-        if let known = mean.withLock({ $0 }) { return known }
+        if let known = cache.mean.withLock({ $0 }) { return known }
         var sum = [Double](repeating: 0, count: width)
         try forEachBlock(of: range) { _, count, numbers in
             for row in 0..<count {
@@ -170,7 +167,7 @@ public final class DerivedRows: Sendable {
             }
         }
         let result = sum.map { $0 / Double(range.count) }
-        mean.withLock { $0 = result }
+        cache.mean.withLock { $0 = result }
         return result
     }
 
@@ -190,6 +187,14 @@ public final class DerivedRows: Sendable {
             first += count
         }
     }
+}
+
+/// What reading some derived rows finds out that the next read of the same rows needs again.
+final class RowCache: Sendable {
+    /// The mean of rows, once it is known.
+    fileprivate let mean = Mutex<[Double]?>(nil)
+    /// The last band that was made: a reader of columns wants more of it next.
+    fileprivate let lastBand = Mutex<DerivedRows.Band?>(nil)
 }
 
 /// Some of the rows that are drawn, as one thread sums them; each row's sum is the same whoever has it.

@@ -16,6 +16,8 @@ public enum TensorError: Diagnosis, Equatable {
     case transpose(TensorDescription)
     /// A conversion that is not known.
     case cast(TensorDescription, to: ElementType)
+    /// An operation on another number of tensors than it takes.
+    case operands(found: Int, expected: String)
     /// Rows that can't be made of others.
     case derivation(TensorDescription, rule: String)
     /// The file holds something else than its header promises.
@@ -38,6 +40,8 @@ public enum TensorError: Diagnosis, Equatable {
         case .reshape(let tensor, let shape): "\(tensor) has another number of elements than shape \(shape)"
         case .transpose(let tensor): "\(tensor) can't be transposed"
         case .cast(let tensor, let type): "there is no conversion of \(tensor) to \(type.rawValue)"
+        case .operands(let found, let expected):
+            "it is made of \(found) tensors, and should be of \(expected)"
         case .derivation(let tensor, let rule): "\(tensor) can't give the rows that are to be \(rule) of it"
         case .damaged(let name, let reason): "tensor '\(name)' can't be read: \(reason)"
         case .production(let name, let reason): "tensor '\(name)' could not be computed: \(reason)"

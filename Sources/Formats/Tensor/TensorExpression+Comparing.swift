@@ -23,7 +23,7 @@ extension TensorExpression {
     ) throws(TensorError) -> ByteDifference? {
         precondition(
             type == expected.type && shape == expected.shape, "tensors of one type and shape are compared")
-        let size = min(chunkSize(atMost: Self.comparedAtOnce), max(byteCount, 1))
+        let size = min(chunkSize(atMost: 4 << 20), max(byteCount, 1))
         var left = [UInt8](repeating: 0, count: size)
         var right = [UInt8](repeating: 0, count: size)
         var start = 0
@@ -39,8 +39,6 @@ extension TensorExpression {
         }
         return nil
     }
-
-    private static let comparedAtOnce = 4 << 20
 
     private func read(_ bytes: Range<Int>, into buffer: inout [UInt8]) throws(TensorError) {
         var span = buffer.mutableSpan

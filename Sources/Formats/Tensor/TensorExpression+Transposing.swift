@@ -16,7 +16,7 @@ extension TensorExpression {
             let block = Block(element: element, end: end, height: height, width: width)
             let place = element * size - bytes.lowerBound
             var room = destination._mutatingExtracting(place..<place + block.count * size)
-            overflows += try original.readTurned(
+            overflows += try original.readTransposedBlock(
                 block, into: &room, Target(width: block.columns.count, first: 0))
             element += block.count
         }
@@ -62,15 +62,17 @@ extension TensorExpression {
     }
 
     /// Fills `destination` with a rectangle of what this tensor, a matrix or several, is when it is transposed.
-    private func readTurned(
+    private func readTransposedBlock(
         _ block: Block, into destination: inout MutableRawSpan, _ target: Target
     ) throws(TensorError) -> Int {
-        switch node {
-        case .transposed(let inner):
-            return try inner.readRows(block, into: &destination, target)
-        case .joined(let parts) where shape.count == 2:
+        guard case .made(let operation, let operands) = node else {
+            return try gather(block, into: &destination, target)
+        }
+        switch operation {
+        case .transposed: return try operands[0].readRows(block, into: &destination, target)
+        case .joined where shape.count == 2:
             var (overflows, start) = (0, 0)
-            for part in parts {
+            for part in operands {
                 let height = part.shape[0]
                 let wanted = block.columns.clamped(to: start..<start + height)
                 if !wanted.isEmpty {
@@ -78,19 +80,20 @@ extension TensorExpression {
                         width: target.width,
                         first: target.first + wanted.lowerBound - block.columns.lowerBound)
                     let columns = wanted.lowerBound - start..<wanted.upperBound - start
-                    overflows += try part.readTurned(block.with(columns), into: &destination, place)
+                    overflows += try part.readTransposedBlock(block.with(columns), into: &destination, place)
                 }
                 start += height
             }
             return overflows
-        case .rows(let whole, let range) where shape.count == 2:
+        case .rows(let range) where shape.count == 2:
             let columns =
                 block.columns.lowerBound + range.lowerBound..<block.columns.upperBound + range.lowerBound
-            return try whole.readTurned(block.with(columns), into: &destination, target)
-        case .derived(let rows) where shape.count == 2:
-            return try readTurned(rows, block, into: &destination, target)
-        case .cast(let original) where shape.count == 2:
-            return try readTurnedCast(original, block, into: &destination, target)
+            return try operands[0].readTransposedBlock(block.with(columns), into: &destination, target)
+        case .derived(let rule) where shape.count == 2:
+            return try readTransposedBlock(
+                DerivedRows(of: operands[0], rule, rowCache), block, into: &destination, target)
+        case .cast where shape.count == 2:
+            return try readTransposedCast(operands[0], block, into: &destination, target)
         default: return try gather(block, into: &destination, target)
         }
     }
@@ -113,7 +116,7 @@ extension TensorExpression {
     }
 
     /// Rows that follow from others number by number: only those numbers are made, all rows at once.
-    private func readTurned(
+    private func readTransposedBlock(
         _ made: DerivedRows, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
     ) throws(TensorError) -> Int {
         guard let size = type.byteSize else { throw .transpose(summary) }
@@ -168,7 +171,7 @@ extension TensorExpression {
         return overflows
     }
 
-    private func readTurnedCast(
+    private func readTransposedCast(
         _ original: TensorExpression, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
     ) throws(TensorError) -> Int {
         guard let from = original.type.byteSize, let to = type.byteSize else {
@@ -178,7 +181,7 @@ extension TensorExpression {
         var span = scratch.mutableSpan
         var room = unsafe span.mutableBytes
         let width = block.columns.count
-        var overflows = try original.readTurned(block, into: &room, Target(width: width, first: 0))
+        var overflows = try original.readTransposedBlock(block, into: &room, Target(width: width, first: 0))
         for row in 0..<block.rows.count {
             let place = (row * target.width + target.first) * to
             var part = destination._mutatingExtracting(place..<place + width * to)
@@ -196,7 +199,8 @@ extension TensorExpression {
         guard let size = type.byteSize else { throw .transpose(summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
         let run = block.rows.count * size
-        let batch = max(1, min(block.columns.count, Self.transposeScratch / run))
+        // How many bytes of the original are gathered before they are spread over the result's rows.
+        let batch = max(1, min(block.columns.count, (1 << 18) / run))
         var scratch = [UInt8](repeating: 0, count: batch * run)
         var overflows = 0
         var column = block.columns.lowerBound
@@ -217,9 +221,6 @@ extension TensorExpression {
         }
         return overflows
     }
-
-    /// How many bytes of the original are gathered before they are spread over the result's rows.
-    private static let transposeScratch = 1 << 18
 }
 
 /// Runs of elements: where the first begins, how far each is from the one before, and how long all are.

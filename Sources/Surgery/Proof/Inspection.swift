@@ -61,6 +61,8 @@ public struct Inspection: Sendable {
     public let hasConfiguration: Bool
     /// What was done to the model by this project, oldest first.
     public let operations: [Manifest.Operation]
+    /// Why a manifest that lies beside the model tells nothing of it; nil when it does, or there is none.
+    public let unusableManifest: ManifestError?
     /// What does not fit together, a sentence each; empty when configuration, tensors and tokenizer agree.
     public let disagreements: [String]
 
@@ -87,6 +89,7 @@ public struct Inspection: Sendable {
         files = Self.files(checkpoint)
         let tokenizer = TokenizerSummary(of: checkpoint)
         self.tokenizer = tokenizer
+        unusableManifest = checkpoint.unusableManifest
         operations = (checkpoint.manifest?.history ?? []) + (checkpoint.manifest?.operations ?? [])
         var disagreements: [String] = []
         var layers: LayerNames.Group?
@@ -125,7 +128,7 @@ public struct Inspection: Sendable {
 extension TensorExpression {
     /// The file in which the tensor lies; nil when it is made of something else.
     public var file: SourceFile? {
-        guard case .stored(let storage) = node else { return nil }
+        guard case .leaf(let storage) = node else { return nil }
         return storage.origin?.file
     }
 }

@@ -55,10 +55,11 @@ public struct Verification: Sendable, Equatable {
         _ checkpoint: Checkpoint, source: String? = nil,
         progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
     ) throws(VerificationError) {
+        if let error = checkpoint.unusableManifest { throw .manifest(error) }
         guard let manifest = checkpoint.manifest else { throw .noManifest(path: checkpoint.path) }
-        let sources: ManifestSources
+        let sources: ProvenanceResolver
         do {
-            sources = try ManifestSources(manifest, of: checkpoint.path, source: source)
+            sources = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
         } catch {
             throw .manifest(error)
         }
@@ -67,14 +68,15 @@ public struct Verification: Sendable, Equatable {
         let total = checkpoint.byteCount
         let checksums = sources.checkSources()
         defer { checksums.stop() }
-        for (name, recipe) in manifest.tensors {
+        for (name, provenance) in manifest.provenance {
             guard let tensor = checkpoint.tensors[name] else {
                 fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
                 continue
             }
-            guard try verify(tensor, name, recipe, sources, progress: { progress($0, total) }) else { return }
+            guard try verify(tensor, name, provenance, sources, progress: { progress($0, total) })
+            else { return }
         }
-        for name in checkpoint.tensors.keys where manifest.tensors[name] == nil {
+        for name in checkpoint.tensors.keys where manifest.provenance[name] == nil {
             fail(name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
         }
         do {
@@ -87,15 +89,18 @@ public struct Verification: Sendable, Equatable {
         }
     }
 
-    /// Compares a tensor with what its recipe makes.
+    /// Compares a tensor with what its provenance makes.
     ///
     /// - Returns: false when it was stopped.
     private mutating func verify(
-        _ tensor: TensorExpression, _ name: String, _ recipe: Recipe, _ sources: ManifestSources,
+        _ tensor: TensorExpression, _ name: String, _ provenance: Provenance,
+        _ sources: ProvenanceResolver,
         progress: (Int) -> Bool
     ) throws(VerificationError) -> Bool {
         let expected: TensorExpression?
-        do { expected = try sources.expression(of: recipe, tensor: name) } catch { throw .manifest(error) }
+        do { expected = try sources.expression(of: provenance, tensor: name) } catch {
+            throw .manifest(error)
+        }
         guard let expected else {
             unproven.append(name)
             return true
@@ -126,7 +131,7 @@ public struct Verification: Sendable, Equatable {
             fail(
                 name,
                 "its byte \(difference.offset) is \(difference.found), and should be \(difference.expected)")
-        } else if case .copied = recipe {
+        } else if case .leaf = provenance.node {
             copied += 1
         } else {
             derived += 1

@@ -27,6 +27,8 @@ public struct HealingSetup {
     public init(_ request: HealingRequest) throws {
         self.request = request
         model = request.fromScratch ? try .blank(request.model) : try .open(request.model)
+        // The result's history goes on from the model's, which must not be lost without a word.
+        if let error = model.source.unusableManifest { throw error }
         let configuration = model.configuration
         var plan = request.plan
         switch request.data {

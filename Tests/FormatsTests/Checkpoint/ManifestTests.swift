@@ -24,7 +24,8 @@ import Testing
     }
 
     @Test func saysHowEachTensorWasMade() throws {
-        let manifest = try #require(try write().manifest)
+        let result = try write()
+        let manifest = try #require(result.manifest)
         #expect(manifest.tool == "surgery 1" && manifest.history.isEmpty)
         #expect(manifest.operations.map(\.name) == ["dus"])
         #expect(manifest.operations[0].parameters["layers"] == [0, 1, 1])
@@ -34,12 +35,21 @@ import Testing
             ])
         let offset = try SafetensorsFile(path: folder.path("base/model-00002-of-00002.safetensors"))
             .dataOffset
-        #expect(manifest.tensors["norm"] == .copied(file: 1, tensor: "norm", offset: offset + 32))
-        guard case .joined(let parts) = manifest.tensors["all"] else {
-            Issue.record("\(String(describing: manifest.tensors["all"]))")
+        let norm = try #require(result["norm"])
+        #expect(
+            try manifest.provenance["norm"]
+                == .copied(file: 1, tensor: "norm", offset: offset + 32, type: norm.type, shape: norm.shape))
+        let all = try #require(manifest.provenance["all"])
+        #expect(all.type == .bf16 && all.shape == result["all"]?.shape)
+        guard case .made(.joined, let parts) = all.node else {
+            Issue.record("\(all)")
             return
         }
-        #expect(parts.map(\.how) == ["rows", "zeroed", "cast"])
+        let operations = parts.map { part in
+            if case .made(let operation, _) = part.node { operation } else { TensorOperation.joined }
+        }
+        let a = try #require(result["layers.1.a"])
+        #expect(operations == [.rows(1..<3), .zeros(.bf16, shape: a.shape), .cast(.bf16)])
     }
 
     /// SHA-256 as `sha256sum` prints it.
@@ -64,9 +74,9 @@ import Testing
     @Test func provesTheResult() throws {
         let result = try write()
         let manifest = try #require(result.manifest)
-        let sources = try ManifestSources(manifest, of: result.path)
-        for (name, recipe) in manifest.tensors {
-            let expected = try #require(try sources.expression(of: recipe, tensor: name))
+        let sources = try ProvenanceResolver(manifest, of: result.path)
+        for (name, provenance) in manifest.provenance {
+            let expected = try #require(try sources.expression(of: provenance, tensor: name))
             #expect(try #require(result[name]).firstDifference(from: expected) == nil)
         }
     }
@@ -74,7 +84,7 @@ import Testing
     @Test func findsAFlippedByte() throws {
         let result = try write()
         let tensor = try #require(result["layers.0.b"])
-        guard case .stored(let storage) = tensor.node else { return }
+        guard case .leaf(let storage) = tensor.node else { return }
         let place = try #require(storage.fileRange)
         let name = place.file.name
         var bytes = try folder.bytes("out/\(name)")
@@ -82,10 +92,10 @@ import Testing
         try folder.write("out/\(name)", bytes)
         let changed = try Checkpoint.open(folder.path("out"))
         let manifest = try #require(changed.manifest)
-        let sources = try ManifestSources(manifest, of: changed.path)
+        let sources = try ProvenanceResolver(manifest, of: changed.path)
         var found: [String: Int] = [:]
-        for (name, recipe) in manifest.tensors {
-            let expected = try #require(try sources.expression(of: recipe, tensor: name))
+        for (name, provenance) in manifest.provenance {
+            let expected = try #require(try sources.expression(of: provenance, tensor: name))
             found[name] = try #require(changed[name]).firstDifference(from: expected)?.offset
         }
         #expect(found == ["layers.0.b": 5])
@@ -96,12 +106,12 @@ import Testing
         try folder.makeFolder("elsewhere")
         try Folder.rename(folder.path("base"), to: folder.path("elsewhere/base"))
         let manifest = try #require(try Checkpoint.open(folder.path("out")).manifest)
-        #expect(throws: ManifestError.self) { _ = try ManifestSources(manifest, of: folder.path("out")) }
-        let moved = try ManifestSources(
+        #expect(throws: ManifestError.self) { _ = try ProvenanceResolver(manifest, of: folder.path("out")) }
+        let moved = try ProvenanceResolver(
             manifest, of: folder.path("out"), source: folder.path("elsewhere/base"))
         #expect(moved.sourceFiles.count == 2)
         try Folder.rename(folder.path("out"), to: folder.path("elsewhere/out"))
-        _ = try ManifestSources(manifest, of: folder.path("elsewhere/out"))
+        _ = try ProvenanceResolver(manifest, of: folder.path("elsewhere/out"))
     }
 
     @Test func anotherSourceIsNoticed() throws {
@@ -113,7 +123,7 @@ import Testing
             case .changed? = #expect(
                 throws: ManifestError.self,
                 performing: {
-                    _ = try ManifestSources(manifest, of: folder.path("out"))
+                    _ = try ProvenanceResolver(manifest, of: folder.path("out"))
                 })
         else {
             Issue.record("not noticed")
@@ -136,21 +146,144 @@ import Testing
 
     @Test(arguments: [
         ("[]", "'format' has nothing where a number is expected"),
-        (#"{"format": 2}"#, "has format 2, and this program knows 1; use a newer one"),
-        (#"{"format": 1, "tool": 3}"#, "'tool' has the number 3 where a string is expected"),
-        (
-            #"{"format":1,"tool":"","history":[],"operations":[],"sources":[],"tensors":{"a":{"how":"magic"}}}"#,
-            "'how' has \"magic\" where a way this program knows is expected"
-        ),
-        (
-            #"{"format":1,"tool":"","history":[],"operations":[],"sources":[],"tensors":{"a":{"how":"rows","rows":[3,1]}}}"#,
-            "'rows' has [3, 1] where two numbers, the first no larger is expected"
-        ),
+        (#"{"format": 3}"#, "has format 3, and this program knows 2; use a newer one"),
+        (#"{"format": 2, "tool": 3}"#, "'tool' has the number 3 where a string is expected"),
     ]) func whatIsNoManifest(text: String, part: String) throws {
         try folder.write("surgery.json", text)
         let error = #expect(throws: ManifestError.self) {
             _ = try Manifest.read(path: folder.path("surgery.json"))
         }
         #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+    }
+
+    @Test(arguments: [
+        (#"{"op":"magic"}"#, "has \"magic\" where an operation this program knows is expected"),
+        (#"{"how":"copied"}"#, "'op' in the provenance of tensor 'a' has nothing"),
+        (
+            #"{"op":"rows","rows":[3,1],"of":{"op":"zeroed","type":"U8","shape":[4]}}"#,
+            "has [3, 1] where two numbers, the first no larger is expected"
+        ),
+        (
+            #"{"op":"copied","file":0,"tensor":"b","offset":0,"shape":[4]}"#,
+            "'type' in the provenance of tensor 'a' has nothing where a type such as \"BF16\" is expected"
+        ),
+        (
+            #"{"op":"rows","rows":[1,9],"of":{"op":"zeroed","type":"U8","shape":[4]}}"#,
+            "the provenance of tensor 'a' makes no tensor: rows 1..<9 can't be cut from tensor U8[4]"
+        ),
+        (#"{"op":"cast","type":"F16"}"#, "makes no tensor: it is made of 0 tensors, and should be of one"),
+        (
+            #"{"op":"joined","of":[]}"#,
+            "makes no tensor: it is made of 0 tensors, and should be of at least one"
+        ),
+        (
+            #"{"op":"zeroed","type":"U8","shape":[1],"of":{"op":"computed","name":"b","type":"U8","shape":[1]}}"#,
+            "makes no tensor: it is made of 1 tensors, and should be of none"
+        ),
+        (
+            #"{"op":"combined","rows":[7],"of":{"op":"zeroed","type":"F32","shape":[9,2]}}"#,
+            "has the number 7 where a list of rows for each new row is expected"
+        ),
+    ]) func whatIsNoProvenance(json: String, part: String) throws {
+        try folder.write(
+            "surgery.json",
+            #"{"format":2,"tool":"","history":[],"operations":[],"sources":[],"provenance":{"a":\#(json)}}"#)
+        let error = #expect(throws: ManifestError.self) {
+            _ = try Manifest.read(path: folder.path("surgery.json"))
+        }
+        #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+        #expect(error?.description.contains(folder.path("surgery.json")) == true)
+    }
+
+    /// Each operation, alone and above another, as it comes back from its JSON.
+    @Test func everyOperationIsRead() throws {
+        let leaf = try Provenance.copied(file: 2, tensor: "b", offset: 64, type: .f32, shape: [4, 6])
+        let trees: [Provenance] = [
+            leaf, try .computed("heal", type: .bf16, shape: []), leaf.zeroed(),
+            try .joined([leaf.rows(1..<3), leaf]), try leaf.cast(to: .f16).transposed(),
+            try leaf.reshaped(to: [2, 12]), try leaf.derived(.mean(of: 0..<2, count: 3)).reshaped(to: [18]),
+        ]
+        for tree in trees {
+            let json = try JSON(parsing: tree.json.serialized(indent: nil), file: "surgery.json")
+            #expect(try Provenance.read(json, ManifestReader(file: "surgery.json", tensor: "a")) == tree)
+        }
+        #expect(Set(trees.map(\.json)).count == trees.count)
+    }
+
+    /// A line for each thing, and the keys that Documentation/formats.md promises.
+    @Test func hasALineForEachTensor() throws {
+        let copied = #"{"op":"copied","file":0,"tensor":"b","offset":64,"type":"BF16","shape":[4,6]}"#
+        let leaf = try Provenance.copied(file: 0, tensor: "b", offset: 64, type: .bf16, shape: [4, 6])
+        var parameters = JSONObject()
+        parameters["from"] = 2
+        let manifest = Manifest(
+            tool: "surgery 1", operations: [.init(name: "dus", parameters: parameters)],
+            sources: [.init(path: "../b", bytes: 112, sha256: "00")],
+            provenance: ["a": try .joined([leaf.rows(0..<1), leaf.zeroed()]), "b": leaf])
+        #expect(
+            String(decoding: manifest.serialized(), as: UTF8.self) == """
+                {
+                  "format": 2,
+                  "tool": "surgery 1",
+                  "history": [],
+                  "operations": [
+                    {"name":"dus","parameters":{"from":2}}
+                  ],
+                  "sources": [
+                    {"path":"../b","bytes":112,"sha256":"00"}
+                  ],
+                  "provenance": {
+                    "a": {"op":"joined","of":[{"op":"rows","rows":[0,1],"of":\(copied)},\
+                {"op":"zeroed","type":"BF16","shape":[4,6]}]},
+                    "b": \(copied)
+                  }
+                }
+
+                """)
+    }
+
+    /// A source of the same size whose tensor has another type.
+    @Test func anotherTensorIsNoticed() throws {
+        let result = try write()
+        var manifest = try #require(result.manifest)
+        guard case .leaf(.copied(let file, let name, let offset))? = manifest.provenance["norm"]?.node else {
+            Issue.record("not copied")
+            return
+        }
+        let sources = try ProvenanceResolver(manifest, of: result.path)
+        for (type, shape, place) in [(ElementType.i32, [4], offset), (.f32, [2, 2], offset), (.f32, [4], 8)] {
+            manifest.provenance["norm"] = try .copied(
+                file: file, tensor: name, offset: place, type: type, shape: shape)
+            let provenance = try #require(manifest.provenance["norm"])
+            let error = #expect(throws: ManifestError.self) {
+                _ = try sources.expression(of: provenance, tensor: "norm")
+            }
+            let path = sources.sourceFiles[file].path
+            let found = TensorDescription(name: "norm", type: .f32, shape: [4])
+            #expect(
+                error
+                    == (place == 8
+                        ? .missing(file: path, tensor: "norm", offset: 8)
+                        : .changedTensor(file: path, found: found, expected: provenance.summary)))
+        }
+    }
+
+    /// Format 1 is left out with a word, and its file does not come along.
+    @Test func aManifestOfFormat1IsLeftOut() throws {
+        try folder.write("base/surgery.json", #"{"format": 1, "tool": "surgery 0.1.0", "tensors": {}}"#)
+        var model = try Checkpoint.open(folder.path("base"))
+        let path = folder.path("base/surgery.json")
+        #expect(model.manifest == nil && model.unusableManifest == .unreleased(file: path, format: 1))
+        let left = LeftOut(
+            name: "surgery.json", reason: "format 1, which only versions before the first release wrote")
+        #expect(model.leftOut.contains(left))
+        let advice = try #require(model.unusableManifest).description
+        #expect(advice.hasPrefix("\(path) has format 1,") && advice.contains("make the result again"))
+        #expect(try CheckpointWriter().write(model, to: folder.path("copy")).leftOut.contains(left))
+        #expect(try folder.names("copy").contains("surgery.json") == false)
+        model.operations = [.init(name: "convert", parameters: JSONObject())]
+        try CheckpointWriter().write(model, to: folder.path("next"))
+        let next = try Checkpoint.open(folder.path("next"))
+        #expect(next.manifest?.history == [] && next.unusableManifest == nil)
     }
 }

@@ -147,6 +147,27 @@ import Testing
         #expect(try Checkpoint.open(folder.path("out"))["changed"] != nil)
     }
 
+    /// Whatever is done to a tensor makes another plan, and a plan made again is the same.
+    @Test func theFingerprintTellsOperationsApart() throws {
+        func fingerprint(_ change: (TensorExpression) throws -> TensorExpression) throws -> String? {
+            var model = try Checkpoint.open(folder.path("base"))
+            let norm = try #require(model["norm"])
+            // A cast, so that what is below it has to be computed.
+            model["norm"] = try change(norm.cast(to: .f64).reshaped(to: [2, 2]))
+            return try writer().plan(model, to: folder.path("out")).fingerprint
+        }
+        let changes: [(TensorExpression) throws -> TensorExpression] = [
+            { $0 }, { $0.zeroed() }, { try $0.transposed() }, { try $0.rows(0..<1) }, { try $0.rows(1..<2) },
+            { try $0.reshaped(to: [4]) }, { try $0.reshaped(to: [4, 1]) }, { try $0.cast(to: .f32) },
+            { try $0.cast(to: .f16) }, { try .joined([$0, $0]) }, { try .joined([$0, $0.zeroed()]) },
+            { try $0.derived(.gathered([0, 1])) }, { try $0.derived(.gathered([1, 0])) },
+            { try $0.derived(.mean(of: 0..<2, count: 2)) },
+        ]
+        let prints = try changes.map { try #require(try fingerprint($0)) }
+        #expect(Set(prints).count == changes.count)
+        #expect(try changes.map { try #require(try fingerprint($0)) } == prints)
+    }
+
     /// What is computed from something without a fingerprint can't be told from another version of itself.
     @Test func memoryTensorsStartOverUnlessTheySayWhatTheyAre() throws {
         for (fingerprint, resumes) in [(String?.none, false), ("step 400", true)] {

@@ -21,7 +21,7 @@ struct HDF5ReadingTests {
     @Test func plainDataIsARangeOfTheFile() throws {
         let types = try Checkpoint.open(HDF5Fixtures.path("types.h5"))
         for (name, tensor) in types.tensors where tensor.byteCount > 0 {
-            guard case .stored(let storage) = tensor.node else { continue }
+            guard case .leaf(let storage) = tensor.node else { continue }
             let isPlain = !name.hasPrefix("big/") || name.hasSuffix("1")
             #expect((storage.fileRange != nil) == isPlain, "\(name)")
             #expect(storage.origin?.file === types.sources[0])

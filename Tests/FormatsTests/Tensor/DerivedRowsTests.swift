@@ -14,8 +14,8 @@ extension TensorExpression {
 
     /// The same as bytes in memory, so that nothing is known of how they were made; matrices, element by element.
     fileprivate func stored() throws -> TensorExpression {
-        guard case .transposed(let original) = node, let size = type.byteSize else { return self }
-        let bytes = try original.bytes(0..<byteCount)
+        guard case .made(.transposed, let operands) = node, let size = type.byteSize else { return self }
+        let bytes = try operands[0].bytes(0..<byteCount)
         let (rows, columns) = (shape[0], shape[1])
         var turned: [UInt8] = []
         for row in 0..<rows {
@@ -151,9 +151,9 @@ struct DerivedRowsTests {
             .sampled(RowSample(range: 0..<9, count: 3, variance: 1e-9, seed: .max)),
         ]
         for rule in rules {
-            let recipe = Recipe.derived(rule, of: .zeroed(.f32, shape: [9, 2]))
-            let read = try JSON(parsing: recipe.json.serialized(indent: nil), file: "surgery.json")
-            #expect(try Recipe(read, ManifestReader(file: "surgery.json")) == recipe)
+            let provenance = try Provenance.zeros(.f32, shape: [9, 2]).derived(rule)
+            let read = try JSON(parsing: provenance.json.serialized(indent: nil), file: "surgery.json")
+            #expect(try Provenance.read(read, ManifestReader(file: "surgery.json")) == provenance)
         }
     }
 

@@ -73,9 +73,9 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
             MemoryTensor(name: "f", shape: [2, 2], floats: [1, 2, 3, 4]))
         let tensor = try TensorExpression.joined([stored.zeroed(), stored.transposed()])
         let cast = try tensor.cast(to: .bf16)
-        guard case .joined(let parts) = cast.node, case .zeros = parts[0].node,
-            case .transposed(let leaf) = parts[1].node,
-            case .cast = leaf.node
+        guard case .made(.joined, let parts) = cast.node, case .made(.zeros, _) = parts[0].node,
+            case .made(.transposed, let operands) = parts[1].node,
+            case .made(.cast(.bf16), _) = operands[0].node
         else {
             Issue.record("\(cast.node)")
             return
@@ -83,7 +83,7 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
         #expect(try cast.floats() == [0, 0, 0, 0, 1, 3, 2, 4])
         #expect(try cast.rows(2..<3).floats() == [1, 3])
         #expect(try cast.reshaped(to: [8]).cast(to: .f16).floats() == [0, 0, 0, 0, 1, 3, 2, 4])
-        guard case .stored = try stored.cast(to: .f32).node else {
+        guard case .leaf = try stored.cast(to: .f32).node else {
             Issue.record("a cast to the same type is none")
             return
         }
@@ -147,8 +147,29 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
         let other = try TensorExpression.stored(
             MemoryTensor(name: "b", type: .u8, shape: [5_000_000], bytes: changed))
         #expect(try one.firstDifference(from: one) == nil)
-        #expect(
-            try other.firstDifference(from: one)
-                == ByteDifference(offset: 4_500_001, found: changed[4_500_001], expected: bytes[4_500_001]))
+        let difference = ByteDifference(
+            offset: 4_500_001, found: changed[4_500_001], expected: bytes[4_500_001])
+        #expect(try other.firstDifference(from: one) == difference)
+    }
+
+    /// A tree with other leaves is the same operations done to them.
+    @Test func leavesAreReplaced() throws {
+        let tensor = try TensorExpression.stored(
+            MemoryTensor(name: "f", shape: [2, 2], floats: [1, 2, 3, 4]))
+        let tree = try TensorExpression.joined([tensor.transposed(), tensor.zeroed(), tensor.rows(1..<2)])
+        var names: [String] = []
+        tree.forEachLeaf { names.append($0.name) }
+        #expect(names == ["f", "f"])
+        let named = tree.mapLeaves(\.name)
+        #expect(named.shape == [5, 2] && named.type == .f32 && named == tree.mapLeaves(\.name))
+        #expect(named != tree.mapLeaves { $0.name + "!" })
+        let other = try TensorExpression.stored(
+            MemoryTensor(name: "g", shape: [2, 2], floats: [5, 6, 7, 8]))
+        let replaced = try #require(named.replacingLeaves { name, _ in name == "f" ? other : nil })
+        #expect(try replaced.floats() == [5, 7, 6, 8, 0, 0, 0, 0, 7, 8])
+        #expect(named.replacingLeaves { _, _ in nil as Provenance? } == nil)
+        // What is transposed twice is read as it lies.
+        let twice = try #require(named.replacingLeaves { _, _ in try? other.transposed() })
+        #expect(try twice.floats() == [5, 6, 7, 8, 0, 0, 0, 0, 6, 8])
     }
 }

@@ -10,14 +10,22 @@ struct VerificationTests {
         #expect(throws: VerificationError.noManifest(path: "model")) { try Verification(source) }
     }
 
+    @Test func refusesAManifestOfFormat1() throws {
+        var source = try Models.layers(2)
+        let error = ManifestError.unreleased(file: "model/surgery.json", format: 1)
+        source.unusableManifest = error
+        #expect(throws: VerificationError.manifest(error)) { try Verification(source) }
+    }
+
     /// A manifest without sources: what it says must still be what is there.
     @Test func comparesNamesTypesAndBytes() throws {
         var checkpoint = try Models.checkpoint(["same", "other", "extra"])
         checkpoint.manifest = Manifest(
             tool: "test", operations: [], sources: [],
-            tensors: [
-                "same": .zeroed(.u8, shape: [4]), "other": .zeroed(.u8, shape: [9]),
-                "lost": .zeroed(.u8, shape: [1]), "trained": .computed("heal", .u8, shape: [1]),
+            provenance: [
+                "same": try .zeros(.u8, shape: [4]), "other": try .zeros(.u8, shape: [9]),
+                "lost": try .zeros(.u8, shape: [1]),
+                "trained": try .computed("heal", type: .u8, shape: [1]),
             ])
         let verification = try Verification(checkpoint)
         #expect(!verification.isProven)
@@ -35,7 +43,7 @@ struct VerificationTests {
         var checkpoint = try Models.checkpoint(["trained"])
         checkpoint.manifest = Manifest(
             tool: "test", operations: [], sources: [],
-            tensors: ["trained": .computed("heal", .u8, shape: [7])])
+            provenance: ["trained": try .computed("heal", type: .u8, shape: [7])])
         let verification = try Verification(checkpoint)
         #expect(verification.unproven == ["trained"] && verification.failures == [] && !verification.isProven)
     }

@@ -1,0 +1,334 @@
+/// A tensor as a tree: operations above, and at the leaves tensors that are made of no other.
+///
+/// The leaves decide what a tree is good for. A ``TensorExpression`` has leaves that can be read. A
+/// ``Provenance`` has leaves that a manifest keeps. Both are built by the same methods, which check types and shapes.
+///
+/// Building a tree reads nothing. Trees are kept in a form in which as much as possible stays a plain copy. A cast to
+/// the type that is there vanishes, and a cast of joined tensors casts each.
+///
+/// A new operation needs a case in three places: ``made(_:of:)`` gives it a type and a shape,
+/// ``TensorExpression/read(_:into:)`` its bytes, and `TensorOperation.json` its form in a manifest.
+public struct TensorTree<Leaf: Sendable>: Sendable {
+    /// What a tree is at its top.
+    public enum Node: Sendable {
+        /// A tensor that is made of no other.
+        case leaf(Leaf)
+        /// What an operation makes of other tensors.
+        case made(TensorOperation, of: [TensorTree])
+    }
+
+    /// The type of the elements.
+    public let type: ElementType
+    /// The dimensions, outermost first; empty for a scalar.
+    public let shape: [Int]
+    /// What it is made of.
+    public let node: Node
+    /// How many elements it has.
+    public let elementCount: Int
+    /// How many bytes it takes.
+    public let byteCount: Int
+    /// What error messages call it: the name of a leaf; empty for what is made of others.
+    public let name: String
+    /// What reading derived rows keeps from one part to the next.
+    let rowCache: RowCache?
+
+    private init(
+        _ node: Node, name: String = "", type: ElementType, shape: [Int]
+    ) throws(TensorError) {
+        guard let elements = ElementType.elementCount(shape: shape),
+            let bytes = type.byteCount(elements: elements)
+        else { throw .uncountable(type: type, shape: shape) }
+        self.init(node, name: name, type: type, shape: shape, elementCount: elements, byteCount: bytes)
+    }
+
+    private init(
+        _ node: Node, name: String = "", type: ElementType, shape: [Int], elementCount: Int, byteCount: Int
+    ) {
+        self.node = node
+        self.name = name
+        self.type = type
+        self.shape = shape
+        self.elementCount = elementCount
+        self.byteCount = byteCount
+        if case .made(.derived, _) = node { rowCache = RowCache() } else { rowCache = nil }
+    }
+
+    /// What error messages say of it.
+    public var summary: TensorDescription { TensorDescription(name: name, type: type, shape: shape) }
+}
+
+/// What makes a tensor of others.
+public enum TensorOperation: Sendable, Hashable {
+    /// Nothing but zeros, made of no other tensor.
+    case zeros(ElementType, shape: [Int])
+    /// Tensors one below the other along the first axis.
+    case joined
+    /// Some of a tensor's rows: a part of its first axis.
+    case rows(Range<Int>)
+    /// A tensor's numbers in this type, rounded to nearest, ties to even.
+    case cast(ElementType)
+    /// A tensor with its last two axes exchanged.
+    case transposed
+    /// A tensor's elements in this shape.
+    case reshaped([Int])
+    /// Rows made of a tensor's rows.
+    case derived(RowRule)
+
+    /// Whether it only moves elements, so that a cast may as well come before it.
+    fileprivate var keepsElements: Bool {
+        switch self {
+        case .joined, .rows, .transposed, .reshaped: true
+        default: false
+        }
+    }
+}
+
+extension TensorTree: Equatable where Leaf: Equatable {
+    /// Whether both are made in the same way of the same leaves.
+    public static func == (left: TensorTree, right: TensorTree) -> Bool {
+        left.type == right.type && left.shape == right.shape && left.node == right.node
+    }
+}
+
+extension TensorTree.Node: Equatable where Leaf: Equatable {}
+
+// MARK: - Making trees
+
+extension TensorTree {
+    /// A tensor that is made of no other.
+    ///
+    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
+    public static func leaf(
+        _ leaf: Leaf, name: String, type: ElementType, shape: [Int]
+    ) throws(TensorError) -> TensorTree {
+        try TensorTree(.leaf(leaf), name: name, type: type, shape: shape)
+    }
+
+    /// What an operation makes of some tensors.
+    ///
+    /// - Throws: ``TensorError`` when it can't be done to them.
+    public static func made(
+        _ operation: TensorOperation, of operands: [TensorTree]
+    ) throws(TensorError) -> TensorTree {
+        func operand() throws(TensorError) -> TensorTree {
+            guard operands.count == 1 else { throw .operands(found: operands.count, expected: "one") }
+            return operands[0]
+        }
+        switch operation {
+        case .zeros(let type, let shape):
+            guard operands.isEmpty else { throw .operands(found: operands.count, expected: "none") }
+            return try .zeros(type, shape: shape)
+        case .joined:
+            guard !operands.isEmpty else { throw .operands(found: 0, expected: "at least one") }
+            return try .joined(operands)
+        case .rows(let range): return try operand().rows(range)
+        case .cast(let type): return try operand().cast(to: type)
+        case .transposed: return try operand().transposed()
+        case .reshaped(let shape): return try operand().reshaped(to: shape)
+        case .derived(let rule): return try operand().derived(rule)
+        }
+    }
+
+    /// Nothing but zeros.
+    ///
+    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
+    public static func zeros(_ type: ElementType, shape: [Int]) throws(TensorError) -> TensorTree {
+        try TensorTree(.made(.zeros(type, shape: shape), of: []), type: type, shape: shape)
+    }
+
+    /// Zeros of the same type and shape.
+    public func zeroed() -> TensorTree {
+        TensorTree(
+            .made(.zeros(type, shape: shape), of: []), type: type, shape: shape, elementCount: elementCount,
+            byteCount: byteCount)
+    }
+
+    /// Tensors one below the other along the first axis.
+    ///
+    /// - Parameter parts: at least one; all of one type, and of one shape but for the first dimension.
+    /// - Returns: a tensor with the rows of all, in order.
+    /// - Throws: ``TensorError/unjoinable(first:other:)``.
+    public static func joined(_ parts: [TensorTree]) throws(TensorError) -> TensorTree {
+        guard let first = parts.first else { preconditionFailure("at least one tensor is joined") }
+        if parts.count == 1 { return first }
+        var rows = 0
+        for part in parts {
+            guard let height = part.shape.first, part.type == first.type, !first.shape.isEmpty,
+                part.shape.dropFirst() == first.shape.dropFirst()
+            else { throw .unjoinable(first: first.summary, other: part.summary) }
+            let (sum, overflow) = rows.addingReportingOverflow(height)
+            if overflow { throw .uncountable(type: part.type, shape: part.shape) }
+            rows = sum
+        }
+        return try TensorTree(
+            .made(.joined, of: parts), type: first.type, shape: [rows] + first.shape.dropFirst())
+    }
+
+    /// A part of the first axis.
+    ///
+    /// - Throws: ``TensorError/rows(_:of:)`` when it lies outside, or begins or ends inside a byte.
+    public func rows(_ range: Range<Int>) throws(TensorError) -> TensorTree {
+        guard let height = shape.first, range.lowerBound >= 0, range.upperBound <= height,
+            (range.lowerBound * (elementCount / max(height, 1)) * type.bits) % 8 == 0,
+            let part = try? TensorTree(
+                .made(.rows(range), of: [self]), type: type, shape: [range.count] + shape.dropFirst())
+        else { throw .rows(range, of: summary) }
+        return range.count == height ? self : part
+    }
+
+    /// The same elements in another shape.
+    ///
+    /// - Throws: ``TensorError/reshape(_:to:)`` when that has another number of elements.
+    public func reshaped(to shape: [Int]) throws(TensorError) -> TensorTree {
+        if shape == self.shape { return self }
+        guard ElementType.elementCount(shape: shape) == elementCount else {
+            throw .reshape(summary, to: shape)
+        }
+        return TensorTree(
+            .made(.reshaped(shape), of: [self]), type: type, shape: shape, elementCount: elementCount,
+            byteCount: byteCount)
+    }
+
+    /// The tensor with its last two axes exchanged: a matrix (R, C) becomes (C, R).
+    ///
+    /// - Throws: ``TensorError/transpose(_:)`` when there are fewer than two axes, or an element is no whole byte.
+    public func transposed() throws(TensorError) -> TensorTree {
+        guard shape.count >= 2, type.byteSize != nil else { throw .transpose(summary) }
+        if case .made(.transposed, let operands) = node { return operands[0] }
+        var exchanged = shape
+        exchanged.swapAt(shape.count - 2, shape.count - 1)
+        return TensorTree(
+            .made(.transposed, of: [self]), type: type, shape: exchanged, elementCount: elementCount,
+            byteCount: byteCount)
+    }
+
+    /// Rows made of this tensor's rows, the first axis being what a rule makes; the numbers are of the same type.
+    ///
+    /// - Throws: ``TensorError/derivation(_:rule:)`` when the rule takes rows that are not there, or has to compute with
+    ///   numbers that have no fraction.
+    public func derived(_ rule: RowRule) throws(TensorError) -> TensorTree {
+        guard let height = shape.first, rule.fits(height: height), type.byteSize != nil else {
+            throw .derivation(summary, rule: rule.name)
+        }
+        if case .gathered = rule {
+        } else if !FloatConversion.isKnown(from: .f64, to: type) {
+            throw .derivation(summary, rule: rule.name)
+        }
+        return try TensorTree(
+            .made(.derived(rule), of: [self]), type: type, shape: [rule.count] + shape.dropFirst())
+    }
+
+    /// The same numbers in another type, rounded to nearest, ties to even.
+    ///
+    /// - Throws: ``TensorError/cast(_:to:)`` when there is no such conversion.
+    public func cast(to target: ElementType) throws(TensorError) -> TensorTree {
+        if target == type { return self }
+        guard FloatConversion.isKnown(from: type, to: target) else { throw .cast(summary, to: target) }
+        if case .made(let operation, let operands) = node {
+            if case .zeros = operation { return try .zeros(target, shape: shape) }
+            if operation.keepsElements {
+                var casts: [TensorTree] = []
+                for operand in operands { casts.append(try operand.cast(to: target)) }
+                return try .made(operation, of: casts)
+            }
+        }
+        return try TensorTree(.made(.cast(target), of: [self]), type: target, shape: shape)
+    }
+}
+
+// MARK: - Walking trees
+
+extension TensorTree {
+    /// What follows from a tree when something is made of each leaf, and of each operation with what its operands gave.
+    ///
+    /// - Parameters:
+    ///   - leaf: given a leaf, and the tree that it alone is.
+    ///   - made: given an operation, what its operands gave, and the tree that it is at the top of.
+    /// - Returns: what the whole tree gave.
+    /// - Throws: what either throws.
+    func fold<Result, Failure: Error>(
+        leaf: (Leaf, TensorTree) throws(Failure) -> Result,
+        made: (TensorOperation, [Result], TensorTree) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        switch node {
+        case .leaf(let content): return try leaf(content, self)
+        case .made(let operation, let operands):
+            var results: [Result] = []
+            results.reserveCapacity(operands.count)
+            for operand in operands { results.append(try operand.fold(leaf: leaf, made: made)) }
+            return try made(operation, results, self)
+        }
+    }
+
+    /// Shows every leaf to a visitor, in order.
+    func forEachLeaf(_ visit: (Leaf) -> Void) {
+        fold(leaf: { leaf, _ in visit(leaf) }, made: { _, _, _ in })
+    }
+
+    /// The same tree with other leaves.
+    func mapLeaves<Other: Sendable>(_ transform: (Leaf) -> Other) -> TensorTree<Other> {
+        fold { leaf, tree in
+            TensorTree<Other>(
+                .leaf(transform(leaf)), name: tree.name, type: tree.type, shape: tree.shape,
+                elementCount: tree.elementCount, byteCount: tree.byteCount)
+        } made: { operation, operands, tree in
+            TensorTree<Other>(
+                .made(operation, of: operands), type: tree.type, shape: tree.shape,
+                elementCount: tree.elementCount, byteCount: tree.byteCount)
+        }
+    }
+
+    /// The same operations done to other tensors.
+    ///
+    /// - Parameter replacement: given a leaf, and the tree that it alone is. Gives a tree of the same type and shape, or
+    ///   nil when nothing can stand in the leaf's place.
+    /// - Returns: the new tree; nil when a leaf has no replacement.
+    /// - Throws: what `replacement` throws.
+    func replacingLeaves<Other: Sendable, Failure: Error>(
+        _ replacement: (Leaf, TensorTree) throws(Failure) -> TensorTree<Other>?
+    ) throws(Failure) -> TensorTree<Other>? {
+        try fold { (leaf, tree) throws(Failure) -> TensorTree<Other>? in
+            let new = try replacement(leaf, tree)
+            precondition(
+                new.map { $0.type == tree.type && $0.shape == tree.shape } ?? true,
+                "a leaf's replacement has its type and shape")
+            return new
+        } made: { (operation, operands, _) throws(Failure) -> TensorTree<Other>? in
+            let known = operands.compactMap(\.self)
+            guard known.count == operands.count else { return nil }
+            guard let new = try? TensorTree<Other>.made(operation, of: known) else {
+                preconditionFailure("what could be done to a tensor can be done to one of its type and shape")
+            }
+            return new
+        }
+    }
+
+    /// The parts of the operands that some of the bytes are, as they are; nil where bytes have to be made.
+    func operandParts(_ bytes: Range<Int>) -> [(tensor: TensorTree, bytes: Range<Int>)]? {
+        guard case .made(let operation, let operands) = node else { return nil }
+        switch operation {
+        case .joined:
+            var parts: [(tensor: TensorTree, bytes: Range<Int>)] = []
+            var start = 0
+            for operand in operands {
+                let wanted = bytes.clamped(to: start..<start + operand.byteCount)
+                if !wanted.isEmpty {
+                    parts.append((operand, wanted.lowerBound - start..<wanted.upperBound - start))
+                }
+                start += operand.byteCount
+            }
+            return parts
+        case .rows(let rows):
+            let start = operands[0].byteOffset(ofRow: rows.lowerBound)
+            return [(operands[0], start + bytes.lowerBound..<start + bytes.upperBound)]
+        case .reshaped: return [(operands[0], bytes)]
+        default: return nil
+        }
+    }
+
+    /// Where a row begins, in bytes from the tensor's start.
+    func byteOffset(ofRow row: Int) -> Int {
+        guard let height = shape.first, height > 0 else { return 0 }
+        return row * (elementCount / height) * type.bits / 8
+    }
+}
