@@ -25,69 +25,71 @@ struct Verify: ParsableCommand {
 
     func run() throws {
         try runReportingErrors {
-            let verification = try verify(try Checkpoint.open(result))
-            show(verification)
-            if json { printJSON(object(verification)) }
-            if !verification.isProven { throw ExitCode(2) }
+            let proof = try prove(try Checkpoint.open(result))
+            show(proof)
+            if json { printJSON(object(proof)) }
+            if !proof.isComplete { throw ExitCode(2) }
         }
     }
 
-    private func verify(_ checkpoint: Checkpoint) throws -> Verification {
+    private func prove(_ checkpoint: Checkpoint) throws -> Proof {
         Interruption.watch()
         var line = ProgressLine()
         let meter = ProgressMeter()
         defer { line.clear() }
-        let verification = try Verification(checkpoint, source: source) { done, total in
-            line.update("comparing \(meter.bytes(done: done, of: total))")
-            return Interruption.signal == nil
+        do {
+            return try verify(checkpoint, source: source, isCancelled: { Interruption.signal != nil }) {
+                line.update("comparing \(meter.bytes(done: $0, of: $1))")
+            }
+        } catch {
+            line.clear()
+            guard case .interrupted = error else { throw error }
+            try Interruption.check(advice: "nothing was proven")
+            throw error
         }
-        line.clear()
-        try Interruption.check(advice: "nothing was proven")
-        return verification
     }
 
-    private func show(_ verification: Verification) {
-        for change in verification.changedSources {
+    private func show(_ proof: Proof) {
+        for change in proof.changedSources {
             report(
                 "not proven: \(change.path) is not the file that the result was made from: its SHA-256 is "
                     + "\(change.found), and was \(change.expected)")
         }
-        for failure in verification.failures {
+        for failure in proof.failures {
             report("not proven: tensor \(failure.tensor): \(failure.reason)")
         }
-        if let first = verification.unproven.first {
-            let others = verification.unproven.count - 1
+        if let first = proof.unproven.first {
+            let others = proof.unproven.count - 1
             report(
                 "not proven: tensor \(first)\(others > 0 ? " and \(others) others" : "") were computed in a way that "
                     + "surgery.json can't repeat, as training does")
         }
         report(
-            "\(verification.copied) tensors are their source's byte for byte"
-                + (verification.derived > 0
-                    ? ", \(verification.derived) are made of it as surgery.json says" : "")
-                + (verification.isProven
-                    ? " (\(Units.bytes(verification.comparedByteCount)) compared)"
-                    : ", \(verification.failures.count + verification.unproven.count) are not proven")
-                + (verification.changedSources.isEmpty
-                    ? "" : "; \(verification.changedSources.count) of the sources are other files than then"))
+            "\(proof.copied) tensors are their source's byte for byte"
+                + (proof.derived > 0 ? ", \(proof.derived) are made of it as surgery.json says" : "")
+                + (proof.isComplete
+                    ? " (\(Units.bytes(proof.comparedByteCount)) compared)"
+                    : ", \(proof.failures.count + proof.unproven.count) are not proven")
+                + (proof.changedSources.isEmpty
+                    ? "" : "; \(proof.changedSources.count) of the sources have changed since"))
     }
 
-    private func object(_ verification: Verification) -> JSON {
+    private func object(_ proof: Proof) -> JSON {
         [
-            "path": .string(verification.path), "proven": .bool(verification.isProven),
-            "sources": .array(verification.sources.map { .string($0) }),
+            "path": .string(proof.path), "proven": .bool(proof.isComplete),
+            "sources": .array(proof.sources.map { .string($0) }),
             "changed_sources": .array(
-                verification.changedSources.map {
+                proof.changedSources.map {
                     [
                         "file": .string($0.path), "found": .string($0.found),
                         "expected": .string($0.expected),
                     ]
                 }),
-            "copied": JSON(verification.copied), "derived": JSON(verification.derived),
-            "unproven": .array(verification.unproven.map { .string($0) }),
+            "copied": JSON(proof.copied), "derived": JSON(proof.derived),
+            "unproven": .array(proof.unproven.map { .string($0) }),
             "failures": .array(
-                verification.failures.map { ["tensor": .string($0.tensor), "reason": .string($0.reason)] }),
-            "bytes": JSON(verification.comparedByteCount),
+                proof.failures.map { ["tensor": .string($0.tensor), "reason": .string($0.reason)] }),
+            "bytes": JSON(proof.comparedByteCount),
         ]
     }
 }

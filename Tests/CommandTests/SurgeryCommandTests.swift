@@ -120,6 +120,49 @@ struct SurgeryCommandTests {
         #expect(none.code == 2 && none.messages.contains("has no surgery.json"))
     }
 
+    /// A proof that a signal stops says so and ends as the shell expects, with nothing on standard output.
+    @Test func verifyIsStopped() throws {
+        let folder = try ModelFolder()
+        #expect(try CommandRun(["dus", "base", "--to", "6", "-o", "out"], in: folder.url).code == 0)
+        // The checksum of a further source, with a large hole, keeps the command busy.
+        let size = 16_000_000_000
+        let header = Array(#"{"h":{"dtype":"U8","shape":[\#(size)],"data_offsets":[0,\#(size)]}}"#.utf8)
+        let hole = folder.url.appending(path: "hole.safetensors")
+        try Data([UInt8(header.count), 0, 0, 0, 0, 0, 0, 0] + header).write(to: hole)
+        let handle = try FileHandle(forWritingTo: hole)
+        try handle.truncate(atOffset: UInt64(8 + header.count + size))
+        try handle.close()
+        let path = folder.url.appending(path: "out").path
+        var manifest = try #require(try Checkpoint.open(path).manifest)
+        manifest.sources.append(
+            .init(path: "../hole.safetensors", bytes: 8 + header.count + size, sha256: "0"))
+        try Data(manifest.serialized()).write(to: URL(filePath: path + "/surgery.json"))
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "surgery")
+        process.arguments = ["verify", "out", "--json"]
+        process.currentDirectoryURL = folder.url
+        let (output, messages) = (Pipe(), Pipe())
+        (process.standardOutput, process.standardError) = (output, messages)
+        try process.run()
+        while process.isRunning, try !catches(SIGTERM, process.processIdentifier) { usleep(1000) }
+        kill(process.processIdentifier, SIGTERM)
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit && process.terminationStatus == 143)
+        let text = String(decoding: messages.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(text.hasSuffix("stopped: nothing was proven\n"), "\(text)")
+        #expect(output.fileHandleForReading.readDataToEndOfFile().isEmpty)
+    }
+
+    /// Whether a process has a handler for a signal, as Linux says.
+    private func catches(_ signal: Int32, _ process: Int32) throws -> Bool {
+        guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("SigCgt:") })
+        else { return false }
+        let mask = try #require(UInt64(line.dropFirst(7).filter(\.isHexDigit), radix: 16))
+        return mask & 1 << UInt64(signal - 1) != 0
+    }
+
     /// A manifest from before the first release: what needs it refuses it by name, all else says that it stays behind.
     @Test func aManifestOfFormat1() throws {
         let folder = try ModelFolder()

@@ -75,12 +75,12 @@ package struct SourceCheck: Sendable {
     /// Waits for all checksums.
     ///
     /// - Parameter isCancelled: asked many times a second; true ends the waiting.
-    /// - Returns: the files that have another checksum; none when it was cancelled.
+    /// - Returns: the files that have another checksum; nil when it was cancelled before that was known.
     /// - Throws: ``FileError`` when a file can't be read.
     package func changes(
         isCancelled: () -> Bool
-    ) throws(FileError) -> [(path: String, found: String, expected: String)] {
-        guard let found = try worker.finish(isCancelled: isCancelled) else { return [] }
+    ) throws(FileError) -> [(path: String, found: String, expected: String)]? {
+        guard let found = try worker.finish(isCancelled: isCancelled) else { return nil }
         return zip(files, found).compactMap { listed, found in
             listed.checksum == found ? nil : (listed.file.path, found, listed.checksum)
         }

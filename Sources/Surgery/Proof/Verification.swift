@@ -1,9 +1,10 @@
 public import Formats
 internal import OrderedCollections
 
-/// A proof that a result is what its manifest says: every tensor compared, byte for byte, with what the manifest makes
-/// of the source, and the source's files with their checksums.
-public struct Verification: Sendable, Equatable {
+/// What comparing a whole result with its source has shown.
+///
+/// There is one only of a verification that came to its end.
+public struct Proof: Sendable, Equatable {
     /// A tensor that is not what it should be.
     public struct Failure: Sendable, Equatable {
         /// The tensor's name.
@@ -27,119 +28,117 @@ public struct Verification: Sendable, Equatable {
     /// The sources that were compared with.
     public let sources: [String]
     /// How many tensors are their source's, byte for byte.
-    public private(set) var copied = 0
+    public fileprivate(set) var copied = 0
     /// How many tensors are what an operation makes of their sources, byte for byte.
-    public private(set) var derived = 0
+    public fileprivate(set) var derived = 0
     /// The tensors that the manifest can't make again, as those that were trained.
-    public private(set) var unproven: [String] = []
+    public fileprivate(set) var unproven: [String] = []
     /// How many bytes were compared.
-    public private(set) var comparedByteCount = 0
+    public fileprivate(set) var comparedByteCount = 0
     /// The tensors that are not what they should be.
-    public private(set) var failures: [Failure] = []
-
+    public fileprivate(set) var failures: [Failure] = []
     /// The sources that are other files than those the result was made from.
-    public private(set) var changedSources: [ChangedSource] = []
+    public fileprivate(set) var changedSources: [ChangedSource] = []
 
     /// Whether every tensor was proven, of the very files that the manifest names.
-    public var isProven: Bool { failures.isEmpty && unproven.isEmpty && changedSources.isEmpty }
+    public var isComplete: Bool { failures.isEmpty && unproven.isEmpty && changedSources.isEmpty }
 
-    /// Verifies a result.
-    ///
-    /// - Parameters:
-    ///   - checkpoint: the result, as it was opened.
-    ///   - source: the folder where the source is now; nil for where the manifest says.
-    ///   - progress: told how many bytes are compared, of how many; false stops.
-    /// - Throws: ``VerificationError`` when the result has no manifest, the source is not there or not the one it was
-    ///   made from, or a file can't be read.
-    public init(
-        _ checkpoint: Checkpoint, source: String? = nil,
-        progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
-    ) throws(VerificationError) {
-        if let error = checkpoint.unusableManifest { throw .manifest(error) }
-        guard let manifest = checkpoint.manifest else { throw .noManifest(path: checkpoint.path) }
-        let sources: ProvenanceResolver
-        do {
-            sources = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
-        } catch {
-            throw .manifest(error)
+    fileprivate init(path: String, sources: [String]) {
+        self.path = path
+        self.sources = sources
+    }
+}
+
+/// Compares every tensor of a result, byte for byte, with what its manifest makes of the source, and the source's files
+/// with their checksums.
+///
+/// - Parameters:
+///   - checkpoint: the result, as it was opened.
+///   - source: the folder where the source is now; nil for where the manifest says.
+///   - isCancelled: asked many times a second; true stops, and there is no proof then.
+///   - progress: told how many bytes are compared, of how many.
+/// - Returns: what was proven of everything there is, and what was not.
+/// - Throws: ``VerificationError`` when the result has no manifest, its source is not there, a file can't be read, or it
+///   was stopped.
+public func verify(
+    _ checkpoint: Checkpoint, source: String? = nil, isCancelled: () -> Bool = { false },
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+) throws(VerificationError) -> Proof {
+    if let error = checkpoint.unusableManifest { throw .manifest(error) }
+    guard let manifest = checkpoint.manifest else { throw .noManifest(path: checkpoint.path) }
+    let resolver: ProvenanceResolver
+    do {
+        resolver = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
+    } catch {
+        throw .manifest(error)
+    }
+    var proof = Proof(path: checkpoint.path, sources: resolver.sourceFiles.map(\.path))
+    let total = checkpoint.byteCount
+    let checksums = resolver.checkSources()
+    defer { checksums.stop() }
+    for (name, provenance) in manifest.provenance {
+        if isCancelled() { throw .interrupted(path: checkpoint.path) }
+        guard let tensor = checkpoint.tensors[name] else {
+            proof.fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
+            continue
         }
-        path = checkpoint.path
-        self.sources = sources.sourceFiles.map(\.path)
-        let total = checkpoint.byteCount
-        let checksums = sources.checkSources()
-        defer { checksums.stop() }
-        for (name, provenance) in manifest.provenance {
-            guard let tensor = checkpoint.tensors[name] else {
-                fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
-                continue
-            }
-            guard try verify(tensor, name, provenance, sources, progress: { progress($0, total) })
-            else { return }
-        }
-        for name in checkpoint.tensors.keys where manifest.provenance[name] == nil {
-            fail(name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
-        }
-        do {
-            let changes = try checksums.changes(isCancelled: { !progress(comparedByteCount, total) })
-            changedSources = changes.map {
-                ChangedSource(path: $0.path, found: $0.found, expected: $0.expected)
-            }
-        } catch {
-            throw .file(error)
+        let start = proof.comparedByteCount
+        var compared = 0
+        try proof.compare(tensor, named: name, with: provenance, of: resolver) { count in
+            compared += count
+            progress(start + compared, total)
+            return !isCancelled()
         }
     }
+    for name in checkpoint.tensors.keys where manifest.provenance[name] == nil {
+        proof.fail(
+            name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
+    }
+    let changes: [(path: String, found: String, expected: String)]?
+    do { changes = try checksums.changes(isCancelled: isCancelled) } catch { throw .file(error) }
+    guard let changes else { throw .interrupted(path: checkpoint.path) }
+    proof.changedSources = changes.map { .init(path: $0.path, found: $0.found, expected: $0.expected) }
+    return proof
+}
 
+extension Proof {
     /// Compares a tensor with what its provenance makes.
-    ///
-    /// - Returns: false when it was stopped.
-    private mutating func verify(
-        _ tensor: TensorExpression, _ name: String, _ provenance: Provenance,
-        _ sources: ProvenanceResolver,
-        progress: (Int) -> Bool
-    ) throws(VerificationError) -> Bool {
+    fileprivate mutating func compare(
+        _ tensor: TensorExpression, named name: String, with provenance: Provenance,
+        of resolver: ProvenanceResolver, progress: (Int) -> Bool
+    ) throws(VerificationError) {
         let expected: TensorExpression?
-        do { expected = try sources.expression(of: provenance, tensor: name) } catch {
+        do { expected = try resolver.expression(of: provenance, tensor: name) } catch {
             throw .manifest(error)
         }
         guard let expected else {
             unproven.append(name)
-            return true
+            return
         }
         guard tensor.type == expected.type, tensor.shape == expected.shape else {
             fail(
                 name,
                 "it is \(tensor.type.rawValue) \(tensor.shape), and should be \(expected.type.rawValue) "
                     + "\(expected.shape)")
-            return true
+            return
         }
-        var goesOn = true
-        let start = comparedByteCount
-        let difference: ByteDifference?
-        var compared = 0
-        do {
-            difference = try tensor.firstDifference(from: expected) { count in
-                compared += count
-                goesOn = progress(start + compared)
-                return goesOn
-            }
-        } catch {
+        let comparison: Comparison
+        do { comparison = try tensor.compare(with: expected, progress: progress) } catch {
             throw .tensor(name: name, error)
         }
-        guard goesOn else { return false }
-        comparedByteCount += tensor.byteCount
-        if let difference {
+        switch comparison {
+        case .stopped: throw .interrupted(path: path)
+        case .different(let difference):
             fail(
                 name,
                 "its byte \(difference.offset) is \(difference.found), and should be \(difference.expected)")
-        } else if case .leaf = provenance.node {
-            copied += 1
-        } else {
-            derived += 1
+        case .same:
+            if case .leaf = provenance.node { copied += 1 } else { derived += 1 }
         }
-        return true
+        comparedByteCount += tensor.byteCount
     }
 
-    private mutating func fail(_ tensor: String, _ reason: String) {
+    fileprivate mutating func fail(_ tensor: String, _ reason: String) {
         failures.append(Failure(tensor: tensor, reason: reason))
     }
 }
@@ -154,6 +153,8 @@ public enum VerificationError: Diagnosis, Equatable {
     case file(FileError)
     /// A tensor can't be read.
     case tensor(name: String, TensorError)
+    /// It was stopped before everything was compared.
+    case interrupted(path: String)
 
     /// What is wrong, and what to do.
     public var description: String {
@@ -161,6 +162,7 @@ public enum VerificationError: Diagnosis, Equatable {
         case .noManifest(let path):
             "\(path) has no \(Manifest.fileName), which says what a result was made from; only models that this "
                 + "program has written can be verified"
+        case .interrupted(let path): "the proof of \(path) was stopped; nothing was proven, begin again"
         case .manifest(let error): error.description
         case .file(let error): error.description
         case .tensor(let name, let error): "tensor '\(name)' can't be compared: \(error)"
@@ -171,6 +173,7 @@ public enum VerificationError: Diagnosis, Equatable {
     public var fault: Fault {
         switch self {
         case .noManifest: .input
+        case .interrupted: .run
         case .manifest(let error): error.fault
         case .file(let error): error.fault
         case .tensor(_, let error): error.fault

@@ -150,6 +150,9 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
         let difference = ByteDifference(
             offset: 4_500_001, found: changed[4_500_001], expected: bytes[4_500_001])
         #expect(try other.firstDifference(from: one) == difference)
+        #expect(try other.compare(with: one) { _ in true } == .different(difference))
+        #expect(try one.compare(with: one) { _ in true } == .same)
+        #expect(try other.compare(with: one) { _ in false } == .stopped)
     }
 
     /// A tree with other leaves is the same operations done to them.

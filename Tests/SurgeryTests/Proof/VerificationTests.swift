@@ -1,20 +1,22 @@
 import Formats
+import Foundation
 import OrderedCollections
 import Surgery
+import TestSupport
 import Testing
 
 @Suite("Verification")
 struct VerificationTests {
     @Test func needsAManifest() throws {
         let source = try Models.layers(2)
-        #expect(throws: VerificationError.noManifest(path: "model")) { try Verification(source) }
+        #expect(throws: VerificationError.noManifest(path: "model")) { try verify(source) }
     }
 
     @Test func refusesAManifestOfFormat1() throws {
         var source = try Models.layers(2)
         let error = ManifestError.unreleased(file: "model/surgery.json", format: 1)
         source.unusableManifest = error
-        #expect(throws: VerificationError.manifest(error)) { try Verification(source) }
+        #expect(throws: VerificationError.manifest(error)) { try verify(source) }
     }
 
     /// A manifest without sources: what it says must still be what is there.
@@ -27,10 +29,10 @@ struct VerificationTests {
                 "lost": try .zeros(.u8, shape: [1]),
                 "trained": try .computed("heal", type: .u8, shape: [1]),
             ])
-        let verification = try Verification(checkpoint)
-        #expect(!verification.isProven)
+        let proof = try verify(checkpoint)
+        #expect(!proof.isComplete)
         #expect(
-            verification.failures.map { "\($0.tensor): \($0.reason)" } == [
+            proof.failures.map { "\($0.tensor): \($0.reason)" } == [
                 "same: its byte 0 is 115, and should be 0",
                 "other: it is U8 [5], and should be U8 [9]",
                 "lost: surgery.json lists it, but it is not among the tensors",
@@ -44,7 +46,60 @@ struct VerificationTests {
         checkpoint.manifest = Manifest(
             tool: "test", operations: [], sources: [],
             provenance: ["trained": try .computed("heal", type: .u8, shape: [7])])
-        let verification = try Verification(checkpoint)
-        #expect(verification.unproven == ["trained"] && verification.failures == [] && !verification.isProven)
+        let proof = try verify(checkpoint)
+        #expect(proof.unproven == ["trained"] && proof.failures == [] && !proof.isComplete)
+    }
+
+    /// A result on disk that is proven when nobody stops it.
+    private func result(in folder: TemporaryFolder) throws -> Checkpoint {
+        try CheckpointWriter().write(Models.layers(2), to: folder.path("base"))
+        var model = try Checkpoint.open(folder.path("base"))
+        model.operations = [.init(name: "convert", parameters: JSONObject())]
+        try CheckpointWriter().write(model, to: folder.path("out"))
+        return try Checkpoint.open(folder.path("out"))
+    }
+
+    /// Stopped at any moment there is no proof, also where everything compared so far was right.
+    @Test func aStoppedVerificationProvesNothing() throws {
+        let folder = try TemporaryFolder()
+        let result = try result(in: folder)
+        var moments = 0
+        let proof = try verify(result) {
+            moments += 1
+            return false
+        }
+        #expect(proof.isComplete && proof.copied == result.tensors.count)
+        #expect(moments > result.tensors.count)
+        for moment in [1, 2, result.tensors.count, 2 * result.tensors.count] {
+            var asked = 0
+            #expect(throws: VerificationError.interrupted(path: result.path)) {
+                try verify(result) {
+                    asked += 1
+                    return asked >= moment
+                }
+            }
+            #expect(asked == moment)
+        }
+    }
+
+    /// Also while nothing is left to do but to wait for the source's checksums.
+    @Test func stoppedWhileItWaitsForChecksums() throws {
+        let folder = try TemporaryFolder()
+        var result = try result(in: folder)
+        let manifest = try #require(result.manifest)
+        // The checksum of a file with a large hole takes longer than comparing no tensor.
+        let header = Array(#"{"h":{"dtype":"U8","shape":[4000000000],"data_offsets":[0,4000000000]}}"#.utf8)
+        let size = 8 + header.count + 4_000_000_000
+        let hole = try folder.write(
+            "hole.safetensors", [UInt8(header.count), 0, 0, 0, 0, 0, 0, 0] + header)
+        let handle = try FileHandle(forWritingTo: URL(filePath: hole))
+        try handle.truncate(atOffset: UInt64(size))
+        try handle.close()
+        result.tensors = [:]
+        result.manifest = Manifest(
+            tool: manifest.tool, operations: [],
+            sources: [.init(path: hole, bytes: size, sha256: "0")], provenance: [:])
+        let waiting = result
+        #expect(throws: VerificationError.interrupted(path: waiting.path)) { try verify(waiting) { true } }
     }
 }
