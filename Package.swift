@@ -25,13 +25,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
         // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
         .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
         // libhdf5, which reads the files of Keras and TensorFlow.
         .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+        // OpenSSL's libcrypto, which hashes: libhdf5 loads it anyway.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
         .target(name: "CSystemCalls"),
         // The loops that Swift does not vectorise well, compiled for three instruction sets.
@@ -43,8 +44,7 @@ let package = Package(
         .target(
             name: "Formats",
             dependencies: [
-                "COniguruma", "CHDF5", "CKernels", "CSystemCalls", orderedCollections, logging,
-                .product(name: "Crypto", package: "swift-crypto"),
+                "COniguruma", "CHDF5", "COpenSSL", "CKernels", "CSystemCalls", orderedCollections, logging,
             ], swiftSettings: strict),
         .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
         .target(

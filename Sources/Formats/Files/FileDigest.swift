@@ -1,15 +1,19 @@
-internal import Crypto
+internal import COpenSSL
 
 /// SHA-256 in hexadecimal, as the Hugging Face hub lists it for each file.
 package enum FileDigest {
     /// The digest of bytes.
-    static func sha256(_ bytes: [UInt8]) -> String { hexadecimal(SHA256.hash(data: bytes)) }
+    static func sha256(_ bytes: [UInt8]) -> String {
+        let digest = SHA256()
+        unsafe digest.update(bytes.span.bytes)
+        return digest.finish()
+    }
 
     /// The digest of a whole file; nil when `isCancelled` says so first.
     package static func sha256(
         _ file: SourceFile, isCancelled: () -> Bool
     ) throws(FileError) -> String? {
-        var digest = SHA256()
+        let digest = SHA256()
         var buffer = [UInt8](repeating: 0, count: min(1 << 20, max(file.size, 1)))
         var offset = 0
         while offset < file.size {
@@ -19,15 +23,39 @@ package enum FileDigest {
             var all = unsafe span.mutableBytes
             var room = all._mutatingExtracting(0..<count)
             try file.read(at: offset, into: &room)
-            unsafe buffer.withUnsafeBytes { bytes in
-                unsafe digest.update(bufferPointer: UnsafeRawBufferPointer(rebasing: bytes[0..<count]))
-            }
+            unsafe digest.update(buffer.span.bytes.extracting(0..<count))
             offset += count
         }
-        return hexadecimal(digest.finalize())
+        return digest.finish()
+    }
+}
+
+/// A SHA-256 being computed by OpenSSL's libcrypto, which frees what it needs for that when the value goes away.
+@safe private struct SHA256: ~Copyable {
+    private let context: OpaquePointer
+
+    init() {
+        guard let context = unsafe EVP_MD_CTX_new(),
+            unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
+        else { preconditionFailure("libcrypto has no memory or no SHA-256") }
+        unsafe self.context = unsafe context
     }
 
-    private static func hexadecimal(_ digest: some Sequence<UInt8>) -> String {
+    deinit { unsafe EVP_MD_CTX_free(context) }
+
+    /// Adds bytes behind those before.
+    func update(_ bytes: RawSpan) {
+        let status = unsafe bytes.withUnsafeBytes {
+            unsafe EVP_DigestUpdate(context, $0.baseAddress, $0.count)
+        }
+        precondition(status == 1, "libcrypto could not go on with a SHA-256")
+    }
+
+    /// The digest of all bytes, in hexadecimal.
+    consuming func finish() -> String {
+        var digest = [UInt8](repeating: 0, count: 32)
+        let status = unsafe EVP_DigestFinal_ex(context, &digest, nil)
+        precondition(status == 1, "libcrypto could not end a SHA-256")
         let digits = Array("0123456789abcdef".utf8)
         return String(
             decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)

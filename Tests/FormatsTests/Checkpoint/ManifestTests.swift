@@ -52,11 +52,23 @@ import Testing
         #expect(operations == [.rows(1..<3), .zeros(.bf16, shape: a.shape), .cast(.bf16)])
     }
 
-    /// SHA-256 as `sha256sum` prints it.
-    @Test func checksums() throws {
-        #expect(
-            FileDigest.sha256(Array("abc".utf8))
-                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    /// SHA-256 of FIPS 180's example, of nothing, and of three million bytes, as `sha256sum` prints them.
+    @Test(arguments: [
+        ("abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        ("", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("a", 3_000_000, "2a152c894398719c0570f83fac34ac03a0f6e8e474b995c2403aa5434f7b9dd4"),
+    ])
+    func knownChecksums(text: String, count: Int, digest: String) throws {
+        let bytes = Array(String(repeating: text, count: count).utf8)
+        #expect(FileDigest.sha256(bytes) == digest)
+        // The same of a file, which is read a mebibyte at a time.
+        try folder.write("bytes", bytes)
+        let file = try SourceFile(path: folder.path("bytes"))
+        #expect(try FileDigest.sha256(file) { false } == digest)
+        #expect(try bytes.isEmpty || FileDigest.sha256(file) { true } == nil)
+    }
+
+    @Test func checksumsOfSources() throws {
         let manifest = try #require(try write().manifest)
         for source in manifest.sources {
             let bytes = try folder.bytes("out/" + source.path)
