@@ -29,8 +29,10 @@ let package = Package(
     targets: [
         // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
         .systemLibrary(name: "COniguruma", pkgConfig: "oniguruma", providers: [.apt(["libonig-dev"])]),
-        // libhdf5, which reads the files of Keras and TensorFlow.
+        // libhdf5, which makes the headers of HDF5 files that are written.
         .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+        // zlib, by which the chunks of HDF5 files are packed.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         // OpenSSL's libcrypto, which hashes: libhdf5 loads it anyway.
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
@@ -44,7 +46,8 @@ let package = Package(
         .target(
             name: "Formats",
             dependencies: [
-                "COniguruma", "CHDF5", "COpenSSL", "CKernels", "CSystemCalls", orderedCollections, logging,
+                "COniguruma", "CHDF5", "CZlib", "COpenSSL", "CKernels", "CSystemCalls", orderedCollections,
+                logging,
             ], swiftSettings: strict),
         .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
         .target(

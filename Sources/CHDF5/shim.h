@@ -4,7 +4,6 @@
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 // HDF5's constants are macros that call a function and read a global, which Swift can't; so each that is used
 // is a function here. Numbered functions are called as they are (H5Dopen2), whatever a header maps names to.
@@ -19,46 +18,25 @@ static inline hid_t CHDF5VariableString(void) {
     return type;
 }
 
-/// Leaves what a file says of where a string lies as it is.
-static inline herr_t CHDF5KeepBytes(hid_t from, hid_t to, H5T_cdata_t *data, size_t count, size_t stride,
-    size_t background_stride, void *bytes, void *background, hid_t list) {
-    (void)count, (void)stride, (void)background_stride, (void)bytes, (void)background, (void)list;
-    if (data->command != H5T_CONV_INIT) return 0;
-    data->need_bkg = H5T_BKG_NO;
-    return H5Tget_size(from) == H5Tget_size(to) ? 0 : -1;
-}
-
-/// Makes the library ready, keeps it from loading code that a file asks for, and lets it read where strings of any
-/// length lie instead of the strings, since it trusts their heap.
+/// Makes the library ready, and keeps it from loading code that the environment names.
 static inline int CHDF5Initialize(void) {
-    // What is made is closed where it is made, so nothing has to be closed in order at the end; a damaged file could
-    // not be.
+    // What is made is closed where it is made, so nothing has to be closed in order at the end.
     H5dont_atexit();
-    if (H5open() < 0 || H5PLset_loading_state(0) < 0) return -1;
-    hid_t from = CHDF5VariableString(), to = H5Tcreate(H5T_OPAQUE, 16);
-    return H5Tregister(H5T_PERS_SOFT, "keep", from, to, CHDF5KeepBytes);
+    return H5open() < 0 ? -1 : H5PLset_loading_state(0);
 }
 
 /// Keeps the library from printing errors; some builds remember that for each thread.
 static inline void CHDF5Silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 static inline hid_t CHDF5Default(void) { return H5P_DEFAULT; }
-static inline hid_t CHDF5All(void) { return H5S_ALL; }
 static inline unsigned CHDF5Truncate(void) { return H5F_ACC_TRUNC; }
-static inline unsigned CHDF5ReadOnly(void) { return H5F_ACC_RDONLY; }
-static inline haddr_t CHDF5Undefined(void) { return HADDR_UNDEF; }
 
-/// What a file is opened with: no locks, which network file systems may not know.
+/// How a file is made: without locks, which network file systems may not know, with headers as HDF5 1.8 and all later
+/// versions read them, and large data on page boundaries.
 static inline hid_t CHDF5FileAccess(void) {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
-    if (list >= 0) H5Pset_file_locking(list, 0, 1);
-    return list;
-}
-
-/// What a file is made with: headers as HDF5 1.8 and all later versions read them, large data on page boundaries.
-static inline hid_t CHDF5MakingAccess(void) {
-    hid_t list = CHDF5FileAccess();
-    if (list >= 0 && (H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_LATEST) < 0 || H5Pset_alignment(list, 4096, 4096) < 0)) {
+    if (list >= 0 && (H5Pset_file_locking(list, 0, 1) < 0 || H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_LATEST) < 0
+            || H5Pset_alignment(list, 4096, 4096) < 0)) {
         H5Pclose(list);
         return -1;
     }
@@ -158,22 +136,6 @@ static inline void CHDF5Close(hid_t id) {
     hid_t errors = H5Eget_num(H5E_DEFAULT) > 0 ? H5Eget_current_stack() : -1;
     H5Idec_ref(id);
     if (errors >= 0) H5Eset_current_stack(errors);
-}
-
-/// What an object is: 0 group, 1 dataset, 2 named type; negative where it can't be told.
-static inline int CHDF5ObjectKind(hid_t object) {
-#if H5_VERSION_GE(1, 12, 0)
-    H5O_info1_t info;
-#else
-    H5O_info_t info;
-#endif
-    return H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0 ? -1 : (int)info.type;
-}
-
-/// Undoes zlib's deflate; how many bytes it was, or -1 when it is damaged or more than `room`.
-static inline long CHDF5Inflate(const unsigned char *packed, long count, unsigned char *bytes, long room) {
-    uLongf size = (uLongf)room;
-    return uncompress(bytes, &size, packed, (uLong)count) == Z_OK ? (long)size : -1;
 }
 
 #endif

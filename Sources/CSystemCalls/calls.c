@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "CSystemCalls.h"
-#include <pthread.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
@@ -29,9 +28,3 @@ int cs_rename_new(const char *from, const char *to) {
 int cs_exchange(const char *first, const char *second) {
     return renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE);
 }
-
-static pthread_mutex_t library = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-
-void cs_lock_library(void) { pthread_mutex_lock(&library); }
-
-void cs_unlock_library(void) { pthread_mutex_unlock(&library); }

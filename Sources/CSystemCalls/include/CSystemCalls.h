@@ -17,7 +17,4 @@ int cs_reserve(int file, int64_t size);
 int cs_rename_new(const char *from, const char *to);
 /* Exchanges two names at once. */
 int cs_exchange(const char *first, const char *second);
-/* One lock for a library that is not safe on several threads; the thread that holds it may take it again. */
-void cs_lock_library(void);
-void cs_unlock_library(void);
 #endif

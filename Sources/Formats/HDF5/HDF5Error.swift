@@ -2,8 +2,8 @@
 public enum HDF5Error: Diagnosis, Equatable {
     /// The file can't be read.
     case file(FileError)
-    /// The file is damaged, or of a kind that the library can't read; its words.
-    case library(file: String, path: String, doing: String, reason: String)
+    /// The file is damaged: what is wrong, and at which byte.
+    case damaged(file: String, path: String, reason: String)
     /// A link that leads elsewhere, which no weights file needs.
     case link(file: String, path: String, kind: String)
     /// A group that contains itself, or is reached in two ways.
@@ -29,14 +29,14 @@ public enum HDF5Error: Diagnosis, Equatable {
     public var description: String {
         switch self {
         case .file(let error): error.description
-        case .library(let file, let path, let doing, let reason):
-            "\(file)\(Self.at(path)) can't be \(doing) (\(reason)); the file is damaged or cut off, download or save it again"
+        case .damaged(let file, let path, let reason):
+            "\(file)\(Self.at(path)) can't be read (\(reason)); the file is damaged or cut off, download or save it again"
         case .link(let file, let path, let kind):
             "\(file)\(Self.at(path)) is \(kind) link, and only what lies in the file itself is read; save the weights without links"
         case .cycle(let file, let path, let first):
             "\(file)\(Self.at(path)) is the same group as \(first.isEmpty ? "/" : first), and a group may be in one place only"
         case .tooDeep(let file, let path):
-            "\(file)\(Self.at(path)) lies more than \(HDF5Walk.deepest) groups deep; this is no file of weights"
+            "\(file)\(Self.at(path)) lies more than \(HDF5ObjectTree.deepest) groups deep; this is no file of weights"
         case .kind(let file, let path, let found):
             "\(file)\(Self.at(path)) is \(found), and only groups and datasets of numbers are read"
         case .storage(let file, let path, let found):

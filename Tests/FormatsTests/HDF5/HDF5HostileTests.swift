@@ -56,7 +56,7 @@ struct HDF5HostileTests {
 
     /// Damage in one place: where, what stands there, and what is put there.
     ///
-    /// libhdf5 1.10.8 does not survive the free blocks and the tree in a circle, the data smaller than its shape, and
+    /// libhdf5 1.10.8 would not survive the free blocks and the tree in a circle, the data smaller than its shape, and
     /// the two chunks that are too small.
     struct Patch: Sendable, CustomTestStringConvertible {
         let file: String
@@ -90,6 +90,10 @@ struct HDF5HostileTests {
             [(120, [0x20, 3], [0x70, 0]), (128, [0xC8], [24])],
             "reached in two ways"),
         Patch("keras2.h5", "more children than fit", [(142, [1, 0], [255, 255])], "has 65535 children"),
+        Patch(
+            "keras2.h5", "a message that must not be skipped, of an unknown kind",
+            [(928, [12], [64]), (932, [0], [0x80])], "the unknown message 64"),
+        Patch("keras2.h5", "parts of a version to come", [(9, [0], [1])], "unknown versions"),
         Patch("packed.h5", "chunks without elements", [(10_859, [4], [0])], "chunks of [0, 8] elements"),
         Patch("packed.h5", "chunks of another rank", [(10_850, [3], [33])], "ends too early"),
         Patch("packed.h5", "data smaller than its shape", [(58_242, [36], [4])], "has 4 bytes"),
@@ -101,7 +105,7 @@ struct HDF5HostileTests {
             "does not have 196 bytes"),
     ]
 
-    @Test(arguments: patches) func damageIsFoundBeforeTheLibrarySeesIt(patch: Patch) throws {
+    @Test(arguments: patches) func damageIsFound(patch: Patch) throws {
         let folder = try TemporaryFolder()
         var bytes = try SourceFile(path: HDF5Fixtures.path(patch.file)).bytes()
         for (place, old, new) in patch.changes {
@@ -114,6 +118,19 @@ struct HDF5HostileTests {
         ) { try Self.readAll(folder.path("changed.h5")) }
         let description = (error as? any Diagnosis)?.description ?? ""
         #expect(description.contains(patch.words), "\(description)")
+    }
+
+    @Test func whatIsStillBeingWrittenIsRefused() throws {
+        let folder = try TemporaryFolder()
+        var bytes = try SourceFile(path: HDF5Fixtures.path("latest.h5")).bytes()
+        // The superblock of version 3, and its checksum.
+        try #require(bytes[8] == 3 && bytes[11] == 0)
+        bytes[11] = 1
+        let sum = HDF5Mutation.lookup3(bytes[..<44])
+        for index in 0..<4 { bytes[44 + index] = UInt8(truncatingIfNeeded: sum >> (8 * index)) }
+        try folder.write("open.h5", bytes)
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path("open.h5")) }
+        #expect(error?.description.contains("still being written") == true)
     }
 
     @Test(arguments: [
@@ -138,7 +155,7 @@ struct HDF5HostileTests {
             }
         }
         #expect(models > 10 && errors > 10)
-        // Whatever was wrong, nothing stays open: the library would take the next file for the last one.
+        // Whatever was wrong, nothing stays open.
         #expect(try Self.openFiles(in: folder.path) == [])
     }
 

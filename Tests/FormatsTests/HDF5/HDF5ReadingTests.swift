@@ -1,4 +1,5 @@
 import OrderedCollections
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -44,6 +45,19 @@ struct HDF5ReadingTests {
                 }
             }
         }
+    }
+
+    /// What was never written is filled in, in the byte order that the file has: 1.5 is stored from its last byte on.
+    @Test(arguments: [(0x20, [0, 0, 0xC0, 0x3F]), (0x21, [0x3F, 0xC0, 0, 0])] as [(UInt8, [UInt8])])
+    func whatWasNeverWrittenIsFilledIn(order: UInt8, element: [UInt8]) throws {
+        let folder = try TemporaryFolder()
+        var file = try SourceFile(path: HDF5Fixtures.path("packed.h5")).bytes()
+        // The bits of the type of `unwritten`, the lowest of which is its byte order.
+        try #require(file[57_920..<57_923].elementsEqual([0x11, 0x20, 0x1F]))
+        file[57_921] = order
+        try folder.write("filled.h5", file)
+        let tensor = try #require(try Checkpoint.open(folder.path("filled.h5")).tensors["unwritten"])
+        #expect(try bytes(of: tensor) == (0..<16).flatMap { _ in element })
     }
 
     @Test(arguments: ["dense.h5", "latest.h5"]) func attributesInHeapsAreRead(name: String) throws {

@@ -37,7 +37,7 @@ struct HDF5Superblock {
     }
 
     /// Reads and checks a file's superblock.
-    init(_ file: SourceFile) throws(HDF5Refusal) {
+    init(_ file: SourceFile) throws(HDF5FormatError) {
         let name = "the superblock"
         let bytes: [UInt8]
         do {
@@ -46,15 +46,25 @@ struct HDF5Superblock {
         } catch {
             throw .file(error)
         }
-        var start = HDF5Cursor(bytes.dropFirst(8), name, sizes: HDF5Sizes(address: 8, length: 8))
+        var start = HDF5Cursor(bytes, at: base, name, sizes: HDF5Sizes(address: 8, length: 8))
+        _ = try start.take(8)
         let version = try start.version(0...3)
-        if version < 2 { _ = try start.take(4) }
+        if version < 2 {
+            // The versions of the list of free space, of the root's entry, and of messages kept elsewhere.
+            let versions = Array(try start.take(4))
+            guard [0, 1, 3].allSatisfy({ versions[$0] == 0 }) else {
+                throw start.damaged("has parts of the unknown versions \(versions)")
+            }
+        }
         sizes = HDF5Sizes(address: try start.number(1), length: try start.number(1))
         guard [2, 4, 8].contains(sizes.address), [2, 4, 8].contains(sizes.length) else {
             throw .damaged("\(name) has addresses of \(sizes.address) and lengths of \(sizes.length) bytes")
         }
-        var rest = HDF5Cursor(try start.take(start.left), name, sizes: sizes)
-        _ = try rest.take(1)
+        var rest = HDF5Cursor(bytes, at: base, name, sizes: sizes)
+        _ = try rest.take(bytes.count - start.left)
+        guard try rest.number(1) & 1 == 0 || version < 3 else {
+            throw .damaged("\(name) says that the file is still being written, or was never closed")
+        }
         if version < 2 {
             settings.leaf = try rest.number(2)
             settings.group = try rest.number(2)
@@ -68,48 +78,45 @@ struct HDF5Superblock {
             throw .damaged("\(name) at byte \(base) says that it is elsewhere")
         }
         let more = try rest.optionalAddress()
-        _ = try rest.address()
+        let end = try rest.address()
+        guard end <= file.size else {
+            throw .damaged("the file has \(file.size) bytes, and \(name) says \(end)")
+        }
         if version < 2 {
-            // A description of drivers, which would have the library open other files.
+            // A description of drivers: the data is in other files.
             guard try rest.optionalAddress() == nil else { throw .storage("kept in several files") }
             _ = try rest.length()
         }
         extensionAddress = version < 2 ? nil : more
         root = try rest.address()
         if version > 1 {
-            var whole = HDF5Cursor(bytes[...], name, sizes: sizes)
+            var whole = HDF5Cursor(bytes, at: base, name, sizes: sizes)
             _ = try whole.summed(12 + 4 * sizes.address)
         }
         try checkSettings()
     }
 
-    private func checkSettings() throws(HDF5Refusal) {
+    private func checkSettings() throws(HDF5FormatError) {
         guard settings.leaf > 0, settings.group > 0, settings.chunks > 0 else {
             throw .damaged("the superblock has trees without entries")
         }
     }
 
     /// The settings as the superblock's extension has them, having checked that it says nothing else of weight.
-    func extended(by header: HDF5Header) throws(HDF5Refusal) -> Settings {
+    func extended(by header: HDF5ObjectHeader) throws(HDF5FormatError) -> Settings {
         var extended = self
         for message in header.messages {
             var body = message.body
             switch message.kind {
-            case .nothing: continue
+            // Where free space is listed is of no use to a reader.
+            case .nothing, .freeSpace: continue
             case .treeSizes:
                 _ = try body.version(0...0)
                 extended.settings.chunks = try body.number(2)
                 extended.settings.group = try body.number(2)
                 extended.settings.leaf = try body.number(2)
                 try extended.checkSettings()
-            case .freeSpace:
-                let version = try body.version(0...1)
-                _ = try body.take(version == 0 ? 1 + sizes.length + 6 * sizes.address : 0)
-                if version == 1 {
-                    let isKept = try body.take(2).last != 0
-                    _ = try body.take(2 * sizes.length + 2 + (isKept ? 13 : 1) * sizes.address)
-                }
-            default: throw .storage("described by a message \(message.number) of its superblock")
+            default: throw .storage("described by a message \(message.kind.rawValue) of its superblock")
             }
         }
         return extended.settings

@@ -1,5 +1,6 @@
 internal import CHDF5
 internal import OrderedCollections
+internal import Synchronization
 
 /// An HDF5 file being made by the library: groups, attributes, and datasets that have room but no data.
 ///
@@ -13,7 +14,7 @@ struct HDF5Skeleton: ~Copyable {
 
     /// Begins a file; what is at `path` is lost.
     init(path: String) throws(WriteError) {
-        guard let creation = HDF5Handle(CHDF5FileCreation()), let access = HDF5Handle(CHDF5MakingAccess()),
+        guard let creation = HDF5Handle(CHDF5FileCreation()), let access = HDF5Handle(CHDF5FileAccess()),
             let file = unsafe HDF5Handle(H5Fcreate(path, CHDF5Truncate(), creation.id, access.id)),
             let linkCreation = HDF5Handle(CHDF5LinkCreation()),
             let groupCreation = HDF5Handle(CHDF5GroupCreation()),
@@ -50,7 +51,7 @@ struct HDF5Skeleton: ~Copyable {
     func addDataset(
         _ path: String, _ tensor: TensorExpression, attributes: [HDF5Attribute]
     ) throws(WriteError) -> Int? {
-        guard let type = HDF5Type.handle(for: tensor.type) else { throw .type(name: path, tensor.type) }
+        guard let type = Self.type(of: tensor.type) else { throw .type(name: path, tensor.type) }
         guard let space = Self.space(tensor.shape),
             let dataset = unsafe HDF5Handle(
                 H5Dcreate2(
@@ -58,7 +59,8 @@ struct HDF5Skeleton: ~Copyable {
         else { throw Self.failure("make the dataset", path) }
         for attribute in attributes { try add(attribute, to: dataset, at: path) }
         if tensor.type == .bf16 {
-            try add(HDF5Attribute(name: HDF5Type.markName, text: HDF5Type.mark), to: dataset, at: path)
+            try add(
+                HDF5Attribute(name: HDF5Datatype.markName, text: HDF5Datatype.mark), to: dataset, at: path)
         }
         if tensor.byteCount == 0 { return nil }
         guard let offset = Int(exactly: H5Dget_offset(dataset.id)) else {
@@ -103,6 +105,19 @@ struct HDF5Skeleton: ~Copyable {
         return unsafe HDF5Handle(H5Screate_simple(Int32(shape.count), shape.map { hsize_t($0) }, nil))
     }
 
+    /// The type that a tensor's elements have in a file; nil where HDF5 has none.
+    private static func type(of type: ElementType) -> HDF5Handle? {
+        switch type {
+        case .u8, .u16, .u32, .u64: HDF5Handle(CHDF5Integer(type.bits / 8, 0))
+        case .i8, .i16, .i32, .i64: HDF5Handle(CHDF5Integer(type.bits / 8, 1))
+        case .f16, .f32, .f64: HDF5Handle(CHDF5Float(type.bits / 8))
+        // As Keras has it: two bytes without a meaning of their own, and an attribute that says what they are.
+        case .bf16: HDF5Handle(H5Tcreate(H5T_OPAQUE, 2))
+        case .bool: HDF5Handle(CHDF5Truth())
+        default: nil
+        }
+    }
+
     private static func failure(_ doing: String, _ path: String) -> WriteError {
         .hdf5(doing: doing, path: path, reason: HDF5Library.takeError())
     }
@@ -116,4 +131,46 @@ extension HDF5Attribute {
         case .raw(let type, _): unsafe HDF5Handle(H5Tdecode([3, 0] + type))
         }
     }
+}
+
+/// libhdf5 as a whole: one lock, since it is not safe on several threads, and its own words for what went wrong.
+enum HDF5Library {
+    /// Made ready once, with its loading of plug-ins off.
+    private static let isReady = CHDF5Initialize() >= 0
+    private static let lock = Mutex(())
+
+    /// Does something with the library while nobody else does.
+    static func locked<Result, Failure: Error>(
+        _ body: () throws(Failure) -> sending Result
+    ) throws(Failure) -> sending Result {
+        try lock.withLock { _ throws(Failure) in
+            _ = isReady
+            CHDF5Silence()
+            return try body()
+        }
+    }
+
+    /// The innermost words of the library's last error, which is forgotten then.
+    static func takeError() -> String {
+        var words = [CChar](repeating: 0, count: 256)
+        unsafe words.withUnsafeMutableBufferPointer { buffer in
+            if let start = buffer.baseAddress { unsafe CHDF5TakeError(start) }
+        }
+        let text = String(decoding: words.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return text.isEmpty ? "the library gives no reason" : text
+    }
+}
+
+/// Something that the library has open, closed when the value goes away, which has to be while the library is locked.
+struct HDF5Handle: ~Copyable {
+    /// The library's number for it.
+    let id: hid_t
+
+    /// Takes over what the library has opened; nil when it could not.
+    init?(_ id: hid_t) {
+        guard id >= 0 else { return nil }
+        self.id = id
+    }
+
+    deinit { CHDF5Close(id) }
 }

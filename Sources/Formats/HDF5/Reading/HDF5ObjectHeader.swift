@@ -1,28 +1,25 @@
 /// An object's header: its messages, from all the blocks that it is made of.
 ///
 /// Source: HDF5 file format specification 3.0, IV.A.1, "Disk Format: Level 2A1 - Data Object Header Prefix".
-struct HDF5Header {
-    /// The kinds of messages that the library decodes.
+struct HDF5ObjectHeader {
+    /// The kinds of messages (IV.A.2).
     enum Kind: Int {
         case nothing = 0
-        case dataspace, links, datatype, oldFill, fill, link, external, layout
-        case group = 0xA
-        case filters, attribute, comment, oldTime, sharedTable, continuation, symbolTable, time, treeSizes
-        case driver, attributes, references, freeSpace, cache
+        case dataspace, linkInfo, datatype, oldFillValue, fillValue, link, externalFiles, dataLayout
+        case groupInfo = 0xA
+        case filterPipeline, attribute, comment, oldTime, sharedTable, continuation, symbolTable, time
+        case treeSizes, driverInfo, attributeInfo, referenceCount, freeSpace, cache
     }
 
     /// A message; its body ends where the next one begins.
     struct Message {
-        /// The number of its kind.
-        let number: Int
+        /// What it is.
+        let kind: Kind
         /// What follows its header.
         let body: HDF5Cursor
-
-        /// Its kind; nil for one that the library skips.
-        var kind: Kind? { Kind(rawValue: number) }
     }
 
-    /// The messages in the order in which the library finds them.
+    /// The messages of known kinds, in the order in which they stand.
     private(set) var messages: [Message] = []
     private var continuations: [(address: Int, count: Int)] = []
     private let isFirst: Bool
@@ -31,21 +28,21 @@ struct HDF5Header {
     private static let name = "an object's header"
 
     /// Reads the header at an address.
-    init(at address: Int, in checker: inout HDF5Checker) throws(HDF5Refusal) {
-        try checker.visit(address, Self.name)
-        var mark = try checker.bytes(at: address, count: 4, Self.name)
+    init(at address: Int, in reader: inout HDF5Reader) throws(HDF5FormatError) {
+        try reader.visit(address, Self.name)
+        var mark = try reader.bytes(at: address, count: 4, Self.name)
         isFirst = try !mark.take(4).elementsEqual("OHDR".utf8)
         if isFirst {
-            try add(Self.firstBlock(at: address, in: &checker))
+            try add(Self.firstBlock(at: address, in: &reader))
         } else {
-            try add(secondBlock(at: address, in: &checker))
+            try add(secondBlock(at: address, in: &reader))
         }
         var done = 0
         while done < continuations.count {
             let next = continuations[done]
             done += 1
-            try checker.visit(next.address, Self.name)
-            var block = try checker.bytes(at: next.address, count: next.count, Self.name)
+            try reader.visit(next.address, Self.name)
+            var block = try reader.bytes(at: next.address, count: next.count, Self.name)
             if isFirst {
                 try add(block)
             } else {
@@ -60,36 +57,36 @@ struct HDF5Header {
 
     /// The messages in the first block of version 1.
     private static func firstBlock(
-        at address: Int, in checker: inout HDF5Checker
-    ) throws(HDF5Refusal) -> HDF5Cursor {
-        var prefix = try checker.bytes(at: address, count: 16, name)
+        at address: Int, in reader: inout HDF5Reader
+    ) throws(HDF5FormatError) -> HDF5Cursor {
+        var prefix = try reader.bytes(at: address, count: 16, name)
         _ = try prefix.version(1...1)
         _ = try prefix.take(7)
-        return try checker.bytes(at: address + 16, count: prefix.number(4), name)
+        return try reader.bytes(at: address + 16, count: prefix.number(4), name)
     }
 
     /// The messages in the first block of version 2; what stands before them decides how long they are.
     private mutating func secondBlock(
-        at address: Int, in checker: inout HDF5Checker
-    ) throws(HDF5Refusal) -> HDF5Cursor {
-        var start = try checker.bytes(at: address, count: 6, Self.name)
+        at address: Int, in reader: inout HDF5Reader
+    ) throws(HDF5FormatError) -> HDF5Cursor {
+        var start = try reader.bytes(at: address, count: 6, Self.name)
         try start.expect("OHDR", version: 2)
         let flags = try start.number(1)
         order = flags & 4 != 0 ? 2 : 0
         let skipped = 6 + (flags & 0x20 != 0 ? 16 : 0) + (flags & 0x10 != 0 ? 4 : 0)
         let width = 1 << (flags & 3)
-        var prefix = try checker.bytes(at: address, count: skipped + width, Self.name)
+        var prefix = try reader.bytes(at: address, count: skipped + width, Self.name)
         _ = try prefix.take(skipped)
         let count = try prefix.number(width)
-        guard count <= checker.file.size else { throw .damaged("\(Self.name) has \(count) bytes") }
-        var whole = try checker.bytes(at: address, count: skipped + width + count + 4, Self.name)
+        guard count <= reader.file.size else { throw .damaged("\(Self.name) has \(count) bytes") }
+        var whole = try reader.bytes(at: address, count: skipped + width + count + 4, Self.name)
         var block = try whole.summed(skipped + width + count)
         _ = try block.take(skipped + width)
         return block
     }
 
     /// Adds the messages of a block.
-    private mutating func add(_ block: HDF5Cursor) throws(HDF5Refusal) {
+    private mutating func add(_ block: HDF5Cursor) throws(HDF5FormatError) {
         var block = block
         let headerSize = isFirst ? 8 : 4 + order
         while isFirst ? block.left > 0 : block.left >= headerSize {
@@ -102,10 +99,12 @@ struct HDF5Header {
             }
             var body = try block.part(count, "message \(number) of \(Self.name)")
             guard flags & 2 == 0 else { throw .storage("described by a message that is kept elsewhere") }
-            if number == Kind.continuation.rawValue {
-                continuations.append((try body.address(), try body.length()))
-            } else {
-                messages.append(Message(number: number, body: body))
+            switch Kind(rawValue: number) {
+            case .continuation: continuations.append((try body.address(), try body.length()))
+            case let kind?: messages.append(Message(kind: kind, body: body))
+            // A newer library's message may say that who does not know it must not go on.
+            case nil:
+                guard flags & 0x80 == 0 else { throw .storage("described by the unknown message \(number)") }
             }
         }
     }
@@ -114,7 +113,7 @@ struct HDF5Header {
     func all(_ kind: Kind) -> [HDF5Cursor] { messages.filter { $0.kind == kind }.map(\.body) }
 
     /// The message of a kind of which there is one at most.
-    func one(_ kind: Kind) throws(HDF5Refusal) -> HDF5Cursor? {
+    func one(_ kind: Kind) throws(HDF5FormatError) -> HDF5Cursor? {
         let found = all(kind)
         guard found.count < 2 else { throw .damaged("\(Self.name) has \(found.count) messages of one kind") }
         return found.first

@@ -1,9 +1,6 @@
-internal import CHDF5
+internal import CZlib
 
 /// How the bytes of a chunk were packed, and how to unpack them.
-///
-/// The library unpacks, too, and does not ask whether a chunk comes out as large as it has to be: it reads beyond
-/// the end of one that is too small. So chunks are read and unpacked without it.
 enum HDF5Filter: Sendable, Equatable {
     /// gzip's method.
     case deflate
@@ -12,14 +9,41 @@ enum HDF5Filter: Sendable, Equatable {
     /// A checksum at the end.
     case fletcher32
 
-    /// A filter by the library's number for it; nil for one that is not known.
-    init?(_ number: H5Z_filter_t, options: [UInt32], size: Int) {
-        switch number {
-        case 1: self = .deflate
-        case 2: self = .shuffle(size: options.first.map { Int($0) } ?? size)
-        case 3: self = .fletcher32
-        default: return nil
+    /// What stands for a filter that the file does not name.
+    private static let names = [4: "szip", 5: "nbit", 6: "scaleoffset"]
+
+    /// Reads a list of filters (IV.A.2.l), versions 1 and 2, for elements of so many bytes.
+    static func pipeline(_ message: HDF5Cursor, elementSize: Int) throws(HDF5FormatError) -> [HDF5Filter] {
+        var body = message
+        let version = try body.version(1...2)
+        let count = try body.number(1)
+        guard count <= 32 else { throw body.damaged("has \(count) filters") }
+        if version == 1 { _ = try body.take(6) }
+        var filters: [HDF5Filter] = []
+        for _ in 0..<count {
+            let number = try body.number(2)
+            let nameSize = version == 1 || number >= 256 ? try body.number(2) : 0
+            _ = try body.take(2)
+            let optionCount = try body.number(2)
+            guard version == 2 || nameSize.isMultiple(of: 8) else {
+                throw body.damaged("has a filter's name of \(nameSize) bytes")
+            }
+            var name = names[number] ?? ""
+            if nameSize > 0 {
+                var text = try body.part(nameSize, "a filter's name")
+                name = try text.text()
+            }
+            let options = try body.numbers(optionCount, of: 4)
+            _ = try body.take(version == 1 && optionCount % 2 == 1 ? 4 : 0)
+            switch number {
+            case 1: filters.append(.deflate)
+            case 2: filters.append(.shuffle(size: options.first ?? elementSize))
+            case 3: filters.append(.fletcher32)
+            default: throw .filter("filter \(number)" + (name.isEmpty ? "" : " (\(name))"))
+            }
         }
+        guard filters.count(where: { $0 == .deflate }) < 2 else { throw .filter("gzip more than once") }
+        return filters
     }
 
     /// Undoes the filter.
@@ -37,14 +61,12 @@ enum HDF5Filter: Sendable, Equatable {
     }
 
     private static func inflate(_ bytes: [UInt8], most: Int) -> [UInt8]? {
-        var count = -1
+        var (status, count) = (Z_DATA_ERROR, uLong(most))
         let whole = unsafe [UInt8](unsafeUninitializedCapacity: most) { room, initialized in
-            unsafe bytes.withUnsafeBufferPointer { packed in
-                count = unsafe CHDF5Inflate(packed.baseAddress, packed.count, room.baseAddress, room.count)
-            }
-            initialized = max(0, count)
+            status = unsafe uncompress(room.baseAddress, &count, bytes, uLong(bytes.count))
+            initialized = status == Z_OK ? Int(count) : 0
         }
-        return count < 0 ? nil : whole
+        return status == Z_OK ? whole : nil
     }
 
     private static func unshuffle(_ bytes: [UInt8], size: Int) -> [UInt8]? {
@@ -65,12 +87,12 @@ enum HDF5Filter: Sendable, Equatable {
         let stored = bytes.suffix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let data = bytes.dropLast(4)
         let sum = fletcher(data)
-        // The library before 1.6.3 turned the bytes of each half around.
+        // libhdf5 before 1.6.3 turned the bytes of each half around.
         let turned = sum.byteSwapped << 16 | sum.byteSwapped >> 16
         return stored == sum || stored == turned ? Array(data) : nil
     }
 
-    /// Fletcher's checksum of big-endian words of 16 bits, as the library computes it (H5checksum.c).
+    /// Fletcher's checksum of big-endian words of 16 bits, as libhdf5 computes it (H5checksum.c).
     static func fletcher(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         var (first, second) = (UInt32(0), UInt32(0))
         func fold(_ sum: UInt32) -> UInt32 { (sum & 0xFFFF) + (sum >> 16) }
