@@ -18,6 +18,7 @@ let package = Package(
         .executable(name: "surgery", targets: ["SurgeryCommand"]),
         .executable(name: "trainer", targets: ["TrainerCommand"]),
         .library(name: "Formats", targets: ["Formats"]),
+        .library(name: "Models", targets: ["Models"]),
         .library(name: "Surgery", targets: ["Surgery"]),
         .library(name: "Trainer", targets: ["Trainer"]),
     ],
@@ -49,20 +50,25 @@ let package = Package(
                 "COniguruma", "CHDF5", "CZlib", "COpenSSL", "CKernels", "CSystemCalls", orderedCollections,
                 logging,
             ], swiftSettings: strict),
-        .target(name: "Surgery", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
+        .target(name: "Models", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
+        .target(
+            name: "Surgery", dependencies: ["Formats", "Models", orderedCollections], swiftSettings: strict),
         .target(
             name: "Trainer",
-            dependencies: ["Formats", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, logging],
+            dependencies: [
+                "Formats", "Models", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, logging,
+            ],
             swiftSettings: strict),
         .target(
             name: "CommandLineSupport", dependencies: ["Formats", argumentParser, logging],
             swiftSettings: strict),
         .executableTarget(
             name: "SurgeryCommand",
-            dependencies: ["Formats", "Surgery", "CommandLineSupport", argumentParser],
+            dependencies: ["Formats", "Models", "Surgery", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
         .executableTarget(
-            name: "TrainerCommand", dependencies: ["Trainer", "CommandLineSupport", argumentParser],
+            name: "TrainerCommand",
+            dependencies: ["Models", "Trainer", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
         // What the tests of several targets need.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
@@ -71,17 +77,23 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
-            name: "SurgeryTests", dependencies: ["Surgery", "Formats", "TestSupport", orderedCollections],
+            name: "ModelsTests", dependencies: ["Models", "Formats", "TestSupport", orderedCollections],
+            resources: [.copy("Fixtures")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SurgeryTests",
+            dependencies: ["Surgery", "Models", "Formats", "TestSupport", orderedCollections],
             swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
-            dependencies: ["Trainer", "Formats", "TestSupport", "CKernels", orderedCollections],
+            dependencies: ["Trainer", "Models", "Formats", "TestSupport", "CKernels", orderedCollections],
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Formats", "Surgery", "SurgeryCommand", "TrainerCommand", "CommandLineSupport", "TestSupport",
+                "Formats", "Models", "Surgery", "SurgeryCommand", "TrainerCommand", "CommandLineSupport",
+                "TestSupport",
                 orderedCollections, argumentParser, logging,
             ],
             swiftSettings: strict),

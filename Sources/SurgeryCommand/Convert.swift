@@ -1,6 +1,7 @@
 public import ArgumentParser
 import CommandLineSupport
-public import Formats
+import Formats
+public import Models
 import Surgery
 
 struct Convert: ModelStep {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
+import Models
 import Surgery
 
 struct Inspect: ParsableCommand {

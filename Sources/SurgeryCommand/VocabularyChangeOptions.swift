@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
+import Models
 import Surgery
 
 /// What is to become of a vocabulary, as it is typed.

@@ -1,13 +1,14 @@
 import Formats
+import Models
 import Foundation
 import OrderedCollections
 import Testing
 
 @Suite("surgery with KerasHub presets")
 struct PresetTests {
-    private static let preset = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .deletingLastPathComponent().appendingPathComponent("FormatsTests/Fixtures/HDF5/presets/llama-bf16")
-        .path
+    private static let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().path
+    private static let preset = tests + "/FormatsTests/Fixtures/HDF5/presets/llama-bf16"
 
     @Test func inspectTellsLayers() throws {
         let folder = try ModelFolder()
@@ -136,7 +137,7 @@ struct PresetTests {
 
     /// A preset of a class of KerasHub's with a tokenizer of the fixtures, and random weights.
     private func preset(_ name: String, tokenizer: String, in folder: ModelFolder) throws -> String {
-        let source = Self.preset + "/../../../KerasTokenizers/" + tokenizer
+        let source = Self.tests + "/ModelsTests/Fixtures/KerasTokenizers/" + tokenizer
         let rows = try TokenizerFiles.open(source).tokenizer().largestID + 1
         let blank = folder.url.path + "/blank"
         let manager = FileManager.default
@@ -205,7 +206,7 @@ struct PresetTests {
         let folder = try ModelFolder()
         try FileManager.default.removeItem(at: folder.model)
         let base = try preset("LlamaBackbone", tokenizer: "llama", in: folder)
-        let other = Self.preset + "/../../../KerasTokenizers/gpt2"
+        let other = Self.tests + "/ModelsTests/Fixtures/KerasTokenizers/gpt2"
         let run = try CommandRun(
             ["resize-vocab", base, "--tokenizer", other, "-o", "grown"], in: folder.url)
         #expect(run.code == 2)

@@ -1,4 +1,5 @@
 import Formats
+import Models
 import Foundation
 import Surgery
 import Testing

@@ -81,7 +81,7 @@ public struct Manifest: Sendable, Equatable {
     ///
     /// - Parameter tensors: the new tensors, made of stored ones whose provenance this manifest has.
     /// - Returns: a manifest that traces the new tensors back to its sources.
-    func following(_ tensors: OrderedDictionary<String, TensorExpression>) -> Manifest {
+    package func following(_ tensors: OrderedDictionary<String, TensorExpression>) -> Manifest {
         var result = self
         result.provenance = [:]
         for (name, tensor) in tensors {

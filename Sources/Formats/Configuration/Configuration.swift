@@ -38,7 +38,7 @@ public struct Configuration: Sendable, Equatable {
     }
 
     /// The same file with other settings.
-    init(_ configuration: Configuration, _ json: JSON) {
+    package init(_ configuration: Configuration, _ json: JSON) {
         self = configuration
         self.json = json
     }

@@ -102,3 +102,14 @@ public struct Tokenizer: Sendable {
         return String(decoding: parts.flatMap { $0 }, as: UTF8.self)
     }
 }
+
+extension Tokenizer {
+    /// Whether its tokens are spelled in the alphabet of bytes.
+    package var isByteLevel: Bool { bytePair?.byteTokens != nil }
+
+    /// An added token's text and whether it is a special one; nil for a token that is not an added one.
+    package func addedToken(_ id: Int32) -> (text: String, isSpecial: Bool)? {
+        guard let text = addedTokens.text(of: id) else { return nil }
+        return (String(decoding: text, as: UTF8.self), addedTokens.isSpecial(text))
+    }
+}

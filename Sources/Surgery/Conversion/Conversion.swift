@@ -1,4 +1,5 @@
 public import Formats
+public import Models
 internal import OrderedCollections
 
 extension Checkpoint {

@@ -1,4 +1,5 @@
 public import Formats
+public import Models
 internal import OrderedCollections
 
 /// A checkpoint whose layers follow a plan, and what that changed.

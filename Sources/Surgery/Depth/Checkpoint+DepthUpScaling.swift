@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 
 /// What Depth Up-Scaling is asked to do.
 public struct DepthUpScaling: Sendable, Equatable {

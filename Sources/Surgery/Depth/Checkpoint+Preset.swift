@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 
 extension Checkpoint {
     /// Has the other files of a KerasHub preset follow a plan: task.json, which describes the model once more, and
@@ -37,7 +38,7 @@ extension Checkpoint {
     }
 
     private mutating func followTask(
-        at index: Int, _ plan: LayerPlan, family: Architecture?
+        at index: Int, _ plan: LayerPlan, family: LayerFamily?
     ) throws(DepthError) {
         guard var task = settings(of: companions[index]),
             let settings = task["config"]?["backbone"]?["config"]?.object

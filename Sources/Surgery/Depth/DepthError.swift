@@ -1,4 +1,5 @@
 public import Formats
+public import Models
 
 /// Why a model's layers can't be rearranged.
 public enum DepthError: Diagnosis, Equatable {

@@ -1,9 +1,10 @@
 internal import Formats
+internal import Models
 
 /// One object of a configuration that has the number of layers in it, made to follow a plan.
 struct LayeredSettings {
     let plan: LayerPlan
-    let family: Architecture?
+    let family: LayerFamily?
     /// The model, for messages.
     let model: String
     /// What stands before a key in messages: "", or "text_config." and the like.
@@ -14,7 +15,7 @@ struct LayeredSettings {
     private(set) var tellsLayersApart = false
     private var brokenPeriods: [(key: String, list: String?)] = []
 
-    init(_ settings: JSONObject, path: String, plan: LayerPlan, family: Architecture?, model: String) {
+    init(_ settings: JSONObject, path: String, plan: LayerPlan, family: LayerFamily?, model: String) {
         self.settings = settings
         self.path = path
         self.plan = plan

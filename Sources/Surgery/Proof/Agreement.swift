@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 internal import OrderedCollections
 
 extension Checkpoint {

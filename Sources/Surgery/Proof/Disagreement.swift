@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 
 extension Checkpoint {
     /// What does not fit together in configuration, tensors and tokenizer, a sentence each.

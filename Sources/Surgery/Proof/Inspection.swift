@@ -1,4 +1,5 @@
 public import Formats
+public import Models
 internal import OrderedCollections
 
 /// What a model is, told from its headers and its configuration; no tensor is read.

@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 internal import OrderedCollections
 
 extension Checkpoint {

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 
 /// A vocabulary as it will be: its files, its rows, and where old ids have gone.
 struct VocabularyOutcome {

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 internal import OrderedCollections
 
 /// The tensors of a model that have a row for each token.

@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 
 extension PretrainedModel {
     /// The model's own tokenizer, which must not make tokens that the embedding has no row for.

@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 
 /// What a family of models calls things, and how its config.json describes a transformer.
 public struct Family: Sendable {

@@ -1,4 +1,5 @@
 public import Formats
+public import Models
 
 /// Why a checkpoint cannot be trained or evaluated.
 public enum ModelError: Diagnosis, Equatable {

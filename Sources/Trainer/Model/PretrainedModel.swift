@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 internal import OrderedCollections
 
 /// A checkpoint that the trainer knows how to compute: opened and checked, its weights not read yet.

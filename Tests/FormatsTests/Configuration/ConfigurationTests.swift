@@ -55,46 +55,6 @@ private func text(_ configuration: Configuration) -> String {
         #expect(text(indented).contains("\n    \"rms_norm_eps\": 1e-05,\n    \"rope_theta\": 1000000.0,"))
     }
 
-    @Test func bothDialectsAreRead() throws {
-        let (old, new) = (try configuration(older), try configuration(newer))
-        #expect(old.elementType == .bf16 && new.elementType == .f16)
-        let (first, second) = (try old.rotary(), try new.rotary())
-        #expect(first.theta == 1e6 && first.type == "linear" && first.partialFactor == 0.5)
-        #expect(first.parameters.keys == ["factor"])
-        #expect(second.theta == 5e5 && second.type == "llama3" && second.partialFactor == 0.25)
-        #expect(second.parameters["factor"]?.double == 8)
-        let neox = try configuration(#"{"rotary_emb_base": 10000, "rotary_pct": 0.25, "rope_scaling": null}"#)
-            .rotary()
-        #expect(neox.theta == 1e4 && neox.partialFactor == 0.25 && neox.type == "default")
-        #expect(try configuration("{}").rotary().theta == nil)
-    }
-
-    @Test func eachKindOfLayerMayTurnInItsOwnWay() throws {
-        let gemma = try configuration(
-            #"{"rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}}"#
-        )
-        #expect(try gemma.rotary(layerType: "full_attention").theta == 1e6)
-        #expect(try gemma.rotary(layerType: "sliding_attention").theta == 1e4)
-    }
-
-    @Test func editsKeepTheDialect() throws {
-        var (old, new) = (try configuration(older), try configuration(newer))
-        old.elementType = .f32
-        new.elementType = .f32
-        old.setRotaryTheta(2e6)
-        new.setRotaryTheta(2e6)
-        #expect(old["torch_dtype"] == "float32" && old["dtype"] == nil)
-        #expect(new["dtype"] == "float32" && new["torch_dtype"] == nil)
-        #expect(old["rope_theta"]?.double == 2e6 && old["rope_parameters"] == nil)
-        #expect(new["rope_parameters"]?["rope_theta"]?.double == 2e6 && new["rope_theta"] == nil)
-        var nested = try configuration(#"{"dtype": "bfloat16", "text_config": {"torch_dtype": "bfloat16"}}"#)
-        nested.elementType = .f16
-        #expect(text(nested) == #"{"dtype":"float16","text_config":{"torch_dtype":"float16"}}"#)
-        var silent = try configuration("{}")
-        silent.elementType = .f16
-        #expect(text(silent) == "{}")
-    }
-
     @Test func settings() throws {
         let settings = try configuration(
             #"{"n": 3, "f": 1e-5, "t": true, "s": "x", "l": ["a", "b"], "z": null, "w": 4.0}"#)

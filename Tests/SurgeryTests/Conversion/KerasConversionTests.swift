@@ -1,4 +1,5 @@
 import Formats
+import Models
 import Foundation
 import OrderedCollections
 import TestSupport
@@ -131,7 +132,8 @@ struct KerasConversionTests {
     }
 
     @Test func modelsOfOtherKindsKeepTheirNames() throws {
-        var model = try Models.layers(2, configuration: #"{"model_type": "other", "num_hidden_layers": 2}"#)
+        var model = try MemoryModels.layers(
+            2, configuration: #"{"model_type": "other", "num_hidden_layers": 2}"#)
         model = try model.converted(to: nil, format: .hdf5)
         #expect(model.structure?.layout == .plain)
         let back = try model.converted(to: nil, format: .safetensors)

@@ -1,4 +1,5 @@
 import Formats
+import Models
 import OrderedCollections
 import Surgery
 import Testing
@@ -6,9 +7,10 @@ import Testing
 @Suite("Rearranged checkpoints")
 struct CheckpointDepthTests {
     @Test func everyTensorIsItsOrigins() throws {
-        let source = try Models.layers(4, configuration: #"{"model_type": "llama", "num_hidden_layers": 4}"#)
+        let source = try MemoryModels.layers(
+            4, configuration: #"{"model_type": "llama", "num_hidden_layers": 4}"#)
         let result = try source.depthUpScaled(DepthUpScaling(from: 4, to: 6))
-        let contents = try Models.contents(result.checkpoint)
+        let contents = try MemoryModels.contents(result.checkpoint)
         #expect(contents.count == 14)
         for (layer, origin) in [0, 1, 2, 1, 2, 3].enumerated() {
             #expect(contents["model.layers.\(layer).a.weight"] == "model.layers.\(origin).a.weight")
@@ -24,7 +26,7 @@ struct CheckpointDepthTests {
 
     @Test func keepsTheOrderOfTheFile() throws {
         let names = ["embed", "layers.0.b", "layers.0.a", "layers.1.b", "layers.1.a", "norm"]
-        let result = try Models.checkpoint(names).depthUpScaled(DepthUpScaling(to: 3)).checkpoint
+        let result = try MemoryModels.checkpoint(names).depthUpScaled(DepthUpScaling(to: 3)).checkpoint
         #expect(
             result.tensors.keys.elements == [
                 "embed", "layers.0.b", "layers.0.a", "layers.1.b", "layers.1.a", "layers.2.b", "layers.2.a",
@@ -34,16 +36,17 @@ struct CheckpointDepthTests {
 
     @Test func keepsSortedNamesSorted() throws {
         let names = ["lm_head", "model.layers.0.a", "model.layers.1.a", "model.norm"]
-        let result = try Models.checkpoint(names).depthUpScaled(DepthUpScaling(to: 12)).checkpoint
+        let result = try MemoryModels.checkpoint(names).depthUpScaled(DepthUpScaling(to: 12)).checkpoint
         #expect(result.tensors.keys.elements == result.tensors.keys.sorted())
         #expect(result.tensors.keys[3] == "model.layers.10.a")
     }
 
     @Test func expertsAreNoLayers() throws {
         let names = (0..<2).flatMap { layer in (0..<3).map { "model.layers.\(layer).mlp.experts.\($0).w" } }
-        let result = try Models.checkpoint(names).depthUpScaled(DepthUpScaling(to: 3)).checkpoint
+        let result = try MemoryModels.checkpoint(names).depthUpScaled(DepthUpScaling(to: 3)).checkpoint
         #expect(
-            try Models.contents(result)["model.layers.2.mlp.experts.2.w"] == "model.layers.1.mlp.experts.2.w")
+            try MemoryModels.contents(result)["model.layers.2.mlp.experts.2.w"]
+                == "model.layers.1.mlp.experts.2.w")
         #expect(result.tensors.count == 9)
     }
 
@@ -54,7 +57,7 @@ struct CheckpointDepthTests {
             {"model_type": "gemma3", "vision_config": {"num_hidden_layers": 6},
              "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 4, "sliding_window_pattern": 2}}
             """
-        let source = try Models.checkpoint(vision + text, configuration: configuration)
+        let source = try MemoryModels.checkpoint(vision + text, configuration: configuration)
         let result = try source.depthUpScaled(DepthUpScaling(to: 6))
         #expect(result.checkpoint.tensors.count == 12)
         #expect(
@@ -71,16 +74,16 @@ struct CheckpointDepthTests {
             {"model_type": "deepseek_v3", "num_hidden_layers": 4, "first_k_dense_replace": 1,
              "num_nextn_predict_layers": 1}
             """
-        let source = try Models.checkpoint(names, configuration: configuration)
+        let source = try MemoryModels.checkpoint(names, configuration: configuration)
         let result = try source.depthUpScaled(DepthUpScaling(to: 6))
-        let contents = try Models.contents(result.checkpoint)
+        let contents = try MemoryModels.contents(result.checkpoint)
         #expect(contents["model.layers.5.w"] == "model.layers.3.w")
         #expect(contents["model.layers.6.w"] == "model.layers.4.w")
         #expect(contents.count == 7)
     }
 
     @Test func refusesAWrongFrom() throws {
-        let source = try Models.layers(8)
+        let source = try MemoryModels.layers(8)
         let error = #expect(throws: DepthUpScalingError.self) {
             try source.depthUpScaled(DepthUpScaling(from: 32, to: 48))
         }
@@ -89,7 +92,8 @@ struct CheckpointDepthTests {
     }
 
     @Test func refusesAConfigurationOfAnotherModel() throws {
-        let source = try Models.layers(8, configuration: #"{"model_type": "llama", "num_hidden_layers": 12}"#)
+        let source = try MemoryModels.layers(
+            8, configuration: #"{"model_type": "llama", "num_hidden_layers": 12}"#)
         let error = #expect(throws: DepthUpScalingError.self) {
             try source.depthUpScaled(DepthUpScaling(to: 12))
         }
@@ -111,7 +115,7 @@ struct CheckpointDepthTests {
         ),
     ])
     func refusesWhatHasNoLayers(names: [String], message: String) throws {
-        let source = try Models.checkpoint(names)
+        let source = try MemoryModels.checkpoint(names)
         let error = #expect(throws: DepthUpScalingError.self) {
             try source.depthUpScaled(DepthUpScaling(to: 3))
         }
@@ -121,7 +125,7 @@ struct CheckpointDepthTests {
     @Test func refusesLayersOfSeveralKindsThatNothingTellsApart() throws {
         let names = ["layers.0.dense", "layers.1.expert", "layers.2.dense", "layers.3.expert"]
         let error = #expect(throws: DepthUpScalingError.self) {
-            try Models.checkpoint(names).depthUpScaled(DepthUpScaling(to: 6))
+            try MemoryModels.checkpoint(names).depthUpScaled(DepthUpScaling(to: 6))
         }
         #expect(
             error?.description.contains("layers 0 and 1 are not of one kind (only one of them has dense)")

@@ -8,14 +8,15 @@ import Testing
 struct LayeredSettingsTests {
     private func changes(_ settings: String, of count: Int = 8, to target: Int = 12) throws -> [String] {
         let text = #"{"num_hidden_layers": \#(count), \#(settings)}"#
-        let result = try Models.layers(count, configuration: text).depthUpScaled(DepthUpScaling(to: target))
+        let result = try MemoryModels.layers(count, configuration: text).depthUpScaled(
+            DepthUpScaling(to: target))
         #expect(result.checkpoint.configuration?["num_hidden_layers"]?.int == target)
         return result.changes.map(\.description).filter { !$0.hasPrefix("num_hidden_layers") }
     }
 
     private func refusal(_ settings: String, of count: Int = 8, to target: Int = 12) throws -> String {
         let text = #"{"num_hidden_layers": \#(count), \#(settings)}"#
-        let source = try Models.layers(count, configuration: text)
+        let source = try MemoryModels.layers(count, configuration: text)
         let error = #expect(throws: DepthUpScalingError.self) {
             try source.depthUpScaled(DepthUpScaling(to: target))
         }
@@ -60,7 +61,7 @@ struct LayeredSettingsTests {
     ])
     func follows(settings: String, change: [String]) throws {
         let text = #"{"num_hidden_layers": 8, \#(settings)}"#
-        let result = try Models.layers(8, configuration: text).depthUpScaled(DepthUpScaling(to: 12))
+        let result = try MemoryModels.layers(8, configuration: text).depthUpScaled(DepthUpScaling(to: 12))
         let value = result.checkpoint.configuration?[change[0]]
         #expect(value.map { String(decoding: $0.serialized(indent: nil), as: UTF8.self) } == change[1])
         #expect(result.changes.map(\.key) == ["num_hidden_layers", change[0]])
@@ -120,7 +121,7 @@ struct LayeredSettingsTests {
     @Test func aSparseStepBecomesTheListOfDenseLayers() throws {
         // Layers 2 and 5 have experts; of the result 2 and 5 from the lower copy, 2 → 6 and 5 → 9 from the upper.
         let text = #"{"num_hidden_layers": 8, "decoder_sparse_step": 3, "mlp_only_layers": [5]}"#
-        let result = try Models.layers(8, configuration: text).depthUpScaled(DepthUpScaling(to: 12))
+        let result = try MemoryModels.layers(8, configuration: text).depthUpScaled(DepthUpScaling(to: 12))
             .checkpoint
         #expect(result.configuration?["decoder_sparse_step"] == 1)
         #expect(result.configuration?["mlp_only_layers"] == [0, 1, 3, 4, 5, 7, 8, 9, 10, 11])

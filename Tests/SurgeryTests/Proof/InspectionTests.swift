@@ -1,4 +1,5 @@
 import Formats
+import Models
 import OrderedCollections
 import Surgery
 import Testing
@@ -24,7 +25,7 @@ struct InspectionTests {
         }
         tensors[without] = nil
         var checkpoint = Checkpoint(path: "model", tensors: tensors)
-        var configuration = try Models.configuration(
+        var configuration = try MemoryModels.configuration(
             """
             {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 8,
              "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 12, "vocab_size": 16,
@@ -91,7 +92,7 @@ struct InspectionTests {
     }
 
     @Test func aBareFileHasNothingToDisagreeWith() throws {
-        let inspection = Inspection(of: try Models.checkpoint(["w", "b"]))
+        let inspection = Inspection(of: try MemoryModels.checkpoint(["w", "b"]))
         #expect(inspection.disagreements == [] && inspection.layers == nil && !inspection.hasConfiguration)
     }
 }

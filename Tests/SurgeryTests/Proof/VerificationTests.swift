@@ -8,12 +8,12 @@ import Testing
 @Suite("Verification")
 struct VerificationTests {
     @Test func needsAManifest() throws {
-        let source = try Models.layers(2)
+        let source = try MemoryModels.layers(2)
         #expect(throws: VerificationError.noManifest(path: "model")) { try verify(source) }
     }
 
     @Test func refusesAManifestOfFormat1() throws {
-        var source = try Models.layers(2)
+        var source = try MemoryModels.layers(2)
         let error = ManifestError.unreleased(file: "model/surgery.json", format: 1)
         source.unusableManifest = error
         #expect(throws: VerificationError.manifest(error)) { try verify(source) }
@@ -21,7 +21,7 @@ struct VerificationTests {
 
     /// A manifest without sources: what it says must still be what is there.
     @Test func comparesNamesTypesAndBytes() throws {
-        var checkpoint = try Models.checkpoint(["same", "other", "extra"])
+        var checkpoint = try MemoryModels.checkpoint(["same", "other", "extra"])
         checkpoint.manifest = Manifest(
             tool: "test", operations: [], sources: [],
             provenance: [
@@ -42,7 +42,7 @@ struct VerificationTests {
     }
 
     @Test func trainedTensorsAreNotProven() throws {
-        var checkpoint = try Models.checkpoint(["trained"])
+        var checkpoint = try MemoryModels.checkpoint(["trained"])
         checkpoint.manifest = Manifest(
             tool: "test", operations: [], sources: [],
             provenance: ["trained": try .computed("heal", type: .u8, shape: [7])])
@@ -52,7 +52,7 @@ struct VerificationTests {
 
     /// A result on disk that is proven when nobody stops it.
     private func result(in folder: TemporaryFolder) throws -> Checkpoint {
-        try CheckpointWriter().write(Models.layers(2), to: folder.path("base"))
+        try CheckpointWriter().write(MemoryModels.layers(2), to: folder.path("base"))
         var model = try Checkpoint.open(folder.path("base"))
         model.operations = [.init(name: "convert", parameters: JSONObject())]
         try CheckpointWriter().write(model, to: folder.path("out"))

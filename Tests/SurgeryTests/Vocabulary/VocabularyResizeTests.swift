@@ -33,7 +33,7 @@ struct VocabularyResizeTests {
             {"model_type": "llama", "vocab_size": \(rows), "eos_token_id": 4, "tie_word_embeddings": \(tied)\(settings)}
             """
         return Checkpoint(
-            path: "model", tensors: tensors, configuration: try Models.configuration(text),
+            path: "model", tensors: tensors, configuration: try MemoryModels.configuration(text),
             companions: [
                 Companion(name: "tokenizer.json", content: .bytes(Array(Self.tokenizer.utf8))),
                 Companion(
@@ -180,7 +180,7 @@ struct VocabularyResizeTests {
         }
         #expect("\(reach)".contains("\"cab\" (id 5), typed alone, is encoded as [2, 3]"))
         #expect(throws: VocabularyError.self) {
-            _ = try Models.layers(2).vocabularyResized(VocabularyResize(.rows(9), input: .mean))
+            _ = try MemoryModels.layers(2).vocabularyResized(VocabularyResize(.rows(9), input: .mean))
         }
     }
 }

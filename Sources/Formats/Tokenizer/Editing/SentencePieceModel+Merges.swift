@@ -2,7 +2,7 @@ extension SentencePieceModel {
     /// Refuses what a byte-pair encoding of Hugging Face's can't do alike.
     ///
     /// - Throws: ``TokenizerEditError/malformed(file:found:expected:)``.
-    func checkConvertible() throws(TokenizerEditError) {
+    package func checkConvertible() throws(TokenizerEditError) {
         let kinds = ["no type", "Unigram", "byte-pair encoding", "words", "characters"]
         let kind = Int(training.modelType)
         if training.modelType != 2 {
@@ -23,7 +23,7 @@ extension SentencePieceModel {
     /// pieces with high scores first, as SentencePiece joins any two neighbours that make a piece.
     ///
     /// They are the merges that transformers makes of the file, in the same order.
-    var merges: [VocabularyExtension.Merge] {
+    package var merges: [VocabularyExtension.Merge] {
         var table = ByteStringTable(capacity: count)
         for piece in pieces { _ = table.insert(Array(piece.text.utf8).span) }
         var found: [(merge: VocabularyExtension.Merge, score: Float)] = []

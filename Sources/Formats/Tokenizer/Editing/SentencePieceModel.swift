@@ -2,58 +2,58 @@
 ///
 /// Source: sentencepiece_model.proto (ModelProto: 1 pieces, 2 trainer_spec, 3 normalizer_spec) and the encoding of
 /// Protocol Buffers, in which a message's field may come in parts, of which the last value counts.
-struct SentencePieceModel {
+package struct SentencePieceModel {
     /// What a piece is.
-    enum Kind: UInt64, Sendable {
+    package enum Kind: UInt64, Sendable {
         case normal = 1
         case unknown, control, userDefined, unused, byte
     }
 
     /// A piece (1 piece, 2 score, 3 type).
-    struct Piece: Sendable {
-        var text = ""
-        var score: Float = 0
-        var kind = Kind.normal
+    package struct Piece: Sendable {
+        package var text = ""
+        package var score: Float = 0
+        package var kind = Kind.normal
     }
 
     /// What of the training matters to encoding (3 model_type, 4 vocab_size, 24 treat_whitespace_as_suffix,
     /// 35 byte_fallback).
-    struct Training: Sendable {
+    package struct Training: Sendable {
         /// 1 Unigram, 2 byte-pair encoding, 3 words, 4 characters.
-        var modelType: UInt64 = 1
-        var putsSpacesBehind = false
-        var fallsBackToBytes = false
+        package var modelType: UInt64 = 1
+        package var putsSpacesBehind = false
+        package var fallsBackToBytes = false
     }
 
     /// What is done to a text before it is encoded (2 precompiled_charsmap, 3 add_dummy_prefix,
     /// 4 remove_extra_whitespaces, 5 escape_whitespaces).
-    struct Normalization: Sendable {
-        var map: [UInt8] = []
-        var addsPrefix = true
-        var removesExtraSpaces = true
-        var marksSpaces = true
+    package struct Normalization: Sendable {
+        package var map: [UInt8] = []
+        package var addsPrefix = true
+        package var removesExtraSpaces = true
+        package var marksSpaces = true
     }
 
     /// The file's content.
-    private(set) var bytes: [UInt8]
+    package private(set) var bytes: [UInt8]
     /// The pieces in the order of their ids.
-    private(set) var pieces: [Piece] = []
+    package private(set) var pieces: [Piece] = []
     /// What of the training matters to encoding.
-    private(set) var training = Training()
+    package private(set) var training = Training()
     /// What is done to a text before it is encoded.
-    private(set) var normalization = Normalization()
+    package private(set) var normalization = Normalization()
     /// The lowest score; pieces with lower scores are joined later.
     private var lowestScore: Float = 0
     /// Its path, for messages.
-    let file: String
+    package let file: String
 
     /// How many pieces there are.
-    var count: Int { pieces.count }
+    package var count: Int { pieces.count }
 
     /// Reads the pieces.
     ///
     /// - Throws: ``TokenizerEditError/malformed(file:found:expected:)`` when this is no such file.
-    init(_ bytes: [UInt8], file: String) throws(TokenizerEditError) {
+    package init(_ bytes: [UInt8], file: String) throws(TokenizerEditError) {
         (self.bytes, self.file) = (bytes, file)
         guard read(), !pieces.isEmpty else {
             throw .malformed(
@@ -131,7 +131,7 @@ struct SentencePieceModel {
     }
 
     /// Appends tokens with ever lower scores, added ones as user-defined symbols, and says how many there are now.
-    mutating func append(_ extra: VocabularyExtension) {
+    package mutating func append(_ extra: VocabularyExtension) {
         for token in extra.tokens { append(token.spelling, .normal) }
         for token in extra.added { append(token.content, token.isSpecial ? .control : .userDefined) }
         var size = ProtobufWriter()

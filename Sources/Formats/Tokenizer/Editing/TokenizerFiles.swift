@@ -8,7 +8,7 @@ public struct TokenizerFiles: Sendable {
     ]
 
     /// The model, for messages.
-    let path: String
+    package let path: String
     /// The files by name, in the folder's order.
     public private(set) var companions: [Companion]
 
@@ -22,13 +22,13 @@ public struct TokenizerFiles: Sendable {
     public var isEmpty: Bool { !companions.contains { $0.name == "tokenizer.json" } }
 
     /// The file of a name, read; nil when there is none.
-    func bytes(_ name: String) throws(TokenizerEditError) -> [UInt8]? {
+    package func bytes(_ name: String) throws(TokenizerEditError) -> [UInt8]? {
         guard let companion = companions.first(where: { $0.name == name }) else { return nil }
         do { return try companion.bytes() } catch { throw .file(error) }
     }
 
     /// A file of a name as JSON; nil when there is none.
-    func json(_ name: String) throws(TokenizerEditError) -> JSON? {
+    package func json(_ name: String) throws(TokenizerEditError) -> JSON? {
         guard let bytes = try bytes(name) else { return nil }
         do {
             return try JSON(parsing: bytes, file: Path.join(path, name), duplicates: .refused)
@@ -50,7 +50,7 @@ public struct TokenizerFiles: Sendable {
     }
 
     /// Replaces a file's content.
-    mutating func replace(_ name: String, with bytes: [UInt8]) {
+    package mutating func replace(_ name: String, with bytes: [UInt8]) {
         guard let index = companions.firstIndex(where: { $0.name == name }) else { return }
         companions[index].content = .bytes(bytes)
     }
@@ -73,31 +73,6 @@ extension [Companion] {
         }
         let there = Set(result.map(\.name))
         return result + files.companions.filter { !there.contains($0.name) }
-    }
-}
-
-extension TokenizerFiles {
-    /// Opens a tokenizer's files in a folder; those of a KerasHub preset in Hugging Face's terms.
-    ///
-    /// - Throws: ``TokenizerEditError`` when there is no tokenizer.json, or it is of a class that is not known.
-    public static func open(_ folder: String) throws(TokenizerEditError) -> TokenizerFiles {
-        var companions: [Companion] = []
-        for name in names + KerasTokenizer.assetNames where Folder.kind(of: Path.join(folder, name)) == .file
-        {
-            do {
-                let file = try SourceFile(path: Path.join(folder, name))
-                companions.append(Companion(name: name, content: .file(file)))
-            } catch {
-                throw .file(error)
-            }
-        }
-        guard companions.contains(where: { $0.name == "tokenizer.json" }) else {
-            throw .noTokenizer(path: folder)
-        }
-        if let keras = try KerasTokenizer(of: companions, path: folder) {
-            return try keras.huggingFace().files
-        }
-        return TokenizerFiles(of: companions, path: folder)
     }
 }
 

@@ -1,0 +1,50 @@
+public import Formats
+
+extension Configuration {
+    /// The objects inside a configuration that may describe the language model of a model of more than text.
+    private static let textConfigurations = [
+        "text_config", "llm_config", "language_config", "language_model_config",
+    ]
+
+    /// The settings of the language model and the keys that lead to them: the whole configuration, or a part.
+    ///
+    /// Only those are given that have a number of layers; a part comes before the whole.
+    package var layeredSettings: [(part: String?, settings: JSONObject)] {
+        // A preset of KerasHub names a class, and has its arguments in an object of their own.
+        let names = Self.textConfigurations + (self["class_name"] == nil ? [] : ["config"])
+        let parts = names.map { (part: String?.some($0), settings: self[$0]?.object) }
+        return (parts + [(nil, json.object)]).compactMap { part, settings in
+            guard let settings, Self.layerCount(in: settings) != nil else { return nil }
+            return (part, settings)
+        }
+    }
+
+    private static func layerCount(in settings: JSONObject) -> (key: String, value: JSON)? {
+        settings.lazy.filter { LayerKey.meaning(of: $0.key) == .count && !$0.value.isNull }.first
+    }
+
+    /// The settings that describe the language model: the whole configuration or the part for text.
+    public var languageModel: JSONObject {
+        layeredSettings.first?.settings ?? json.object ?? JSONObject()
+    }
+
+    /// The number of layers as the configuration has it, with its key; nil when it has none.
+    public var layerCount: (key: String, value: JSON)? {
+        guard let (part, settings) = layeredSettings.first, let count = Self.layerCount(in: settings) else {
+            return nil
+        }
+        return (part.map { $0 + "." + count.key } ?? count.key, count.value)
+    }
+
+    /// The family of the language model; nil when it is not known by name.
+    public var family: LayerFamily? {
+        let types = [languageModel["model_type"]?.string, modelType, json["class_name"]?.string].compactMap(
+            \.self)
+        return types.lazy.compactMap { LayerFamily.family(modelType: $0) }.first
+    }
+
+    /// How many layers come after the last one for other uses, such as predicting more than one token.
+    public var followingLayerCount: Int {
+        languageModel.filter { LayerKey.meaning(of: $0.key) == .following }.compactMap(\.value.int).max() ?? 0
+    }
+}

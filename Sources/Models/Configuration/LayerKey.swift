@@ -1,0 +1,112 @@
+internal import Formats
+
+/// What a key of a configuration says about layers: the rule book of everything that counts them.
+///
+/// Checked against the configuration classes of transformers 5.23.
+package enum LayerKey: Sendable, Equatable {
+    /// The number of layers.
+    case count
+    /// A list with an entry a layer; it may go on after the last one. A number or word instead of a list holds for
+    /// every layer alike.
+    case entries
+    /// Entries for some layers and how often they repeat, again and again, as in `[[["global", "local"], 12]]`.
+    case repeatedEntries
+    /// A string with a character a layer.
+    case characters
+    /// A list of the numbers of the layers that are marked.
+    case indices
+    /// How many layers at the start are marked.
+    case leading
+    /// How many layers at the end are marked.
+    case trailing
+    /// Every how many layers one is marked; 0 and 1 say nothing of any one layer.
+    /// The list, where one is given, says the same layer by layer, and is what counts when it is there.
+    case period(list: String?)
+    /// Which of a period's layers is marked; follows from the period.
+    case phase
+    /// A number that the model divides by the root of the number of layers, to scale what each layer adds.
+    case perRootOfCount
+    /// How many layers come after the last one, for other uses; their tensors move along.
+    case following
+    /// Something that ties the layers together in a way that copies would break, unless it is off.
+    case fixed(because: String)
+
+    /// The meaning of a key; nil when it is not known to be about layers.
+    package static func meaning(of key: String) -> LayerKey? {
+        known[key]
+    }
+
+    private static let known: [String: LayerKey] = {
+        let kinds: [(LayerKey, [String])] = [
+            (.count, ["num_hidden_layers", "n_layer", "n_layers", "num_layers"]),
+            (
+                .entries,
+                [
+                    "layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers",
+                    "attention_layers",
+                    "activation_sparsity_pattern", "intermediate_size", "num_attention_heads_per_layer",
+                    "layer_rope_theta", "sliding_window_list", "num_key_value_heads_per_layer",
+                ]
+            ),
+            (.repeatedEntries, ["attention_types"]),
+            (.characters, ["hybrid_override_pattern"]),
+            (
+                .indices,
+                [
+                    "mlp_only_layers", "moe_layers", "attn_layer_indices", "full_attn_idxs",
+                    "rope_scaling_layers",
+                    "local_layer_ids", "cross_attention_layers",
+                ]
+            ),
+            (
+                .leading,
+                ["first_k_dense_replace", "num_dense_layers", "max_window_layers", "moe_layer_start_index"]
+            ),
+            (.trailing, ["num_kv_shared_layers"]),
+            (
+                .period(list: "layer_types"),
+                [
+                    "sliding_window_pattern", "_sliding_window_pattern", "full_attention_interval",
+                    "global_attn_every_n_layers",
+                ]
+            ),
+            (.period(list: "no_rope_layers"), ["no_rope_layer_interval"]),
+            (.period(list: "moe_layers"), ["interleave_moe_layer_step"]),
+            (
+                .period(list: nil),
+                [
+                    "decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", "attn_layer_period",
+                    "expert_layer_period", "layer_group_size",
+                ]
+            ),
+            (.phase, ["attn_layer_offset", "expert_layer_offset"]),
+            (.perRootOfCount, ["scale_depth"]),
+            (.following, ["num_nextn_predict_layers", "num_mtp_layers"]),
+            (.fixed(because: "its shared blocks are counted over the whole model"), ["hybrid_layer_ids"]),
+            (.fixed(because: "its embeddings hold a part for each layer"), ["hidden_size_per_layer_input"]),
+            (.fixed(because: "layers take keys and values from each other by number"), ["kv_source_layers"]),
+            (.fixed(because: "neighbouring layers share keys and values"), ["cla_share_factor"]),
+            (
+                .fixed(because: "a layer's attention is divided by its number"),
+                ["scale_attn_by_inverse_layer_idx"]
+            ),
+            (.fixed(because: "its attention depends on a layer's number"), ["lambda_std_dev"]),
+            (.fixed(because: "it describes layers by number"), ["per_layer_config"]),
+            (.fixed(because: "its first layers choose experts by token"), ["num_hash_layers"]),
+        ]
+        return Dictionary(uniqueKeysWithValues: kinds.flatMap { kind, keys in keys.map { ($0, kind) } })
+    }()
+
+    /// Whether a key that is not known may be about layers, going by its name.
+    package static func soundsLikeLayers(_ key: String) -> Bool {
+        ["layer", "block"].contains { key.contains($0) } && !key.contains("norm")
+            && !indifferent.contains(key)
+    }
+
+    /// Keys that have "layer" in their name but are about something else, or about every layer alike.
+    private static let indifferent: Set<String> = [
+        "vocab_size_per_layer_input", "mtp_layer_types", "mtp_mlp_layer_types", "mtp_layers_block_type",
+        "num_adapter_layers",
+        "block_size", "weight_block_size", "layer_scale_init_value",
+    ]
+}

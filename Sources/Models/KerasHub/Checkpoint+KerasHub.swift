@@ -1,0 +1,148 @@
+internal import Formats
+internal import OrderedCollections
+
+extension Checkpoint {
+    /// A KerasHub preset as Hugging Face has the model: names, shapes, configuration.
+    func asHuggingFace(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+        let layers = try layerCount("num_layers", in: configuration?["config"])
+        var taken: Set<String> = []
+        var made: OrderedDictionary<String, TensorExpression> = [:]
+        places: for place in family.places(layers: layers) {
+            var variables: [TensorExpression] = []
+            for path in place.paths {
+                guard let variable = tensors[path] else {
+                    if place.part.isOptional { continue places }
+                    throw .missing(path: self.path, tensor: path, family: family.backbone)
+                }
+                taken.insert(path)
+                variables.append(variable)
+            }
+            do { made[place.name] = try place.part.tensor(of: variables) } catch {
+                throw .tensor(name: place.name, error)
+            }
+        }
+        if let extra = tensors.keys.first(where: { !taken.contains($0) }) {
+            throw .unknown(path: path, tensor: extra, family: family.backbone)
+        }
+        // As Hugging Face's own files have them.
+        made.sort { $0.key < $1.key }
+        var result = self
+        result.tensors = made
+        result.metadata = ["format": "pt"]
+        result.structure = nil
+        result.configuration = try configuration.map { (preset) throws(ConversionError) in
+            let settings = try family.huggingFace(
+                preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
+                model: path)
+            guard let kept = KeptFiles.configuration(of: self) else { return settings }
+            return family.updated(kept, by: settings, of: result)
+        }
+        result.manifest = manifest?.following(made)
+        try result.convertKerasTokenizer()
+        result.leaveKerasFiles()
+        return result
+    }
+
+    /// A Hugging Face model as KerasHub has it.
+    func asKerasHub(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+        let count = family.settings.first { $0.keras == "num_layers" }?.huggingFace ?? ""
+        let layers = try layerCount(count, in: configuration?.json)
+        let heads = try heads(of: family)
+        var taken: Set<String> = []
+        var made: OrderedDictionary<String, TensorExpression> = [:]
+        var structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5")
+        structure.groups["vars"] = [HDF5Attribute(name: "name", text: family.defaultName)]
+        for layer in 0..<layers {
+            structure.groups[family.path(ofLayer: layer) + "/vars"] = [
+                HDF5Attribute(name: "name", text: "transformer_layer_\(layer)")
+            ]
+        }
+        for place in family.places(layers: layers) {
+            // Files of a bare model leave the prefix out.
+            let known = [place.name, String(place.name.dropFirst(family.prefix.count))].first {
+                tensors[$0] != nil
+            }
+            guard let known, let tensor = tensors[known] else {
+                if place.part.isOptional { continue }
+                throw .missing(path: path, tensor: place.name, family: family.architecture)
+            }
+            taken.insert(known)
+            do {
+                for (path, variable) in zip(place.paths, try place.part.variables(of: tensor, heads: heads)) {
+                    made[path] = variable
+                }
+            } catch {
+                throw .tensor(name: known, error)
+            }
+            structure.add(place)
+        }
+        let isTied = configuration?["tie_word_embeddings"]?.bool ?? family.tiesByDefault
+        let extra = tensors.keys.first { name in
+            !taken.contains(name) && !family.ignored.contains { name.hasSuffix($0) }
+                && !(isTied && name == "lm_head.weight")
+        }
+        if let extra { throw .unknown(path: path, tensor: extra, family: family.architecture) }
+        var result = self
+        result.tensors = made
+        result.metadata = [:]
+        result.structure = structure
+        result.configuration = try family.preset(self)
+        try result.convertTokenizer(to: family)
+        result.companions.removeAll { $0.name == "metadata.json" }
+        if let configuration {
+            let name = KeptFiles.folder + Configuration.fileName
+            result.companions.append(Companion(name: name, content: .bytes(configuration.serialized())))
+        }
+        let metadata: JSON = [
+            "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
+            "parameter_count": JSON(result.parameterCount),
+            "tasks": ["CausalLM"],
+        ]
+        result.companions.append(
+            Companion(name: "metadata.json", content: .bytes(metadata.serialized(indent: 4))))
+        return result
+    }
+
+    /// How many heads a Hugging Face model has.
+    func heads(of family: KerasFamily) throws(ConversionError) -> KerasHeads {
+        func setting(_ keras: String) -> Int? {
+            family.settings.first { $0.keras == keras }.flatMap { configuration?[$0.huggingFace]?.int }
+        }
+        guard let query = setting(family.heads), query > 0 else {
+            throw .setting(path: path, key: family.heads, found: "nothing", expected: "the number of heads")
+        }
+        return KerasHeads(query: query, keyValue: setting("num_key_value_heads") ?? query)
+    }
+
+    private func layerCount(_ key: String, in settings: JSON?) throws(ConversionError) -> Int {
+        // A layer has at least one tensor.
+        guard let count = settings?[key]?.int, count >= 0, count <= tensors.count else {
+            throw .setting(
+                path: path, key: key, found: settings?[key]?.kind ?? "nothing",
+                expected: "the number of layers")
+        }
+        return count
+    }
+
+    /// Leaves what describes the model to KerasHub alone.
+    private mutating func leaveKerasFiles() {
+        companions.removeAll { $0.name.hasPrefix(KeptFiles.folder) }
+        let kinds: Set<String> = ["metadata.json", "task.json", "preprocessor.json", "tokenizer.json"]
+        for companion in companions where kinds.contains(companion.name) {
+            let bytes = (try? companion.bytes()) ?? []
+            let isKeras = (try? JSON(parsing: bytes, file: companion.name))?["class_name"] != nil
+            guard companion.name == "metadata.json" || isKeras else { continue }
+            companions.removeAll { $0.name == companion.name }
+            leftOut.append(LeftOut(name: companion.name, reason: "what KerasHub alone reads"))
+        }
+    }
+}
+
+extension HDF5Structure {
+    /// Adds the groups of a tensor's variables.
+    fileprivate mutating func add(_ place: KerasFamily.Place) {
+        for group in place.part.groups {
+            groups["\(place.layer)\(group.path)/vars"] = [HDF5Attribute(name: "name", text: group.title)]
+        }
+    }
+}

@@ -1,0 +1,184 @@
+internal import Formats
+internal import OrderedCollections
+
+extension KerasFamily {
+    /// The name that KerasHub gives a model of the class: `llama_backbone`.
+    var defaultName: String { String(module.split(separator: ".").last ?? "backbone") }
+
+    /// Hugging Face's configuration of a preset.
+    ///
+    /// - Parameters:
+    ///   - preset: KerasHub's configuration.
+    ///   - isTied: whether the head is the embedding; nil where only the configuration can tell.
+    ///   - type: the type of its numbers, as both libraries call it; nil where only the configuration can tell.
+    ///   - model: what error messages call the model.
+    /// - Returns: the configuration.
+    /// - Throws: ``ConversionError`` for settings that Hugging Face's class does not have.
+    func huggingFace(
+        _ preset: Configuration, isTied: Bool? = nil, type: String? = nil, model: String
+    ) throws(ConversionError) -> Configuration {
+        let settings = preset["config"]?.object ?? JSONObject()
+        var made = JSONObject()
+        made["architectures"] = [.string(architecture)]
+        made["model_type"] = .string(modelType)
+        for (keras, huggingFace) in self.settings { made[huggingFace] = settings[keras] ?? .null }
+        for (key, value) in constants { made[key] = value }
+        if countsGate, let width = made["intermediate_size"]?.int {
+            made["intermediate_size"] = JSON(width / 2)
+        }
+        try refuseUnknown(settings, model: model)
+        if modelType == "gpt2" {
+            made["embd_pdrop"] = settings["dropout"] ?? JSON(0.1)
+            made["attn_pdrop"] = settings["dropout"] ?? JSON(0.1)
+            made["summary_first_dropout"] = settings["dropout"] ?? JSON(0.1)
+        } else if settings["num_heads"] == nil {
+            made["attention_dropout"] = settings["dropout"] ?? 0
+            made["rope_scaling"] = scaling(settings)
+            if made["head_dim"]?.isNull == true { made["head_dim"] = nil }
+        }
+        made["tie_word_embeddings"] = .bool(
+            isTied ?? settings["tie_word_embeddings"]?.bool ?? tiesByDefault)
+        let policy = settings["dtype"]?["config"]?["name"] ?? settings["dtype"]
+        made["torch_dtype"] = .string(type ?? policy?.string ?? "float32")
+        return Configuration(made)
+    }
+
+    /// Refuses settings under which the same weights mean something else in the other library.
+    private func refuseUnknown(_ settings: JSONObject, model: String) throws(ConversionError) {
+        let off = [
+            "rope_scaling_type", "final_logit_soft_cap", "attention_logit_soft_cap", "use_post_ffw_norm",
+            "use_post_attention_norm",
+        ]
+        for key in off {
+            guard let value = settings[key], !value.isNull, value.bool != false else { continue }
+            throw .setting(path: model, key: key, found: value.kind, expected: "null or false")
+        }
+        if modelType == "bloom", let width = settings["hidden_dim"]?.int,
+            let inner = settings["intermediate_dim"]?.int, inner != 4 * width
+        {
+            throw .setting(
+                path: model, key: "intermediate_dim", found: "\(inner)", expected: "four times hidden_dim")
+        }
+    }
+
+    private func scaling(_ settings: JSONObject) -> JSON {
+        if let factor = settings["rope_frequency_adjustment_factor"], !factor.isNull {
+            return [
+                "rope_type": "llama3", "factor": factor,
+                "low_freq_factor": settings["rope_low_freq_factor"] ?? 1,
+                "high_freq_factor": settings["rope_high_freq_factor"] ?? 4,
+                "original_max_position_embeddings": settings["rope_pretraining_sequence_length"] ?? 8192,
+            ]
+        }
+        let factor = settings["rope_position_scaling_factor"] ?? settings["rope_scaling_factor"]
+        guard let factor, let number = factor.double, number != 1 else { return .null }
+        return ["rope_type": "linear", "factor": factor]
+    }
+
+    /// A preset's configuration of a Hugging Face model.
+    func preset(_ model: Checkpoint) throws(ConversionError) -> Configuration {
+        guard let configuration = model.configuration else {
+            throw .setting(
+                path: model.path, key: "config.json", found: "nothing", expected: "the model's settings")
+        }
+        try refuseOtherConstants(configuration, model: model.path)
+        var settings = JSONObject()
+        settings["name"] = .string(defaultName)
+        settings["trainable"] = true
+        settings["dtype"] = [
+            "module": "keras", "class_name": "DTypePolicy",
+            "config": ["name": .string(Self.typeName(of: model))],
+            "registered_name": .null,
+        ]
+        for (keras, huggingFace) in self.settings {
+            settings[keras] = configuration[huggingFace] ?? .null
+        }
+        if modelType == "gpt2" || modelType == "bloom" {
+            let width = (configuration["n_embd"] ?? configuration["hidden_size"])?.int
+            if settings["intermediate_dim"]?.isNull ?? true {
+                settings["intermediate_dim"] = JSON(4 * (width ?? 0))
+            }
+        } else if modelType == "gpt_neox" {
+            let rotary = try self.rotary(configuration, model: model.path)
+            settings["rotary_percentage"] = JSON(rotary.partialFactor)
+            settings["rotary_max_wavelength"] = JSON(rotary.theta ?? 10_000)
+        } else {
+            try setRotary(&settings, configuration, model: model.path)
+            settings["dropout"] = configuration["attention_dropout"] ?? 0
+            if modelType == "llama" || modelType.hasPrefix("qwen") {
+                settings["tie_word_embeddings"] = .bool(configuration["tie_word_embeddings"]?.bool ?? false)
+            }
+        }
+        if countsGate, let width = settings["intermediate_dim"]?.int {
+            settings["intermediate_dim"] = JSON(2 * width)
+        }
+        var made = JSONObject()
+        made["module"] = .string(module)
+        made["class_name"] = .string(backbone)
+        made["config"] = .object(settings)
+        made["registered_name"] = .string("keras_hub>" + backbone)
+        return Configuration(made)
+    }
+
+    /// Refuses a model that differs in what KerasHub's class takes for granted.
+    private func refuseOtherConstants(
+        _ configuration: Configuration, model: String
+    ) throws(ConversionError) {
+        // Gemma's configurations name the activation twice, and the second name holds.
+        let free: Set<String> = ["max_position_embeddings", "pad_token_id"]
+        for (key, value) in constants where !free.contains(key) && !(countsGate && key == "hidden_act") {
+            guard let found = configuration[key], !found.isNull else { continue }
+            if let one = found.double, let other = value.double, one == other { continue }
+            guard found != value else { continue }
+            func text(_ value: JSON) -> String {
+                String(decoding: value.serialized(indent: nil), as: UTF8.self)
+            }
+            throw .setting(path: model, key: key, found: text(found), expected: text(value))
+        }
+    }
+
+    private func setRotary(
+        _ settings: inout JSONObject, _ configuration: Configuration, model: String
+    ) throws(ConversionError) {
+        let rotary = try self.rotary(configuration, model: model)
+        if modelType == "gemma" { return }
+        settings["rope_max_wavelength"] =
+            rotary.theta.map { theta in
+                Int(exactly: theta).map { JSON($0) } ?? JSON(theta)
+            } ?? 10000
+        switch rotary.type {
+        case "default": break
+        case "linear" where modelType == "llama":
+            settings["rope_position_scaling_factor"] = rotary.parameters["factor"]
+        case "linear" where modelType != "phi3": settings["rope_scaling_factor"] = rotary.parameters["factor"]
+        case "llama3" where modelType == "llama":
+            settings["rope_frequency_adjustment_factor"] = rotary.parameters["factor"]
+            settings["rope_low_freq_factor"] = rotary.parameters["low_freq_factor"]
+            settings["rope_high_freq_factor"] = rotary.parameters["high_freq_factor"]
+            settings["rope_pretraining_sequence_length"] =
+                rotary.parameters["original_max_position_embeddings"]
+        case let other:
+            throw .setting(
+                path: model, key: "rope_type", found: "\"\(other)\"",
+                expected: "default, linear or (Llama) llama3")
+        }
+    }
+
+    private func rotary(
+        _ configuration: Configuration, model: String
+    ) throws(ConversionError) -> RotarySettings {
+        do { return try configuration.rotary() } catch {
+            throw .setting(path: model, key: "rope_scaling", found: "\(error)", expected: "rotary settings")
+        }
+    }
+
+    /// What both libraries call the type of a model's numbers.
+    static func typeName(of model: Checkpoint) -> String {
+        switch model.tensors.values.first(where: { $0.type.isFloatingPoint })?.type {
+        case .bf16: "bfloat16"
+        case .f16: "float16"
+        case .f64: "float64"
+        default: "float32"
+        }
+    }
+}

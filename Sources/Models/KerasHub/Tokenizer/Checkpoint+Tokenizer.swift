@@ -1,0 +1,99 @@
+public import Formats
+
+extension Checkpoint {
+    /// The files of the model's tokenizer; those of a KerasHub preset in Hugging Face's terms.
+    ///
+    /// - Returns: the files, which may be none.
+    /// - Throws: ``TokenizerEditError`` when a preset's tokenizer is of a class that is not known, or not what it should be.
+    public func tokenizerFiles() throws(TokenizerEditError) -> TokenizerFiles {
+        try presetTokenizer()?.files ?? TokenizerFiles(of: companions, path: path)
+    }
+
+    /// A preset's tokenizer in Hugging Face's terms; nil when it has none, or the model is no preset.
+    ///
+    /// The one that it was made with is kept beside it, and is it as long as KerasHub's says the same.
+    private func presetTokenizer() throws(TokenizerEditError) -> ConvertedTokenizer? {
+        let keras = try KerasTokenizer(of: companions, path: path)
+        let kept = KeptFiles.tokenizer(of: companions, path: path)
+        if !kept.isEmpty {
+            guard let keras else { return ConvertedTokenizer(files: kept, roles: []) }
+            if let made = try? kept.kerasHub(keras.kind), try keras.hasAssets(made) {
+                return ConvertedTokenizer(files: kept, roles: [])
+            }
+        }
+        return try keras?.huggingFace()
+    }
+
+    /// The other files with a tokenizer's in place of those that are there; in a KerasHub preset as KerasHub has them.
+    ///
+    /// - Throws: ``TokenizerEditError/noKerasForm(path:reason:)`` when the preset's class can't hold the tokenizer.
+    public func companions(with tokenizer: TokenizerFiles) throws(TokenizerEditError) -> [Companion] {
+        var others = companions
+        let kept = KeptFiles.tokenizer(of: companions, path: path)
+        if !kept.isEmpty {
+            let old = Set(KeptFiles.kept(kept).map(\.name))
+            others = others.filter { !old.contains($0.name) } + KeptFiles.kept(tokenizer)
+        }
+        guard let keras = try KerasTokenizer(of: companions, path: path) else {
+            return kept.isEmpty ? companions.replacing(tokenizer: tokenizer) : others
+        }
+        let made = try tokenizer.kerasHub(keras.kind, like: keras.json)
+        return others.compactMap { companion in
+            if companion.name == "tokenizer.json" { return made.first { $0.name == companion.name } }
+            return companion.name.hasPrefix(KerasTokenizer.folder) ? nil : companion
+        } + made.filter { $0.name != "tokenizer.json" }
+    }
+
+    /// Whether a Llama is one that KerasHub has as Llama 3: its tokenizer is a byte-level one.
+    func isLlama3(_ family: KerasFamily) throws(ConversionError) -> Bool {
+        guard family.modelType == "llama" else { return false }
+        do { return try TokenizerFiles(of: companions, path: path).isByteLevel } catch {
+            throw .tokenizer(error)
+        }
+    }
+
+    /// Has a preset's tokenizer follow into Hugging Face's terms, and the configuration name its special tokens.
+    mutating func convertKerasTokenizer() throws(ConversionError) {
+        do throws(TokenizerEditError) {
+            guard let converted = try presetTokenizer() else { return }
+            companions.removeAll {
+                $0.name == "tokenizer.json" || $0.name.hasPrefix(KerasTokenizer.folder)
+            }
+            companions = companions.replacing(tokenizer: converted.files)
+            for (role, id) in converted.roles where role != "unk" {
+                configuration?[role + "_token_id"] = JSON(id)
+            }
+        } catch .kerasClass(_, let name) {
+            leftOut.append(LeftOut(name: "tokenizer.json", reason: "a \(name), which has no counterpart"))
+        } catch {
+            throw .tokenizer(error)
+        }
+    }
+
+    /// Has a Hugging Face tokenizer follow into KerasHub's terms; it is kept as it is, too, and alone where KerasHub has no
+    /// form for it.
+    mutating func convertTokenizer(to family: KerasFamily) throws(ConversionError) {
+        let files = TokenizerFiles(of: companions, path: path)
+        if files.isEmpty { return }
+        companions.removeAll { TokenizerFiles.names.contains($0.name) }
+        companions += KeptFiles.kept(files)
+        do throws(TokenizerEditError) {
+            let isByteLevel = try files.isByteLevel
+            let kind = KerasTokenizerClass.all(of: family.backbone).first { $0.isBytePair == isByteLevel }
+            guard let kind else {
+                throw .noKerasForm(
+                    path: path,
+                    reason: "a \(family.backbone) takes "
+                        + (isByteLevel ? "SentencePiece's models" : "byte pairs") + " only")
+            }
+            companions += try files.kerasHub(kind)
+        } catch .noKerasForm(_, let reason) {
+            leftOut.append(
+                LeftOut(
+                    name: "KerasHub's tokenizer",
+                    reason: "\(reason); Hugging Face's is in \(KeptFiles.folder)"))
+        } catch {
+            throw .tokenizer(error)
+        }
+    }
+}

@@ -1,0 +1,39 @@
+public import Formats
+
+/// The format that a model's weights are written in.
+public enum WeightsFormat: String, Sendable, CaseIterable {
+    /// As Hugging Face writes them.
+    case safetensors
+    /// As Keras writes them.
+    case hdf5
+}
+
+extension Checkpoint {
+    /// The model in files of another format.
+    ///
+    /// A model of a family that both KerasHub and Hugging Face have gets the other's names, shapes and configuration;
+    /// any other keeps its own names.
+    ///
+    /// - Parameter format: the format to write; one that the model has already changes nothing.
+    /// - Returns: the result, not written yet.
+    /// - Throws: ``ConversionError`` when the model is not what its configuration says.
+    public func converted(to format: WeightsFormat) throws(ConversionError) -> Checkpoint {
+        guard (structure != nil) != (format == .hdf5) else { return self }
+        switch format {
+        case .safetensors:
+            if let converted = try ConvertedPreset(self) { return converted.model }
+            var result = self
+            result.structure = nil
+            result.metadata = ["format": "pt"]
+            return result
+        case .hdf5:
+            if configuration?["class_name"] == nil, let family = KerasFamily.family(of: configuration) {
+                return try asKerasHub(isLlama3(family) ? .llama3 : family)
+            }
+            var result = self
+            result.structure = HDF5Structure(layout: .plain, fileName: "model.h5")
+            result.metadata = [:]
+            return result
+        }
+    }
+}
