@@ -1,49 +1,24 @@
 #include "CKernels.h"
-#include "exponential.h"
+#include "multiversion.h"
 
-CK_MULTIVERSION
-void ck_rotate(float *restrict x, const float *restrict cosine, const float *restrict sine, size_t rows,
-               size_t heads, size_t size, size_t stride, float sign) {
-    const size_t half = size / 2;
-    for (size_t r = 0; r < rows; ++r) {
-        const float *cr = cosine + r * half, *sr = sine + r * half;
-        for (size_t h = 0; h < heads; ++h) {
-            float *low = x + r * stride + h * size;
-            float *high = low + half;
+CK_INLINE void turn(float *x, const float *cosine, const float *sine, size_t pairs, float sign, int in_turn) {
+    float *low = x, *high = x + (in_turn ? 1 : pairs);
+    const size_t step = in_turn ? 2 : 1;
 #pragma clang loop vectorize(assume_safety)
-            for (size_t i = 0; i < half; ++i) {
-                const float a = low[i], b = high[i], s = sign * sr[i];
-                low[i] = a * cr[i] - b * s;
-                high[i] = b * cr[i] + a * s;
-            }
-        }
+    for (size_t i = 0; i < pairs; ++i) {
+        const float a = low[i * step], b = high[i * step], s = sign * sine[i];
+        low[i * step] = a * cosine[i] - b * s;
+        high[i * step] = b * cosine[i] + a * s;
     }
 }
 
 CK_MULTIVERSION
-void ck_swiglu(float *restrict y, const float *restrict x, size_t rows, size_t cols) {
-    for (size_t r = 0; r < rows; ++r) {
-        const float *gate = x + r * 2 * cols, *up = gate + cols;
-        for (size_t c = 0; c < cols; ++c) y[r * cols + c] = gate[c] / (1 + ck_exp(-gate[c])) * up[c];
-    }
-}
-
-CK_MULTIVERSION
-void ck_swiglu_backward(float *restrict y, float *restrict x, const float *restrict dy, size_t rows, size_t cols) {
-    for (size_t r = 0; r < rows; ++r) {
-        float *gate = x + r * 2 * cols, *up = gate + cols;
-        const float *dyr = dy + r * cols;
-        float *yr = y + r * cols;
-#pragma clang loop vectorize(assume_safety)
-        for (size_t c = 0; c < cols; ++c) {
-            const float g = gate[c], u = up[c], d = dyr[c];
-            const float sigmoid = 1 / (1 + ck_exp(-g));
-            const float silu = g * sigmoid;
-            yr[c] = silu * u;
-            up[c] = d * silu;
-            gate[c] = d * u * sigmoid * (1 + g - silu);
-        }
-    }
+void ck_rotate(float *x, const float *cosine, const float *sine, size_t heads, size_t size, size_t pairs, float sign,
+               int in_turn) {
+    if (in_turn)
+        for (size_t h = 0; h < heads; ++h) turn(x + h * size, cosine, sine, pairs, sign, 1);
+    else
+        for (size_t h = 0; h < heads; ++h) turn(x + h * size, cosine, sine, pairs, sign, 0);
 }
 
 CK_MULTIVERSION
@@ -61,8 +36,15 @@ void ck_sum_rows(float *restrict y, const float *restrict x, size_t rows, size_t
 }
 
 CK_MULTIVERSION
-void ck_add(float *restrict y, const float *restrict x, size_t n) {
-    for (size_t i = 0; i < n; ++i) y[i] += x[i];
+void ck_add_scaled(float *y, const float *x, const float *delta, float factor, size_t n) {
+#pragma clang loop vectorize(assume_safety)
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] + factor * delta[i];
+}
+
+CK_MULTIVERSION
+void ck_scale(float *y, const float *x, float factor, size_t n) {
+#pragma clang loop vectorize(assume_safety)
+    for (size_t i = 0; i < n; ++i) y[i] = factor * x[i];
 }
 
 CK_MULTIVERSION

@@ -21,3 +21,16 @@ CK_INLINE float ck_exp(float x) {
     memcpy(&power, &bits, sizeof power);
     return x < -87.0f ? 0.0f : q * power;
 }
+
+/* tanh(x): the polynomial of Cephes' tanhf near zero, where 1 - 2 / (e^(2x) + 1) would lose digits. NaN stays. */
+CK_INLINE float ck_tanh(float x) {
+    const float z = x * x;
+    float q = -5.70498872745e-3f;
+    q = q * z + 2.06390887954e-2f;
+    q = q * z - 5.37397155531e-2f;
+    q = q * z + 1.33314422036e-1f;
+    q = q * z - 3.33332819422e-1f;
+    const float near = q * z * x + x;
+    const float far = 1 - 2 / (ck_exp(2 * __builtin_fabsf(x)) + 1);
+    return __builtin_fabsf(x) < 0.625f ? near : x < 0 ? -far : far;
+}

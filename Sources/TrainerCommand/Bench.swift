@@ -45,9 +45,9 @@ struct Bench: ParsableCommand {
 
     func run() throws {
         try runReportingErrors {
-            let described = try shape?.configuration ?? PretrainedModel.configuration(of: model ?? ".")
+            let described = try shape?.described() ?? PretrainedModel.described(model ?? ".")
             let result = try TrainingBenchmark(
-                configuration: described, batch: batch, length: length, steps: steps, threads: compute.count,
+                model: described, batch: batch, length: length, steps: steps, threads: compute.count,
                 recomputation: recompute, moments: moments, gradients: gradients
             ).run()
             if json { return try printJSON(result) }

@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandLineSupport
 import Formats
 import Foundation
+import Models
 import Trainer
 
 /// A set's name and its file, as in `en=english.val.jsonl`.
@@ -49,5 +50,5 @@ struct ComputeOptions: ParsableArguments {
 
 /// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
 func defaultLength(of model: String) throws -> Int {
-    min(512, try PretrainedModel.configuration(of: model).maximumLength)
+    min(512, try PretrainedModel.described(model).architecture.maximumLength)
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Formats
+import Models
 import OrderedCollections
 import Testing
 
@@ -10,18 +11,26 @@ struct GoldenModel: Sendable, CustomTestStringConvertible {
     var name: String
     var testDescription: String { name }
 
-    static let all = ["llama", "code-llama", "mistral"].map(GoldenModel.init)
+    /// Every folder of the fixtures; a test counts them.
+    static let all: [GoldenModel] = {
+        let folder = Bundle.module.resourceURL?.appending(path: "Fixtures/golden").path() ?? ""
+        return ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+            .map(GoldenModel.init)
+    }()
 
     var folder: String { get throws { try fixture("golden/\(name)") } }
 
-    func pretrained() throws -> PretrainedModel { try PretrainedModel.open(folder) }
+    /// Its weights and configuration alone: the reference results lie beside them under names of their own.
+    func checkpoint() throws -> Checkpoint { try Checkpoint.open(folder) }
+
+    func pretrained() throws -> PretrainedModel { try PretrainedModel(checkpoint()) }
 
     func reference() throws -> OrderedDictionary<String, TensorExpression> {
         try Checkpoint.open(folder + "/golden.safetensors").tensors
     }
 
     func rows() throws -> TokenRows {
-        try TokenRows(path: folder + "/golden.safetensors", rows: pretrained().configuration.vocabularySize)
+        try TokenRows(path: folder + "/golden.safetensors", rows: pretrained().architecture.vocabularySize)
     }
 
     /// Five steps of AdamW on the rows, as PyTorch took them.
@@ -63,28 +72,4 @@ struct GoldenModel: Sendable, CustomTestStringConvertible {
 /// The path of a fixture.
 func fixture(_ name: String) throws -> String {
     try #require(Bundle.module.resourceURL).appending(path: "Fixtures/\(name)").path()
-}
-
-/// A buffer's values.
-func values<Device: Engine>(_ buffer: Device.Buffer, on engine: Device) -> [Float] {
-    var values = [Float](repeating: .nan, count: buffer.count)
-    var span = values.mutableSpan
-    engine.download(buffer, to: &span)
-    return values
-}
-
-/// Values of the processors' engine, in float32.
-func unpacked(_ stored: Stored<CPUBuffer>) -> [Float] {
-    var values = [Float](repeating: .nan, count: stored.count)
-    unsafe values.withUnsafeMutableBufferPointer { buffer in
-        guard let memory = buffer.baseAddress else { return }
-        unsafe stored.unpack(0..<stored.count, into: memory)
-    }
-    return values
-}
-
-/// The largest difference between two equally long lists.
-func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
-    precondition(a.count == b.count && !a.isEmpty)
-    return zip(a, b).reduce(0) { $1.0.isFinite && $1.1.isFinite ? max($0, abs($1.0 - $1.1)) : .infinity }
 }

@@ -28,62 +28,133 @@ void ck_f64_to_f32_odd(float *y, const double *x, size_t n);
 /* sums(R, C) += z(R, S) x(S, C), in the order of S, every product and sum rounded: the same bits on every CPU. */
 void ck_add_products(float *sums, const float *z, const float *x, size_t rows, size_t count, size_t cols);
 
-/* --- norm.c: y = w x / sqrt(mean(x^2) + eps), https://arxiv.org/abs/1910.07467, equation 4 --- */
-/* sum(R, C) = x + delta (delta may be null, then sum is not written); y(R, C) = the norm of that sum; rstd(R). */
-void ck_add_rmsnorm(float *sum, float *y, float *rstd, const float *x, const float *delta, const float *w,
-                    size_t rows, size_t cols, float eps);
-/* y(R, C) again from x(R, C) and rstd(R). */
-void ck_rmsnorm_apply(float *y, const float *x, const float *rstd, const float *w, size_t rows, size_t cols);
-/* dx(R, C) = (add ? dx : 0) + rstd (w dy - n mean(w dy n)), n = x rstd; dw(C) = sum over the rows of dy n. */
-void ck_rmsnorm_backward(float *dx, float *dw, const float *dy, const float *x, const float *w, const float *rstd,
-                         size_t rows, size_t cols, int add);
+/* --- norm.c: RMSNorm, https://arxiv.org/abs/1910.07467; LayerNorm, https://arxiv.org/abs/1607.06450 ---
+   A row is G groups of C values. n = (x - m) s with s = 1 / sqrt(mean((x - m)^2) + eps), where m is the group's mean
+   or 0; y = w n + b, (1 + w) n + b, or n + b without w. */
+typedef struct {
+    size_t groups, cols;           /* G, C */
+    size_t in_stride, out_stride;  /* floats from one row of x, and of y, to the next */
+    int centers;                   /* whether m is the mean: LayerNorm */
+    int adds_one, own_scales;      /* whether 1 + w multiplies; whether w and b are (G, C) in place of (C) */
+    float eps;
+} ck_norm;
+/* y from x, which is first sum = x + factor delta where there is a delta; sum may be x or delta. rstd(R, G) = s,
+   mean(R, G) = m where rows are centered. */
+void ck_norm_forward(float *y, float *rstd, float *mean, const float *x, float *sum, const float *delta,
+                     float factor, const float *w, const float *b, size_t rows, const ck_norm *a);
+/* y again from x, rstd and mean. */
+void ck_norm_apply(float *y, const float *x, const float *rstd, const float *mean, const float *w, const float *b,
+                   size_t rows, const ck_norm *a);
+/* dx = (add ? dx : 0) + s (w dy - mean(w dy) - n mean(w dy n)), without the first mean where rows are not centered;
+   dw = the sum of dy n, db = the sum of dy, each where it is wanted. dx may be dy unless it is added to. */
+void ck_norm_backward(float *dx, float *dw, float *db, const float *dy, const float *x, const float *w,
+                      const float *rstd, const float *mean, size_t rows, int add, const ck_norm *a);
+
+/* --- activation.c --- */
+/* silu: x sigmoid(x). gelu: x Phi(x), https://arxiv.org/abs/1606.08415, and its approximations by tanh and by
+   sigmoid(1.702 x). relu: max(0, x), and its square. The last one is a gated unit's only:
+   min(g, limit) sigmoid(alpha min(g, limit)) (clamp(u, limit) + 1). */
+enum { CK_SILU, CK_GELU, CK_GELU_TANH, CK_GELU_QUICK, CK_RELU, CK_RELU_SQUARED, CK_CLAMPED };
+typedef struct {
+    int kind, in_turn; /* whether gates g and what they gate, u, come in turn, in place of g(F) | u(F) */
+    float alpha, limit;
+} ck_unit;
+/* y(R, F) = activation(g) u, with both in x(R, 2F). https://arxiv.org/abs/2002.05202. */
+void ck_glu(float *y, const float *x, size_t rows, size_t cols, const ck_unit *a);
+/* y(R, F) as above, and x(R, 2F) becomes its gradient, given dy(R, F). */
+void ck_glu_backward(float *y, float *x, const float *dy, size_t rows, size_t cols, const ck_unit *a);
+/* y(n) = activation(x); y may be x. */
+void ck_activate(float *y, const float *x, size_t n, int kind);
+/* y(n) as above, and x(n) becomes its gradient, given dy(n). */
+void ck_activate_backward(float *y, float *x, const float *dy, size_t n, int kind);
 
 /* --- elementwise.c --- */
-/* Rotates pairs (i, i + D/2) of `heads` heads of D channels, each row's first head at x + row * stride, by the
-   angles whose cosine and sine stand in cosine, sine (rows, D/2); sign -1 turns back.
-   https://arxiv.org/abs/2104.09864, section 3.4.2, in the half-split order of GPT-NeoX and Llama. */
-void ck_rotate(float *x, const float *cosine, const float *sine, size_t rows, size_t heads, size_t size,
-               size_t stride, float sign);
-/* y(R, F) = silu(gate) up, with gate | up side by side in x(R, 2F). https://arxiv.org/abs/2002.05202. */
-void ck_swiglu(float *y, const float *x, size_t rows, size_t cols);
-/* y(R, F) as above, and x(R, 2F) becomes its gradient dgate | dup, given dy(R, F). */
-void ck_swiglu_backward(float *y, float *x, const float *dy, size_t rows, size_t cols);
-/* The same two with gelu(gate), https://arxiv.org/abs/1606.08415, or its approximation by tanh (gelu.c). */
-void ck_geglu(float *y, const float *x, size_t rows, size_t cols, int approximate);
-void ck_geglu_backward(float *y, float *x, const float *dy, size_t rows, size_t cols, int approximate);
+/* Rotates `pairs` pairs of each of `heads` heads of D = `size` channels by the angles whose cosine and sine are given;
+   sign -1 turns back. Pairs are (i, i + pairs), the order of GPT-NeoX and Llama, or (2i, 2i + 1).
+   https://arxiv.org/abs/2104.09864, section 3.4.2. */
+void ck_rotate(float *x, const float *cosine, const float *sine, size_t heads, size_t size, size_t pairs, float sign,
+               int in_turn);
 /* y(R, C) += bias(C). */
 void ck_add_bias(float *y, const float *bias, size_t rows, size_t cols);
 /* y(n) = (add ? y : 0) + the sum over rows of x[row * stride + i]. */
 void ck_sum_rows(float *y, const float *x, size_t rows, size_t stride, size_t n, int add);
-/* y(n) += x(n). */
-void ck_add(float *y, const float *x, size_t n);
+/* y(n) = x(n) + factor delta(n); y may be x or delta. */
+void ck_add_scaled(float *y, const float *x, const float *delta, float factor, size_t n);
+/* y(n) = factor x(n); y may be x. */
+void ck_scale(float *y, const float *x, float factor, size_t n);
 /* The sum of squares of x(n), in double precision over blocks of 1,024. */
 double ck_sum_of_squares(const float *x, size_t n);
 
 /* --- attention.c --- */
 typedef struct {
     long time, heads, kv_heads, size; /* T, H, key-value heads, D */
-    long stride;                      /* floats from one token's q | k | v to the next's */
-    float scale;                      /* of the scores: 1 / sqrt(D) */
+    long stride;                      /* floats from one token's queries, keys and values to the next's */
+    long query_group;                 /* floats from a key-value head's queries to the next one's */
+    long key, value, key_group;       /* where the first key and value begin, and floats to the next one's */
+    float scale;                      /* of the products of queries and keys */
+    float soft_cap;                   /* scores s become soft_cap tanh(s / soft_cap), unless it is 0 */
 } ck_attention;
 enum { CK_ATTENTION_TILE = 64 }; /* queries, and keys, that are worked on at once */
 /* Floats that one call of the two functions below may scribble on. */
 size_t ck_attention_scratch(const ck_attention *a);
 /* Causal attention of one head of one sequence for the queries [start, end), at most a tile of them.
    qkv: the sequence's (T, stride); out: (T, H D); lse: (T, H), the log of the sum of exponentials;
-   first: (T), the first key that each query sees. https://arxiv.org/abs/2307.08691, algorithm 1. */
-void ck_attention_forward(float *out, float *lse, const float *qkv, const int32_t *first, const ck_attention *a,
-                          long head, long start, long end, float *scratch);
+   first: (T), the first key that each query sees; bias: (H, T) or null, added to the scores after the cap, column j
+   for the key first + j; sinks: (H) or null, a score more that belongs to no key.
+   https://arxiv.org/abs/2307.08691, algorithm 1. */
+void ck_attention_forward(float *out, float *lse, const float *qkv, const int32_t *first, const float *bias,
+                          const float *sinks, const ck_attention *a, long head, long start, long end,
+                          float *scratch);
 /* The gradient of the above for one key-value head and all queries that share it; writes that head's columns of
-   dqkv (T, stride). Algorithm 2. */
-void ck_attention_backward(float *dqkv, const float *dout, const float *qkv, const float *out, const float *lse,
-                           const int32_t *first, const ck_attention *a, long kv_head, float *scratch);
+   dqkv (T, stride) and, unless it is null, its heads of dsinks (H), this sequence's share. Algorithm 2. */
+void ck_attention_backward(float *dqkv, float *dsinks, const float *dout, const float *qkv, const float *out,
+                           const float *lse, const int32_t *first, const float *bias, const float *sinks,
+                           const ck_attention *a, long kv_head, float *scratch);
+
+/* --- experts.c: mixtures of E experts of which each row chooses K; slots are choices, expert by expert --- */
+enum { CK_SOFTMAX, CK_SOFTMAX_OF_CHOSEN, CK_SIGMOID };
+typedef struct {
+    size_t experts, chosen;     /* E, K */
+    int kind, normalizes;       /* whether weights are divided by their sum */
+    float factor;               /* of the weights */
+    float floor;                /* added to the sum */
+} ck_routing;
+/* scores(R, E), logits at first, become scores; the K experts of the largest score + correction(E), which may be null,
+   and their weights. Of equal ones the lower comes first. */
+void ck_route(int32_t *chosen, float *weights, float *scores, const float *correction, size_t rows,
+              const ck_routing *a);
+/* dlogits(R, E), which may be scores, from dweights(R, K) and balance(E), the gradient of each row's scores, or null. */
+void ck_route_backward(float *dlogits, const float *dweights, const int32_t *chosen, const float *weights,
+                       const float *scores, const float *balance, size_t rows, const ck_routing *a);
+/* Orders choices by expert, keeping their order within one: choice(S) is what lies in a slot, slot(S) where a choice
+   lies, offsets(E + 1) where each expert's slots begin. */
+void ck_sort_by_expert(int32_t *choice, int32_t *slot, int32_t *offsets, const int32_t *chosen, size_t slots,
+                       size_t experts);
+/* y(R, C) = (add ? y : 0) + the sum over k of weights(R, K) x[slot(R, K)]; weights may be null: 1. */
+void ck_combine_rows(float *y, const float *x, const float *weights, const int32_t *slot, size_t rows, size_t chosen,
+                     size_t cols, int add);
+/* For the slots [start, end): dweights[choice] = hidden(S, F) dhidden(S, F) + dout(S, C) bias(E, C), where there is
+   one; then dhidden and dout are multiplied by weights[choice]. */
+void ck_weigh_rows_backward(float *dweights, float *dhidden, float *dout, const float *hidden, const float *bias,
+                            const float *weights, const int32_t *choice, const int32_t *offsets, size_t start,
+                            size_t end, size_t size, size_t cols);
+/* y(R, C) += sigmoid(gate(R)) x(R, C). */
+void ck_add_gated(float *y, const float *x, const float *gate, size_t rows, size_t cols);
+/* dgate(R) from hidden(R, F) dhidden(R, F); then dhidden and dout(R, C) are multiplied by sigmoid(gate). */
+void ck_add_gated_backward(float *dgate, float *dhidden, float *dout, const float *hidden, const float *gate,
+                           size_t rows, size_t size, size_t cols);
+/* load(2, E): adds how often one expert is among chosen(R, K), and the sum of its scores(R, E). */
+void ck_add_load(float *load, const int32_t *chosen, const float *scores, size_t rows, size_t experts,
+                 size_t choices, size_t expert);
 
 /* --- loss.c --- */
+/* x(n) = cap tanh(factor x / cap). */
+void ck_cap(float *x, size_t n, float factor, float cap);
 /* loss(R) = log(sum(exp(logits))) - logits[target], 0 where target < 0; with `gradient`, logits (R, V) become
-   (softmax - one-hot) scale, or 0 where target < 0. */
+   (softmax - one-hot) scale, or 0 where target < 0, times the slope at which they came to be what they are: factor,
+   and where cap is not 0, 1 - (logits / cap)^2. */
 void ck_cross_entropy(float *loss, float *logits, const int32_t *target, size_t rows, size_t cols, int gradient,
-                      float scale);
+                      float scale, float factor, float cap);
 
 /* --- moments.c: AdamW's moments in fewer bits, rounded up or down by chance so that they are right on average ---
    The chance is a hash of `first` + i, a value's place among all, and `key`, so it is the same in every run. */

@@ -6,24 +6,13 @@ extension CPUEngine {
     /// Every thread computes whole products by itself, at the same time as the others: what the machine gives
     /// when nothing is split. Each kind of product counts as often as a step does it.
     ///
-    /// - Parameters:
-    ///   - configuration: the model's shape.
-    ///   - rows: batch × time.
+    /// - Parameter products: the products of a step's forward pass, and how often each is done.
     /// - Returns: the rate of all threads together.
-    func productRate(of configuration: TransformerConfiguration, rows: Int) -> Double {
+    func productRate(of products: [(shape: LinearShape, count: Int)]) -> Double {
         var work = 0.0
         var seconds = 0.0
-        var layers = TransformerConfiguration.LinearLayer.allCases.map { linear in
-            (
-                configuration.size(of: linear).inputs, configuration.size(of: linear).outputs,
-                configuration.layers
-            )
-        }
-        // The head has many more outputs than rows; a part of them runs at the same rate.
-        let head = min(configuration.vocabularySize, 4_096)
-        layers.append((configuration.hiddenSize, head, configuration.vocabularySize / head))
-        for (inputs, outputs, count) in layers {
-            for product in Self.products(rows: rows, inputs: inputs, outputs: outputs) {
+        for (shape, count) in products {
+            for product in Self.products(rows: shape.rows, inputs: shape.inputs, outputs: shape.outputs) {
                 let flops = 2 * Double(product.m) * Double(product.n) * Double(product.k)
                 work += flops * Double(count)
                 seconds += flops * Double(count) / rate(of: product)

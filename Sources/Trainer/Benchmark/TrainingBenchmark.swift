@@ -1,9 +1,10 @@
 internal import Foundation
+public import Models
 
 /// What training costs on this machine, measured.
 public struct TrainingBenchmark: Sendable {
-    /// The model's shape.
-    public var configuration: TransformerConfiguration
+    /// The model.
+    public var model: DescribedModel
     /// Sequences computed at once, and tokens of each.
     public var batch: Int, length: Int
     /// Steps that are timed, after one that is not.
@@ -17,10 +18,10 @@ public struct TrainingBenchmark: Sendable {
 
     /// A benchmark.
     public init(
-        configuration: TransformerConfiguration, batch: Int, length: Int, steps: Int, threads: Int,
+        model: DescribedModel, batch: Int, length: Int, steps: Int, threads: Int,
         recomputation: Recomputation, moments: MomentPrecision, gradients: GradientPrecision
     ) {
-        self.configuration = configuration
+        self.model = model
         self.batch = batch
         self.length = length
         self.steps = steps
@@ -66,7 +67,7 @@ public struct TrainingBenchmark: Sendable {
     public func run() throws -> Report {
         let engine = try CPUEngine(threads: threads)
         let layout = try ParameterLayout(
-            configuration, names: Family.llama.names,
+            model.architecture, naming: TensorNaming(model.family, names: []),
             storage: ParameterLayout.Storage(gradients: gradients.precision))
         let plan = HealingPlan(
             steps: steps + 1, batch: batch, accumulate: 1, length: length,
@@ -78,8 +79,8 @@ public struct TrainingBenchmark: Sendable {
             seed: 0,
             recomputation: recomputation, isolatesDocuments: true)
         let healing = try Healing(
-            plan, configuration, layout: layout,
-            data: RandomTokens(vocabulary: configuration.vocabularySize, length: length), on: engine)
+            plan, model.architecture, layout: layout,
+            data: RandomTokens(vocabulary: model.architecture.vocabularySize, length: length), on: engine)
         healing.model.initialize(deviation: 0.02, seed: 0)
         _ = try healing.takeStep()
         let before = engine.operationSeconds
@@ -92,8 +93,12 @@ public struct TrainingBenchmark: Sendable {
         }
         let median = seconds.sorted()[seconds.count / 2]
         let tokens = Double(batch * length)
-        let rate = engine.productRate(of: configuration, rows: batch * length)
-        let flops = 6 * tokens * Double(configuration.multipliedParameters)
+        let products = layout.products(rows: batch * length)
+        let rate = engine.productRate(of: products)
+        // Forward, the gradient of the input and that of the weights: two operations each for every number.
+        let flops = products.reduce(0) { sum, product in
+            sum + 6 * Double(product.count * product.shape.rows) * Double(product.shape.inputs * product.shape.outputs)
+        }
         return Report(
             parameters: layout.parameterCount, tokensPerSecond: tokens / median,
             tokensPerCPUSecond: tokens * Double(steps) / cpu, sgemmGflops: rate / 1e9,
@@ -103,11 +108,37 @@ public struct TrainingBenchmark: Sendable {
     }
 }
 
-extension TransformerConfiguration {
-    /// Parameters that every token is multiplied by: the linear layers and the head.
-    var multipliedParameters: Int {
-        let layer = LinearLayer.allCases.reduce(0) { $0 + size(of: $1).inputs * size(of: $1).outputs }
-        return layers * layer + vocabularySize * hiddenSize
+extension ParameterLayout {
+    /// The products of the forward pass and how often each is done: the linear layers and the head.
+    fileprivate func products(rows: Int) -> [(shape: LinearShape, count: Int)] {
+        var products: [(shape: LinearShape, count: Int)] = []
+        func add(_ linear: Linear, rows: Int, count: Int = 1) {
+            let shape = linear.shape(rows)
+            if let index = products.firstIndex(where: { $0.shape == shape }) {
+                products[index].count += count
+            } else {
+                products.append((shape, count))
+            }
+        }
+        for layer in layers {
+            add(layer.attention.queryKeyValue, rows: rows)
+            add(layer.attention.output, rows: rows)
+            switch layer.feedForward {
+            case .gated(let block): [block.gateUp, block.down].forEach { add($0, rows: rows) }
+            case .plain(let block): [block.up, block.down].forEach { add($0, rows: rows) }
+            case .experts(let block):
+                let own = max(1, rows * block.experts.chosen / block.experts.count)
+                add(block.router, rows: rows)
+                [block.gateUp, block.down].forEach { add($0, rows: own, count: block.experts.count) }
+                if let shared = block.shared { [shared.gateUp, shared.down].forEach { add($0, rows: rows) } }
+            }
+        }
+        // The head has many more outputs than rows; a part of them runs at the same rate.
+        let width = finalNorm.columns
+        let tokens = head.weights.count / width
+        let part = min(tokens, 4_096)
+        products.append((LinearShape(rows: rows, inputs: width, outputs: part), tokens / part))
+        return products
     }
 }
 
@@ -128,6 +159,6 @@ private struct RandomTokens: TrainingData {
 
     mutating func next(_ count: Int) -> TokenBatch {
         let tokens = (0..<count * length).map { _ in Int32(generator.next() % UInt64(vocabulary)) }
-        return TokenBatch(rows: tokens[...], time: length)
+        return TokenBatch(rows: tokens[...], sequenceLength: length)
     }
 }

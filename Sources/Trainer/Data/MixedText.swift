@@ -86,8 +86,8 @@ public struct MixedText: TrainingData {
             targets += sequence.tokens.dropFirst()
             first += isolatesDocuments ? firstVisible(sequence.starts) : [Int32](repeating: 0, count: length)
         }
-        var batch = TokenBatch(batch: count, time: length, tokens: tokens, targets: targets)
-        batch.first = first
+        var batch = TokenBatch(batch: count, sequenceLength: length, tokens: tokens, targets: targets)
+        batch.attentionStart = first
         return batch
     }
 

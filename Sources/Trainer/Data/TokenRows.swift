@@ -68,12 +68,12 @@ public struct TokenRows: TrainingData {
             batch += tokens[row * length..<(row + 1) * length]
             taken += 1
         }
-        return TokenBatch(rows: batch[...], time: length)
+        return TokenBatch(rows: batch[...], sequenceLength: length)
     }
 
     /// The rows [start, end), end at most ``count``.
     public func rows(_ range: Range<Int>) -> TokenBatch {
-        TokenBatch(rows: tokens[range.lowerBound * length..<range.upperBound * length], time: length)
+        TokenBatch(rows: tokens[range.lowerBound * length..<range.upperBound * length], sequenceLength: length)
     }
 
     /// How integers of a type are read; nil for other types.

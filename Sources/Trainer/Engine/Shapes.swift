@@ -1,6 +1,8 @@
+public import Models
+
 /// The shape of a linear layer's work: y(rows, outputs) = x(rows, inputs) · w(outputs, inputs)ᵀ.
 public struct LinearShape: Equatable, Sendable {
-    /// R: batch × time.
+    /// R: batch × sequence length.
     public var rows: Int
     /// Channels that come in.
     public var inputs: Int
@@ -17,7 +19,7 @@ public struct LinearShape: Equatable, Sendable {
 
 /// A block of rows of equal width.
 public struct RowShape: Equatable, Sendable {
-    /// R: batch × time.
+    /// R: batch × sequence length.
     public var rows: Int
     /// C: the width of a row.
     public var columns: Int
@@ -32,48 +34,161 @@ public struct RowShape: Equatable, Sendable {
     public var count: Int { rows * columns }
 }
 
-/// The shape of self-attention over queries, keys and values that lie side by side.
+/// The shape of a norm's work: R rows of G groups of C values, each group normalised by itself.
 ///
-/// A token's row is `heads` queries, then `keyValueHeads` keys, then as many values, each `headSize` wide.
+/// The residual stream is one group a row; queries or keys are a group a head.
+public struct NormShape: Equatable, Sendable {
+    /// What is computed.
+    public var norm: Norm
+    /// R: batch × sequence length.
+    public var rows: Int
+    /// G: groups in a row, one after the other.
+    public var groups: Int
+    /// C: values of a group.
+    public var columns: Int
+    /// Values from one row's start to the next's, of what is normalised and of the result.
+    public var inputStride: Int, outputStride: Int
+    /// Whether each group has a scale of its own: scale and bias are (G, C) then.
+    public var hasOwnScales: Bool
+
+    /// The norm of `groups` groups in each row; rows follow each other without a gap unless strides say otherwise.
+    public init(
+        _ norm: Norm, rows: Int, groups: Int = 1, columns: Int, inputStride: Int? = nil,
+        outputStride: Int? = nil, hasOwnScales: Bool = false
+    ) {
+        self.norm = norm
+        self.rows = rows
+        self.groups = groups
+        self.columns = columns
+        self.inputStride = inputStride ?? groups * columns
+        self.outputStride = outputStride ?? groups * columns
+        self.hasOwnScales = hasOwnScales
+    }
+
+    /// How many values scale and bias have.
+    public var scaleCount: Int { hasOwnScales ? groups * columns : columns }
+}
+
+/// The shape of self-attention over queries, keys and values that lie in one row.
+///
 /// Query head h reads key-value head h / (heads / keyValueHeads) (grouped-query attention,
 /// <https://arxiv.org/abs/2305.13245>).
 public struct AttentionShape: Equatable, Sendable {
     /// B: sequences.
     public var batch: Int
     /// T: tokens in each.
-    public var time: Int
+    public var sequenceLength: Int
     /// H: query heads.
     public var heads: Int
     /// Heads of keys and of values; divides ``heads``.
     public var keyValueHeads: Int
     /// D: channels of one head.
     public var headSize: Int
+    /// How queries, keys and values follow each other in a row.
+    public var arrangement: Attention.Arrangement
+    /// What the products of queries and keys are multiplied by.
+    public var scale: Float
+    /// The scores s become softCap · tanh(s / softCap), where there is one.
+    public var softCap: Float?
 
-    /// Self-attention of `heads` heads over `batch` sequences of `time` tokens.
-    public init(batch: Int, time: Int, heads: Int, keyValueHeads: Int, headSize: Int) {
+    /// Self-attention of `heads` heads over `batch` sequences of `sequenceLength` tokens.
+    public init(
+        batch: Int, sequenceLength: Int, heads: Int, keyValueHeads: Int, headSize: Int,
+        arrangement: Attention.Arrangement = .stacked, scale: Float? = nil, softCap: Float? = nil
+    ) {
         self.batch = batch
-        self.time = time
+        self.sequenceLength = sequenceLength
         self.heads = heads
         self.keyValueHeads = keyValueHeads
         self.headSize = headSize
+        self.arrangement = arrangement
+        self.scale = scale ?? 1 / Float(headSize).squareRoot()
+        self.softCap = softCap
     }
 
-    /// Batch × time.
-    public var rows: Int { batch * time }
+    /// Batch × sequence length.
+    public var rows: Int { batch * sequenceLength }
     /// The width of a token's queries, keys and values together.
-    public var width: Int { (heads + 2 * keyValueHeads) * headSize }
+    public var qkvWidth: Int { (heads + 2 * keyValueHeads) * headSize }
     /// The width of a token's result.
     public var outputWidth: Int { heads * headSize }
+    /// Query heads that share a key-value head.
+    public var groupSize: Int { heads / keyValueHeads }
+
+    /// Where query head `head` begins in a row.
+    public func query(_ head: Int) -> Int {
+        switch arrangement {
+        case .stacked: head * headSize
+        case .grouped: (head / groupSize * (groupSize + 2) + head % groupSize) * headSize
+        }
+    }
+
+    /// Where key head `head` begins in a row.
+    public func key(_ head: Int) -> Int {
+        switch arrangement {
+        case .stacked: (heads + head) * headSize
+        case .grouped: (head * (groupSize + 2) + groupSize) * headSize
+        }
+    }
+
+    /// Where value head `head` begins in a row.
+    public func value(_ head: Int) -> Int {
+        switch arrangement {
+        case .stacked: (heads + keyValueHeads + head) * headSize
+        case .grouped: (head * (groupSize + 2) + groupSize + 1) * headSize
+        }
+    }
 }
 
-/// What a gated linear unit makes of its gate.
-public enum GateActivation: Sendable, Equatable {
-    /// x · sigmoid(x): SwiGLU.
-    case silu
-    /// x · Φ(x), Φ being the normal distribution's: GEGLU. <https://arxiv.org/abs/1606.08415>
-    case gelu
-    /// The same with Φ(x) ≈ (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, section 2 there.
-    case geluTanh
+/// Which channels of a head are turned, and in what pairs.
+public struct RotaryShape: Equatable, Sendable {
+    /// N: how many channels, from a head's first; even.
+    public var size: Int
+    /// Whether pairs are neighbours (0, 1), (2, 3) …; otherwise they are (i, i + N / 2).
+    public var isInterleaved: Bool
+
+    /// The first `size` channels, in pairs of one kind or the other.
+    public init(size: Int, isInterleaved: Bool = false) {
+        self.size = size
+        self.isInterleaved = isInterleaved
+    }
+}
+
+/// The shape of a mixture of experts' work.
+public struct ExpertShape: Equatable, Sendable {
+    /// R: batch × sequence length.
+    public var rows: Int
+    /// E: experts.
+    public var experts: Int
+    /// K: experts that each row is computed by.
+    public var chosen: Int
+
+    /// `rows` rows that choose `chosen` of `experts` experts each.
+    public init(rows: Int, experts: Int, chosen: Int) {
+        self.rows = rows
+        self.experts = experts
+        self.chosen = chosen
+    }
+
+    /// S: rows × chosen.
+    public var slots: Int { rows * chosen }
+}
+
+/// What becomes of the head's products before the softmax.
+public struct LogitTransform: Equatable, Sendable {
+    /// What they are multiplied by.
+    public var factor: Float
+    /// What they are capped at smoothly, after that.
+    public var softCap: Float?
+
+    /// Multiplies by `factor`, then caps.
+    public init(factor: Float = 1, softCap: Float? = nil) {
+        self.factor = factor
+        self.softCap = softCap
+    }
+
+    /// Whether logits stay as they are.
+    public var isIdentity: Bool { factor == 1 && softCap == nil }
 }
 
 /// What one step of AdamW multiplies by.
@@ -90,19 +205,26 @@ public struct AdamWStep: Equatable, Sendable {
     public var decay: Float
     /// Which step this is, from 1: corrects the moments' bias towards zero.
     public var step: Int
-    /// What clipping leaves of the gradient, from 0 to 1.
-    public var gradientScale: Float
 
     /// One step's numbers.
-    public init(
-        rate: Float, beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float
-    ) {
+    public init(rate: Float, beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int) {
         self.rate = rate
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
         self.decay = decay
         self.step = step
-        self.gradientScale = gradientScale
     }
+}
+
+/// A tensor that AdamW moves.
+public struct AdamWUpdate<Buffer: EngineBuffer> {
+    /// The parameters, in float32.
+    public var weights: Tensor<Buffer>
+    /// Their gradients.
+    public var gradients: Tensor<Buffer>
+    /// The mean of each gradient, and of its square.
+    public var mean: Tensor<Buffer>, square: Tensor<Buffer>
+    /// What they are moved by.
+    public var step: AdamWStep
 }

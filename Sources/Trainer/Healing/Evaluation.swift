@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Formats
+internal import Models
 
 /// What a model makes of a set of documents.
 public struct EvaluationResult: Codable, Sendable, Equatable {
@@ -59,7 +60,7 @@ public struct EvaluationSet: Sendable {
         return try files.map { file in
             try EvaluationSet(
                 name: file.name, path: file.path, tokenizer: tokenizer,
-                rows: model.configuration.vocabularySize)
+                rows: model.architecture.vocabularySize)
         }
     }
 
@@ -70,7 +71,7 @@ public struct EvaluationSet: Sendable {
     public func evaluate<Device: Engine>(
         _ model: Transformer<Device>, isCancelled: () -> Bool = { false }
     ) -> EvaluationResult? {
-        let (batch, length) = (model.plan.batch, model.plan.time)
+        let (batch, length) = (model.plan.batch, model.plan.sequenceLength)
         var sum = 0.0
         for start in stride(from: 0, to: tokens.count - 1, by: batch * length) {
             if isCancelled() { return nil }
@@ -81,7 +82,7 @@ public struct EvaluationSet: Sendable {
                 input[position] = tokens[start + position]
                 targets[position] = tokens[start + position + 1]
             }
-            sum += model.loss(TokenBatch(batch: batch, time: length, tokens: input, targets: targets))
+            sum += model.loss(TokenBatch(batch: batch, sequenceLength: length, tokens: input, targets: targets))
         }
         return EvaluationResult(sum: sum, tokens: tokens.count - 1, bytes: bytes)
     }
@@ -92,7 +93,7 @@ extension TokenRows {
     ///
     /// `visit` is given consecutive blocks of logits (rows, V).
     public func evaluate<Device: Engine>(
-        _ model: Transformer<Device>, visit: ((Device.Buffer) -> Void)? = nil
+        _ model: Transformer<Device>, visit: ((Tensor<Device.Buffer>) -> Void)? = nil
     ) -> EvaluationResult {
         var sum = 0.0
         var tokens = 0

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 internal import OrderedCollections
 
 /// An evaluation of a model as it lies in its folder.
@@ -43,7 +44,7 @@ public struct EvaluationRequest: Sendable {
         let model = try PretrainedModel.open(model)
         let engine = try CPUEngine(threads: threads)
         if let rows {
-            let rows = try TokenRows(path: rows, rows: model.configuration.vocabularySize)
+            let rows = try TokenRows(path: rows, rows: model.architecture.vocabularySize)
             let transformer = try self.transformer(model, batch: 1, length: rows.length, on: engine)
             let result = try evaluate(rows, transformer)
             notify("ids", result)
@@ -62,13 +63,15 @@ public struct EvaluationRequest: Sendable {
     private func transformer(
         _ model: PretrainedModel, batch: Int, length: Int, on engine: CPUEngine
     ) throws -> Transformer<CPUEngine> {
-        guard length <= model.configuration.maximumLength else {
+        guard length <= model.architecture.maximumLength else {
             throw ModelError.tooLong(
-                path: self.model, length: length, maximum: model.configuration.maximumLength)
+                path: self.model, length: length, maximum: model.architecture.maximumLength)
         }
+        let layout = try model.layout(training: .none)
         let transformer = try Transformer(
-            model.configuration, layout: model.layout(training: .none),
-            plan: ActivationPlan(model.configuration, batch: batch, time: length), on: engine)
+            model.architecture, layout: layout,
+            plan: ActivationPlan(model.architecture, layout: layout, batch: batch, sequenceLength: length),
+            on: engine)
         try model.load(into: transformer)
         return transformer
     }
@@ -81,7 +84,7 @@ public struct EvaluationRequest: Sendable {
             throw DataError.badIDs(
                 path: logits, found: "the same file for --logits", expected: "another file")
         }
-        let shape = [rows.count, rows.length, transformer.configuration.vocabularySize]
+        let shape = [rows.count, rows.length, transformer.architecture.vocabularySize]
         let writer = try SafetensorsStream(path: logits, name: "logits", shape: shape)
         var failure: FileError?
         let result = rows.evaluate(transformer) { block in

@@ -1,3 +1,5 @@
+public import Models
+
 /// A run of continued pre-training: a model, an optimizer and data, moved step by step.
 public final class Healing<Device: Engine> {
     /// The model that is trained.
@@ -15,14 +17,13 @@ public final class Healing<Device: Engine> {
     ///
     /// - Throws: ``EngineError`` when there is not enough of it.
     public init(
-        _ plan: HealingPlan, _ configuration: TransformerConfiguration, layout: ParameterLayout,
+        _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout,
         data: any TrainingData, on engine: Device
     ) throws(EngineError) {
         self.plan = plan
         self.data = data
         model = try Transformer(
-            configuration, layout: layout,
-            plan: plan.activations(configuration, layout), on: engine)
+            architecture, layout: layout, plan: plan.activations(architecture, layout), on: engine)
         optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, on: engine)
     }
 
@@ -36,14 +37,15 @@ public final class Healing<Device: Engine> {
         var batches: [TokenBatch] = []
         for _ in 0..<plan.accumulate { batches.append(try data.next(plan.batch)) }
         let targets = batches.reduce(0) { $0 + $1.targetCount }
-        var sum = 0.0
         for (index, batch) in batches.enumerated() {
-            sum += model.lossAndGradients(batch, scale: 1 / Float(targets), accumulate: index > 0)
+            model.backward(batch, scale: 1 / Float(targets), accumulate: index > 0)
         }
-        let loss = sum / Double(targets)
-        guard loss.isFinite else { throw HealingError.notFinite(what: "loss", step: step + 1) }
         let factor = plan.schedule.factor(at: step)
-        let norm = optimizer.step(model, step: step, factor: factor)
+        optimizer.step(model, step: step, factor: factor)
+        // A step that made a number none has moved weights already, so the run ends; what was kept before is whole.
+        let loss = model.takeLoss(targets: targets)
+        guard loss.isFinite else { throw HealingError.notFinite(what: "loss", step: step + 1) }
+        let norm = optimizer.gradientNorm(on: model.engine)
         guard norm.isFinite else { throw HealingError.notFinite(what: "gradient norm", step: step + 1) }
         step += 1
         tokens += targets
@@ -59,8 +61,8 @@ public final class Healing<Device: Engine> {
     public var state: [(name: String, buffer: Device.Buffer, isPacked: Bool)] {
         let isPacked = plan.moments != .f32
         return [
-            ("weights", model.weights, false), ("mean", optimizer.mean.words, isPacked),
-            ("square", optimizer.square.words, isPacked), ("mean.scales", optimizer.mean.scales, false),
+            ("weights", model.weights, false), ("mean", optimizer.mean.storage, isPacked),
+            ("square", optimizer.square.storage, isPacked), ("mean.scales", optimizer.mean.scales, false),
             ("square.scales", optimizer.square.scales, false),
         ].filter { $0.1.count > 0 }
     }

@@ -1,3 +1,5 @@
+internal import Models
+
 /// Everything that decides a run's result, apart from the model and the data.
 public struct HealingPlan: Codable, Sendable, Equatable {
     /// Optimizer steps.
@@ -48,12 +50,11 @@ public struct HealingPlan: Codable, Sendable, Equatable {
 
     /// The memory of a step.
     func activations(
-        _ configuration: TransformerConfiguration, _ layout: ParameterLayout
+        _ architecture: Architecture, _ layout: ParameterLayout
     ) -> ActivationPlan {
         ActivationPlan(
-            configuration, batch: batch, time: length,
-            training: ActivationPlan.Training(
-                layout, recomputation: recomputation, accumulates: accumulate > 1))
+            architecture, layout: layout, batch: batch, sequenceLength: length,
+            training: ActivationPlan.Training(recomputation: recomputation, accumulates: accumulate > 1))
     }
 }
 

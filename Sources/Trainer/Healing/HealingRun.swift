@@ -28,7 +28,7 @@ public struct HealingRun {
             guard request.force else { throw HealingError.unfinishedRun(folder: store.folder, step: step) }
             try store.removeSteps()
         }
-        run = try Healing(setup.plan, model.configuration, layout: setup.layout, data: setup.data, on: engine)
+        run = try Healing(setup.plan, model.architecture, layout: setup.layout, data: setup.data, on: engine)
         if store.lastStep != nil {
             try model.load(into: run.model, onlyFrozen: true)
             try store.restore(run)

@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 
 /// A run that is ready to begin: everything it names is opened and checked, no memory is taken, nothing is written.
 public struct HealingSetup {
@@ -29,27 +30,27 @@ public struct HealingSetup {
         model = request.fromScratch ? try .blank(request.model) : try .open(request.model)
         // The result's history goes on from the model's, which must not be lost without a word.
         if let error = model.source.unusableManifest { throw error }
-        let configuration = model.configuration
+        let architecture = model.architecture
         var plan = request.plan
         switch request.data {
         case .rows(let path):
-            let rows = try TokenRows(path: path, rows: configuration.vocabularySize)
+            let rows = try TokenRows(path: path, rows: architecture.vocabularySize)
             plan.length = rows.length
             data = rows
             tokenizer = nil
-            warnings = []
+            warnings = model.notes
         case .text(let sources):
             let opened = try model.tokenizer()
             tokenizer = opened
             data = try MixedText(
-                sources, tokenizer: opened, rows: configuration.vocabularySize,
+                sources, tokenizer: opened, rows: architecture.vocabularySize,
                 endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
                 seed: plan.seed)
-            warnings = Self.warnings(request, sources, model)
+            warnings = model.notes + Self.warnings(request, sources, model)
         }
-        guard plan.length <= configuration.maximumLength else {
+        guard plan.length <= architecture.maximumLength else {
             throw ModelError.tooLong(
-                path: request.model, length: plan.length, maximum: configuration.maximumLength)
+                path: request.model, length: plan.length, maximum: architecture.maximumLength)
         }
         if let tokens = request.tokens {
             let step = plan.batch * plan.accumulate * plan.length
@@ -60,7 +61,7 @@ public struct HealingSetup {
         self.plan = plan
         layout = try model.layout(training: plan.trained, gradients: plan.gradients)
         guard !layout.trained.isEmpty else { throw ModelError.nothingTrained(path: request.model) }
-        memory = MemoryNeed(plan, configuration, layout: layout, threads: request.threads)
+        memory = MemoryNeed(plan, architecture, layout: layout, threads: request.threads)
         identity = try RunIdentity(plan: plan, model: model, data: request.data)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.source
@@ -108,7 +109,7 @@ public struct HealingSetup {
             guard let layout = try? model.layout(training: plan.trained, gradients: plan.gradients) else {
                 return nil
             }
-            let need = MemoryNeed(plan, model.configuration, layout: layout, threads: request.threads)
+            let need = MemoryNeed(plan, model.architecture, layout: layout, threads: request.threads)
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
         }
     }

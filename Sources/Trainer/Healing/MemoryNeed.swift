@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Models
 
 /// The memory that a run takes, told from its shape before any is taken.
 public struct MemoryNeed: Sendable, Equatable {
@@ -18,14 +19,14 @@ public struct MemoryNeed: Sendable, Equatable {
 
     /// What a run takes.
     init(
-        _ plan: HealingPlan, _ configuration: TransformerConfiguration, layout: ParameterLayout, threads: Int
+        _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout, threads: Int
     ) {
         weights = 4 * (layout.trainedCount + layout.frozenWords)
         gradients = 4 * layout.gradientWords
-        let moment = Place(plan.moments.precision, start: 0, count: layout.trainedCount)
-        let scales = plan.moments == .int8 ? layout.trainedCount / Stored<CPUBuffer>.block : 0
+        let moment = Region(plan.moments.precision, start: 0, count: layout.trainedCount)
+        let scales = plan.moments == .int8 ? layout.trainedCount / Tensor<CPUBuffer>.block : 0
         moments = 2 * 4 * (moment.words.count + scales)
-        activations = 4 * plan.activations(configuration, layout).count - gradients
+        activations = 4 * plan.activations(architecture, layout).count - gradients
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.
         program = 24_000_000 + threads * 12_000_000
     }

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 internal import Foundation
 
 /// What makes two runs the same run, so that one may go on where the other stopped.

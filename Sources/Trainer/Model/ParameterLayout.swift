@@ -1,14 +1,18 @@
+public import Models
+
 /// What a parameter does, from which its learning rate and weight decay follow.
 public enum ParameterRole: Sendable, Equatable {
     /// Rows that tokens become.
     case embedding
+    /// Rows that positions become.
+    case positions
     /// Rows that turn the last state into logits.
     case head
     /// Weights of a linear layer.
     case matrix
-    /// An addend of a linear layer.
+    /// An addend of a linear layer, a norm or a softmax.
     case bias
-    /// The scale of a norm.
+    /// The scale of a norm; its bias is a bias.
     case norm
 }
 
@@ -18,25 +22,36 @@ public struct Parameter: Sendable, Equatable {
     public let name: String
     /// Its shape in the checkpoint.
     public let shape: [Int]
+    /// Whether its last two dimensions lie the other way round in memory.
+    public let isTransposed: Bool
     /// What it does.
     public let role: ParameterRole
+    /// Whether what it makes is added to the residual stream.
+    public let writesResidual: Bool
     /// Its values: among the trained weights where it is trained, else among the frozen ones.
-    public let weights: Place
+    public let weights: Region
     /// Its gradient, among all gradients; nil where it is frozen.
-    public let gradient: Place?
+    public let gradient: Region?
 
     /// Whether it is trained.
     public var isTrained: Bool { gradient != nil }
+    /// Its shape in memory.
+    public var memoryShape: [Int] {
+        guard isTransposed else { return shape }
+        return shape.dropLast(2) + [shape[shape.count - 1], shape[shape.count - 2]]
+    }
 }
 
 /// Tensors that lie one after the other and are one operand: trained together or frozen together.
 public struct ParameterBlock: Sendable, Equatable {
     /// What they do.
-    public var role = ParameterRole.matrix
+    public var role: ParameterRole
+    /// Whether weight decay is for them: tensors of two or more dimensions in the checkpoint.
+    public var decays: Bool
     /// Their values: among the trained weights, as the moments are, or among the frozen ones.
-    public var weights = Place(.f32, start: 0, count: 0)
+    public var weights: Region
     /// Their gradients; nil where they are frozen.
-    public var gradient: Place?
+    public var gradient: Region?
 
     /// Whether they are trained.
     public var isTrained: Bool { gradient != nil }
@@ -44,32 +59,12 @@ public struct ParameterBlock: Sendable, Equatable {
 
 /// Where every parameter of a model lies.
 ///
-/// Tensors that a family stores apart but one product reads (queries, keys and values; gate and up) lie one
-/// after the other, so that together they are the weights of that product. Trained weights are float32 in one
-/// buffer, whose places are also those of the moments. Frozen ones are words in another, kept as the checkpoint
-/// has them, without gradient and moments. Gradients lie in the order in which the layers come, embedding and head
-/// last: the backward pass, which goes the other way, fills them from the end.
+/// Tensors that a family stores apart but one product reads (queries, keys and values; gate and up; the experts of a
+/// layer) lie one after the other, so that together they are the weights of that product. Trained weights are float32
+/// in one buffer, whose places are also those of the moments. Frozen ones are words in another, kept as the
+/// checkpoint has them, without gradient and moments. Gradients lie in the order in which the layers come, embedding
+/// and head last: the backward pass, which goes the other way, fills them from the end.
 public struct ParameterLayout: Sendable {
-    /// The parameters of one layer.
-    public struct Layer: Sendable, Equatable {
-        /// The scale of the norm before attention: (C).
-        public var attentionNorm = ParameterBlock()
-        /// The scale of the norm before the feed-forward layer: (C).
-        public var feedForwardNorm = ParameterBlock()
-        /// The weights of each linear layer: (outputs, inputs).
-        public var weights: [TransformerConfiguration.LinearLayer: ParameterBlock] = [:]
-        /// The biases of those that have one: (outputs).
-        public var biases: [TransformerConfiguration.LinearLayer: ParameterBlock] = [:]
-        /// The word with which the gradients of this and the following layers begin.
-        public var firstGradient = 0
-
-        /// Whether anything in it is trained.
-        var isTrained: Bool {
-            [attentionNorm, feedForwardNorm].contains(where: \.isTrained)
-                || weights.values.contains(where: \.isTrained) || biases.values.contains(where: \.isTrained)
-        }
-    }
-
     /// How a layout keeps values.
     public struct Storage: Sendable {
         /// Whether the tensor of that name is trained.
@@ -95,20 +90,19 @@ public struct ParameterLayout: Sendable {
     /// Everything that is trained.
     public private(set) var trained: [ParameterBlock] = []
     /// The layers, from the first.
-    public private(set) var layers: [Layer] = []
-    /// The scale of the norm after the last layer: (C).
-    public private(set) var finalNorm = ParameterBlock()
-    /// The embedding: (V, C).
-    public private(set) var embedding = ParameterBlock()
+    private(set) var layers: [LayerBlock] = []
+    /// The norm after the last layer.
+    private(set) var finalNorm: NormBlock
+    /// How tokens become rows.
+    private(set) var embedding: EmbeddingBlock
     /// The output head: (V, C); the embedding itself when tied.
-    public private(set) var head = ParameterBlock()
+    private(set) var head: ParameterBlock
     /// How many values the trained weights have, and as many each moment.
     public private(set) var trainedCount = 0
     /// How many words the frozen weights take.
     public private(set) var frozenWords = 0
     /// How many words the gradients take.
     public private(set) var gradientWords = 0
-    private let storage: Storage
 
     /// How many numbers the tensors have, without the gaps between them.
     public var parameterCount: Int { parameters.reduce(0) { $0 + $1.weights.count } }
@@ -120,87 +114,181 @@ public struct ParameterLayout: Sendable {
         embedding.isTrained ? 0 : layers.firstIndex(where: \.isTrained) ?? layers.count
     }
 
-    /// Lays out a model of `configuration` whose tensors are named by `names`.
+    /// Lays out a model whose tensors are called by `naming`.
     ///
     /// - Throws: ``ModelError`` when tensors that one product reads are trained only in part.
     public init(
-        _ configuration: TransformerConfiguration, names: TensorNames, storage: Storage = Storage()
+        _ architecture: Architecture, naming: TensorNaming, storage: Storage = Storage()
     ) throws(ModelError) {
-        self.storage = storage
-        let (rows, width) = (configuration.vocabularySize, configuration.hiddenSize)
-        for index in 0..<configuration.layers {
-            layers.append(try layer(index, configuration, names))
+        var builder = LayoutBuilder(architecture, naming, storage)
+        for (index, layer) in architecture.layers.enumerated() {
+            layers.append(try LayerBlock(layer, index: index, &builder))
         }
-        finalNorm = try add([names.finalNorm], shape: [[width]], .norm)
-        embedding = try add([names.embedding], shape: [[rows, width]], .embedding)
+        builder.layer = nil
+        finalNorm = try NormBlock(
+            architecture.finalNorm, .finalNorm, columns: architecture.hiddenSize, &builder)
+        embedding = try EmbeddingBlock(architecture, &builder)
         head =
-            configuration.tiedHead ? embedding : try add([names.head], shape: [[rows, width]], .head)
+            architecture.head.isTied
+            ? embedding.table
+            : try builder.weights(.head, outputs: architecture.vocabularySize, inputs: architecture.hiddenSize)
+        (parameters, trained) = (builder.parameters, builder.trained)
+        trainedCount = builder.trainedCount
+        frozenWords = builder.frozenWords
+        gradientWords = builder.gradientWords
+    }
+}
+
+/// Gives the blocks of a model their parameters, one operand after the other.
+struct LayoutBuilder {
+    let architecture: Architecture
+    let naming: TensorNaming
+    private let storage: ParameterLayout.Storage
+    /// The layer whose operands are asked for; nil outside the layers.
+    var layer: Int?
+    private(set) var parameters: [Parameter] = []
+    private(set) var trained: [ParameterBlock] = []
+    private(set) var trainedCount = 0, frozenWords = 0, gradientWords = 0
+
+    init(_ architecture: Architecture, _ naming: TensorNaming, _ storage: ParameterLayout.Storage) {
+        self.architecture = architecture
+        self.naming = naming
+        self.storage = storage
     }
 
-    private mutating func layer(
-        _ index: Int, _ configuration: TransformerConfiguration, _ names: TensorNames
-    ) throws(ModelError) -> Layer {
-        var layer = Layer()
-        layer.firstGradient = gradientWords
-        let prefix = names.layerPrefix(index)
-        let width = configuration.hiddenSize
-        layer.attentionNorm = try add([prefix + names.attentionNorm], shape: [[width]], .norm)
-        layer.feedForwardNorm = try add([prefix + names.feedForwardNorm], shape: [[width]], .norm)
-        for linear in TransformerConfiguration.LinearLayer.allCases {
-            let parts = names.linear[linear] ?? []
-            let inputs = configuration.size(of: linear).inputs
-            let outputs = Self.outputs(of: linear, in: parts.count, configuration)
-            layer.weights[linear] = try add(
-                parts.map { prefix + $0 + ".weight" }, shape: outputs.map { [$0, inputs] }, .matrix)
-            guard configuration.biases.contains(linear) else { continue }
-            layer.biases[linear] = try add(
-                parts.map { prefix + $0 + ".bias" }, shape: outputs.map { [$0] }, .bias)
+    /// A tensor of the checkpoint.
+    private struct FileTensor {
+        var name: String
+        var shape: [Int]
+        var isTransposed = false
+    }
+
+    // MARK: What blocks ask for
+
+    /// The weights of one module: (outputs, inputs).
+    mutating func weights(_ module: Module, outputs: Int, inputs: Int) throws(ModelError) -> ParameterBlock {
+        try linear([(module, outputs)], inputs: inputs, hasBias: false).weight
+    }
+
+    /// A linear layer of one or several modules side by side, or of what holds all of them in one tensor.
+    mutating func linear(
+        _ parts: [(module: Module, outputs: Int)], fused: Module? = nil, inputs: Int, hasBias: Bool
+    ) throws(ModelError) -> Linear {
+        let outputs = parts.reduce(0) { $0 + $1.outputs }
+        let chosen = choose(parts, fused, outputs)
+        let role = role(of: parts[0].module)
+        let writes = parts[0].module.writesResidual
+        let weight = try add(
+            chosen.map { row, count in
+                tensor(row, row.weight, row.isTransposed ? [inputs, count] : [count, inputs], row.isTransposed)
+            }, role, writes)
+        guard hasBias else { return Linear(weight: weight, bias: nil, inputs: inputs, outputs: outputs) }
+        let bias = try add(chosen.map { row, count in tensor(row, row.bias, [count]) }, .bias, writes)
+        return Linear(weight: weight, bias: bias, inputs: inputs, outputs: outputs)
+    }
+
+    /// The same linear layer of each expert: (E, outputs, inputs), the parts of an expert side by side.
+    mutating func expertLinear(
+        _ parts: [(module: Module, outputs: Int)], fused: Module? = nil, count: Int, inputs: Int, hasBias: Bool
+    ) throws(ModelError) -> Linear {
+        let outputs = parts.reduce(0) { $0 + $1.outputs }
+        let chosen = choose(parts, fused, outputs)
+        let writes = parts[0].module.writesResidual
+        func tensors(_ ending: (TensorRow) -> String, _ shape: (TensorRow, Int) -> [Int]) -> [FileTensor] {
+            if let (row, size) = chosen.first, chosen.count == 1, !row.name.contains("*") {
+                return [tensor(row, ending(row), [count] + shape(row, size), row.isTransposed)]
+            }
+            return (0..<count).flatMap { expert in
+                chosen.map { row, size in
+                    tensor(row, ending(row), shape(row, size), row.isTransposed, number: expert)
+                }
+            }
         }
-        return layer
+        let weight = try add(
+            tensors(\.weight) { row, size in row.isTransposed ? [inputs, size] : [size, inputs] }, .matrix,
+            writes)
+        guard hasBias else { return Linear(weight: weight, bias: nil, inputs: inputs, outputs: outputs) }
+        var biases = tensors(\.bias) { _, size in [size] }
+        for index in biases.indices { biases[index].isTransposed = false }
+        return Linear(weight: weight, bias: try add(biases, .bias, writes), inputs: inputs, outputs: outputs)
     }
 
-    /// The outputs of each of the `parts` tensors that make up one linear layer.
-    private static func outputs(
-        of linear: TransformerConfiguration.LinearLayer, in parts: Int,
-        _ configuration: TransformerConfiguration
-    ) -> [Int] {
-        let whole = configuration.size(of: linear).outputs
-        switch (linear, parts) {
-        case (_, 1): return [whole]
-        case (.queryKeyValue, 3):
-            let keys = configuration.keyValueHeads * configuration.headSize
-            return [whole - 2 * keys, keys, keys]
-        case (.gateUp, 2): return [whole / 2, whole / 2]
-        default: preconditionFailure("a family's table splits \(linear) into \(parts) tensors")
+    /// A vector of `parts` tensors of `count` values each: a norm's scale, or what is added to scores.
+    mutating func vector(
+        _ module: Module, isBias: Bool = false, count: Int, parts: Int = 1, role: ParameterRole
+    ) throws(ModelError) -> ParameterBlock {
+        let row = row(module)
+        return try add(
+            (0..<parts).map { tensor(row, isBias ? row.bias : row.weight, [count], number: $0) }, role, false)
+    }
+
+    // MARK: How it is laid out
+
+    private func row(_ module: Module) -> TensorRow {
+        guard let row = naming.row(module, layer: layer) else {
+            preconditionFailure("the table of \(naming.family.name) has no \(module)")
+        }
+        return row
+    }
+
+    /// The tensors that make up a product: the one that holds all parts, or one for each part.
+    private func choose(
+        _ parts: [(module: Module, outputs: Int)], _ fused: Module?, _ outputs: Int
+    ) -> [(TensorRow, Int)] {
+        let family = naming.family
+        if let fused, let row = naming.row(fused, layer: layer),
+            family.rows(parts[0].module).isEmpty || naming.has(row, layer: layer)
+        {
+            return [(row, outputs)]
+        }
+        return parts.map { (row($0.module), $0.outputs) }
+    }
+
+    private func tensor(
+        _ row: TensorRow, _ ending: String, _ shape: [Int], _ isTransposed: Bool = false, number: Int = 0
+    ) -> FileTensor {
+        FileTensor(
+            name: naming.name(row, ending, layer: layer, number: number), shape: shape,
+            isTransposed: isTransposed)
+    }
+
+    private func role(of module: Module) -> ParameterRole {
+        switch module {
+        case .embedding: .embedding
+        case .positions: .positions
+        case .head: .head
+        default: .matrix
         }
     }
 
     /// Appends tensors that are one operand.
     private mutating func add(
-        _ names: [String], shape shapes: [[Int]], _ role: ParameterRole
+        _ tensors: [FileTensor], _ role: ParameterRole, _ writesResidual: Bool
     ) throws(ModelError) -> ParameterBlock {
-        let isTrained = try areTrained(names)
-        let counts = shapes.map { $0.reduce(1, *) }
+        let names = tensors.map(\.name)
+        let counts = tensors.map { $0.shape.reduce(1, *) }
         let count = counts.reduce(0, +)
-        var block = ParameterBlock(role: role)
-        if isTrained {
-            block.weights = Place(.f32, start: Self.take(count, from: &trainedCount), count: count)
-            let place = Place(role == .matrix ? storage.gradients : .f32, start: 0, count: count)
-            block.gradient = Place(
-                place.precision, start: Self.take(place.words.count, from: &gradientWords), count: count)
+        var block = ParameterBlock(
+            role: role, decays: tensors.contains { $0.shape.count >= 2 }, weights: .empty)
+        if try areTrained(names) {
+            block.weights = Region(.f32, start: Self.take(count, from: &trainedCount), count: count)
+            let packs = role == .matrix && Self.fit(counts, storage.gradients)
+            let region = Region(packs ? storage.gradients : .f32, start: 0, count: count)
+            block.gradient = Region(
+                region.precision, start: Self.take(region.words.count, from: &gradientWords), count: count)
             trained.append(block)
         } else {
-            let place = Place(frozenPrecision(names, counts, role), start: 0, count: count)
-            block.weights = Place(
-                place.precision, start: Self.take(place.words.count, from: &frozenWords), count: count)
+            let region = Region(frozenPrecision(names, counts, role), start: 0, count: count)
+            block.weights = Region(
+                region.precision, start: Self.take(region.words.count, from: &frozenWords), count: count)
         }
         var start = 0
-        for (index, name) in names.enumerated() {
-            let range = start..<start + counts[index]
+        for (tensor, count) in zip(tensors, counts) {
+            let range = start..<start + count
             parameters.append(
                 Parameter(
-                    name: name, shape: shapes[index], role: role, weights: block.weights[range],
-                    gradient: block.gradient?[range]))
+                    name: tensor.name, shape: tensor.shape, isTransposed: tensor.isTransposed, role: role,
+                    writesResidual: writesResidual, weights: block.weights[range], gradient: block.gradient?[range]))
             start = range.upperBound
         }
         return block
@@ -219,10 +307,14 @@ public struct ParameterLayout: Sendable {
     private func frozenPrecision(_ names: [String], _ counts: [Int], _ role: ParameterRole) -> Precision {
         let precisions = names.map(storage.frozen)
         guard let first = precisions.first, precisions.allSatisfy({ $0 == first }),
-            ![.norm, .bias].contains(role),
-            counts.allSatisfy({ $0.isMultiple(of: first.valuesPerWord) })
+            ![.norm, .bias].contains(role), Self.fit(counts, first)
         else { return .f32 }
         return first
+    }
+
+    /// Whether each of the tensors begins with a word of its own in this precision.
+    private static func fit(_ counts: [Int], _ precision: Precision) -> Bool {
+        counts.allSatisfy { $0.isMultiple(of: precision.valuesPerWord) }
     }
 
     /// The start of `count` more, at the beginning of a block of moments.

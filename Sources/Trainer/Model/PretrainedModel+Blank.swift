@@ -1,6 +1,7 @@
 internal import Formats
 internal import Models
 internal import Foundation
+internal import Models
 internal import OrderedCollections
 
 extension PretrainedModel {
@@ -12,11 +13,12 @@ extension PretrainedModel {
     public static func blank(_ folder: String) throws -> PretrainedModel {
         let folderAlone = try Checkpoint.openWithoutWeights(folder)
         guard let configuration = folderAlone.configuration else { throw ModelError.noFamily(path: folder) }
-        let (family, transformer) = try Family.describe(configuration, path: folder)
         var checkpoint = folderAlone
         checkpoint.configuration = try configuration.asHuggingFace(path: folder)
+        let described = try DescribedModel(checkpoint.configuration ?? configuration, path: folder)
+        let naming = TensorNaming(described.family, names: [])
         let type = checkpoint.configuration?.elementType ?? .f32
-        for parameter in try ParameterLayout(transformer, names: family.names).parameters {
+        for parameter in try ParameterLayout(described.architecture, naming: naming).parameters {
             checkpoint.tensors[parameter.name] = try .zeros(type, shape: parameter.shape)
         }
         if checkpoint.configuration != configuration {
@@ -45,20 +47,21 @@ extension Transformer {
     /// writes into the residual stream from one that is √(2 · layers) times narrower (Radford et al., *GPT-2*,
     /// 2019, section 2.3).
     func initialize(deviation: Double, seed: UInt64) {
-        let layers = layout.layers
-        let writers = layers.flatMap { [$0.weights[.attentionOutput]?.weights, $0.weights[.down]?.weights] }
         for (index, parameter) in layout.parameters.enumerated() {
+            let count = parameter.weights.count
             let values: [Float]
             switch parameter.role {
-            case .norm: values = [Float](repeating: 1, count: parameter.weights.count)
-            case .bias: values = [Float](repeating: 0, count: parameter.weights.count)
-            case .embedding, .head, .matrix:
-                let writes = writers.contains(parameter.weights)
-                let scale = writes ? deviation / Double(2 * layers.count).squareRoot() : deviation
+            case .norm:
+                values = [Float](repeating: architecture.finalNorm.addsOne ? 0 : 1, count: count)
+            case .bias: values = [Float](repeating: 0, count: count)
+            case .embedding, .positions, .head, .matrix:
+                let scale =
+                    parameter.writesResidual
+                    ? deviation / Double(2 * layout.layers.count).squareRoot() : deviation
                 var normal = NormalDistribution(seed: seed &+ UInt64(index) &* 0x9E37_79B9, deviation: scale)
-                values = (0..<parameter.weights.count).map { _ in normal.next() }
+                values = (0..<count).map { _ in normal.next() }
             }
-            engine.upload(values, to: weights(of: parameter).words)
+            engine.upload(values, to: weights(of: parameter))
         }
     }
 }

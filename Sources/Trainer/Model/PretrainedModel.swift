@@ -1,5 +1,5 @@
 public import Formats
-internal import Models
+public import Models
 internal import OrderedCollections
 
 /// A checkpoint that the trainer knows how to compute: opened and checked, its weights not read yet.
@@ -9,10 +9,14 @@ public struct PretrainedModel: Sendable {
     /// The model as it lies in its folder: another than `checkpoint` where that is a preset of KerasHub.
     public let source: Checkpoint
     /// What it computes.
-    public let configuration: TransformerConfiguration
+    public let architecture: Architecture
     /// Where its tensors lie when all of them are trained.
     public let layout: ParameterLayout
-    private let names: TensorNames
+    /// What its user should know, a sentence each.
+    public let notes: [String]
+    private let naming: TensorNaming
+    /// Whether it is the text model of a model of more than text, whose other tensors come along.
+    private let isPart: Bool
     private let preset: ConvertedPreset?
 
     /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
@@ -31,22 +35,24 @@ public struct PretrainedModel: Sendable {
         let checkpoint = preset?.model ?? source
         self.source = source
         guard let settings = checkpoint.configuration else { throw .noFamily(path: checkpoint.path) }
-        let (family, configuration) = try Family.describe(settings, path: checkpoint.path)
+        let described = try DescribedModel(settings, path: checkpoint.path)
         self.checkpoint = checkpoint
-        self.configuration = configuration
-        names = family.names
-        layout = try ParameterLayout(configuration, names: names)
+        architecture = described.architecture
+        notes = described.notes
+        isPart = described.isPart
+        naming = TensorNaming(described.family, names: checkpoint.tensors.keys)
+        layout = try ParameterLayout(architecture, naming: naming)
         try check()
     }
 
     /// What the model in a folder computes; reads config.json only.
     ///
     /// - Throws: `ConfigurationError` or ``ModelError`` naming the key.
-    public static func configuration(of folder: String) throws -> TransformerConfiguration {
+    public static func described(_ folder: String) throws -> DescribedModel {
         guard Folder.kind(of: folder) == .folder else { throw ModelError.noFolder(path: folder) }
         let path = Path.join(folder, Configuration.fileName)
         let configuration = try Configuration(parsing: SourceFile(path: path).bytes(), file: path)
-        return try Family.describe(configuration, path: folder).transformer
+        return try DescribedModel(configuration.asHuggingFace(path: folder), path: folder)
     }
 
     /// The token that ends a text, as config.json names it; nil when it names none.
@@ -55,10 +61,10 @@ public struct PretrainedModel: Sendable {
     public func endOfText() throws(ModelError) -> Int? {
         let value = checkpoint.configuration?.json["eos_token_id"]
         guard let token = value?.int ?? value?[0]?.int else { return nil }
-        guard token >= 0, token < configuration.vocabularySize else {
+        guard token >= 0, token < architecture.vocabularySize else {
             throw .wrongValue(
                 path: checkpoint.path, key: "eos_token_id", found: String(token),
-                expected: "a row of the embedding, 0 to \(configuration.vocabularySize - 1)")
+                expected: "a row of the embedding, 0 to \(architecture.vocabularySize - 1)")
         }
         return token
     }
@@ -88,7 +94,7 @@ public struct PretrainedModel: Sendable {
         }
         let checkpoint = checkpoint
         return try ParameterLayout(
-            configuration, names: self.names,
+            architecture, naming: naming,
             storage: ParameterLayout.Storage(
                 gradients: gradients.precision, isTrained: { selection.contains($0) },
                 frozen: { name in
@@ -108,7 +114,8 @@ public struct PretrainedModel: Sendable {
     ) throws(TensorError) {
         for parameter in transformer.layout.parameters where !(onlyFrozen && parameter.isTrained) {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
-            try transformer.engine.load(tensor, into: transformer.weights(of: parameter))
+            try transformer.engine.load(
+                parameter.isTransposed ? tensor.transposed() : tensor, into: transformer.weights(of: parameter))
         }
     }
 
@@ -126,14 +133,17 @@ public struct PretrainedModel: Sendable {
         for parameter in transformer.layout.parameters where parameter.isTrained {
             guard let old = checkpoint.tensors[parameter.name] else { continue }
             let new = try transformer.engine.tensor(
-                parameter.name, shape: parameter.shape, in: transformer.weights(of: parameter).words)
-            trained[parameter.name] = try new.cast(to: old.type)
+                parameter.name, shape: parameter.memoryShape,
+                in: transformer.weights(of: parameter).storage
+            ).cast(to: old.type)
+            trained[parameter.name] = parameter.isTransposed ? try new.transposed() : new
         }
         // A tied head may be stored all the same; it stays what the embedding is.
-        if configuration.tiedHead, let head = checkpoint.tensors[names.head],
-            let embedding = trained[names.embedding]
+        if let name = tiedHead, let head = checkpoint.tensors[name],
+            let table = layout.parameters.first(where: { $0.role == .embedding }),
+            let embedding = trained[table.name]
         {
-            trained[names.head] = try embedding.cast(to: head.type)
+            trained[name] = try embedding.cast(to: head.type)
         }
         var result = try preset?.preset(with: trained) ?? source
         if preset == nil { result.tensors.merge(trained) { $1 } }
@@ -158,10 +168,16 @@ public struct PretrainedModel: Sendable {
             }
         }
         for (name, tensor) in checkpoint.tensors where !known.contains(name) {
-            let isTiedHead = configuration.tiedHead && name == names.head
-            guard isTiedHead || names.derived.contains(where: name.hasSuffix) else {
+            let isElsewhere = isPart && !name.hasPrefix(naming.prefix)
+            guard isElsewhere || name == tiedHead || naming.isDerived(name) else {
                 throw .unexpectedTensor(path: path, tensor: name, shape: tensor.shape)
             }
         }
+    }
+
+    /// The head's name where it is the embedding; it may be stored all the same.
+    private var tiedHead: String? {
+        guard architecture.head.isTied, let row = naming.row(.head) else { return nil }
+        return naming.name(row, row.weight)
     }
 }

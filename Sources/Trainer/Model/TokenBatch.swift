@@ -3,35 +3,43 @@ public struct TokenBatch: Sendable, Equatable {
     /// How many sequences.
     public let batch: Int
     /// How many tokens each has.
-    public let time: Int
+    public let sequenceLength: Int
     /// The tokens: (B, T).
     public var tokens: [Int32]
     /// The token that should follow each: (B, T); negative where none is asked for.
     public var targets: [Int32]
     /// The first position of its sequence that each token may see: (B, T).
-    public var first: [Int32]
+    public var attentionStart: [Int32]
 
     /// How many targets there are.
     public var targetCount: Int { targets.count { $0 >= 0 } }
 
     /// Sequences whose tokens see all that stands before them.
-    public init(batch: Int, time: Int, tokens: [Int32], targets: [Int32]) {
-        precondition(tokens.count == batch * time && targets.count == batch * time)
+    public init(batch: Int, sequenceLength: Int, tokens: [Int32], targets: [Int32]) {
+        precondition(tokens.count == batch * sequenceLength && targets.count == batch * sequenceLength)
         self.batch = batch
-        self.time = time
+        self.sequenceLength = sequenceLength
         self.tokens = tokens
         self.targets = targets
-        first = [Int32](repeating: 0, count: batch * time)
+        attentionStart = [Int32](repeating: 0, count: batch * sequenceLength)
     }
 
-    /// Rows of `time` tokens that predict their own continuation; the last token of a row predicts nothing.
-    public init(rows: ArraySlice<Int32>, time: Int) {
+    /// Rows of `sequenceLength` tokens that predict their own continuation; the last token of a row predicts nothing.
+    public init(rows: ArraySlice<Int32>, sequenceLength: Int) {
         var targets: [Int32] = []
         targets.reserveCapacity(rows.count)
         for index in rows.indices {
-            let last = (index - rows.startIndex) % time == time - 1
+            let last = (index - rows.startIndex) % sequenceLength == sequenceLength - 1
             targets.append(last ? -1 : rows[index + 1])
         }
-        self.init(batch: rows.count / time, time: time, tokens: Array(rows), targets: targets)
+        self.init(batch: rows.count / sequenceLength, sequenceLength: sequenceLength, tokens: Array(rows), targets: targets)
     }
+
+    /// The position of each token in its document, from 0: (B, T).
+    var positions: [Int32] {
+        attentionStart.enumerated().map { row, start in Int32(row % sequenceLength) - start }
+    }
+
+    /// How many tokens the longest document has.
+    var longestDocument: Int { Int(positions.max() ?? -1) + 1 }
 }

@@ -1,102 +1,246 @@
+public import Models
+
 /// A decoder-only transformer on an engine: its weights, and memory for one batch.
 ///
-/// The forward pass is in `Transformer+Forward.swift`, the backward pass in `Transformer+Backward.swift`, side
-/// by side step for step.
+/// What it computes stands in its blocks, forward and backward side by side.
 public final class Transformer<Device: Engine> {
     /// What computes.
     public let engine: Device
-    /// The shape of the model.
-    public let configuration: TransformerConfiguration
-    /// Where each parameter lies in ``weights`` and ``gradients``.
+    /// What the model is.
+    public let architecture: Architecture
+    /// Where each parameter lies in ``weights`` and the gradients.
     public let layout: ParameterLayout
     /// The trained parameters, in float32.
     public let weights: Device.Buffer
     /// The frozen parameters, as they are kept.
     public let frozen: Device.Buffer
-    /// How ``memory`` is used.
+    /// How the memory is used.
     let plan: ActivationPlan
     private let memory: Device.Buffer
+    /// The sum of the cross entropies since it was last taken, and of the loss that balances experts.
+    private let crossEntropy: Device.Scalar, balanceLoss: Device.Scalar
+    /// The longest document that the tables of angles were made for.
+    private var longest = -1
 
     /// A model whose weights are all zero.
     ///
     /// Memory for the batches of `plan` is taken here.
     public init(
-        _ configuration: TransformerConfiguration, layout: ParameterLayout, plan: ActivationPlan,
-        on engine: Device
+        _ architecture: Architecture, layout: ParameterLayout, plan: ActivationPlan, on engine: Device
     ) throws(EngineError) {
         self.engine = engine
-        self.configuration = configuration
+        self.architecture = architecture
         self.layout = layout
         self.plan = plan
         weights = try engine.makeBuffer(count: layout.trainedCount)
         frozen = try engine.makeBuffer(count: layout.frozenWords)
         memory = try engine.makeBuffer(count: plan.count)
-        let angles = configuration.rotary.table(length: plan.time, headSize: configuration.headSize)
-        engine.upload(angles.cosine.span, to: memory[plan.cosine])
-        engine.upload(angles.sine.span, to: memory[plan.sine])
-        try engine.prepare(attention: attentionShape, rows: streamShape)
+        crossEntropy = engine.makeScalar()
+        balanceLoss = engine.makeScalar()
+        for (bias, range) in plan.positionBiases {
+            engine.upload(bias.table(length: plan.sequenceLength), to: values(range))
+        }
+        let shapes = layout.layers.map {
+            $0.attention.shape(batch: plan.batch, sequenceLength: plan.sequenceLength)
+        }
+        let widest = layout.layers.reduce(architecture.hiddenSize) {
+            max($0, $1.attention.attention.heads * $1.attention.attention.headSize)
+        }
+        try engine.prepare(
+            attention: shapes.reduce(into: []) { if !$0.contains($1) { $0.append($1) } },
+            rows: RowShape(rows: plan.rows, columns: widest))
     }
+
+    // MARK: Memory
 
     /// The values of an operand.
-    func weights(of block: ParameterBlock) -> Stored<Device.Buffer> {
-        Stored(block.weights, in: block.isTrained ? weights : frozen)
+    func weights(of block: ParameterBlock) -> Tensor<Device.Buffer> {
+        Tensor(block.weights, of: block.isTrained ? weights : frozen)
     }
 
-    /// The values of an operand that is kept in float32: a norm's scale, a bias.
-    func vector(of block: ParameterBlock) -> Device.Buffer { weights(of: block).words }
-
-    /// The values of a tensor.
-    func weights(of parameter: Parameter) -> Stored<Device.Buffer> {
-        Stored(parameter.weights, in: parameter.isTrained ? weights : frozen)
+    /// The values of a tensor of the checkpoint.
+    func weights(of parameter: Parameter) -> Tensor<Device.Buffer> {
+        Tensor(parameter.weights, of: parameter.isTrained ? weights : frozen)
     }
 
-    /// The gradients at `place`, as the last backward pass left them; valid until the next batch.
-    func gradients(at place: Place) -> Stored<Device.Buffer> {
-        Stored(place, in: memory[plan.firstGradient..<plan.firstGradient + layout.gradientWords])
+    /// The gradients at `region`, as the last backward pass left them; valid until the next batch.
+    func gradients(at region: Region) -> Tensor<Device.Buffer> {
+        Tensor(region, of: memory[plan.firstGradient..<plan.firstGradient + layout.gradientWords])
     }
 
     /// A part of the planned memory.
-    func values(_ range: Range<Int>) -> Device.Buffer { memory[range] }
-
-    /// The weights of a linear layer, its bias and its shape.
-    func linear(
-        _ linear: TransformerConfiguration.LinearLayer, of layer: Int
-    ) -> (weight: ParameterBlock, bias: ParameterBlock?, shape: LinearShape) {
-        let place = layout.layers[layer]
-        let size = configuration.size(of: linear)
-        return (
-            place.weights[linear] ?? ParameterBlock(), place.biases[linear],
-            LinearShape(rows: plan.rows, inputs: size.inputs, outputs: size.outputs)
-        )
+    func values(_ range: Range<Int>) -> Tensor<Device.Buffer> {
+        Tensor(Region(.f32, start: range.lowerBound, count: range.count), of: memory)
     }
 
-    /// The shape of attention.
-    var attentionShape: AttentionShape {
-        AttentionShape(
-            batch: plan.batch, time: plan.time, heads: configuration.heads,
-            keyValueHeads: configuration.keyValueHeads, headSize: configuration.headSize)
+    /// A part of the planned memory that holds whole numbers.
+    func integers(_ range: Range<Int>) -> Tensor<Device.Buffer> {
+        Tensor(Region(.int32, start: range.lowerBound, count: range.count), of: memory)
     }
 
-    /// R rows of the residual stream.
-    var streamShape: RowShape { RowShape(rows: plan.rows, columns: configuration.hiddenSize) }
+    // MARK: Evaluation
 
-    /// A batch's numbers on the device; what each token sees is narrowed to the model's window.
-    func indices(of batch: TokenBatch) -> BatchIndices<Device> {
-        precondition(batch.batch == plan.batch && batch.time == plan.time, "the batch is not as planned")
-        var first = batch.first
-        if let window = configuration.window {
-            for row in first.indices {
-                first[row] = max(first[row], Int32(row % plan.time - window + 1))
-            }
+    /// The sum of the batch's cross entropies, in nats.
+    ///
+    /// `visit` is given each block of rows' logits (rows, V) before they are overwritten.
+    public func loss(
+        _ batch: TokenBatch, visit: ((Range<Int>, Tensor<Device.Buffer>) -> Void)? = nil
+    ) -> Double {
+        let pass = Pass(model: self)
+        load(batch)
+        forward(pass)
+        let transform = transform
+        forEachHeadBlock { rows, shape in
+            let logits = self.logits(rows, shape)
+            if !transform.isIdentity { engine.transformLogits(logits, transform: transform) }
+            visit?(rows, logits)
+            engine.crossEntropy(
+                losses: values(plan.losses)[rows], logits: logits, targets: integers(plan.targets)[rows],
+                shape: RowShape(rows: rows.count, columns: shape.outputs), transform: transform,
+                gradientScale: nil)
         }
-        return BatchIndices(
-            tokens: engine.makeIndices(batch.tokens), targets: engine.makeIndices(batch.targets),
-            first: engine.makeIndices(first))
+        engine.set(crossEntropy, to: 0)
+        engine.addSum(of: values(plan.losses), to: crossEntropy)
+        return engine.read(crossEntropy)
     }
-}
 
-/// A batch on a device.
-struct BatchIndices<Device: Engine> {
-    /// The tokens, what should follow them, and the first position that each sees: (R) each.
-    let tokens: Device.Indices, targets: Device.Indices, first: Device.Indices
+    // MARK: Training
+
+    /// Computes the gradients of the batch's loss, times `scale`, and adds the loss to what ``takeLoss()`` returns.
+    ///
+    /// `scale` is 1 / the number of targets of the whole step, so that a step may be taken in parts; with
+    /// `accumulate` the gradients are added to what is there, for which the plan must have been made.
+    public func backward(_ batch: TokenBatch, scale: Float, accumulate: Bool) {
+        let mixtures = layout.layers.count { if case .experts = $0.feedForward { true } else { false } }
+        let factor = mixtures > 0 ? architecture.balanceFactor : nil
+        let pass = Pass(model: self, accumulate: accumulate, countsLoad: factor != nil)
+        load(batch)
+        if factor != nil { engine.scale(values(plan.load), values(plan.load), factor: 0) }
+        forward(pass)
+        headBackward(scale: scale, pass)
+        engine.addSum(of: values(plan.losses), to: crossEntropy)
+        if let factor {
+            engine.balance(
+                values(plan.balance), load: values(plan.load), rows: plan.rows * mixtures,
+                factor: Float(factor) * scale * Float(batch.targetCount), addsTo: balanceLoss)
+        }
+        for index in (layout.lowestTrainedLayer..<layout.layers.count).reversed() {
+            layout.layers[index].backward(plan.layers[index], pass)
+        }
+        if layout.embedding.isTrained {
+            layout.embedding.backward(plan.embedding, isTied: architecture.head.isTied, pass)
+        }
+    }
+
+    /// The mean loss of all batches since it was last asked for, of which there were `targets` targets.
+    ///
+    /// It is the cross entropy, and where the configuration asks for it the loss that balances experts.
+    public func takeLoss(targets: Int) -> Double {
+        let loss = engine.read(crossEntropy) / Double(targets) + engine.read(balanceLoss)
+        engine.set(crossEntropy, to: 0)
+        engine.set(balanceLoss, to: 0)
+        return loss
+    }
+
+    // MARK: Parts
+
+    /// Computes everything up to the last norm.
+    private func forward(_ pass: Pass<Device>) {
+        layout.embedding.forward(plan.layers.first?.input ?? plan.output, plan.embedding, pass)
+        var sum: ResidualSum?
+        for (block, kept) in zip(layout.layers, plan.layers) { sum = block.forward(kept, adding: sum, pass) }
+        layout.finalNorm.forward(plan.output, plan.finalNorm, adding: sum, pass)
+    }
+
+    /// Logits, losses and their gradient, some rows at a time, so that no (R, V) matrix is kept; then through the last
+    /// norm.
+    private func headBackward(scale: Float, _ pass: Pass<Device>) {
+        let width = architecture.hiddenSize
+        let goesOn = layout.finalNorm.isTrained || layout.lowestTrainedLayer < layout.layers.count
+        let dNorm = plan.scratch.dNorm
+        let transform = transform
+        forEachHeadBlock { rows, shape in
+            let logits = self.logits(rows, shape)
+            if !transform.isIdentity { engine.transformLogits(logits, transform: transform) }
+            engine.crossEntropy(
+                losses: values(plan.losses)[rows], logits: logits, targets: integers(plan.targets)[rows],
+                shape: RowShape(rows: rows.count, columns: shape.outputs), transform: transform,
+                gradientScale: scale)
+            if goesOn {
+                engine.linearBackward(
+                    dx: values(dNorm)[rows.lowerBound * width..<rows.upperBound * width], dy: logits,
+                    weight: weights(of: layout.head), shape: shape, adds: false)
+            }
+            engine.linearBackward(
+                dWeight: pass.gradient(layout.head), dBias: nil, dy: logits, x: normedRows(rows),
+                shape: shape, accumulate: pass.accumulate || rows.lowerBound > 0)
+        }
+        guard goesOn else { return }
+        layout.finalNorm.backward(
+            dx: plan.scratch.dStream, adds: false, dy: dNorm, x: plan.output, plan.finalNorm, pass)
+    }
+
+    /// Calls `body` with consecutive rows and the head's shape for them.
+    private func forEachHeadBlock(_ body: (Range<Int>, LinearShape) -> Void) {
+        for start in stride(from: 0, to: plan.rows, by: plan.headRows) {
+            let rows = start..<min(start + plan.headRows, plan.rows)
+            body(
+                rows,
+                LinearShape(
+                    rows: rows.count, inputs: architecture.hiddenSize, outputs: architecture.vocabularySize))
+        }
+    }
+
+    /// The logits of some rows: (rows, V).
+    private func logits(_ rows: Range<Int>, _ shape: LinearShape) -> Tensor<Device.Buffer> {
+        let logits = values(plan.logits)[0..<rows.count * shape.outputs]
+        engine.linear(
+            logits, normedRows(rows), weight: weights(of: layout.head), bias: nil, shape: shape, adds: false)
+        return logits
+    }
+
+    private var transform: LogitTransform {
+        LogitTransform(factor: architecture.head.factor, softCap: architecture.head.softCap)
+    }
+
+    /// The last norm's results for some rows: (rows, C).
+    private func normedRows(_ rows: Range<Int>) -> Tensor<Device.Buffer> {
+        let width = architecture.hiddenSize
+        return values(plan.finalNorm.output)[rows.lowerBound * width..<rows.upperBound * width]
+    }
+
+    /// A batch's numbers on the device; what each token sees is narrowed to each layer's window.
+    private func load(_ batch: TokenBatch) {
+        precondition(
+            batch.batch == plan.batch && batch.sequenceLength == plan.sequenceLength,
+            "the batch is not as planned")
+        engine.upload(batch.tokens.span, to: integers(plan.tokens))
+        engine.upload(batch.targets.span, to: integers(plan.targets))
+        for (window, range) in plan.starts {
+            var starts = batch.attentionStart
+            if let window {
+                for row in starts.indices {
+                    starts[row] = max(starts[row], Int32(row % plan.sequenceLength - window + 1))
+                }
+            }
+            engine.upload(starts.span, to: integers(range))
+        }
+        if let range = plan.embedding.positions {
+            engine.upload(batch.positions.span, to: integers(range))
+        }
+        makeAngles(for: batch)
+    }
+
+    /// Makes the tables of angles, and makes them again where they depend on the longest document of a batch.
+    private func makeAngles(for batch: TokenBatch) {
+        let dependOnLength = plan.angles.contains { $0.rotary.dependsOnLength }
+        let length = dependOnLength ? batch.longestDocument : 0
+        guard length != longest else { return }
+        longest = length
+        for angles in plan.angles {
+            let table = angles.rotary.table(length: plan.sequenceLength, longest: length)
+            engine.upload(table.cosine, to: values(angles.cosine))
+            engine.upload(table.sine, to: values(angles.sine))
+        }
+    }
 }

@@ -46,7 +46,7 @@ public struct ParameterGroup: Sendable, Equatable {
             ParameterGroup(
                 block: block,
                 rateScale: [.embedding, .head].contains(block.role) ? settings.embeddingScale : 1,
-                decay: [.norm, .bias].contains(block.role) ? 0 : settings.weightDecay)
+                decay: block.decays ? settings.weightDecay : 0)
         }
     }
 }
@@ -56,7 +56,9 @@ public struct ParameterGroup: Sendable, Equatable {
 /// - SeeAlso: Loshchilov and Hutter, algorithm 2, <https://arxiv.org/abs/1711.05101>; computed as PyTorch does.
 public struct AdamW<Device: Engine> {
     /// The mean of each gradient, and of its square.
-    public let mean: Stored<Device.Buffer>, square: Stored<Device.Buffer>
+    public let mean: Tensor<Device.Buffer>, square: Tensor<Device.Buffer>
+    /// The norm of all gradients of the last step, before clipping.
+    private let norm: Device.Scalar
     private let settings: AdamWSettings
     private let groups: [ParameterGroup]
 
@@ -67,28 +69,31 @@ public struct AdamW<Device: Engine> {
     ) throws(EngineError) {
         self.settings = settings
         groups = ParameterGroup.groups(of: layout, settings)
-        mean = try Stored(count: layout.trainedCount, precision: precision.precision, on: engine)
-        square = try Stored(count: layout.trainedCount, precision: precision.precision, on: engine)
+        mean = try Tensor(count: layout.trainedCount, precision: precision.precision, on: engine)
+        square = try Tensor(count: layout.trainedCount, precision: precision.precision, on: engine)
+        norm = engine.makeScalar()
     }
 
-    /// Moves the model's weights by its gradients and returns the norm of all gradients before clipping.
+    /// Moves the model's weights by its gradients; nothing waits for the device.
     ///
     /// `step` counts from 0; `factor` is the share of the peak rate.
-    public func step(_ model: Transformer<Device>, step: Int, factor: Double) -> Double {
+    public func step(_ model: Transformer<Device>, step: Int, factor: Double) {
         let engine = model.engine
         let gradients = groups.compactMap { $0.block.gradient.map { model.gradients(at: $0) } }
-        let norm = gradients.reduce(0) { $0 + engine.sumOfSquares($1) }.squareRoot()
-        // 1e-6: as PyTorch's clip_grad_norm_
-        let kept = settings.clip.map { min(1, $0 / (norm + 1e-6)) } ?? 1
-        for (group, gradient) in zip(groups, gradients) {
+        engine.gradientNorm(gradients, to: norm)
+        let updates = zip(groups, gradients).map { group, gradient in
             let range = group.block.weights.words
-            engine.adamW(
-                weights: model.weights[range], gradients: gradient, mean: mean[range], square: square[range],
+            return AdamWUpdate(
+                weights: model.weights(of: group.block), gradients: gradient, mean: mean[range],
+                square: square[range],
                 step: AdamWStep(
                     rate: Float(settings.rate * group.rateScale * factor), beta1: Float(settings.beta1),
                     beta2: Float(settings.beta2), epsilon: Float(settings.epsilon), decay: Float(group.decay),
-                    step: step + 1, gradientScale: Float(kept)))
+                    step: step + 1))
         }
-        return norm
+        engine.adamW(updates, norm: norm, clip: settings.clip)
     }
+
+    /// Waits for the norm of all gradients of the last step, before clipping.
+    public func gradientNorm(on engine: Device) -> Double { engine.read(norm) }
 }

@@ -47,12 +47,12 @@ import Testing
         var starts = 0
         for (position, token) in batch.tokens.enumerated() {
             if token == begin { (start, starts) = (Int32(position), starts + 1) }
-            #expect(batch.first[position] == start)
+            #expect(batch.attentionStart[position] == start)
         }
         #expect(starts > 1)
         var shared = try mixture([1], length: 512, isolates: false)
         let other = try shared.next(1)
-        #expect(other.tokens == batch.tokens && other.first.allSatisfy { $0 == 0 })
+        #expect(other.tokens == batch.tokens && other.attentionStart.allSatisfy { $0 == 0 })
     }
 
     @Test(arguments: [1, 7, 60]) func goesOnWhereItStood(_ before: Int) throws {

@@ -1,3 +1,4 @@
+import Models
 import Testing
 
 @testable import Trainer
@@ -7,6 +8,8 @@ private struct CrossEntropyTrial: Trial {
     var logits: [Float]
     /// Every third row has no target.
     var targets: [Int32]
+    /// What the logits, which are what it gave, were made with.
+    var transform = LogitTransform()
 
     init(rows: Int, columns: Int, scale: Float = 3) {
         var numbers = Numbers(seed: rows * columns)
@@ -23,14 +26,17 @@ private struct CrossEntropyTrial: Trial {
     }
 
     func perform<Device: Engine>(on bench: inout Bench<Device>) throws {
-        let targets = bench.engine.makeIndices(targets)
-        bench.engine.crossEntropy(
+        let engine = bench.engine
+        let targets = try bench.input(targets)
+        engine.crossEntropy(
             losses: try bench.output("losses", count: shape.rows), logits: try bench.input(logits),
-            targets: targets, shape: shape, gradientScale: nil)
-        bench.engine.crossEntropy(
+            targets: targets, shape: shape, transform: transform, gradientScale: nil)
+        engine.crossEntropy(
             losses: try bench.output("losses, with gradients", count: shape.rows),
-            logits: try bench.output("dLogits", logits), targets: targets, shape: shape,
+            logits: try bench.output("dLogits", logits), targets: targets, shape: shape, transform: transform,
             gradientScale: 0.25)
+        guard !transform.isIdentity else { return }
+        engine.transformLogits(try bench.output("logits", logits), transform: transform)
     }
 }
 
@@ -39,6 +45,39 @@ private struct CrossEntropyTrial: Trial {
     @Test(arguments: [(1, 1), (1, 2), (5, 37), (7, 4_099), (40, 1_000), (3, 32_003)])
     func twins(rows: Int, columns: Int) throws {
         try expectTwins(CrossEntropyTrial(rows: rows, columns: columns))
+    }
+
+    private static let transforms = [
+        LogitTransform(factor: 0.3), LogitTransform(softCap: 5), LogitTransform(factor: 4, softCap: 30),
+    ]
+
+    @Test(arguments: transforms, [(1, 2), (5, 37), (7, 4_099), (40, 1_000)])
+    func twinsOfTransforms(transform: LogitTransform, size: (rows: Int, columns: Int)) throws {
+        var trial = CrossEntropyTrial(rows: size.rows, columns: size.columns)
+        trial.transform = transform
+        try expectTwins(trial)
+    }
+
+    /// Near zero a cap changes little, of which every digit counts; far away it is reached.
+    @Test func twinsOfCappedLogits() throws {
+        let logits = (-40...40).map { Float($0) / 8 } + [1e-4, -1e-5, 300, -300, 1e30]
+        var trial = CrossEntropyTrial(row: logits, target: 3)
+        trial.transform = LogitTransform(softCap: 10)
+        let found = try #require(outcome(of: trial, on: CPUEngine(threads: 1))["logits"])
+        let expected = try #require(outcome(of: trial, on: ReferenceEngine())["logits"])
+        for (found, expected) in zip(found, expected) {
+            #expect(abs(found - expected) <= 3e-7 * abs(expected))
+        }
+    }
+
+    /// A transform that changes nothing changes no bit.
+    @Test func identity() throws {
+        var numbers = Numbers(seed: 1)
+        let logits = numbers.floats(50)
+        let engine = try CPUEngine(threads: 1)
+        let found = try tensor(logits, on: engine)
+        engine.transformLogits(found, transform: LogitTransform())
+        #expect(values(found, on: engine) == logits)
     }
 
     @Test(arguments: [50, 200, 10_000] as [Float]) func twinsOfFarApartLogits(scale: Float) throws {
@@ -69,18 +108,22 @@ private struct CrossEntropyTrial: Trial {
         #expect(losses.allSatisfy { !$0.isFinite })
     }
 
-    @Test(arguments: [(1, 2), (3, 4), (4, 7)]) func gradients(rows: Int, columns: Int) {
-        let trial = CrossEntropyTrial(rows: rows, columns: columns)
+    @Test(arguments: transforms + [LogitTransform()], [(1, 2), (3, 4), (4, 7)])
+    func gradients(transform: LogitTransform, size: (rows: Int, columns: Int)) {
+        let trial = CrossEntropyTrial(rows: size.rows, columns: size.columns)
         let engine = ReferenceEngine()
         let x = trial.logits.map(Double.init)
-        let losses = ReferenceBuffer(zeros(rows))
-        let dx = ReferenceBuffer(x)
-        engine.crossEntropy(
-            losses: losses, logits: dx, targets: trial.targets, shape: trial.shape, gradientScale: 0.5)
-        expectGradient(dx.values, at: x) { x in
+        let (losses, targets) = (ReferenceTensor.zeros(size.rows), ReferenceTensor(trial.targets))
+        func forward(_ x: [Double], gradientScale: Float?) -> ReferenceTensor {
+            let logits = ReferenceTensor(x)
+            engine.transformLogits(logits, transform: transform)
             engine.crossEntropy(
-                losses: losses, logits: ReferenceBuffer(x), targets: trial.targets, shape: trial.shape,
-                gradientScale: nil)
+                losses: losses, logits: logits, targets: targets, shape: trial.shape, transform: transform,
+                gradientScale: gradientScale)
+            return logits
+        }
+        expectGradient(forward(x, gradientScale: 0.5).values, at: x) { x in
+            _ = forward(x, gradientScale: nil)
             return 0.5 * losses.values.reduce(0, +)
         }
     }

@@ -1,3 +1,4 @@
+import Models
 import Testing
 
 @testable import Trainer
@@ -13,19 +14,24 @@ private struct LinearTrial: Trial {
         let x = try bench.input(numbers.floats(R * I))
         let dy = try bench.input(numbers.floats(R * O))
         let weights = numbers.floats(O * I)
-        let weight = Stored(values: try bench.input(weights))
+        let weight = try bench.input(weights)
         let biases = numbers.floats(O)
+        let bias = biased ? try bench.input(biases) : nil
+        let (outputs, inputs) = (numbers.floats(R * O), numbers.floats(R * I))
         engine.linear(
-            try bench.output("y", count: R * O), x, weight: weight,
-            bias: biased ? try bench.input(biases) : nil, shape: shape)
+            try bench.output("y", count: R * O), x, weight: weight, bias: bias, shape: shape, adds: false)
+        engine.linear(
+            try bench.output("y, added to", outputs), x, weight: weight, bias: bias, shape: shape, adds: true)
         engine.linearBackward(
-            dx: try bench.output("dx", count: R * I), dy: dy, weight: weight, shape: shape)
+            dx: try bench.output("dx", count: R * I), dy: dy, weight: weight, shape: shape, adds: false)
         engine.linearBackward(
-            dWeight: Stored(values: try bench.output("dWeight", count: O * I)),
+            dx: try bench.output("dx, added to", inputs), dy: dy, weight: weight, shape: shape, adds: true)
+        engine.linearBackward(
+            dWeight: try bench.output("dWeight", count: O * I),
             dBias: biased ? try bench.output("dBias", count: O) : nil, dy: dy, x: x, shape: shape,
             accumulate: false)
         engine.linearBackward(
-            dWeight: Stored(values: try bench.output("dWeight, added to", weights)),
+            dWeight: try bench.output("dWeight, added to", weights),
             dBias: biased ? try bench.output("dBias, added to", biases) : nil, dy: dy, x: x, shape: shape,
             accumulate: true)
     }
@@ -51,20 +57,15 @@ private struct LinearTrial: Trial {
         let (x, w) = (numbers.doubles(rows * inputs), numbers.doubles(outputs * inputs))
         let (bias, dy) = (numbers.doubles(outputs), numbers.doubles(rows * outputs))
         func loss(x: [Double], w: [Double], bias: [Double]) -> Double {
-            let y = ReferenceBuffer(zeros(rows * outputs))
-            engine.linear(
-                y, ReferenceBuffer(x), weight: Stored(values: ReferenceBuffer(w)),
-                bias: ReferenceBuffer(bias), shape: shape)
+            let y = ReferenceTensor.zeros(rows * outputs)
+            engine.linear(y, Tensor(x), weight: Tensor(w), bias: Tensor(bias), shape: shape, adds: false)
             return dot(y.values, dy)
         }
-        let (dx, dw) = (ReferenceBuffer(zeros(x.count)), ReferenceBuffer(zeros(w.count)))
-        let dBias = ReferenceBuffer(zeros(outputs))
+        let (dx, dw) = (ReferenceTensor.zeros(x.count), ReferenceTensor.zeros(w.count))
+        let dBias = ReferenceTensor.zeros(outputs)
+        engine.linearBackward(dx: dx, dy: Tensor(dy), weight: Tensor(w), shape: shape, adds: false)
         engine.linearBackward(
-            dx: dx, dy: ReferenceBuffer(dy), weight: Stored(values: ReferenceBuffer(w)), shape: shape)
-        engine.linearBackward(
-            dWeight: Stored(values: dw), dBias: dBias, dy: ReferenceBuffer(dy), x: ReferenceBuffer(x),
-            shape: shape,
-            accumulate: false)
+            dWeight: dw, dBias: dBias, dy: Tensor(dy), x: Tensor(x), shape: shape, accumulate: false)
         expectGradient(dx.values, at: x) { loss(x: $0, w: w, bias: bias) }
         expectGradient(dw.values, at: w) { loss(x: x, w: $0, bias: bias) }
         expectGradient(dBias.values, at: bias) { loss(x: x, w: w, bias: $0) }

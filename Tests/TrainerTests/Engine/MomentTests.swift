@@ -1,4 +1,5 @@
 import CKernels
+import Models
 import Testing
 
 @testable import Trainer
@@ -79,46 +80,47 @@ import Testing
         }
     }
 
-    @Test(arguments: MomentPrecision.allCases) func manySteps(_ precision: MomentPrecision) throws {
+    @Test(arguments: [Precision.f32, .bf16, .int8]) func manySteps(_ precision: Precision) throws {
         let engine = try CPUEngine(threads: 2)
         let count = 1_000
         var numbers = Numbers(seed: 3)
-        let weights = try buffer(numbers.floats(count), on: engine)
+        let weights = try tensor(numbers.floats(count), on: engine)
         let target = numbers.floats(count)
-        let mean = try Stored(count: count, precision: precision.precision, on: engine)
-        let square = try Stored(count: count, precision: precision.precision, on: engine)
+        let mean = try Tensor(count: count, precision: precision, on: engine)
+        let square = try Tensor(count: count, precision: precision, on: engine)
         // Gradient descent on the distance to a target must reach it.
         for step in 1...300 {
-            let now = values(weights, on: engine)
-            let gradients = Stored(values: try buffer(zip(now, target).map { $0 - $1 }, on: engine))
+            let gradients = zip(values(weights, on: engine), target).map { $0 - $1 }
             engine.adamW(
-                weights: weights, gradients: gradients, mean: mean, square: square,
-                step: AdamWStep(
-                    rate: 0.05 * (1 - Float(step) / 301), beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0,
-                    step: step,
-                    gradientScale: 1))
+                [
+                    AdamWUpdate(
+                        weights: weights, gradients: try tensor(gradients, on: engine), mean: mean,
+                        square: square,
+                        step: AdamWStep(
+                            rate: 0.05 * (1 - Float(step) / 301), beta1: 0.9, beta2: 0.95, epsilon: 1e-8,
+                            decay: 0, step: step))
+                ], norm: engine.makeScalar(), clip: nil)
         }
         #expect(largestDifference(values(weights, on: engine), target) < 0.03)
     }
 
-    @Test(arguments: [MomentPrecision.bf16, .int8]) func partsAreTheWhole(_ precision: MomentPrecision) throws
-    {
+    @Test(arguments: [Precision.bf16, .int8]) func partsAreTheWhole(_ precision: Precision) throws {
         let results = try [[0..<2_000], [0..<512, 512..<1_280, 1_280..<2_000]].map { parts in
             let engine = try CPUEngine(threads: 3)
             var numbers = Numbers(seed: 8)
-            let weights = try buffer(numbers.floats(2_000), on: engine)
-            let mean = try Stored(count: 2_000, precision: precision.precision, on: engine)
-            let square = try Stored(count: 2_000, precision: precision.precision, on: engine)
+            let weights = try tensor(numbers.floats(2_000), on: engine)
+            let mean = try Tensor(count: 2_000, precision: precision, on: engine)
+            let square = try Tensor(count: 2_000, precision: precision, on: engine)
             for step in 1...5 {
-                let gradients = Stored(values: try buffer(numbers.floats(2_000), on: engine))
-                for part in parts {
-                    engine.adamW(
+                let gradients = try tensor(numbers.floats(2_000), on: engine)
+                let updates = parts.map { part in
+                    AdamWUpdate(
                         weights: weights[part], gradients: gradients[part], mean: mean[part],
                         square: square[part],
                         step: AdamWStep(
-                            rate: 0.1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, step: step,
-                            gradientScale: 1))
+                            rate: 0.1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0.1, step: step))
                 }
+                engine.adamW(updates, norm: engine.makeScalar(), clip: nil)
             }
             return values(weights, on: engine)
         }

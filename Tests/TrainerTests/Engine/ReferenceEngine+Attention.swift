@@ -1,43 +1,52 @@
 import Foundation
+import Models
 
 @testable import Trainer
 
 extension ReferenceEngine {
-    func rotate(
-        _ qkv: ReferenceBuffer, cosine: ReferenceBuffer, sine: ReferenceBuffer, shape: AttentionShape,
-        back: Bool
+    func applyRoPE(
+        _ qkv: ReferenceTensor, cosine: ReferenceTensor, sine: ReferenceTensor, rotary: RotaryShape,
+        shape: AttentionShape, inverse: Bool
     ) {
-        let half = shape.headSize / 2
-        let (cosine, sine) = (cosine.values, sine.values)  // (T, D / 2)
+        let pairs = rotary.size / 2
+        let (cosine, sine) = (cosine.values, sine.values)  // (T, N / 2)
         var x = qkv.values  // (R, width)
+        let heads = (0..<shape.heads).map(shape.query) + (0..<shape.keyValueHeads).map(shape.key)
         for row in 0..<shape.rows {
-            let angles = row % shape.time * half
-            for head in 0..<shape.heads + shape.keyValueHeads {
-                for i in 0..<half {
-                    let low = row * shape.width + head * shape.headSize + i
-                    let (a, b) = (x[low], x[low + half])
-                    let (c, s) = (cosine[angles + i], back ? -sine[angles + i] : sine[angles + i])
+            let angles = row % shape.sequenceLength * pairs
+            for head in heads {
+                for i in 0..<pairs {
+                    let start = row * shape.qkvWidth + head
+                    let (low, high) = (
+                        start + (rotary.isInterleaved ? 2 * i : i),
+                        start + (rotary.isInterleaved ? 2 * i + 1 : i + pairs)
+                    )
+                    let (a, b) = (x[low], x[high])
+                    let (c, s) = (cosine[angles + i], inverse ? -sine[angles + i] : sine[angles + i])
                     x[low] = a * c - b * s
-                    x[low + half] = a * s + b * c
+                    x[high] = a * s + b * c
                 }
             }
         }
         qkv.values = x
     }
 
-    /// scores = q · k / √D over the keys that a query sees; out = softmax(scores) · v.
+    /// score = cap(q · k · scale) + bias over the keys that a query sees, and its sink;
+    /// out = softmax(scores) · v, to which the sink brings nothing.
     func attention(
-        _ out: ReferenceBuffer, lse: ReferenceBuffer, qkv: ReferenceBuffer, first: [Int32],
-        shape: AttentionShape
+        _ out: ReferenceTensor, logSumExp: ReferenceTensor, qkv: ReferenceTensor, first: ReferenceTensor,
+        bias: ReferenceTensor?, sinks: ReferenceTensor?, shape: AttentionShape
     ) {
         let D = shape.headSize
         let x = qkv.values
+        let (bias, sinks) = (bias?.values, sinks?.values)
         var result = zeros(shape.rows * shape.outputWidth)
         var denominators = zeros(shape.rows * shape.heads)
-        shape.forEachQuery(first) { query in
-            let scores = query.keys.map { query.score(x, key: $0) }
-            let top = scores.reduce(-.infinity, max)
-            let denominator = top + log(scores.reduce(0) { $0 + exp($1 - top) })
+        shape.forEachQuery(first.integers) { query in
+            let scores = query.scores(x, bias)
+            let all = scores + (sinks.map { [$0[query.head]] } ?? [])
+            let top = all.reduce(-.infinity, max)
+            let denominator = top + log(all.reduce(0) { $0 + exp($1 - top) })
             denominators[query.index] = denominator
             for (key, score) in zip(query.keys, scores) {
                 let p = exp(score - denominator)
@@ -45,32 +54,38 @@ extension ReferenceEngine {
             }
         }
         out.values = result
-        lse.values = denominators
+        logSumExp.values = denominators
     }
 
-    /// With p = e^(score − lse) and dp = dout · v: dv += p · dout, dscore = p · (dp − Σ p · dp), and the
-    /// gradients of q and k follow from score = q · k / √D.
+    /// With p = e^(score − logSumExp) and dp = dOut · v: dv += p · dOut, dscore = p · (dp − Σ p · dp).
+    ///
+    /// The gradients of q and k follow through the cap. The sink's dp is 0.
     func attentionBackward(
-        dqkv: ReferenceBuffer, dOut: ReferenceBuffer, qkv: ReferenceBuffer, out: ReferenceBuffer,
-        lse: ReferenceBuffer, first: [Int32], shape: AttentionShape
+        dqkv: ReferenceTensor, dSinks: ReferenceTensor?, dOut: ReferenceTensor, qkv: ReferenceTensor,
+        out: ReferenceTensor, logSumExp: ReferenceTensor, first: ReferenceTensor, bias: ReferenceTensor?,
+        sinks: ReferenceTensor?, shape: AttentionShape, accumulate: Bool
     ) {
         let D = shape.headSize
-        let (x, dOut, lse) = (qkv.values, dOut.values, lse.values)
-        var dx = zeros(shape.rows * shape.width)
-        shape.forEachQuery(first) { query in
-            let p = query.keys.map { exp(query.score(x, key: $0) - lse[query.index]) }
+        let (x, dOut, lse) = (qkv.values, dOut.values, logSumExp.values)
+        let (bias, sinks) = (bias?.values, sinks?.values)
+        var dx = zeros(shape.rows * shape.qkvWidth)
+        var ds = accumulate ? dSinks?.values ?? zeros(shape.heads) : zeros(shape.heads)
+        shape.forEachQuery(first.integers) { query in
+            let p = query.scores(x, bias).map { exp($0 - lse[query.index]) }
             let dp = query.keys.map { dot(dOut, query.index * D, x, query.value($0), D) }
             let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
+            if let sinks { ds[query.head] -= exp(sinks[query.head] - lse[query.index]) * mean }
             for (i, key) in query.keys.enumerated() {
-                let dScore = p[i] * (dp[i] - mean) / Double(D).squareRoot()
+                let dProduct = p[i] * (dp[i] - mean) * query.slope(x, key: key)
                 for d in 0..<D {
-                    dx[query.query + d] += dScore * x[query.key(key) + d]
-                    dx[query.key(key) + d] += dScore * x[query.query + d]
+                    dx[query.query + d] += dProduct * x[query.key(key) + d]
+                    dx[query.key(key) + d] += dProduct * x[query.query + d]
                     dx[query.value(key) + d] += p[i] * dOut[query.index * D + d]
                 }
             }
         }
         dqkv.values = dx
+        dSinks?.values = ds
     }
 }
 
@@ -84,29 +99,36 @@ private struct Query {
     /// Which of the (R, H) queries it is.
     var index: Int { row * shape.heads + head }
     /// Where its own channels begin.
-    var query: Int { row * shape.width + head * shape.headSize }
-
+    var query: Int { row * shape.qkvWidth + shape.query(head) }
     /// Where the channels of the key at `row` begin.
-    func key(_ row: Int) -> Int {
-        let group = shape.heads / shape.keyValueHeads
-        return row * shape.width + (shape.heads + head / group) * shape.headSize
+    func key(_ row: Int) -> Int { row * shape.qkvWidth + shape.key(head / shape.groupSize) }
+    /// Where the channels of the value at `row` begin.
+    func value(_ row: Int) -> Int { row * shape.qkvWidth + shape.value(head / shape.groupSize) }
+
+    /// The scores of all keys that it sees.
+    func scores(_ x: [Double], _ bias: [Double]?) -> [Double] {
+        keys.enumerated().map { column, key in
+            let product = dot(x, query, x, self.key(key), shape.headSize) * Double(shape.scale)
+            let capped = shape.softCap.map { Double($0) * tanh(product / Double($0)) } ?? product
+            return capped + (bias?[head * shape.sequenceLength + column] ?? 0)
+        }
     }
 
-    /// Where the channels of the value at `row` begin.
-    func value(_ row: Int) -> Int { key(row) + shape.keyValueHeads * shape.headSize }
-
-    func score(_ x: [Double], key row: Int) -> Double {
-        dot(x, query, x, key(row), shape.headSize) / Double(shape.headSize).squareRoot()
+    /// By how much the score of the key at `row` grows with the product of query and key.
+    func slope(_ x: [Double], key row: Int) -> Double {
+        let product = dot(x, query, x, key(row), shape.headSize) * Double(shape.scale)
+        let t = shape.softCap.map { tanh(product / Double($0)) } ?? 0
+        return Double(shape.scale) * (1 - t * t)
     }
 }
 
 extension AttentionShape {
     /// Calls `body` with each head of each token.
-    fileprivate func forEachQuery(_ first: [Int32], _ body: (Query) -> Void) {
+    fileprivate func forEachQuery(_ first: [Int], _ body: (Query) -> Void) {
         for row in 0..<rows {
-            let start = row - row % time
+            let start = row - row % sequenceLength
             for head in 0..<heads {
-                body(Query(shape: self, row: row, head: head, keys: start + Int(first[row])...row))
+                body(Query(shape: self, row: row, head: head, keys: start + first[row]...row))
             }
         }
     }

@@ -1,45 +1,64 @@
 import Foundation
+import Models
 
 @testable import Trainer
 
 extension ReferenceEngine {
-    /// loss = log Σ e^logit − logit[target]; its gradient is softmax(logits) − one-hot(target).
+    func transformLogits(_ logits: ReferenceTensor, transform: LogitTransform) {
+        logits.values = logits.values.map { logit in
+            let x = Double(transform.factor) * logit
+            return transform.softCap.map { Double($0) * tanh(x / Double($0)) } ?? x
+        }
+    }
+
+    /// loss = log Σ e^logit − logit[target]; its gradient is softmax(logits) − one-hot(target), which then goes
+    /// back through what made the logits.
     func crossEntropy(
-        losses: ReferenceBuffer, logits: ReferenceBuffer, targets: [Int32], shape: RowShape,
-        gradientScale: Float?
+        losses: ReferenceTensor, logits: ReferenceTensor, targets: ReferenceTensor, shape: RowShape,
+        transform: LogitTransform, gradientScale: Float?
     ) {
         let (R, V) = (shape.rows, shape.columns)
-        let x = logits.values  // (R, V)
+        let (x, targets) = (logits.values, targets.integers)  // (R, V), (R)
         var loss = zeros(R)
         var dx = zeros(R * V)
         for r in 0..<R where targets[r] >= 0 {
             let row = x[r * V..<(r + 1) * V]
-            let target = r * V + Int(targets[r])
+            let target = r * V + targets[r]
             let top = row.reduce(-.infinity, max)
             let sum = row.reduce(0) { $0 + exp($1 - top) }
             loss[r] = log(sum) + (top - x[target])
             let scale = Double(gradientScale ?? 0)
-            for i in row.indices { dx[i] = exp(x[i] - top) / sum * scale }
-            dx[target] -= scale
+            for i in row.indices {
+                let t = transform.softCap.map { x[i] / Double($0) } ?? 0
+                let d = exp(x[i] - top) / sum * scale - (i == target ? scale : 0)
+                dx[i] = d * Double(transform.factor) * (1 - t * t)
+            }
         }
         losses.values = loss
         if gradientScale != nil { logits.values = dx }
     }
 
-    func sumOfSquares(_ x: Stored<ReferenceBuffer>) -> Double {
-        x.values.reduce(0) { $0 + $1 * $1 }
+    func addSum(of values: ReferenceTensor, to scalar: ReferenceScalar) {
+        scalar.value += values.values.reduce(0, +)
     }
 
-    func adamW(
-        weights: ReferenceBuffer, gradients: Stored<ReferenceBuffer>, mean: Stored<ReferenceBuffer>,
-        square: Stored<ReferenceBuffer>, step: AdamWStep
-    ) {
+    func gradientNorm(_ gradients: [ReferenceTensor], to norm: ReferenceScalar) {
+        norm.value = gradients.reduce(0) { $1.values.reduce($0) { $0 + $1 * $1 } }.squareRoot()
+    }
+
+    func adamW(_ updates: [AdamWUpdate<ReferenceBuffer>], norm: ReferenceScalar, clip: Double?) {
+        let kept = clip.map { min(1, $0 / (norm.value + 1e-6)) } ?? 1
+        for update in updates { adamW(update, kept: kept) }
+    }
+
+    private func adamW(_ update: AdamWUpdate<ReferenceBuffer>, kept: Double) {
+        let step = update.step
         let (rate, decay, epsilon) = (Double(step.rate), Double(step.decay), Double(step.epsilon))
         let (beta1, beta2) = (Double(step.beta1), Double(step.beta2))
-        let g = gradients.values
-        var (w, m, v) = (weights.values, mean.values, square.values)
+        let g = update.gradients.values
+        var (w, m, v) = (update.weights.values, update.mean.values, update.square.values)
         for i in w.indices {
-            let gradient = g[i] * Double(step.gradientScale)
+            let gradient = g[i] * kept
             m[i] = beta1 * m[i] + (1 - beta1) * gradient
             v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient
             let corrected = (
@@ -49,8 +68,8 @@ extension ReferenceEngine {
             w[i] -= rate * decay * w[i]
             w[i] -= rate * corrected.mean / (corrected.square.squareRoot() + epsilon)
         }
-        weights.values = w
-        mean.values = m
-        square.values = v
+        update.weights.values = w
+        update.mean.values = m
+        update.square.values = v
     }
 }

@@ -1,3 +1,4 @@
+import Models
 import Testing
 
 @testable import Trainer
@@ -8,29 +9,30 @@ import Testing
     @Test(arguments: [1, 4]) func areFlushedInAllThreads(threads: Int) throws {
         let engine = try CPUEngine(threads: threads)
         let count = 400_000
-        let tiny = try buffer([Float](repeating: .leastNormalMagnitude / 100, count: count), on: engine)
-        let square = try buffer([Float](repeating: .leastNormalMagnitude / 100, count: count), on: engine)
-        let weights = try engine.makeBuffer(count: count)
+        let subnormal = [Float](repeating: .leastNormalMagnitude / 100, count: count)
+        let (tiny, square) = (try tensor(subnormal, on: engine), try tensor(subnormal, on: engine))
+        let weights = Tensor(try engine.makeBuffer(count: count))
         for step in 1...20 {
             engine.adamW(
-                weights: weights, gradients: Stored(values: try engine.makeBuffer(count: count)),
-                mean: Stored(values: tiny),
-                square: Stored(values: square),
-                step: AdamWStep(
-                    rate: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0, step: step, gradientScale: 1))
+                [
+                    AdamWUpdate(
+                        weights: weights, gradients: Tensor(try engine.makeBuffer(count: count)), mean: tiny,
+                        square: square,
+                        step: AdamWStep(
+                            rate: 1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0, step: step))
+                ], norm: engine.makeScalar(), clip: nil)
         }
-        for buffer in [tiny, square, weights] {
-            #expect(values(buffer, on: engine).allSatisfy { $0 == 0 })
+        for tensor in [tiny, square, weights] {
+            #expect(values(tensor, on: engine).allSatisfy { $0 == 0 })
         }
     }
 
     @Test func areFlushedInProducts() throws {
         let engine = try CPUEngine(threads: 1)
-        let y = try engine.makeBuffer(count: 1)
+        let y = Tensor(try engine.makeBuffer(count: 1))
+        let tiny = try tensor([1e-20], on: engine)
         engine.linear(
-            y, try buffer([1e-20], on: engine), weight: Stored(values: try buffer([1e-20], on: engine)),
-            bias: nil,
-            shape: LinearShape(rows: 1, inputs: 1, outputs: 1))
+            y, tiny, weight: tiny, bias: nil, shape: LinearShape(rows: 1, inputs: 1, outputs: 1), adds: false)
         #expect(values(y, on: engine) == [0])
     }
 
@@ -38,10 +40,12 @@ import Testing
     @Test(arguments: [1, 3]) func areKeptByTheCaller(threads: Int) throws {
         let engine = try CPUEngine(threads: threads)
         var numbers = Numbers(seed: 1)
-        let x = try buffer(numbers.floats(300_000), on: engine)
+        let x = try tensor(numbers.floats(300_000), on: engine)
         let smallest = Float.leastNormalMagnitude * Float(numbers.floats(1)[0].magnitude + 1)
         #expect(smallest / 4 > 0)
-        #expect(engine.sumOfSquares(Stored(values: x)) > 0)
+        let norm = engine.makeScalar()
+        engine.gradientNorm([x], to: norm)
+        #expect(engine.read(norm) > 0)
         #expect(smallest / 4 > 0)
     }
 }

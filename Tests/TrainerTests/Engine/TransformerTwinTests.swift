@@ -1,25 +1,36 @@
 import Formats
+import Models
 import Testing
 
 @testable import Trainer
 
 /// A tiny random model and a batch of documents for it.
 private struct TinyModel {
-    var configuration: TransformerConfiguration
+    var architecture: Architecture
     var batch: TokenBatch
     let layout: ParameterLayout
     private(set) var weights: [Float]
 
-    /// With all that a family may ask for at once, or as plain as Llama.
+    private static func naming() throws -> TensorNaming {
+        try TensorNaming(#require(Family.named("llama")), names: [])
+    }
+
+    /// With all that a Llama may ask for at once, or as plain as the first.
     init(plain: Bool = false, batch: Int = 2, time: Int = 70) throws {
-        configuration = TransformerConfiguration(
-            vocabularySize: 37, hiddenSize: 24, layers: 2, heads: 4, keyValueHeads: 2, headSize: 6,
-            intermediateSize: 20, gate: plain ? .silu : .gelu, normEpsilon: 1e-5,
-            rotary: RotaryEmbedding(theta: 10_000),
-            window: plain ? nil : 50, tiedHead: !plain,
-            biases: plain ? [] : Set(TransformerConfiguration.LinearLayer.allCases), maximumLength: 128)
-        let names = try #require(Family.all.first).names
-        layout = try ParameterLayout(configuration, names: names)
+        let norm = Norm.rms(1e-5)
+        let layer = Layer(
+            attentionNorm: norm,
+            attention: Attention(
+                heads: 4, keyValueHeads: 2, headSize: 6, hasBias: !plain, hasOutputBias: !plain,
+                rotary: RotaryEmbedding(theta: 10_000, size: 6), window: plain ? nil : 50),
+            feedForwardNorm: norm,
+            feedForward: .gated(
+                GatedMLP(
+                    size: 20, unit: .product(plain ? .silu : .gelu), hasBias: !plain, hasDownBias: !plain)))
+        architecture = Architecture(
+            vocabularySize: 37, hiddenSize: 24, maximumLength: 128, layers: [layer, layer], finalNorm: norm,
+            head: Architecture.Head(isTied: !plain))
+        layout = try ParameterLayout(architecture, naming: Self.naming())
         var numbers = Numbers(seed: 7)
         var weights = numbers.floats(layout.trainedCount, scale: 0.3)
         for parameter in layout.parameters where parameter.role == .norm {
@@ -30,9 +41,11 @@ private struct TinyModel {
         var targets = numbers.indices(rows, below: 37)
         for row in stride(from: 4, to: rows, by: 9) { targets[row] = -1 }
         self.batch = TokenBatch(
-            batch: batch, time: time, tokens: numbers.indices(rows, below: 37), targets: targets)
+            batch: batch, sequenceLength: time, tokens: numbers.indices(rows, below: 37), targets: targets)
         guard !plain else { return }
-        for row in 0..<rows where row % time >= time / 4 { self.batch.first[row] = Int32(time / 4) }
+        for row in 0..<rows where row % time >= time / 4 {
+            self.batch.attentionStart[row] = Int32(time / 4)
+        }
     }
 
     func transformer<Device: Engine>(
@@ -40,23 +53,22 @@ private struct TinyModel {
         storage: ParameterLayout.Storage = ParameterLayout.Storage()
     ) throws -> Transformer<Device> {
         let batch = batch ?? self.batch.batch
-        let names = try #require(Family.all.first).names
-        let layout = try ParameterLayout(configuration, names: names, storage: storage)
+        let layout = try ParameterLayout(architecture, naming: Self.naming(), storage: storage)
         let plan = ActivationPlan(
-            configuration, batch: batch, time: self.batch.time,
+            architecture, layout: layout, batch: batch, sequenceLength: self.batch.sequenceLength,
             training: ActivationPlan.Training(
-                layout, recomputation: recomputation, accumulates: batch < self.batch.batch))
-        let transformer = try Transformer(configuration, layout: layout, plan: plan, on: engine)
+                recomputation: recomputation, accumulates: batch < self.batch.batch))
+        let transformer = try Transformer(architecture, layout: layout, plan: plan, on: engine)
         for (parameter, place) in zip(layout.parameters, self.layout.parameters) {
-            let stored = transformer.weights(of: parameter)
+            let tensor = transformer.weights(of: parameter)
             let values = Array(weights[place.weights.words])
-            if stored.precision == .f32 {
-                engine.upload(values.span, to: stored.words)
+            if tensor.precision == .f32 {
+                engine.upload(values.span, to: tensor)
             } else {
-                let tensor = try TensorExpression.stored(
+                let expression = try TensorExpression.stored(
                     MemoryTensor(name: parameter.name, shape: parameter.shape, floats: values)
                 ).cast(to: .bf16)
-                try engine.load(tensor, into: stored)
+                try engine.load(expression, into: tensor)
             }
         }
         return transformer
@@ -77,15 +89,14 @@ private struct TinyModel {
         let size = size ?? batch.batch
         let transformer = try transformer(
             on: engine, batch: size, recomputation: recomputation, storage: storage)
-        var loss = 0.0
         for start in stride(from: 0, to: batch.batch, by: size) {
-            loss += transformer.lossAndGradients(
-                batch.part(start..<start + size), scale: scale, accumulate: start > 0)
+            transformer.backward(batch.part(start..<start + size), scale: scale, accumulate: start > 0)
         }
+        let loss = transformer.takeLoss(targets: batch.targetCount)
         var gradients: [String: [Float]] = [:]
         for parameter in transformer.layout.parameters {
             guard let place = parameter.gradient else { continue }
-            gradients[parameter.name] = values(transformer.gradients(at: place).words, on: engine)
+            gradients[parameter.name] = values(transformer.gradients(at: place), on: engine)
         }
         return (loss, gradients)
     }
@@ -94,10 +105,11 @@ private struct TinyModel {
 extension TokenBatch {
     /// Some of its sequences.
     fileprivate func part(_ sequences: Range<Int>) -> TokenBatch {
-        let rows = sequences.lowerBound * time..<sequences.upperBound * time
+        let rows = sequences.lowerBound * sequenceLength..<sequences.upperBound * sequenceLength
         var part = TokenBatch(
-            batch: sequences.count, time: time, tokens: Array(tokens[rows]), targets: Array(targets[rows]))
-        part.first = Array(first[rows])
+            batch: sequences.count, sequenceLength: sequenceLength, tokens: Array(tokens[rows]),
+            targets: Array(targets[rows]))
+        part.attentionStart = Array(attentionStart[rows])
         return part
     }
 }
@@ -121,14 +133,14 @@ extension TokenBatch {
         let model = try TinyModel(plain: plain, time: 7)
         let engine = ReferenceEngine()
         let transformer = try model.transformer(on: engine)
-        _ = transformer.lossAndGradients(model.batch, scale: 1, accumulate: false)
-        let gradients = transformer.gradients(at: Place(.f32, start: 0, count: model.layout.gradientWords))
-            .values
+        transformer.backward(model.batch, scale: 1, accumulate: false)
+        let gradients = transformer.gradients(at: Region(.f32, start: 0, count: model.layout.gradientWords))
+            .storage.values
         let weights = transformer.weights.values
         func loss(_ moved: [Double]) -> Double {
             transformer.weights.values = moved
             _ = transformer.loss(model.batch)
-            return transformer.values(transformer.plan.losses).values.reduce(0, +)
+            return transformer.values(transformer.plan.losses).storage.values.reduce(0, +)
         }
         for parameter in model.layout.parameters {
             // Rows of the embedding that no token chose have no gradient to compare.
@@ -225,7 +237,7 @@ extension TokenBatch {
         let model = try TinyModel(batch: 4, time: 20)
         let engine = try CPUEngine(threads: 2)
         let whole = try model.transformer(on: engine)
-        _ = whole.lossAndGradients(model.batch, scale: 1, accumulate: false)
+        whole.backward(model.batch, scale: 1, accumulate: false)
         let losses = values(whole.values(whole.plan.losses), on: engine)
         for sequence in 0..<4 {
             let alone = try model.transformer(on: engine, batch: 1)

@@ -1,4 +1,5 @@
 import Formats
+import Models
 import OrderedCollections
 import Foundation
 import TestSupport

@@ -1,14 +1,17 @@
 import Formats
+import Models
 import OrderedCollections
 import Testing
 
 @testable import Trainer
 
 @Suite struct FamilyTests {
-    private func describe(_ text: String) throws -> TransformerConfiguration {
-        try Family.describe(
-            Configuration(parsing: Array(text.utf8), file: "config.json"), path: "model"
-        ).transformer
+    private func describe(_ text: String) throws -> DescribedModel {
+        try DescribedModel(Configuration(parsing: Array(text.utf8), file: "config.json"), path: "model")
+    }
+
+    private func attention(_ text: String) throws -> Attention {
+        try #require(describe(text).architecture.layers.first).attention
     }
 
     private static let base = """
@@ -21,42 +24,39 @@ import Testing
         let new = try describe(
             "{\"model_type\": \"llama\", \(Self.base), \"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"default\"}}"
         )
-        #expect(old == new)
-        #expect(new.rotary.theta == 500_000 && new.keyValueHeads == 2 && new.headSize == 4)
+        #expect(old.architecture == new.architecture)
+        let attention = try #require(new.architecture.layers.first).attention
+        #expect(attention.rotary?.theta == 500_000 && attention.keyValueHeads == 2 && attention.headSize == 4)
     }
 
     @Test func absentKeysHaveTheReferencesDefaults() throws {
-        #expect(
-            try describe("{\"model_type\": \"mistral\", \(Self.base), \"num_key_value_heads\": 1}").window
-                == 4_096)
-        #expect(
-            try describe(
-                "{\"model_type\": \"mistral\", \(Self.base), \"num_key_value_heads\": 1, \"sliding_window\": null}"
-            ).window == nil)
-        #expect(try describe("{\"model_type\": \"llama\", \(Self.base)}").biases.isEmpty)
-        let biased = try describe(
-            "{\"model_type\": \"llama\", \(Self.base), \"attention_bias\": true, \"mlp_bias\": true}")
-        #expect(biased.biases.count == 4)
+        let mistral = "\"model_type\": \"mistral\", \(Self.base), \"num_key_value_heads\": 1"
+        #expect(try attention("{\(mistral)}").window == 4_096)
+        #expect(try attention("{\(mistral), \"sliding_window\": null}").window == nil)
+        #expect(try !attention("{\"model_type\": \"llama\", \(Self.base)}").hasBias)
+        let biased = try attention("{\"model_type\": \"llama\", \(Self.base), \"attention_bias\": true}")
+        #expect(biased.hasBias && biased.hasOutputBias)
     }
 
-    @Test(arguments: [("silu", GateActivation.silu), ("gelu", .gelu), ("gelu_pytorch_tanh", .geluTanh)])
-    func readsTheGatesActivation(name: String, gate: GateActivation) throws {
+    @Test(arguments: [("silu", Activation.silu), ("gelu", .gelu), ("gelu_pytorch_tanh", .geluTanh)])
+    func readsTheGatesActivation(name: String, activation: Activation) throws {
         let text = "{\"model_type\": \"llama\", \(Self.base), \"hidden_act\": \"\(name)\"}"
-        #expect(try describe(text).gate == gate)
+        let mlp = GatedMLP(size: 12, unit: .product(activation))
+        #expect(try describe(text).architecture.layers.allSatisfy { $0.feedForward == .gated(mlp) })
     }
 
     @Test(arguments: [
-        ("\"hidden_act\": \"relu\"", "hidden_act = \"relu\""),
-        ("\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4}", "rope_type = yarn"),
+        ("\"hidden_act\": \"mish\"", "hidden_act = \"mish\""),
+        ("\"rope_scaling\": {\"rope_type\": \"mrope\"}", "rope_type = \"mrope\""),
+        ("\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4, \"mscale\": 2}", "rope_scaling.mscale = 2"),
         (
-            "\"rope_parameters\": {\"rope_theta\": 1e4, \"partial_rotary_factor\": 0.5}",
-            "partial_rotary_factor = 0.5"
+            "\"rope_parameters\": {\"rope_theta\": 1e4, \"partial_rotary_factor\": 0.3}",
+            "partial_rotary_factor = 0.3 of 4 channels"
         ),
-        ("\"attention_dropout\": 0.1", "attention_dropout = 0.1"),
         ("\"quantization_config\": {\"bits\": 4}", "quantization_config = {\"bits\": 4}"),
         ("\"sliding_window\": 128", "sliding_window = 128"),
         ("\"num_key_value_heads\": 3", "num_key_value_heads = 3"),
-        ("\"head_dim\": 5", "head_dim = 5"),
+        ("\"head_dim\": 5", "partial_rotary_factor = 1.0 of 5 channels"),
         ("\"logit_softcapping\": 30.0", "logit_softcapping = 30.0"),
     ])
     func refusesByName(_ key: String, _ named: String) throws {
@@ -68,12 +68,20 @@ import Testing
         #expect(error?.fault == .input)
     }
 
-    @Test func refusesAnUnknownFamily() {
-        #expect(throws: ModelError.unknownFamily(path: "model", found: "mamba", known: ["llama", "mistral"]))
-        {
-            try describe("{\"model_type\": \"mamba\"}")
-        }
+    @Test func saysThatNothingIsDroppedOut() throws {
+        let model = try describe("{\"model_type\": \"llama\", \(Self.base), \"attention_dropout\": 0.1}")
+        #expect(model.notes.count == 1 && model.notes[0].contains("attention_dropout = 0.1"))
+        #expect(try describe("{\"model_type\": \"llama\", \(Self.base)}").notes.isEmpty)
+    }
+
+    @Test func refusesAnUnknownFamily() throws {
+        let error = #expect(throws: ModelError.self) { try describe("{\"model_type\": \"mamba\"}") }
+        let message = try #require(error).description
+        #expect(message.contains("'mamba'") && message.contains("llama") && message.contains("gpt_oss"))
         #expect(throws: ModelError.noFamily(path: "model")) { try describe("{}") }
+        let text = "{\"model_type\": \"idefics\", \"text_config\": {\"model_type\": \"llama\", \(Self.base)}}"
+        let wrapper = #expect(throws: ModelError.self) { try describe(text) }
+        #expect(try #require(wrapper).description.contains("model_type = idefics"))
     }
 
     @Test func namesTheTensorThatDoesNotFit() throws {

@@ -1,4 +1,5 @@
 import Formats
+import Models
 import OrderedCollections
 import Testing
 
@@ -28,7 +29,7 @@ import Testing
         }
         let nothing = try model.layout(training: .none)
         #expect(nothing.trainedCount == 0 && nothing.gradientWords == 0)
-        #expect(nothing.lowestTrainedLayer == model.configuration.layers)
+        #expect(nothing.lowestTrainedLayer == model.architecture.layers.count)
     }
 
     @Test func frozenWeightsAreKeptAsTheCheckpointHasThem() throws {

@@ -1,7 +1,7 @@
 internal import CKernels
 internal import COpenBLAS
 internal import Logging
-private import Synchronization
+internal import Synchronization
 
 /// The engine that runs on the machine's processors: OpenBLAS for matrix products, own kernels for the rest.
 ///
@@ -9,10 +9,10 @@ private import Synchronization
 /// depend on the shapes alone, and gives them to its own threads. So the results are the same bits for any
 /// number of threads.
 public final class CPUEngine: Engine {
-    /// Float32 values in main memory.
+    /// Words in main memory.
     public typealias Buffer = CPUBuffer
-    /// Numbers in main memory.
-    public typealias Indices = ArraySlice<Int32>
+    /// A number in main memory.
+    public typealias Scalar = CPUScalar
 
     /// How many threads compute.
     public var threads: Int { pool.threads }
@@ -20,6 +20,9 @@ public final class CPUEngine: Engine {
     public let blasCore: String
     /// How many seconds each kind of work has taken so far.
     public var operationSeconds: [OperationKind: Double] { pool.times.seconds }
+    /// How many rows the experts' forward products have multiplied so far: R · K for each product.
+    var rowsMultiplied: Int { expertRows.load(ordering: .relaxed) }
+    let expertRows = Atomic(0)
     let pool: ThreadPool
     /// Memory that the threads scribble on, grown to what was asked at most.
     private let scratch = Mutex<CPUBuffer?>(nil)
@@ -36,38 +39,47 @@ public final class CPUEngine: Engine {
     /// See ``Engine/makeBuffer(count:)``.
     public func makeBuffer(count: Int) throws(EngineError) -> CPUBuffer { try CPUBuffer(count: count) }
 
-    /// See ``Engine/makeIndices(_:)``.
-    public func makeIndices(_ values: [Int32]) -> ArraySlice<Int32> { values[...] }
+    /// See ``Engine/makeScalar()``.
+    public func makeScalar() -> CPUScalar { CPUScalar() }
 
-    /// See ``Engine/slice(_:_:)``.
-    public func slice(_ indices: ArraySlice<Int32>, _ range: Range<Int>) -> ArraySlice<Int32> {
-        indices[indices.startIndex + range.lowerBound..<indices.startIndex + range.upperBound]
+    /// See ``Engine/set(_:to:)``.
+    public func set(_ scalar: CPUScalar, to value: Double) { scalar.value = value }
+
+    /// See ``Engine/read(_:)``.
+    public func read(_ scalar: CPUScalar) -> Double { scalar.value }
+
+    /// See ``Engine/upload(_:to:)``.
+    public func upload(_ values: Span<Float>, to tensor: Tensor<CPUBuffer>) {
+        precondition(values.count == tensor.count)
+        unsafe values.withUnsafeBufferPointer { values in
+            guard let base = values.baseAddress else { return }
+            unsafe tensor.floats.update(from: base, count: values.count)
+        }
     }
 
     /// See ``Engine/upload(_:to:)``.
-    public func upload(_ values: Span<Float>, to buffer: CPUBuffer) {
-        precondition(values.count == buffer.count)
+    public func upload(_ values: Span<Int32>, to tensor: Tensor<CPUBuffer>) {
+        precondition(values.count == tensor.count)
         unsafe values.withUnsafeBufferPointer { values in
             guard let base = values.baseAddress else { return }
-            unsafe buffer.pointer.update(from: base, count: values.count)
+            unsafe tensor.integers.update(from: base, count: values.count)
         }
     }
 
     /// See ``Engine/download(_:to:)``.
-    public func download(_ buffer: CPUBuffer, to values: inout MutableSpan<Float>) {
-        precondition(values.count == buffer.count)
+    public func download(_ tensor: Tensor<CPUBuffer>, to values: inout MutableSpan<Float>) {
+        precondition(values.count == tensor.count)
         unsafe values.withUnsafeMutableBufferPointer { values in
             guard let base = values.baseAddress else { return }
-            unsafe base.update(from: buffer.pointer, count: buffer.count)
+            unsafe tensor.unpack(0..<tensor.count, into: base)
         }
     }
 
     /// See ``Engine/prepare(attention:rows:)``.
-    public func prepare(attention: AttentionShape, rows: RowShape) throws(EngineError) {
-        var kernels = ck_attention(attention)
-        let count = unsafe max(
-            threads * max(ck_attention_scratch(&kernels), Self.tileMemory),
-            Self.normBlocks(rows.rows) * rows.columns)
+    public func prepare(attention: [AttentionShape], rows: RowShape) throws(EngineError) {
+        let forAttention = attention.map(attentionScratch).max() ?? 0
+        let count = max(
+            forAttention, threads * Self.tileMemory, 2 * Self.normBlocks(rows.rows) * rows.columns)
         if let held = scratch.withLock({ $0 }), held.count >= count { return }
         let grown = try CPUBuffer(count: count)
         scratch.withLock { $0 = grown }
@@ -83,5 +95,15 @@ public final class CPUEngine: Engine {
             held = grown
             return grown
         }
+    }
+}
+
+/// A number in double precision in main memory.
+public final class CPUScalar: Sendable {
+    private let bits = Atomic<UInt64>(0)
+
+    var value: Double {
+        get { Double(bitPattern: bits.load(ordering: .relaxed)) }
+        set { bits.store(newValue.bitPattern, ordering: .relaxed) }
     }
 }

@@ -12,6 +12,10 @@ public enum OperationKind: String, CaseIterable, Sendable {
     case rotary
     /// The feed-forward layer's activation.
     case activation
+    /// Routing, and sorting, gathering and weighing the rows of experts.
+    case experts
+    /// Additions and factors outside of norms.
+    case elementwise
     /// Rows of the embedding.
     case embedding
     /// Cross entropy.

@@ -1,0 +1,168 @@
+internal import CKernels
+internal import Foundation
+
+extension CPUEngine {
+    /// See ``Engine/gradientNorm(_:to:)``.
+    public func gradientNorm(_ gradients: [Tensor<CPUBuffer>], to norm: CPUScalar) {
+        let pieces = Pieces(of: gradients.map(\.count), length: 65_536)
+        norm.value = unsafe withUnsafeTemporaryAllocation(of: Double.self, capacity: pieces.count) { sums in
+            unsafe sums.initialize(repeating: 0)
+            pool.run(.optimizer, pieces.count) { task, _ in
+                let (list, range) = pieces[task]
+                unsafe sums[task] = gradients[list].sumOfSquares(range)
+            }
+            // Each tensor's sum by itself, then all of them.
+            var squares = 0.0
+            for list in gradients.indices {
+                squares += pieces.tasks(of: list).reduce(0) { unsafe $0 + sums[$1] }
+            }
+            return squares.squareRoot()
+        }
+    }
+
+    /// See ``Engine/adamW(_:norm:clip:)``.
+    public func adamW(_ updates: [AdamWUpdate<CPUBuffer>], norm: CPUScalar, clip: Double?) {
+        let norm = norm.value
+        let kept = clip.map { Float(min(1, $0 / (norm + 1e-6))) } ?? 1
+        let constants = updates.map { ck_adamw($0.step, gradientScale: kept) }
+        for update in updates {
+            let count = update.weights.count
+            precondition(
+                update.gradients.count == count && update.mean.count == count && update.square.count == count)
+        }
+        let pieces = Pieces(of: updates.map(\.weights.count), length: 16_384)
+        pool.run(.optimizer, pieces.count) { task, _ in
+            let (list, range) = pieces[task]
+            let update = updates[list]
+            guard update.gradients.precision != .f32 || update.mean.precision != .f32 else {
+                return wholeStep(range, update, constants[list])
+            }
+            // Packed values a block at a time, so that what is unpacked stays in the nearest cache.
+            let size = Tensor<CPUBuffer>.block
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+                packedStep(start..<min(start + size, range.upperBound), update, constants[list])
+            }
+        }
+    }
+}
+
+/// Lists cut into pieces of one length each, numbered from the first list's first on.
+private struct Pieces {
+    private let counts: [Int], length: Int
+    /// The number of each list's first piece, and of all pieces.
+    private let starts: [Int]
+
+    init(of counts: [Int], length: Int) {
+        self.counts = counts
+        self.length = length
+        var starts = [0]
+        for count in counts { starts.append((starts.last ?? 0) + (count + length - 1) / length) }
+        self.starts = starts
+    }
+
+    var count: Int { starts.last ?? 0 }
+
+    /// The pieces of a list.
+    func tasks(of list: Int) -> Range<Int> { starts[list]..<starts[list + 1] }
+
+    /// The list that a piece belongs to, and where it lies in that list.
+    subscript(task: Int) -> (list: Int, range: Range<Int>) {
+        var (low, high) = (0, counts.count)
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if starts[middle] <= task { low = middle } else { high = middle }
+        }
+        // Lists without values have no pieces, and begin where the next one does.
+        let start = (task - starts[low]) * length
+        return (low, start..<min(start + length, counts[low]))
+    }
+}
+
+/// A step on values that are all kept in float32.
+private func wholeStep(
+    _ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ constants: ck_adamw
+) {
+    let start = range.lowerBound
+    unsafe withUnsafePointer(to: constants) { constants in
+        unsafe ck_adamw_step(
+            update.weights.floats + start, update.gradients.floats + start, update.mean.floats + start,
+            update.square.floats + start, range.count, constants)
+    }
+}
+
+/// A step on one block: what is packed is unpacked, and the moments are packed again.
+private func packedStep(
+    _ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ constants: ck_adamw
+) {
+    let (gradients, mean, square) = (update.gradients, update.mean, update.square)
+    let step = UInt32(truncatingIfNeeded: update.step.step)
+    let (start, count) = (range.lowerBound, range.count)
+    let first = UInt32(truncatingIfNeeded: mean.start + start)
+    let (meanKey, squareKey) = (step &* 0x2545_F491, step &* 0x2545_F491 &+ 0x9E37_79B1)
+    let size = Tensor<CPUBuffer>.block
+    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * size) { values in
+        guard let base = values.baseAddress else { return }
+        let g = unsafe gradients.unpacked(range, into: base)
+        let (m, v) = unsafe (base + size, base + 2 * size)
+        unsafe withUnsafePointer(to: constants) { constants in
+            let w = unsafe update.weights.floats + start
+            switch mean.precision {
+            case .f16, .int32: preconditionFailure("moments are not kept in this precision")
+            case .f32:
+                unsafe ck_adamw_step(
+                    w, g, mean.floats + start, square.floats + start, count, constants)
+            case .bf16:
+                let codes = unsafe (
+                    mean.storage.values(UInt16.self) + start, square.storage.values(UInt16.self) + start
+                )
+                unsafe ck_bf16_to_f32(m, codes.0, count)
+                unsafe ck_bf16_to_f32(v, codes.1, count)
+                unsafe ck_adamw_step(w, g, m, v, count, constants)
+                unsafe ck_pack_bf16(codes.0, m, count, first, meanKey)
+                unsafe ck_pack_bf16(codes.1, v, count, first, squareKey)
+            case .int8:
+                let block = start / size
+                let codes = unsafe (
+                    mean.storage.values(Int8.self) + start, square.storage.values(UInt8.self) + start
+                )
+                let scales = unsafe (mean.scales.pointer + block, square.scales.pointer + block)
+                unsafe ck_unpack_mean(m, codes.0, count, scales.0.pointee)
+                unsafe ck_unpack_square(v, codes.1, count, scales.1.pointee)
+                unsafe ck_adamw_step(w, g, m, v, count, constants)
+                unsafe scales.0.pointee = ck_pack_mean(codes.0, m, count, first, meanKey)
+                unsafe scales.1.pointee = ck_pack_square(codes.1, v, count, first, squareKey)
+            }
+        }
+    }
+}
+
+extension ck_adamw {
+    /// The kernels' view of `step`.
+    fileprivate init(_ step: AdamWStep, gradientScale: Float) {
+        // In double precision: in float32 the differences would keep few digits.
+        func correction(_ beta: Float) -> Float { Float(1 / (1 - pow(Double(beta), Double(step.step)))) }
+        self.init(
+            rate: step.rate, beta1: step.beta1, beta2: step.beta2, epsilon: step.epsilon, decay: step.decay,
+            correction1: correction(step.beta1), correction2: correction(step.beta2),
+            gradient_scale: gradientScale)
+    }
+}
+
+extension Tensor<CPUBuffer> {
+    /// The sum of the squares at `range`; packed values some at a time, so that they stay in the nearest cache.
+    fileprivate func sumOfSquares(_ range: Range<Int>) -> Double {
+        guard precision != .f32 else {
+            return unsafe ck_sum_of_squares(storage.pointer + range.lowerBound, range.count)
+        }
+        let part = 1_024
+        return unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: part) { memory in
+            guard let memory = memory.baseAddress else { return 0 }
+            var sum = 0.0
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: part) {
+                let end = min(start + part, range.upperBound)
+                sum += unsafe ck_sum_of_squares(unpacked(start..<end, into: memory), end - start)
+            }
+            return sum
+        }
+    }
+}
