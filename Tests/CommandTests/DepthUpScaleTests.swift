@@ -43,7 +43,7 @@ struct DepthUpScaleTests {
             ])
         #expect(json["layers"]?["origins"] == [0, 1, 2, 3, 1, 2, 3])
         #expect(json["configuration"] == [["key": "num_hidden_layers", "before": 4, "after": 7]])
-        #expect(json["parameters"] == ["before": 176, "after": 272])
+        #expect(json["parameters"] == ["before": 164, "after": 260])
         let sizes = try folder.contents(of: "out").values.reduce(0) { $0 + $1.count }
         #expect(json["bytes"]?.int == sizes)
     }

@@ -25,8 +25,9 @@ final class ModelFolder {
             ["mlp.down_proj", "self_attn.o_proj"].map { "model.layers.\(layer).\($0).weight" }
         }
         for (index, name) in (names + layerNames).enumerated() {
-            let floats = (0..<16).map { $0 == 0 ? first : Float(index) + Float($0) / 1024 }
-            tensors[name] = try .stored(MemoryTensor(name: name, shape: [4, 4], floats: floats))
+            let shape = name.hasSuffix("norm.weight") ? [4] : [4, 4]
+            let floats = (0..<shape.reduce(1, *)).map { $0 == 0 ? first : Float(index) + Float($0) / 1024 }
+            tensors[name] = try .stored(MemoryTensor(name: name, shape: shape, floats: floats))
         }
         let text = """
             {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": \(layers),

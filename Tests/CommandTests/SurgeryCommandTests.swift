@@ -24,7 +24,7 @@ struct SurgeryCommandTests {
                 "types", "files", "tokenizer", "operations", "agrees", "disagreements", "tensors",
             ])
         #expect(json["layers"] == ["count": 4, "prefix": "model.layers."])
-        #expect(json["parameters"] == 176 && json["bytes"] == 704 && json["tensor_count"] == 11)
+        #expect(json["parameters"] == 164 && json["bytes"] == 656 && json["tensor_count"] == 11)
         #expect(
             json["tensors"]?[0] == [
                 "name": "lm_head.weight", "type": "F32", "shape": [4, 4], "bytes": 64,

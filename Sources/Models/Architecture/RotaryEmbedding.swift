@@ -67,7 +67,7 @@ public struct RotaryEmbedding: Equatable, Sendable {
 
     /// The frequencies of the pairs: (N / 2), in radians a position.
     ///
-    /// - Parameter longest: the longest sequence that is computed at once, on which some scalings depend.
+    /// Some scalings depend on the longest sequence that is computed at once.
     public func frequencies(longest: Int = 0) -> [Float] {
         // In float32 like the reference: the angles of far positions depend on the last bit.
         func power(_ base: Double, _ i: Int) -> Float { Float(pow(base, Double(2 * i) / Double(size))) }
@@ -124,7 +124,7 @@ public struct RotaryEmbedding: Equatable, Sendable {
 
     /// Cosines and sines of the angles of positions 0 ..< `length`: (T, N / 2) each.
     ///
-    /// - Parameter longest: the longest sequence among them; all of them when nil.
+    /// `longest` is the longest sequence among them; all of them are one when it is nil.
     public func table(length: Int, longest: Int? = nil) -> (cosine: [Float], sine: [Float]) {
         let frequencies = frequencies(longest: longest ?? length)
         let factor = Float(attentionFactor)

@@ -37,10 +37,10 @@ extension Configuration {
     }
 
     /// The family of the language model; nil when it is not known by name.
-    public var family: LayerFamily? {
+    public var family: Family? {
         let types = [languageModel["model_type"]?.string, modelType, json["class_name"]?.string].compactMap(
             \.self)
-        return types.lazy.compactMap { LayerFamily.family(modelType: $0) }.first
+        return types.lazy.compactMap { Family.named($0) }.first
     }
 
     /// How many layers come after the last one for other uses, such as predicting more than one token.

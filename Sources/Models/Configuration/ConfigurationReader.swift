@@ -9,15 +9,18 @@ public struct ConfigurationReader {
     private(set) var notes: [String] = []
     /// Whether this is the text model's part of a larger configuration, which leaves out what its class takes for granted.
     let isPart: Bool
+    /// The size of a head where the file does not say.
+    private let headSize: Int?
     private let values: JSONObject
     private let prefix: String
     private var seen: Set<String> = []
 
-    init(path: String, values: JSONObject, prefix: String = "", isPart: Bool = false) {
+    init(path: String, values: JSONObject, prefix: String = "", isPart: Bool = false, headSize: Int? = nil) {
         self.path = path
         self.values = values
         self.prefix = prefix
         self.isPart = isPart
+        self.headSize = headSize
     }
 
     // MARK: Values
@@ -35,8 +38,9 @@ public struct ConfigurationReader {
     /// Of keys with the same meaning the first that the file has.
     private func present(_ keys: [String]) -> String { keys.first { has($0) } ?? keys[0] }
 
-    /// A whole number from 1 to `most`; `fallback` when the key is null or absent. Keys after the first are other
-    /// names of the same.
+    /// A whole number from 1 to `most`; `fallback` when the key is null or absent.
+    ///
+    /// Keys after the first are other names of the same.
     mutating func count(
         _ keys: String..., default fallback: Int? = nil, most: Int = 1 << 24
     ) throws(ModelError) -> Int {
@@ -164,12 +168,14 @@ public struct ConfigurationReader {
 
 extension ConfigurationReader {
     /// What the feed-forward part makes of its hidden values, in transformers' names (`ACT2FN`).
-    mutating func activation(_ keys: String..., default fallback: Activation) throws(ModelError) -> Activation {
+    mutating func activation(_ keys: String..., default fallback: Activation) throws(ModelError) -> Activation
+    {
         let key = present(keys)
         seen.formUnion(keys)
         guard let found = value(key) else { return fallback }
         guard let name = found.string, let known = Self.activations[name] else {
-            throw unsupported(key, "the trainer knows \(Self.activations.keys.sorted().joined(separator: ", "))")
+            throw unsupported(
+                key, "the trainer knows \(Self.activations.keys.sorted().joined(separator: ", "))")
         }
         return known
     }
@@ -182,14 +188,10 @@ extension ConfigurationReader {
 
     /// The sizes that nearly every family calls alike.
     ///
-    /// - Parameters:
-    ///   - absent: what the class of the family takes where a key is missing in a part of a larger configuration.
-    ///   - keyValueHeads: what it takes for the number of key-value heads; as many as heads when nil.
-    ///   - headSize: what it takes for the size of a head; the width shared among the heads when nil.
-    ///   - maximumLength: what it takes for the longest sequence.
+    /// `absent` is what the family's class takes where a key is missing in a part of a larger configuration,
+    /// `keyValueHeads` and `maximumLength` what it takes anywhere; there are as many key-value heads as heads when nil.
     mutating func sizes(
-        absent: ModelSizes.Absent? = nil, keyValueHeads fallback: Int? = nil, headSize: Int? = nil,
-        maximumLength: Int
+        absent: ModelSizes.Absent? = nil, keyValueHeads fallback: Int? = nil, maximumLength: Int
     ) throws(ModelError) -> ModelSizes {
         let absent = isPart ? absent : nil
         let hiddenSize = try count("hidden_size", "n_embd", "n_embed", default: absent?.hiddenSize)
@@ -210,9 +212,7 @@ extension ConfigurationReader {
 
     /// Kinds of attention by layer: whether each sees a window only.
     ///
-    /// - Parameters:
-    ///   - count: how many layers there are.
-    ///   - implied: the family's rule where the list is not written out; without one, nothing is windowed.
+    /// `implied` is the family's rule where the list is not written out; without one, nothing is windowed.
     mutating func windowedLayers(
         _ count: Int, implied: ImpliedLayerList? = nil
     ) throws(ModelError) -> [Bool] {
@@ -253,11 +253,8 @@ extension ConfigurationReader {
 
     /// The rotary embedding, in the older dialect (`rope_theta`, `rope_scaling`) or the newer (`rope_parameters`).
     ///
-    /// - Parameters:
-    ///   - sizes: the size of a head and `max_position_embeddings`.
-    ///   - theta: the base where the file has none.
-    ///   - share: the share of a head that turns where the file does not say.
-    ///   - kind: the kind of layer where each has settings of its own.
+    /// `theta` and `share` are the base and the share of a head that turns where the file does not say; `kind` is the
+    /// kind of layer where each has settings of its own.
     mutating func rotary(
         _ sizes: ModelSizes, theta: Double = 10_000, share: Double = 1, isInterleaved: Bool = false,
         kind: String? = nil
@@ -266,7 +263,8 @@ extension ConfigurationReader {
         let theta = try number("rope_theta", "rotary_emb_base", default: theta)
         let share = try number("partial_rotary_factor", "rotary_pct", "rope_pct", default: share)
         let ownLength = try optionalNumber("original_max_position_embeddings")
-        let key = has("rope_parameters") && !(values["rope_parameters"]?.isNull ?? true)
+        let key =
+            has("rope_parameters") && !(values["rope_parameters"]?.isNull ?? true)
             ? "rope_parameters" : "rope_scaling"
         ignore("rope_parameters", "rope_scaling")
         var settings = JSONObject()
@@ -274,7 +272,8 @@ extension ConfigurationReader {
             guard var object = found.object else { throw wrong(key, found, expected: "an object") }
             if let kind, key == "rope_parameters" {
                 guard let own = object[kind] else {
-                    throw unsupported(key, "this family has settings for each kind of layer there, as \(kind)")
+                    throw unsupported(
+                        key, "this family has settings for each kind of layer there, as \(kind)")
                 }
                 object = own.object ?? JSONObject()
             }
@@ -296,9 +295,10 @@ extension ConfigurationReader {
         return RotaryEmbedding(theta: base, size: size, isInterleaved: isInterleaved, scaling: scaling)
     }
 
-    /// - Parameters:
-    ///   - ownLength: `original_max_position_embeddings` outside the settings, which comes before that inside.
-    ///   - truncates: whether the settings' own `truncate` counts; in settings by kind of layer it does not.
+    /// What changes the frequencies of so many pairs.
+    ///
+    /// `ownLength` is `original_max_position_embeddings` outside the settings, which comes before that inside.
+    /// `truncates` says whether the settings' own `truncate` counts; in settings by kind of layer it does not.
     private mutating func ropeScaling(
         pairs: Int, maximumLength: Double, ownLength: Double?, truncates: Bool
     ) throws(ModelError) -> RotaryEmbedding.Scaling {
@@ -344,7 +344,8 @@ extension ConfigurationReader {
             let factor = try number("factor", default: maximumLength / length)
             let derived = factor <= 1 ? 1 : (1 + log(factor) / log(length)).squareRoot()
             return .longRoPE(
-                short: try numbers("short_factor", count: pairs), long: try numbers("long_factor", count: pairs),
+                short: try numbers("short_factor", count: pairs),
+                long: try numbers("long_factor", count: pairs),
                 originalLength: length,
                 attentionFactor: try number("attention_factor", default: derived))
         default:
@@ -360,9 +361,7 @@ extension ConfigurationReader {
         return try flag("output_router_logits", default: false) ? factor : nil
     }
 
-    /// A model of these sizes and layers.
-    ///
-    /// - Parameter isTied: whether the head is the embedding where the file does not say.
+    /// A model of these sizes and layers; `isTied` says whether the head is the embedding where the file does not.
     mutating func architecture(
         _ sizes: ModelSizes, embedding: Architecture.Embedding = Architecture.Embedding(), layers: [Layer],
         finalNorm: Norm, isTied: Bool = false, logitFactor: Float = 1, softCap: Double? = nil,

@@ -1,3 +1,5 @@
+internal import Formats
+
 extension Family {
     /// BLOOM (<https://arxiv.org/abs/2211.05100>): ALiBi, and a norm behind the embedding.
     static let bloom = Family(
@@ -15,7 +17,7 @@ extension Family {
             TensorRow(.attentionOutput, "self_attention.dense", .hidden, .queries),
             TensorRow(.up, "mlp.dense_h_to_4h", .fourfold, .hidden),
             TensorRow(.down, "mlp.dense_4h_to_h", .hidden, .fourfold),
-        ]
+        ], kerasHub: [.bloom]
     ) { reader throws(ModelError) in
         // ALiBi has no longest sequence; `seq_length` is the one that the model was trained on.
         let sizes = try reader.sizes(maximumLength: 1 << 40)
@@ -27,7 +29,8 @@ extension Family {
         let norm = Norm.layer(try reader.number("layer_norm_epsilon", default: 1e-5), bias: true)
         let inner = try reader.optionalCount("n_inner") ?? 4 * sizes.hiddenSize
         guard inner == 4 * sizes.hiddenSize else {
-            throw reader.unsupported("n_inner", "this family's feed-forward part is four times the model's width")
+            throw reader.unsupported(
+                "n_inner", "this family's feed-forward part is four times the model's width")
         }
         let layer = Layer(
             attentionNorm: norm,
@@ -42,4 +45,56 @@ extension Family {
             sizes, embedding: Architecture.Embedding(norm: norm),
             layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm, isTied: true)
     }
+}
+
+// MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
+
+extension KerasFamily {
+    static let bloom = KerasFamily(
+        backbone: "BloomBackbone", module: "keras_hub.src.models.bloom.bloom_backbone",
+        layer: "layers/bloom_decoder",
+        modelType: "bloom", architecture: "BloomForCausalLM", prefix: "transformer.", layers: "h.",
+        inner: [
+            KerasPart("input_layernorm.weight", "_pre_attention_layernorm", "pre_attention_layernorm"),
+            KerasPart(
+                "input_layernorm.bias", "_pre_attention_layernorm", "pre_attention_layernorm", variable: 1),
+            KerasPart("self_attention.query_key_value.weight", bloomHeads, .interleaved),
+            KerasPart("self_attention.query_key_value.bias", bloomHeads, variable: 1, .interleavedBias),
+            KerasPart(
+                "self_attention.dense.weight", attention + "_output_dense", "output_dense", .transposed),
+            KerasPart("self_attention.dense.bias", attention + "_output_dense", "output_dense", variable: 1),
+            KerasPart(
+                "post_attention_layernorm.weight", "_post_attention_layernorm", "post_attention_layernorm"),
+            KerasPart(
+                "post_attention_layernorm.bias", "_post_attention_layernorm", "post_attention_layernorm",
+                variable: 1),
+            KerasPart(
+                "mlp.dense_h_to_4h.weight", "_mlp_intermediate_dense", "mlp_intermediate_dense", .transposed),
+            KerasPart(
+                "mlp.dense_h_to_4h.bias", "_mlp_intermediate_dense", "mlp_intermediate_dense", variable: 1),
+            KerasPart("mlp.dense_4h_to_h.weight", "_mlp_output_dense", "mlp_output_dense", .transposed),
+            KerasPart("mlp.dense_4h_to_h.bias", "_mlp_output_dense", "mlp_output_dense", variable: 1),
+        ],
+        outer: [
+            KerasPart("word_embeddings.weight", "layers/reversible_embedding", "token_embedding"),
+            KerasPart(
+                "word_embeddings_layernorm.weight", "layers/layer_normalization", "embedding_layernorm"),
+            KerasPart(
+                "word_embeddings_layernorm.bias", "layers/layer_normalization", "embedding_layernorm",
+                variable: 1),
+            KerasPart("ln_f.weight", "layers/layer_normalization_1", "final_layernorm"),
+            KerasPart("ln_f.bias", "layers/layer_normalization_1", "final_layernorm", variable: 1),
+        ],
+        settings: [
+            ("vocabulary_size", "vocab_size"), ("num_layers", "n_layer"), ("num_heads", "n_head"),
+            ("hidden_dim", "hidden_size"), ("layer_norm_epsilon", "layer_norm_epsilon"),
+            ("dropout", "hidden_dropout"),
+        ], heads: "num_heads", constants: [("apply_residual_connection_post_layernorm", false)],
+        countsGate: false,
+        ignored: [])
+
+    private static let bloomHeads: [(path: String, title: String)] = [
+        (attention + "_query_dense", "query_dense"), (attention + "_key_dense", "key_dense"),
+        (attention + "_value_dense", "value_dense"),
+    ]
 }

@@ -26,17 +26,20 @@ extension Family {
         let isParallel = try reader.flag("parallel_attn", default: true)
         let norms = try reader.optionalCount("num_ln_in_parallel_attn") ?? (isNew ? 2 : 1)
         guard isParallel || !isNew else {
-            throw reader.unsupported("parallel_attn", "with new_decoder_architecture the parts are always parallel")
+            throw reader.unsupported(
+                "parallel_attn", "with new_decoder_architecture the parts are always parallel")
         }
         guard norms == 1 || (norms == 2 && isNew) else {
             throw reader.unsupported(
-                "num_ln_in_parallel_attn", "it is 1, or 2 with new_decoder_architecture, for all that is known")
+                "num_ln_in_parallel_attn",
+                "it is 1, or 2 with new_decoder_architecture, for all that is known")
         }
         let hasBias = try reader.flag("bias", default: false)
         let groups = try reader.count("num_kv_heads", "n_head_kv", default: sizes.heads)
         sizes.keyValueHeads = isNew ? groups : isMultiQuery ? 1 : sizes.heads
         guard sizes.heads.isMultiple(of: sizes.keyValueHeads) else {
-            throw reader.unsupported("num_kv_heads", "the \(sizes.heads) heads cannot be shared among them evenly")
+            throw reader.unsupported(
+                "num_kv_heads", "the \(sizes.heads) heads cannot be shared among them evenly")
         }
         let usesALiBi = try reader.flag("alibi", default: false)
         let rotary = try reader.rotary(sizes)

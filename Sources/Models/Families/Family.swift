@@ -21,13 +21,18 @@ public struct Family: Sendable {
     public let impliedLists: [ImpliedLayerList]
     /// Ends of the names of tensors that hold nothing to train and that follow from the configuration.
     public let derivedTensors: [String]
+    /// The size of a head where the configuration does not say; the width shared among the heads when nil.
+    public let headSize: Int?
+    /// The family as KerasHub has it; several where it has several classes.
+    let kerasHub: [KerasFamily]
     /// Reads the configuration; nil where the trainer does not compute the family.
     let read: (@Sendable (inout ConfigurationReader) throws(ModelError) -> Architecture)?
 
     init(
         _ name: String, _ modelTypes: [String], prefixes: [String] = Self.llamaPrefixes,
         layers: String = "layers.", outer: [TensorRow], layer: [TensorRow],
-        lists: [ImpliedLayerList] = [], derived: [String] = [],
+        lists: [ImpliedLayerList] = [], derived: [String] = [], headSize: Int? = nil,
+        kerasHub: [KerasFamily] = [],
         read: (@Sendable (inout ConfigurationReader) throws(ModelError) -> Architecture)? = nil
     ) {
         self.name = name
@@ -38,10 +43,15 @@ public struct Family: Sendable {
         layerRows = layer
         impliedLists = lists
         derivedTensors = derived
+        self.headSize = headSize
+        self.kerasHub = kerasHub
         self.read = read
     }
 
     static let llamaPrefixes = ["model.", "", "language_model.model.", "model.language_model."]
+
+    /// What may stand before a layer's number in tensor names.
+    public var layerPrefixes: [String] { prefixes.map { $0 + layers } }
 
     /// Whether the trainer computes the family.
     public var isComputed: Bool { read != nil }
@@ -53,7 +63,7 @@ public struct Family: Sendable {
 
     /// The family of a `model_type`; nil when it is not known.
     public static func named(_ modelType: String) -> Family? {
-        all.first { $0.modelTypes.contains(modelType) }
+        (all + presets).first { $0.modelTypes.contains(modelType) }
     }
 }
 
@@ -70,7 +80,8 @@ public struct DescribedModel: Sendable {
 
     /// Reads a configuration.
     ///
-    /// - Parameter path: the checkpoint's, for messages.
+    /// `path` is the checkpoint's, for messages.
+    ///
     /// - Throws: ``ModelError``; a key that asks for something unknown is refused by name.
     public init(_ configuration: Configuration, path: String) throws(ModelError) {
         guard let root = configuration.json.object, let rootType = root["model_type"]?.string else {
@@ -92,7 +103,8 @@ public struct DescribedModel: Sendable {
             throw .unknownFamily(
                 path: path, found: type, known: Family.all.filter { $0.read != nil }.flatMap(\.modelTypes))
         }
-        var reader = ConfigurationReader(path: path, values: values, isPart: values != root)
+        var reader = ConfigurationReader(
+            path: path, values: values, isPart: values != root, headSize: family.headSize)
         architecture = try read(&reader)
         try reader.refuseTheRest()
         self.family = family

@@ -19,7 +19,7 @@ extension Family {
             TensorRow(.attentionOutput, "attn.c_proj", .queries, .hidden, isTransposed: true),
             TensorRow(.up, "mlp.c_fc", .hidden, .fourfold, isTransposed: true),
             TensorRow(.down, "mlp.c_proj", .fourfold, .hidden, isTransposed: true),
-        ], derived: [".attn.bias", ".attn.masked_bias"]
+        ], derived: [".attn.bias", ".attn.masked_bias"], kerasHub: [.gpt2]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(maximumLength: 1_024)
         try reader.dropout("resid_pdrop", "embd_pdrop", "attn_pdrop")
@@ -48,4 +48,44 @@ extension Family {
             sizes, embedding: Architecture.Embedding(positions: sizes.maximumLength), layers: layers,
             finalNorm: norm, isTied: true)
     }
+}
+
+// MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
+
+extension KerasFamily {
+    static let gpt2 = KerasFamily(
+        backbone: "GPT2Backbone", module: "keras_hub.src.models.gpt2.gpt2_backbone",
+        layer: "layers/transformer_decoder", modelType: "gpt2", architecture: "GPT2LMHeadModel",
+        prefix: "transformer.", layers: "h.",
+        inner: [
+            KerasPart("ln_1.weight", "_self_attention_layer_norm", "self_attention_layer_norm"),
+            KerasPart("ln_1.bias", "_self_attention_layer_norm", "self_attention_layer_norm", variable: 1),
+            KerasPart("attn.c_attn.weight", queriesKeysValues, .fused),
+            KerasPart("attn.c_attn.bias", queriesKeysValues, variable: 1, .fusedBias),
+            KerasPart("attn.c_proj.weight", attention + "output_dense", "attention_output", .plainOutput),
+            KerasPart("attn.c_proj.bias", attention + "output_dense", "attention_output", variable: 1),
+            KerasPart("ln_2.weight", "_feedforward_layer_norm", "feedforward_layer_norm"),
+            KerasPart("ln_2.bias", "_feedforward_layer_norm", "feedforward_layer_norm", variable: 1),
+            KerasPart("mlp.c_fc.weight", "_feedforward_intermediate_dense", "feedforward_intermediate_dense"),
+            KerasPart(
+                "mlp.c_fc.bias", "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
+                variable: 1),
+            KerasPart("mlp.c_proj.weight", "_feedforward_output_dense", "feedforward_output_dense"),
+            KerasPart(
+                "mlp.c_proj.bias", "_feedforward_output_dense", "feedforward_output_dense", variable: 1),
+        ],
+        outer: [
+            KerasPart("wte.weight", "layers/reversible_embedding", "token_embedding"),
+            KerasPart("wpe.weight", "layers/position_embedding", "position_embedding"),
+            KerasPart("ln_f.weight", "layers/layer_normalization", "layer_norm"),
+            KerasPart("ln_f.bias", "layers/layer_normalization", "layer_norm", variable: 1),
+        ],
+        settings: [
+            ("vocabulary_size", "vocab_size"), ("num_layers", "n_layer"), ("num_heads", "n_head"),
+            ("hidden_dim", "n_embd"), ("intermediate_dim", "n_inner"), ("max_sequence_length", "n_positions"),
+            ("dropout", "resid_pdrop"),
+        ], heads: "num_heads",
+        constants: [
+            ("activation_function", "gelu_new"), ("layer_norm_epsilon", JSON(1e-5)),
+        ], countsGate: false, ignored: ["attn.bias", "attn.masked_bias"])
 }

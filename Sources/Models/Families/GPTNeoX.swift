@@ -1,3 +1,5 @@
+internal import Formats
+
 extension Family {
     /// GPT-NeoX (<https://arxiv.org/abs/2204.06745>) and Pythia.
     static let gptNeoX = Family(
@@ -14,7 +16,8 @@ extension Family {
             TensorRow(.attentionOutput, "attention.dense", .hidden, .queries),
             TensorRow(.up, "mlp.dense_h_to_4h", .feedForward, .hidden),
             TensorRow(.down, "mlp.dense_4h_to_h", .hidden, .feedForward),
-        ], derived: [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"]
+        ], derived: [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"],
+        kerasHub: [.gptNeoX]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(maximumLength: 2_048)
         let hasBias = try reader.flag("attention_bias", default: true)
@@ -36,4 +39,59 @@ extension Family {
         return try reader.architecture(
             sizes, layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm)
     }
+}
+
+// MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
+
+extension KerasFamily {
+    static let gptNeoX = KerasFamily(
+        backbone: "GPTNeoXBackbone", module: "keras_hub.src.models.gpt_neo_x.gpt_neo_x_backbone",
+        layer: "layers/gpt_neo_x_decoder", modelType: "gpt_neox", architecture: "GPTNeoXForCausalLM",
+        prefix: "gpt_neox.", layers: "layers.",
+        inner: [
+            KerasPart("input_layernorm.weight", "_self_attention_layer_norm", "self_attention_layer_norm"),
+            KerasPart(
+                "input_layernorm.bias", "_self_attention_layer_norm", "self_attention_layer_norm", variable: 1
+            ),
+            // A head's query, key and value stand behind each other in both: they are heads three times as wide.
+            KerasPart(
+                "attention.query_key_value.weight", attention + "_qkv_dense", "query_key_value",
+                .heads(.query)),
+            KerasPart(
+                "attention.query_key_value.bias", attention + "_qkv_dense", "query_key_value", variable: 1,
+                .headBias(.query)),
+            KerasPart("attention.dense.weight", attention + "_output_dense", "attention_output", .transposed),
+            KerasPart("attention.dense.bias", attention + "_output_dense", "attention_output", variable: 1),
+            KerasPart("post_attention_layernorm.weight", "_feedforward_layer_norm", "feedforward_layer_norm"),
+            KerasPart(
+                "post_attention_layernorm.bias", "_feedforward_layer_norm", "feedforward_layer_norm",
+                variable: 1),
+            KerasPart(
+                "mlp.dense_h_to_4h.weight", "_feedforward_intermediate_dense",
+                "feedforward_intermediate_dense",
+                .transposed),
+            KerasPart(
+                "mlp.dense_h_to_4h.bias", "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
+                variable: 1),
+            KerasPart(
+                "mlp.dense_4h_to_h.weight", "_feedforward_output_dense", "feedforward_output_dense",
+                .transposed),
+            KerasPart(
+                "mlp.dense_4h_to_h.bias", "_feedforward_output_dense", "feedforward_output_dense", variable: 1
+            ),
+        ],
+        outer: [
+            KerasPart("embed_in.weight", "layers/reversible_embedding", "token_embedding"),
+            KerasPart("final_layer_norm.weight", "layers/layer_normalization", "layer_norm"),
+            KerasPart("final_layer_norm.bias", "layers/layer_normalization", "layer_norm", variable: 1),
+        ],
+        settings: [
+            ("vocabulary_size", "vocab_size"), ("num_layers", "num_hidden_layers"),
+            ("num_heads", "num_attention_heads"),
+            ("hidden_dim", "hidden_size"), ("intermediate_dim", "intermediate_size"),
+            ("rotary_percentage", "rotary_pct"), ("rotary_max_wavelength", "rotary_emb_base"),
+            ("max_sequence_length", "max_position_embeddings"), ("layer_norm_epsilon", "layer_norm_eps"),
+            ("dropout", "hidden_dropout"),
+        ], heads: "num_heads", constants: [("hidden_act", "gelu_new"), ("use_parallel_residual", true)],
+        countsGate: false, ignored: ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"])
 }

@@ -10,12 +10,13 @@ extension Family {
             TensorRow(
                 .expertGateUp, "mlp.experts.gate_up_proj", weight: "", bias: "_bias", isTransposed: true),
             TensorRow(.expertDown, "mlp.experts.down_proj", weight: "", bias: "_bias", isTransposed: true),
-        ], lists: [.everyLast([], default: 2)]
+        ], lists: [.everyLast([], default: 2)], headSize: 64
     ) { reader throws(ModelError) in
-        let sizes = try reader.sizes(keyValueHeads: 8, headSize: 64, maximumLength: 131_072)
+        let sizes = try reader.sizes(keyValueHeads: 8, maximumLength: 131_072)
         let hasBias = try reader.flag("attention_bias", default: true)
         try reader.dropout("attention_dropout")
-        try reader.require("hidden_act", in: ["silu"], else: "this family's experts have an activation of their own")
+        try reader.require(
+            "hidden_act", in: ["silu"], else: "this family's experts have an activation of their own")
         reader.ignore("initial_context_length", "experts_per_token")
         let norm = Norm.rms(try reader.number("rms_norm_eps", default: 1e-5))
         let rotary = try reader.gptOSSRotary(sizes)

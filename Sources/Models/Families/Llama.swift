@@ -1,7 +1,10 @@
+internal import Formats
+
 extension Family {
     /// Llama 1 to 3.3 (<https://arxiv.org/abs/2302.13971>, <https://arxiv.org/abs/2407.21783>) and Code Llama.
     static let llama = Family(
-        "Llama", ["llama"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"]
+        "Llama", ["llama"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"],
+        kerasHub: [.llama, .llama3]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(absent: ModelSizes.Absent(), maximumLength: 2_048)
         let attention = try reader.llamaAttention(sizes)
@@ -78,4 +81,56 @@ extension ConfigurationReader {
             unit: .product(try activation("hidden_act", "hidden_activation", default: fallback)),
             hasBias: hasBias, hasDownBias: hasBias)
     }
+}
+
+// MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
+
+extension KerasFamily {
+    static let likeLlama: [KerasPart] = [
+        KerasPart("input_layernorm.weight", "_self_attention_layernorm", "self_attention_layernorm"),
+        KerasPart("self_attn.q_proj.weight", attention + "_query_dense", "query", .heads(.query)),
+        KerasPart("self_attn.k_proj.weight", attention + "_key_dense", "key", .heads(.keyValue)),
+        KerasPart("self_attn.v_proj.weight", attention + "_value_dense", "value", .heads(.keyValue)),
+        KerasPart("self_attn.o_proj.weight", attention + "_output_dense", "attention_output", .output),
+        KerasPart("post_attention_layernorm.weight", "_feedforward_layernorm", "feedforward_layernorm"),
+        KerasPart("mlp.gate_proj.weight", "_feedforward_gate_dense", "feedforward_gate_dense", .transposed),
+        KerasPart(
+            "mlp.up_proj.weight", "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
+            .transposed),
+        KerasPart(
+            "mlp.down_proj.weight", "_feedforward_output_dense", "feedforward_output_dense", .transposed),
+    ]
+
+    static func aroundLlama(norm: String) -> [KerasPart] {
+        [
+            KerasPart("embed_tokens.weight", "layers/reversible_embedding", "token_embedding"),
+            KerasPart("norm.weight", "layers/" + norm, "sequence_output_layernorm"),
+            KerasPart(
+                "lm_head.weight", "layers/reversible_embedding", "token_embedding", variable: 1, .transposed,
+                isOptional: true),
+        ]
+    }
+
+    static let llamaSettings: [Setting] = [
+        ("vocabulary_size", "vocab_size"), ("num_layers", "num_hidden_layers"),
+        ("num_query_heads", "num_attention_heads"), ("num_key_value_heads", "num_key_value_heads"),
+        ("hidden_dim", "hidden_size"), ("intermediate_dim", "intermediate_size"),
+        ("rope_max_wavelength", "rope_theta"), ("layer_norm_epsilon", "rms_norm_eps"),
+    ]
+
+    static func llamaSettings(and more: [Setting]) -> [Setting] { llamaSettings + more }
+
+    private static func llama(_ backbone: String, module: String) -> KerasFamily {
+        KerasFamily(
+            backbone: backbone, module: module, layer: "layers/llama_transformer_decoder", modelType: "llama",
+            architecture: "LlamaForCausalLM", prefix: "model.", layers: "layers.", inner: likeLlama,
+            outer: aroundLlama(norm: "llama_layer_norm"), settings: llamaSettings, heads: "num_query_heads",
+            constants: [
+                ("hidden_act", "silu"), ("attention_bias", false), ("mlp_bias", false),
+                ("max_position_embeddings", 131_072),
+            ], countsGate: false, ignored: ["rotary_emb.inv_freq"])
+    }
+
+    static let llama = llama("LlamaBackbone", module: "keras_hub.src.models.llama.llama_backbone")
+    static let llama3 = llama("Llama3Backbone", module: "keras_hub.src.models.llama3.llama3_backbone")
 }

@@ -3,7 +3,8 @@ internal import Formats
 extension Family {
     /// Mistral (<https://arxiv.org/abs/2310.06825>): Llama with a sliding window.
     static let mistral = Family(
-        "Mistral", ["mistral"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"]
+        "Mistral", ["mistral"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"],
+        kerasHub: [.mistral]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(
             absent: ModelSizes.Absent(), keyValueHeads: 8, maximumLength: 131_072)
@@ -52,4 +53,18 @@ extension ConfigurationReader {
     fileprivate mutating func mistralWindow() throws(ModelError) -> Int? {
         has("sliding_window") ? try optionalCount("sliding_window") : 4_096
     }
+}
+
+// MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
+
+extension KerasFamily {
+    static let mistral = KerasFamily(
+        backbone: "MistralBackbone", module: "keras_hub.src.models.mistral.mistral_backbone",
+        layer: "layers/mistral_transformer_decoder", modelType: "mistral", architecture: "MistralForCausalLM",
+        prefix: "model.", layers: "layers.", inner: likeLlama,
+        outer: aroundLlama(norm: "mistral_layer_normalization"),
+        settings: llamaSettings(and: [("sliding_window", "sliding_window"), ("head_dim", "head_dim")]),
+        heads: "num_query_heads",
+        constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)], countsGate: false,
+        ignored: ["rotary_emb.inv_freq"])
 }

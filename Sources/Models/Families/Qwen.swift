@@ -1,8 +1,10 @@
+internal import Formats
+
 extension Family {
     /// Qwen 2 and 2.5 (<https://arxiv.org/abs/2407.10671>): Llama with biases of queries, keys and values.
     static let qwen2 = Family(
         "Qwen 2", ["qwen2"], outer: llamaOuter, layer: llamaLayer, lists: [.aboveMaxWindow],
-        derived: [".rotary_emb.inv_freq"]
+        derived: [".rotary_emb.inv_freq"], kerasHub: [.qwen2]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(maximumLength: 32_768)
         return try reader.qwen(sizes, list: .aboveMaxWindow, hasBias: true)
@@ -11,9 +13,9 @@ extension Family {
     /// Qwen 3 (<https://arxiv.org/abs/2505.09388>): without biases, with norms of queries and keys.
     static let qwen3 = Family(
         "Qwen 3", ["qwen3"], outer: llamaOuter, layer: llamaLayer + queryKeyNorms, lists: [.aboveMaxWindow],
-        derived: [".rotary_emb.inv_freq"]
+        derived: [".rotary_emb.inv_freq"], headSize: 128, kerasHub: [.qwen3]
     ) { reader throws(ModelError) in
-        let sizes = try reader.sizes(headSize: 128, maximumLength: 32_768)
+        let sizes = try reader.sizes(maximumLength: 32_768)
         return try reader.qwen(
             sizes, list: .aboveMaxWindow, hasBias: try reader.flag("attention_bias", default: false),
             normalizesQueries: true)
@@ -111,4 +113,50 @@ extension ConfigurationReader {
             sizes, layers: layers, finalNorm: norm,
             balanceFactor: experts == nil ? nil : try balanceFactor(default: 0.001))
     }
+}
+
+// MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
+
+extension KerasFamily {
+    private static func qwenSettings(and more: [Setting]) -> [Setting] {
+        llamaSettings(and: more + qwenSettings)
+    }
+
+    private static let qwenSettings: [Setting] = [
+        ("tie_word_embeddings", "tie_word_embeddings"), ("sliding_window_size", "sliding_window"),
+    ]
+
+    static let qwen2 = KerasFamily(
+        backbone: "QwenBackbone", module: "keras_hub.src.models.qwen.qwen_backbone",
+        layer: "layers/qwen_transformer_decoder", modelType: "qwen2", architecture: "Qwen2ForCausalLM",
+        prefix: "model.", layers: "layers.",
+        inner: likeLlama + [
+            KerasPart(
+                "self_attn.q_proj.bias", attention + "_query_dense", "query", variable: 1, .headBias(.query)),
+            KerasPart(
+                "self_attn.k_proj.bias", attention + "_key_dense", "key", variable: 1, .headBias(.keyValue)),
+            KerasPart(
+                "self_attn.v_proj.bias", attention + "_value_dense", "value", variable: 1,
+                .headBias(.keyValue)),
+        ], outer: aroundLlama(norm: "qwen_layer_norm"),
+        settings: qwenSettings(and: [("use_sliding_window_attention", "use_sliding_window")]),
+        heads: "num_query_heads",
+        constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)], countsGate: false,
+        ignored: ["rotary_emb.inv_freq"])
+
+    static let qwen3 = KerasFamily(
+        backbone: "Qwen3Backbone", module: "keras_hub.src.models.qwen3.qwen3_backbone",
+        layer: "layers/qwen3_transformer_decoder", modelType: "qwen3", architecture: "Qwen3ForCausalLM",
+        prefix: "model.", layers: "layers.",
+        inner: likeLlama + [
+            KerasPart(
+                "self_attn.q_norm.weight", attention + "_query_dense_layer_norm", "query_dense_layer_norm"),
+            KerasPart("self_attn.k_norm.weight", attention + "_key_dense_layer_norm", "key_dense_layer_norm"),
+        ], outer: aroundLlama(norm: "qwen3_layer_norm"),
+        settings: qwenSettings(and: [("head_dim", "head_dim")]),
+        heads: "num_query_heads",
+        constants: [
+            ("hidden_act", "silu"), ("max_position_embeddings", 131_072), ("attention_bias", false),
+            ("use_sliding_window", false),
+        ], countsGate: false, ignored: ["rotary_emb.inv_freq"])
 }

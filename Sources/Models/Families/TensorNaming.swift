@@ -18,7 +18,7 @@ public struct TensorNaming: Sendable {
 
     /// The row of a module, of several the one whose weights the model has; nil when the family has none.
     ///
-    /// - Parameter layer: which layer it is in, if it is in one.
+    /// `layer` is which layer it is in, if it is in one.
     public func row(_ module: Module, layer: Int? = nil) -> TensorRow? {
         let rows = family.rows(module)
         return rows.first { has($0, layer: layer) } ?? rows.first
@@ -31,17 +31,17 @@ public struct TensorNaming: Sendable {
 
     /// The name of a module's weights, or of its bias.
     ///
-    /// - Parameters:
-    ///   - ending: ``TensorRow/weight`` or ``TensorRow/bias`` of the row.
-    ///   - number: which expert or head it is.
+    /// `ending` is ``TensorRow/weight`` or ``TensorRow/bias`` of the row, `number` which expert or head it is.
     public func name(_ row: TensorRow, _ ending: String, layer: Int? = nil, number: Int = 0) -> String {
-        let name = row.name.split(separator: "*", omittingEmptySubsequences: false)
+        let name =
+            row.name.split(separator: "*", omittingEmptySubsequences: false)
             .joined(separator: String(number)) + ending
         guard let layer else {
             guard row.module == .head else { return prefix + name }
             // Inside a model of more than text the head may stand beside the text model, or in it.
             let inner = "language_model." + name
-            return prefix.hasPrefix("language_model.") && (names.isEmpty || names.contains(inner)) ? inner : name
+            return prefix.hasPrefix("language_model.") && (names.isEmpty || names.contains(inner))
+                ? inner : name
         }
         return "\(prefix)\(family.layers)\(layer).\(name)"
     }

@@ -32,6 +32,17 @@ struct KerasFamily: Sendable {
     /// What a setting is called.
     typealias Setting = (keras: String, huggingFace: String)
 
+    /// Every family that can be converted: the family files have them.
+    static let all: [KerasFamily] = Family.all.flatMap(\.kerasHub)
+
+    /// KerasHub's group of a layer's attention.
+    static let attention = "_self_attention_layer/"
+
+    static let queriesKeysValues: [(path: String, title: String)] = [
+        (attention + "query_dense", "query"), (attention + "key_dense", "key"),
+        (attention + "value_dense", "value"),
+    ]
+
     /// The family of a preset or a configuration; nil when it is not known.
     static func family(of configuration: Configuration?) -> KerasFamily? {
         let name = configuration?["class_name"]?.string

@@ -38,7 +38,7 @@ extension Checkpoint {
     }
 
     private mutating func followTask(
-        at index: Int, _ plan: LayerPlan, family: LayerFamily?
+        at index: Int, _ plan: LayerPlan, family: Family?
     ) throws(DepthError) {
         guard var task = settings(of: companions[index]),
             let settings = task["config"]?["backbone"]?["config"]?.object

@@ -4,7 +4,7 @@ internal import Models
 /// One object of a configuration that has the number of layers in it, made to follow a plan.
 struct LayeredSettings {
     let plan: LayerPlan
-    let family: LayerFamily?
+    let family: Family?
     /// The model, for messages.
     let model: String
     /// What stands before a key in messages: "", or "text_config." and the like.
@@ -15,7 +15,7 @@ struct LayeredSettings {
     private(set) var tellsLayersApart = false
     private var brokenPeriods: [(key: String, list: String?)] = []
 
-    init(_ settings: JSONObject, path: String, plan: LayerPlan, family: LayerFamily?, model: String) {
+    init(_ settings: JSONObject, path: String, plan: LayerPlan, family: Family?, model: String) {
         self.settings = settings
         self.path = path
         self.plan = plan
@@ -29,7 +29,7 @@ struct LayeredSettings {
         for (key, value) in before where !value.isNull {
             try follow(key, value)
         }
-        for list in family?.layerLists ?? [] { try writeOut(list, before: before) }
+        for list in family?.impliedLists ?? [] { try writeOut(list, before: before) }
         for (key, list) in brokenPeriods { try settle(period: key, list: list) }
     }
 
@@ -231,7 +231,7 @@ struct LayeredSettings {
     }
 
     private func familyHas(_ list: String) -> Bool {
-        family?.layerLists.contains { $0.key == list } ?? false
+        family?.impliedLists.contains { $0.key == list } ?? false
     }
 
     private mutating func note(_ entries: ArraySlice<JSON>) {

@@ -10,17 +10,18 @@ extension Checkpoint {
         // The numbers of a quantised tensor may be packed into integers, in a shape of their own.
         let isQuantized = configuration["quantization_config"].map { !$0.isNull } ?? false
         var result: [String] = []
-        for shape in configuration.family?.shapes ?? [] {
-            guard let expected = dimensions.sizes(of: shape) else { continue }
+        let family = configuration.family
+        for row in (family?.outerRows ?? []) + (family?.layerRows ?? []) where !row.dimensions.isEmpty {
+            guard let expected = dimensions.sizes(of: row) else { continue }
             let wrong = tensors.filter {
-                isMeant($0.key, by: shape.suffix, layers: layers) && $0.value.shape != expected
+                isMeant($0.key, by: row.name + row.weight, layers: layers) && $0.value.shape != expected
                     && (!isQuantized || $0.value.type.isFloatingPoint)
             }
             guard let (name, tensor) = wrong.elements.first else { continue }
             let others = wrong.count > 1 ? ", and \(wrong.count - 1) others like it" : ""
             result.append(
                 "tensor \(name) is \(tensor.shape)\(others), but config.json asks for \(expected) "
-                    + "(\(shape.dimensions.map { dimensions.explanation(of: $0) }.joined(separator: ", ")))")
+                    + "(\(row.dimensions.map { dimensions.explanation(of: $0) }.joined(separator: ", ")))")
         }
         return result + missingHead(configuration) + beyondVocabulary(tokenizer, dimensions)
     }
@@ -64,21 +65,21 @@ extension Checkpoint {
 /// The dimensions that a configuration gives a model's tensors.
 struct ConfiguredDimensions {
     private let settings: JSONObject
-    private let isGemma: Bool
+    private let ownHeadSize: Int?
 
     init(_ configuration: Configuration) {
         settings = configuration.languageModel
-        isGemma = configuration.family?.name.hasPrefix("Gemma") ?? false
+        ownHeadSize = configuration.family?.headSize
     }
 
     /// The dimensions of a tensor; nil when the configuration does not give one of them.
-    func sizes(of shape: TensorShape) -> [Int]? {
-        let sizes = shape.dimensions.compactMap { size(of: $0) }
-        return sizes.count == shape.dimensions.count ? sizes : nil
+    func sizes(of row: TensorRow) -> [Int]? {
+        let sizes = row.dimensions.compactMap { size(of: $0) }
+        return sizes.count == row.dimensions.count ? sizes : nil
     }
 
     /// The size of a dimension; nil when the configuration does not give it.
-    func size(of dimension: TensorShape.Dimension) -> Int? {
+    func size(of dimension: Dimension) -> Int? {
         switch dimension {
         case .vocabulary: first("vocab_size")
         case .hidden: hidden
@@ -93,7 +94,7 @@ struct ConfiguredDimensions {
     }
 
     /// How a dimension follows from the configuration, for messages.
-    func explanation(of dimension: TensorShape.Dimension) -> String {
+    func explanation(of dimension: Dimension) -> String {
         func text(_ number: Int?) -> String { number.map(String.init) ?? "?" }
         return switch dimension {
         case .vocabulary: "vocab_size \(text(first("vocab_size")))"
@@ -112,7 +113,7 @@ struct ConfiguredDimensions {
     private var keyValueHeads: Int? { first("num_key_value_heads") ?? heads }
     private var headDimension: Int? {
         if let size = first("head_dim") { return size }
-        if isGemma { return 256 }  // what Gemma's configuration classes take when the key is missing
+        if let ownHeadSize { return ownHeadSize }
         guard let hidden, let heads, heads > 0, hidden.isMultiple(of: heads) else { return nil }
         return hidden / heads
     }

@@ -25,7 +25,8 @@ public enum BenchmarkShape: String, CaseIterable, Sendable {
             Self.settings("mistral", hidden: 256, layers: 8, heads: 8, keyValue: 2, inner: 704, tokens: 4_096)
         case .llama135M:
             Self.settings(
-                "llama", hidden: 576, layers: 30, heads: 9, keyValue: 3, inner: 1_536, tokens: 49_152, isTied: true)
+                "llama", hidden: 576, layers: 30, heads: 9, keyValue: 3, inner: 1_536, tokens: 49_152,
+                isTied: true)
         case .mistralHalfBillion:
             Self.settings(
                 "mistral", hidden: 1_024, layers: 32, heads: 16, keyValue: 4, inner: 3_584, tokens: 32_000)

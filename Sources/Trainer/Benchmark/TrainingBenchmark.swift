@@ -97,7 +97,8 @@ public struct TrainingBenchmark: Sendable {
         let rate = engine.productRate(of: products)
         // Forward, the gradient of the input and that of the weights: two operations each for every number.
         let flops = products.reduce(0) { sum, product in
-            sum + 6 * Double(product.count * product.shape.rows) * Double(product.shape.inputs * product.shape.outputs)
+            sum + 6 * Double(product.count * product.shape.rows)
+                * Double(product.shape.inputs * product.shape.outputs)
         }
         return Report(
             parameters: layout.parameterCount, tokensPerSecond: tokens / median,

@@ -26,7 +26,9 @@ struct AttentionBlock: Sendable {
     init(_ attention: Attention, _ builder: inout LayoutBuilder) throws(ModelError) {
         self.attention = attention
         let width = builder.architecture.hiddenSize
-        let (queries, keys) = (attention.heads * attention.headSize, attention.keyValueHeads * attention.headSize)
+        let (queries, keys) = (
+            attention.heads * attention.headSize, attention.keyValueHeads * attention.headSize
+        )
         queryKeyValue = try builder.linear(
             [(.query, queries), (.key, keys), (.value, keys)], fused: .queryKeyValue, inputs: width,
             hasBias: attention.hasBias)

@@ -50,7 +50,8 @@ struct EmbeddingBlock: Sendable {
             factor: embedding.factor, shape: shape, adds: false)
         if let positions, let indices = kept.positions {
             pass.engine.embed(
-                rows, table: pass.weights(positions), indices: pass.integers(indices), factor: 1, shape: shape,
+                rows, table: pass.weights(positions), indices: pass.integers(indices), factor: 1,
+                shape: shape,
                 adds: true)
         }
         if let norm, let unnormed = kept.unnormed, var own = kept.norm {
@@ -61,7 +62,7 @@ struct EmbeddingBlock: Sendable {
 
     /// The gradients of its parameters, from that of the stream.
     ///
-    /// - Parameter isTied: whether the head has written its gradient to the same rows already.
+    /// `isTied` says whether the head has written its gradient to the same rows already.
     func backward<Device>(_ kept: Activations, isTied: Bool, _ pass: Pass<Device>) {
         let dStream = pass.scratch.dStream
         if let norm, let unnormed = kept.unnormed, let own = kept.norm {

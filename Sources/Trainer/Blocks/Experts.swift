@@ -65,7 +65,8 @@ struct ExpertsBlock: Sendable {
         let shape = shape(rows)
         return Activations(
             scores: memory.take(rows * shape.experts), weights: memory.take(shape.slots),
-            chosen: memory.take(shape.slots), choice: memory.take(shape.slots), slot: memory.take(shape.slots),
+            chosen: memory.take(shape.slots), choice: memory.take(shape.slots),
+            slot: memory.take(shape.slots),
             offsets: memory.take(shape.experts + 1),
             gateUp: memory.take(shape.slots * 2 * experts.expert.size),
             shared: shared?.plan(rows: rows, &memory),
@@ -149,7 +150,9 @@ struct ExpertsBlock: Sendable {
         engine.gluBackward(
             y: pass.values(hidden), gateUp: pass.values(kept.gateUp), dy: pass.values(dHidden),
             unit: experts.expert.unit, shape: unit)
-        weights(of: gateUp, dy: kept.gateUp, x: { gathered(x(), into: scratch.expertInput, kept, pass) }, kept, pass)
+        weights(
+            of: gateUp, dy: kept.gateUp, x: { gathered(x(), into: scratch.expertInput, kept, pass) }, kept,
+            pass)
         let dInput = scratch.expertOutput
         engine.expertLinearBackward(
             dx: pass.values(dInput), dy: pass.values(kept.gateUp), weight: pass.weights(gateUp.weight),

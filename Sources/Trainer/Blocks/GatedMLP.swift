@@ -12,7 +12,7 @@ struct GatedMLPBlock: Sendable {
         var gateUp: Range<Int>
     }
 
-    /// - Parameter isShared: whether it is the expert of a mixture that computes every token.
+    /// `isShared` says whether it is the expert of a mixture that computes every token.
     init(_ mlp: GatedMLP, isShared: Bool = false, _ builder: inout LayoutBuilder) throws(ModelError) {
         self.mlp = mlp
         let width = builder.architecture.hiddenSize

@@ -56,10 +56,7 @@ struct LayerBlock: Sendable {
             || feedForwardOutputNorm != nil
     }
 
-    /// - Parameters:
-    ///   - input: what enters the layer.
-    ///   - norms: memory for the results of the norms before the parts, where layers share it.
-    ///   - shared: memory that no layer keeps.
+    /// What it keeps of R rows; `norms` is memory for the results of the norms before the parts, where layers share it.
     func plan(
         rows: Int, input: Range<Int>, norms: (Range<Int>, Range<Int>)?, _ memory: inout MemoryPlanner
     ) -> Activations {
@@ -82,9 +79,7 @@ struct LayerBlock: Sendable {
 
     // MARK: Forward
 
-    /// Computes the layer; its input is first `sum`, where that is given.
-    ///
-    /// - Returns: the sum that leaves it, which the next norm makes.
+    /// Computes the layer, whose input is first `sum` where that is given; what leaves it is a sum for the next norm.
     func forward<Device>(
         _ kept: Activations, adding sum: ResidualSum?, _ pass: Pass<Device>
     ) -> ResidualSum {
@@ -171,9 +166,16 @@ struct LayerBlock: Sendable {
         if pass.plan.recomputation == .layer { recompute(kept, pass) }
         let dNorm = pass.scratch.dNorm
         // What entered the parts, computed again where it was not kept.
-        let x = { attentionNorm.flatMap { norm in kept.attentionNorm.map { norm.recomputed(kept.input, $0, pass) } } ?? kept.input }
+        let x = {
+            attentionNorm.flatMap { norm in kept.attentionNorm.map { norm.recomputed(kept.input, $0, pass) } }
+                ?? kept.input
+        }
         if layer.order == .parallel { return backwardParallel(x, kept, pass) }
-        let inner = { feedForwardNorm.flatMap { norm in kept.feedForwardNorm.map { norm.recomputed(kept.middle, $0, pass) } } ?? kept.middle }
+        let inner = {
+            feedForwardNorm.flatMap { norm in
+                kept.feedForwardNorm.map { norm.recomputed(kept.middle, $0, pass) }
+            } ?? kept.middle
+        }
         let dFeedForward = branchGradient(
             kept.feedForwardOutput, feedForwardOutputNorm, kept.feedForwardOutputNorm, pass)
         feedForward.backward(dx: dNorm, dOut: dFeedForward, x: inner, kept.feedForward, pass)
@@ -189,7 +191,11 @@ struct LayerBlock: Sendable {
         _ x: () -> Range<Int>, _ kept: Activations, _ pass: Pass<Device>
     ) {
         let (engine, scratch) = (pass.engine, pass.scratch)
-        let inner = { feedForwardNorm.flatMap { norm in kept.feedForwardNorm.map { norm.recomputed(kept.input, $0, pass) } } ?? x() }
+        let inner = {
+            feedForwardNorm.flatMap { norm in
+                kept.feedForwardNorm.map { norm.recomputed(kept.input, $0, pass) }
+            } ?? x()
+        }
         feedForward.backward(
             dx: scratch.dBranch, dOut: scratch.dStream, x: inner, kept.feedForward, pass)
         attention.backward(dx: scratch.dNorm, dOut: scratch.dStream, x: x, kept.attention, pass)
@@ -198,7 +204,8 @@ struct LayerBlock: Sendable {
                 dx: scratch.dStream, adds: true, dy: scratch.dBranch, x: kept.input, own, pass)
         } else {
             engine.add(
-                pass.values(scratch.dNorm), pass.values(scratch.dNorm), pass.values(scratch.dBranch), factor: 1)
+                pass.values(scratch.dNorm), pass.values(scratch.dNorm), pass.values(scratch.dBranch),
+                factor: 1)
         }
         leave(kept.input, attentionNorm, kept.attentionNorm, pass)
     }

@@ -38,7 +38,7 @@ struct NormBlock: Sendable {
 
     var isTrained: Bool { [scale, bias].contains { $0?.isTrained ?? false } }
 
-    /// - Parameter output: memory for the result, where it is not to have its own.
+    /// What it keeps of R rows; `output` is memory for the result, where it is not to have its own.
     func plan(rows: Int, output: Range<Int>? = nil, _ memory: inout MemoryPlanner) -> Activations {
         Activations(
             output: output ?? memory.take(rows * groups * columns), rstd: memory.take(rows * groups),

@@ -73,7 +73,8 @@ public struct TokenRows: TrainingData {
 
     /// The rows [start, end), end at most ``count``.
     public func rows(_ range: Range<Int>) -> TokenBatch {
-        TokenBatch(rows: tokens[range.lowerBound * length..<range.upperBound * length], sequenceLength: length)
+        TokenBatch(
+            rows: tokens[range.lowerBound * length..<range.upperBound * length], sequenceLength: length)
     }
 
     /// How integers of a type are read; nil for other types.

@@ -82,7 +82,8 @@ public struct EvaluationSet: Sendable {
                 input[position] = tokens[start + position]
                 targets[position] = tokens[start + position + 1]
             }
-            sum += model.loss(TokenBatch(batch: batch, sequenceLength: length, tokens: input, targets: targets))
+            sum += model.loss(
+                TokenBatch(batch: batch, sequenceLength: length, tokens: input, targets: targets))
         }
         return EvaluationResult(sum: sum, tokens: tokens.count - 1, bytes: bytes)
     }

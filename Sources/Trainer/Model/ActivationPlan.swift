@@ -137,7 +137,8 @@ public struct ActivationPlan: Sendable, Equatable {
             return Angles(rotary: rotary, cosine: memory.take(size), sine: memory.take(size))
         }
         biases = Dictionary(
-            uniqueKeysWithValues: Self.distinct(architecture.layers.compactMap(\.attention.positionBias)).map {
+            uniqueKeysWithValues: Self.distinct(architecture.layers.compactMap(\.attention.positionBias)).map
+            {
                 ($0, memory.take($0.slopes.count * sequenceLength))
             })
         tokens = memory.take(rows)

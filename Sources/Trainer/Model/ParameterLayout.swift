@@ -131,7 +131,8 @@ public struct ParameterLayout: Sendable {
         head =
             architecture.head.isTied
             ? embedding.table
-            : try builder.weights(.head, outputs: architecture.vocabularySize, inputs: architecture.hiddenSize)
+            : try builder.weights(
+                .head, outputs: architecture.vocabularySize, inputs: architecture.hiddenSize)
         (parameters, trained) = (builder.parameters, builder.trained)
         trainedCount = builder.trainedCount
         frozenWords = builder.frozenWords
@@ -180,7 +181,8 @@ struct LayoutBuilder {
         let writes = parts[0].module.writesResidual
         let weight = try add(
             chosen.map { row, count in
-                tensor(row, row.weight, row.isTransposed ? [inputs, count] : [count, inputs], row.isTransposed)
+                tensor(
+                    row, row.weight, row.isTransposed ? [inputs, count] : [count, inputs], row.isTransposed)
             }, role, writes)
         guard hasBias else { return Linear(weight: weight, bias: nil, inputs: inputs, outputs: outputs) }
         let bias = try add(chosen.map { row, count in tensor(row, row.bias, [count]) }, .bias, writes)
@@ -189,7 +191,8 @@ struct LayoutBuilder {
 
     /// The same linear layer of each expert: (E, outputs, inputs), the parts of an expert side by side.
     mutating func expertLinear(
-        _ parts: [(module: Module, outputs: Int)], fused: Module? = nil, count: Int, inputs: Int, hasBias: Bool
+        _ parts: [(module: Module, outputs: Int)], fused: Module? = nil, count: Int, inputs: Int,
+        hasBias: Bool
     ) throws(ModelError) -> Linear {
         let outputs = parts.reduce(0) { $0 + $1.outputs }
         let chosen = choose(parts, fused, outputs)
@@ -288,7 +291,8 @@ struct LayoutBuilder {
             parameters.append(
                 Parameter(
                     name: tensor.name, shape: tensor.shape, isTransposed: tensor.isTransposed, role: role,
-                    writesResidual: writesResidual, weights: block.weights[range], gradient: block.gradient?[range]))
+                    writesResidual: writesResidual, weights: block.weights[range],
+                    gradient: block.gradient?[range]))
             start = range.upperBound
         }
         return block

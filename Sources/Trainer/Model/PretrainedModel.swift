@@ -115,7 +115,8 @@ public struct PretrainedModel: Sendable {
         for parameter in transformer.layout.parameters where !(onlyFrozen && parameter.isTrained) {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
             try transformer.engine.load(
-                parameter.isTransposed ? tensor.transposed() : tensor, into: transformer.weights(of: parameter))
+                parameter.isTransposed ? tensor.transposed() : tensor,
+                into: transformer.weights(of: parameter))
         }
     }
 

@@ -32,7 +32,9 @@ public struct TokenBatch: Sendable, Equatable {
             let last = (index - rows.startIndex) % sequenceLength == sequenceLength - 1
             targets.append(last ? -1 : rows[index + 1])
         }
-        self.init(batch: rows.count / sequenceLength, sequenceLength: sequenceLength, tokens: Array(rows), targets: targets)
+        self.init(
+            batch: rows.count / sequenceLength, sequenceLength: sequenceLength, tokens: Array(rows),
+            targets: targets)
     }
 
     /// The position of each token in its document, from 0: (B, T).

@@ -65,7 +65,9 @@ import Testing
         var packed = try mixture("\(folder.path)/en.safetensors", "\(folder.path)/ko.safetensors")
         for _ in 0..<40 {
             let (left, right) = (try text.next(8), try packed.next(8))
-            #expect(left.tokens == right.tokens && left.targets == right.targets && left.attentionStart == right.attentionStart)
+            #expect(
+                left.tokens == right.tokens && left.targets == right.targets
+                    && left.attentionStart == right.attentionStart)
         }
         #expect(text.position == packed.position)
         var other = try mixture("\(folder.path)/en.safetensors", example("data/korean.val.jsonl"))

@@ -48,7 +48,10 @@ import Testing
     @Test(arguments: [
         ("\"hidden_act\": \"mish\"", "hidden_act = \"mish\""),
         ("\"rope_scaling\": {\"rope_type\": \"mrope\"}", "rope_type = \"mrope\""),
-        ("\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4, \"mscale\": 2}", "rope_scaling.mscale = 2"),
+        (
+            "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4, \"mscale\": 2}",
+            "rope_scaling.mscale = 2"
+        ),
         (
             "\"rope_parameters\": {\"rope_theta\": 1e4, \"partial_rotary_factor\": 0.3}",
             "partial_rotary_factor = 0.3 of 4 channels"

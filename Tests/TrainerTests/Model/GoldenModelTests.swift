@@ -53,7 +53,8 @@ import Testing
             let renamed =
                 name.hasPrefix("language_model.model.")
                 ? "model.language_model." + name.dropFirst("language_model.model.".count)
-                : name.hasPrefix("language_model.lm_head") ? String(name.dropFirst("language_model.".count))
+                : name.hasPrefix("language_model.lm_head")
+                    ? String(name.dropFirst("language_model.".count))
                     : "model." + name
             checkpoint.tensors[renamed] = tensor
         }
@@ -120,7 +121,9 @@ import Testing
     /// A scale is shared by 256 values: by four rows of a model 64 wide, but by eight experts' worth of one 16 wide.
     @Test(arguments: GoldenModel.all) func fiveStepsInFewerBits(_ golden: GoldenModel) throws {
         let architecture = try golden.pretrained().architecture
-        let isMixture = architecture.layers.contains { if case .experts = $0.feedForward { true } else { false } }
+        let isMixture = architecture.layers.contains {
+            if case .experts = $0.feedForward { true } else { false }
+        }
         let tolerance = isMixture ? 5e-3 : architecture.hiddenSize < 64 ? 2e-3 : 1e-3
         try expectSteps(of: golden, .norms, .int8, .bf16, within: tolerance)
     }
@@ -145,7 +148,9 @@ import Testing
             let loss = transformer.takeLoss(targets: count)
             let norm = optimizer.gradientNorm(on: engine)
             #expect(abs(loss - expected) < tolerance * max(1, expected), "step \(step): \(loss), \(expected)")
-            #expect(abs(norm - training.gradNorms[step]) < 10 * tolerance * training.gradNorms[step], "step \(step)")
+            #expect(
+                abs(norm - training.gradNorms[step]) < 10 * tolerance * training.gradNorms[step],
+                "step \(step)")
         }
         transformer.backward(batch, scale: 1 / Float(count), accumulate: false)
         #expect(abs(transformer.takeLoss(targets: count) - training.lossAfterFiveSteps) < tolerance)
