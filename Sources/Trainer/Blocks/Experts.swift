@@ -36,7 +36,7 @@ struct ExpertsBlock: Sendable {
         router = try builder.linear(
             [(.router, experts.count)], inputs: width, hasBias: experts.hasRouterBias)
         if case .sigmoid = experts.routing {
-            correction = try builder.vector(.routerCorrection, count: experts.count, role: .bias)
+            correction = try builder.constant(.routerCorrection, count: experts.count)
         } else {
             correction = nil
         }

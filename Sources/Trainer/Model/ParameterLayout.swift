@@ -14,6 +14,8 @@ public enum ParameterRole: Sendable, Equatable {
     case bias
     /// The scale of a norm; its bias is a bias.
     case norm
+    /// What no loss has a gradient of.
+    case constant
 }
 
 /// One tensor of the checkpoint and where its values lie.
@@ -225,6 +227,12 @@ struct LayoutBuilder {
             (0..<parts).map { tensor(row, isBias ? row.bias : row.weight, [count], number: $0) }, role, false)
     }
 
+    /// A vector of `count` values that is never trained, for no loss has a gradient of it.
+    mutating func constant(_ module: Module, count: Int) throws(ModelError) -> ParameterBlock {
+        let row = row(module)
+        return try add([tensor(row, row.weight, [count])], .constant, false)
+    }
+
     // MARK: How it is laid out
 
     private func row(_ module: Module) -> TensorRow {
@@ -273,7 +281,8 @@ struct LayoutBuilder {
         let count = counts.reduce(0, +)
         var block = ParameterBlock(
             role: role, decays: tensors.contains { $0.shape.count >= 2 }, weights: .empty)
-        if try areTrained(names) {
+        let isTrained = role == .constant ? false : try areTrained(names)
+        if isTrained {
             block.weights = Region(.f32, start: Self.take(count, from: &trainedCount), count: count)
             let packs = role == .matrix && Self.fit(counts, storage.gradients)
             let region = Region(packs ? storage.gradients : .f32, start: 0, count: count)
@@ -311,7 +320,7 @@ struct LayoutBuilder {
     private func frozenPrecision(_ names: [String], _ counts: [Int], _ role: ParameterRole) -> Precision {
         let precisions = names.map(storage.frozen)
         guard let first = precisions.first, precisions.allSatisfy({ $0 == first }),
-            ![.norm, .bias].contains(role), Self.fit(counts, first)
+            ![.norm, .bias, .constant].contains(role), Self.fit(counts, first)
         else { return .f32 }
         return first
     }

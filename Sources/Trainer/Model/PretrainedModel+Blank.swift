@@ -53,7 +53,7 @@ extension Transformer {
             switch parameter.role {
             case .norm:
                 values = [Float](repeating: architecture.finalNorm.addsOne ? 0 : 1, count: count)
-            case .bias: values = [Float](repeating: 0, count: count)
+            case .bias, .constant: values = [Float](repeating: 0, count: count)
             case .embedding, .positions, .head, .matrix:
                 let scale =
                     parameter.writesResidual
