@@ -19,5 +19,6 @@ extension Family {
         granite,
         smolLM3,
         gptOSS,
+        olmoe,
     ]
 }
