@@ -20,5 +20,6 @@ extension Family {
         smolLM3,
         gptOSS,
         olmoe,
+        dots,
     ]
 }
