@@ -12,7 +12,10 @@ extension Family {
         sizes.headSize = sizes.hiddenSize / sizes.heads
         let hasBias = try reader.flag("attention_bias", default: false)
         try reader.dropout("attention_dropout")
-        reader.ignore("order_of_interleaved_layers", "rotary_pct", "position_embedding_type")
+        // What all models of the family have, and their files say besides.
+        reader.ignore(
+            "order_of_interleaved_layers", "rotary_pct", "position_embedding_type", "layer_switch",
+            "use_embedding_sharing", "use_gated_activation", "use_parallel_block", "use_parallel_embedding")
         try reader.require("use_qk_norm", in: [false], else: "this family has no norms of queries and keys")
         let norm = Norm.layer(try reader.number("layer_norm_eps", default: 1e-5), bias: false)
         let rotary = try reader.rotary(sizes, isInterleaved: true)

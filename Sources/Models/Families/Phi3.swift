@@ -15,6 +15,10 @@ extension Family {
         var attention = try reader.llamaAttention(sizes)
         attention.window = try reader.optionalCount("sliding_window")
         try reader.dropout("resid_pdrop", "embd_pdrop")
+        // Phi-4-mini's files say these of code that is not transformers' own.
+        for key in ["interpolate_factor", "full_attn_mod"] {
+            try reader.require(key, in: [1], else: "this family's class has no such option")
+        }
         let norm = Norm.rms(try reader.number("rms_norm_eps", default: 1e-5))
         let layer = Layer(
             attentionNorm: norm, attention: attention, feedForwardNorm: norm,

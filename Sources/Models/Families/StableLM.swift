@@ -1,3 +1,5 @@
+internal import Formats
+
 extension Family {
     /// StableLM (<https://arxiv.org/abs/2402.17834>): LayerNorm, a part of each head turned, serial or parallel.
     static let stableLM = Family(
@@ -9,6 +11,8 @@ extension Family {
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(maximumLength: 4_096)
         try reader.dropout("attention_dropout", "hidden_dropout")
+        try reader.require(
+            "rotary_scaling_factor", in: [1, 1.0], else: "this family's class has no such option")
         let epsilon = try reader.number("layer_norm_eps", "norm_eps", default: 1e-5)
         let norm = Norm.layer(epsilon, bias: true)
         let isParallel = try reader.flag("use_parallel_residual", default: false)

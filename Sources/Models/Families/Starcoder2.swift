@@ -9,7 +9,10 @@ extension Family {
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(keyValueHeads: 2, maximumLength: 4_096)
         try reader.dropout("attention_dropout", "residual_dropout", "embedding_dropout")
-        reader.ignore("norm_type", "mlp_type")
+        // Left from the code that the model was trained with.
+        reader.ignore(
+            "norm_type", "mlp_type", "activation_function", "layer_norm_epsilon", "scale_attn_weights",
+            "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32")
         let hasBias = try reader.flag("use_bias", default: true)
         let norm = Norm.layer(try reader.number("norm_epsilon", default: 1e-5), bias: true)
         let layer = Layer(
