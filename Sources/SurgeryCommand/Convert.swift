@@ -38,7 +38,7 @@ struct Convert: ModelStep {
 
     func run() throws {
         try runReportingErrors {
-            let source = try Checkpoint.open(model)
+            let source = try Checkpoint.openModel(model)
             let result = try apply(to: source)
             let writing = Writing(
                 command: "convert", source: source, result: result.checkpoint, output: output,

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
+import Models
 import Surgery
 
 struct DepthUpScale: ModelStep {
@@ -47,7 +48,7 @@ struct DepthUpScale: ModelStep {
 
     func run() throws {
         try runReportingErrors {
-            let source = try Checkpoint.open(model)
+            let source = try Checkpoint.openModel(model)
             let result = try apply(to: source)
             let writing = Writing(
                 command: "dus", source: source, result: result.checkpoint,

@@ -23,7 +23,7 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         try runReportingErrors {
-            let inspection = Inspection(of: try Checkpoint.open(model))
+            let inspection = try inspection()
             if json {
                 var object = inspection.json
                 if tensors { object["tensors"] = .array(inspection.tensors.map(json(of:))) }
@@ -35,6 +35,13 @@ struct Inspect: ParsableCommand {
             if let error = inspection.unusableManifest { warn("left out: \(error)") }
             for disagreement in inspection.disagreements { report("error: \(disagreement)") }
             if !inspection.disagreements.isEmpty { throw ExitCode(2) }
+        }
+    }
+
+    private func inspection() throws -> Inspection {
+        let stored = try Checkpoint.open(model)
+        do { return Inspection(of: try stored.asHuggingFace()) } catch {
+            return Inspection(of: stored, problem: error.description)
         }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
+import Models
 import Surgery
 
 struct ResizeVocabulary: ModelStep {
@@ -41,7 +42,7 @@ struct ResizeVocabulary: ModelStep {
 
     func run() throws {
         try runReportingErrors {
-            let source = try Checkpoint.open(model)
+            let source = try Checkpoint.openModel(model)
             if !options.allowDisagreement { try source.checkAgreement() }
             let result = try apply(to: source)
             let writing = Writing(

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Formats
+import Models
 public import Surgery
 
 /// How rows begin and how many there are, as it is typed.
@@ -28,7 +29,7 @@ struct RowOptions: ParsableArguments {
         var pair = initialization ?? .standard
         if case .rows = change, initialization == nil { pair = .transformers }
         let needsDonor = pair.input.needsDonor || (initOutput ?? pair.output).needsDonor
-        let donor = try needsDonor ? folder.map { path in try Checkpoint.open(path) } : nil
+        let donor = try needsDonor ? folder.map { path in try Checkpoint.openModel(path) } : nil
         return VocabularyResize(
             change, multiple: padToMultipleOf, dropsPadding: dropPadding, input: pair.input,
             output: initOutput ?? pair.output, seed: seed, donor: donor)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
+import Models
 import Surgery
 
 struct RunSteps: ParsableCommand {
@@ -30,12 +31,13 @@ struct RunSteps: ParsableCommand {
     func run() throws {
         let steps = try step.map(parse)
         try runReportingErrors {
-            let source = try Checkpoint.open(model)
+            let source = try Checkpoint.openModel(model)
             if !options.allowDisagreement { try source.checkAgreement() }
             var total = StepResult(checkpoint: source)
             var details: [JSON] = []
             for (text, step) in zip(step, steps) {
-                let made = try step.apply(to: total.checkpoint)
+                // A step may have put it into another library's terms.
+                let made = try step.apply(to: total.checkpoint.asHuggingFace())
                 var object = JSONObject()
                 object["step"] = .string(text)
                 for (key, value) in made.details { object[key] = value }

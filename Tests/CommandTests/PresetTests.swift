@@ -48,7 +48,7 @@ struct PresetTests {
         let deep = try CommandRun(steps, in: folder.url)
         #expect(deep.code == 0, "\(deep.messages)")
         let path = folder.url.path + "/deep"
-        let model = try #require(try ConvertedPreset(Checkpoint.open(path))).model
+        let model = try Checkpoint.openModel(path)
         let manifest = try #require(model.manifest)
         #expect(Array(manifest.provenance.keys) == Array(model.tensors.keys))
         #expect(manifest.operations.map(\.name) == ["dus", "resize-vocab"])

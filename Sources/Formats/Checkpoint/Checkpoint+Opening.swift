@@ -87,7 +87,8 @@ extension Checkpoint {
         self.init(path: path, tensors: tensors, metadata: metadata)
         sources = files.map(\.file)
         let structures = files.compactMap(\.structure)
-        structure = structures.dropFirst().reduce(structures.first) { $0?.merging($1) }
+        let structure = structures.dropFirst().reduce(structures.first) { $0?.merging($1) }
+        format.structure = structure
         // The order of one file, however the tensors are spread over several.
         if structures.count > 1, structure?.layout == .keras3 {
             self.tensors.sort { NaturalOrder.precedes($0.key, $1.key) }

@@ -23,10 +23,8 @@ public struct Checkpoint: Sendable {
     public var unusableManifest: ManifestError?
     /// The weights files it was opened from.
     public var sources: [SourceFile]
-    /// How the tensors lie in HDF5 files; nil for safetensors.
-    ///
-    /// The writer writes the format that this says.
-    public var structure: HDF5Structure?
+    /// The format that its files have, and that the writer gives it.
+    public var format: CheckpointFormat
     /// What was done to it since it was opened; the manifest of the result lists it.
     public var operations: [Manifest.Operation]
     /// What lies in the folder and does not come along, and why.
@@ -46,7 +44,7 @@ public struct Checkpoint: Sendable {
         manifest = nil
         unusableManifest = nil
         sources = []
-        structure = nil
+        format = .safetensors
         operations = []
         leftOut = []
     }

@@ -18,6 +18,8 @@ public enum WriteError: Diagnosis, Equatable {
     case empty
     /// A tensor has a name that the format keeps for itself.
     case reservedName(String)
+    /// The library in whose terms it is written has no place for what the model became.
+    case form(reason: String, fault: Fault)
     /// HDF5 has no such type.
     case type(name: String, ElementType)
     /// A name that leads into a tensor, or to one that is there already.
@@ -49,6 +51,7 @@ public enum WriteError: Diagnosis, Equatable {
             "\(output) can't be written: \(folder) \(obstacle); name an output in a folder that you can write to"
         case .empty: "there is no tensor to write"
         case .reservedName(let name): "no tensor can be called '\(name)' in a file of this format"
+        case .form(let reason, _): reason
         case .type(let name, let type):
             "tensor '\(name)' is \(type.rawValue), which HDF5 has no type for; write safetensors"
         case .nameInsideTensor(let name, let tensor):
@@ -70,6 +73,7 @@ public enum WriteError: Diagnosis, Equatable {
         switch self {
         case .file(let error): error.fault
         case .tensor(_, let error): error.fault
+        case .form(_, let fault): fault
         case .space, .busy, .interrupted: .run
         case .exists, .notAModel, .isSource, .insideSource, .noFolder: .usage
         case .empty, .reservedName, .headerTooLarge, .type, .nameInsideTensor, .hdf5: .input

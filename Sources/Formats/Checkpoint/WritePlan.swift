@@ -105,10 +105,11 @@ extension WritePlan {
     /// Lays out a model's files.
     ///
     /// - Throws: ``WriteError`` when the model can't be written in its format.
-    init(_ checkpoint: Checkpoint, to output: String, options: WriteOptions) throws(WriteError) {
+    init(_ model: Checkpoint, to output: String, options: WriteOptions) throws(WriteError) {
+        let checkpoint = try model.stored()
         guard !checkpoint.tensors.isEmpty else { throw .empty }
         var files =
-            if let structure = checkpoint.structure {
+            if let structure = checkpoint.format.structure {
                 try Self.hdf5Files(of: checkpoint, structure, shardSize: options.shardSize)
             } else {
                 try Self.safetensorsFiles(of: checkpoint, shardSize: options.shardSize)

@@ -2,7 +2,7 @@ public import OrderedCollections
 
 /// What of HDF5 files is not tensors: groups and attributes, by which Keras finds the tensors again.
 ///
-/// A checkpoint that has one is written as HDF5.
+/// A checkpoint whose ``CheckpointFormat`` has one is written as HDF5.
 public struct HDF5Structure: Sendable, Equatable {
     /// Who lays out files so.
     public enum Layout: Sendable, Equatable {

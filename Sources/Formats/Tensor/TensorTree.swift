@@ -4,7 +4,8 @@
 /// ``Provenance`` has leaves that a manifest keeps. Both are built by the same methods, which check types and shapes.
 ///
 /// Building a tree reads nothing. Trees are kept in a form in which as much as possible stays a plain copy. A cast to
-/// the type that is there vanishes, and a cast of joined tensors casts each.
+/// the type that is there vanishes, and a cast of joined tensors casts each. What undoes another operation vanishes
+/// with it: a second transposition, the first shape again, rows put back in their places.
 ///
 /// A new operation needs a case in three places: ``made(_:of:)`` gives it a type and a shape,
 /// ``TensorExpression/read(_:into:)`` its bytes, and `TensorOperation.json` its form in a manifest.
@@ -173,7 +174,7 @@ extension TensorTree {
             let part = try? TensorTree(
                 .made(.rows(range), of: [self]), type: type, shape: [range.count] + shape.dropFirst())
         else { throw .rows(range, of: summary) }
-        return range.count == height ? self : part
+        return range.count == height ? self : operand(at: range) ?? part
     }
 
     /// The same elements in another shape.
@@ -184,6 +185,7 @@ extension TensorTree {
         guard ElementType.elementCount(shape: shape) == elementCount else {
             throw .reshape(summary, to: shape)
         }
+        if case .made(.reshaped, let operands) = node { return try operands[0].reshaped(to: shape) }
         return TensorTree(
             .made(.reshaped(shape), of: [self]), type: type, shape: shape, elementCount: elementCount,
             byteCount: byteCount)
@@ -210,7 +212,8 @@ extension TensorTree {
         guard let height = shape.first, rule.fits(height: height), type.byteSize != nil else {
             throw .derivation(summary, rule: rule.name)
         }
-        if case .gathered = rule {
+        if case .gathered(let rows) = rule {
+            if let original = try gathered(rows) { return original }
         } else if !FloatConversion.isKnown(from: .f64, to: type) {
             throw .derivation(summary, rule: rule.name)
         }
@@ -233,6 +236,37 @@ extension TensorTree {
             }
         }
         return try TensorTree(.made(.cast(target), of: [self]), type: target, shape: shape)
+    }
+}
+
+// MARK: - Undoing what was done
+
+extension TensorTree {
+    /// The tensor that some rows of joined ones are, when they are one of these as it is.
+    private func operand(at range: Range<Int>) -> TensorTree? {
+        guard case .made(.joined, let operands) = node else { return nil }
+        var start = 0
+        for operand in operands {
+            let end = start + (operand.shape.first ?? 0)
+            if start..<end == range { return operand }
+            start = end
+        }
+        return nil
+    }
+
+    /// Rows of gathered rows as rows of what those were gathered from; nil for any other tensor.
+    private func gathered(_ rows: [Int32]) throws(TensorError) -> TensorTree? {
+        if case .made(.cast(let type), let operands) = node {
+            return try operands[0].gathered(rows)?.cast(to: type)
+        }
+        guard case .made(.derived(.gathered(let inner)), let operands) = node else { return nil }
+        let sources = rows.map { inner[Int($0)] }
+        if let first = sources.first.map(Int.init),
+            sources.indices.allSatisfy({ Int(sources[$0]) == first + $0 })
+        {
+            return try operands[0].rows(first..<first + sources.count)
+        }
+        return try operands[0].derived(.gathered(sources))
     }
 }
 
@@ -261,7 +295,7 @@ extension TensorTree {
     }
 
     /// Shows every leaf to a visitor, in order.
-    func forEachLeaf(_ visit: (Leaf) -> Void) {
+    package func forEachLeaf(_ visit: (Leaf) -> Void) {
         fold(leaf: { leaf, _ in visit(leaf) }, made: { _, _, _ in })
     }
 

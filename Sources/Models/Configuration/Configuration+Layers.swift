@@ -10,9 +10,7 @@ extension Configuration {
     ///
     /// Only those are given that have a number of layers; a part comes before the whole.
     package var layeredSettings: [(part: String?, settings: JSONObject)] {
-        // A preset of KerasHub names a class, and has its arguments in an object of their own.
-        let names = Self.textConfigurations + (self["class_name"] == nil ? [] : ["config"])
-        let parts = names.map { (part: String?.some($0), settings: self[$0]?.object) }
+        let parts = Self.textConfigurations.map { (part: String?.some($0), settings: self[$0]?.object) }
         return (parts + [(nil, json.object)]).compactMap { part, settings in
             guard let settings, Self.layerCount(in: settings) != nil else { return nil }
             return (part, settings)
@@ -38,8 +36,7 @@ extension Configuration {
 
     /// The family of the language model; nil when it is not known by name.
     public var family: Family? {
-        let types = [languageModel["model_type"]?.string, modelType, json["class_name"]?.string].compactMap(
-            \.self)
+        let types = [languageModel["model_type"]?.string, modelType].compactMap(\.self)
         return types.lazy.compactMap { Family.named($0) }.first
     }
 

@@ -63,7 +63,7 @@ public struct Family: Sendable {
 
     /// The family of a `model_type`; nil when it is not known.
     public static func named(_ modelType: String) -> Family? {
-        (all + presets).first { $0.modelTypes.contains(modelType) }
+        all.first { $0.modelTypes.contains(modelType) }
     }
 }
 

@@ -3,7 +3,10 @@ internal import OrderedCollections
 
 extension Checkpoint {
     /// A KerasHub preset as Hugging Face has the model: names, shapes, configuration.
+    ///
+    /// A tokenizer that can't be brought along is left out, and the reason told.
     func asHuggingFace(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+        if let obstacle = family.obstacle(in: self) { throw obstacle }
         let layers = try layerCount("num_layers", in: configuration?["config"])
         var taken: Set<String> = []
         var made: OrderedDictionary<String, TensorExpression> = [:]
@@ -29,7 +32,7 @@ extension Checkpoint {
         var result = self
         result.tensors = made
         result.metadata = ["format": "pt"]
-        result.structure = nil
+        result.format = .safetensors
         result.configuration = try configuration.map { (preset) throws(ConversionError) in
             let settings = try family.huggingFace(
                 preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
@@ -38,18 +41,15 @@ extension Checkpoint {
             return family.updated(kept, by: settings, of: result)
         }
         result.manifest = manifest?.following(made)
-        try result.convertKerasTokenizer()
+        result.convertKerasTokenizer()
         result.leaveKerasFiles()
         return result
     }
 
     /// A Hugging Face model as KerasHub has it.
     func asKerasHub(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
-        let count = family.settings.first { $0.keras == "num_layers" }?.huggingFace ?? ""
-        let layers = try layerCount(count, in: configuration?.json)
-        let heads = try heads(of: family)
-        var taken: Set<String> = []
-        var made: OrderedDictionary<String, TensorExpression> = [:]
+        let layers = try layerCount(of: family)
+        let (made, places) = try kerasHubVariables(of: family, layers: layers)
         var structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5")
         structure.groups["vars"] = [HDF5Attribute(name: "name", text: family.defaultName)]
         for layer in 0..<layers {
@@ -57,6 +57,40 @@ extension Checkpoint {
                 HDF5Attribute(name: "name", text: "transformer_layer_\(layer)")
             ]
         }
+        for place in places { structure.add(place) }
+        var result = self
+        result.tensors = made
+        result.metadata = [:]
+        result.format = .hdf5(structure)
+        result.configuration = try family.preset(self)
+        try result.convertTokenizer(to: family)
+        result.companions.removeAll { $0.name == "metadata.json" }
+        if let configuration {
+            let name = KeptFiles.configurationName
+            result.companions.append(Companion(name: name, content: .bytes(configuration.serialized())))
+        }
+        let metadata: JSON = [
+            "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
+            "parameter_count": JSON(result.parameterCount),
+            "tasks": ["CausalLM"],
+        ]
+        result.companions.append(
+            Companion(name: "metadata.json", content: .bytes(metadata.serialized(indent: 4))))
+        return result
+    }
+
+    /// KerasHub's variables of a Hugging Face model by their paths, and the tensors that they are made of.
+    ///
+    /// - Throws: ``ConversionError`` when a tensor is missing, has no place in the family, or another shape.
+    func kerasHubVariables(
+        of family: KerasFamily, layers: Int
+    ) throws(ConversionError) -> (
+        variables: OrderedDictionary<String, TensorExpression>, places: [KerasFamily.Place]
+    ) {
+        let heads = try heads(of: family)
+        var taken: Set<String> = []
+        var made: OrderedDictionary<String, TensorExpression> = [:]
+        var places: [KerasFamily.Place] = []
         for place in family.places(layers: layers) {
             // Files of a bare model leave the prefix out.
             let known = [place.name, String(place.name.dropFirst(family.prefix.count))].first {
@@ -74,7 +108,7 @@ extension Checkpoint {
             } catch {
                 throw .tensor(name: known, error)
             }
-            structure.add(place)
+            places.append(place)
         }
         let isTied = configuration?["tie_word_embeddings"]?.bool ?? family.tiesByDefault
         let extra = tensors.keys.first { name in
@@ -82,25 +116,12 @@ extension Checkpoint {
                 && !(isTied && name == "lm_head.weight")
         }
         if let extra { throw .unknown(path: path, tensor: extra, family: family.architecture) }
-        var result = self
-        result.tensors = made
-        result.metadata = [:]
-        result.structure = structure
-        result.configuration = try family.preset(self)
-        try result.convertTokenizer(to: family)
-        result.companions.removeAll { $0.name == "metadata.json" }
-        if let configuration {
-            let name = KeptFiles.folder + Configuration.fileName
-            result.companions.append(Companion(name: name, content: .bytes(configuration.serialized())))
-        }
-        let metadata: JSON = [
-            "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
-            "parameter_count": JSON(result.parameterCount),
-            "tasks": ["CausalLM"],
-        ]
-        result.companions.append(
-            Companion(name: "metadata.json", content: .bytes(metadata.serialized(indent: 4))))
-        return result
+        return (made, places)
+    }
+
+    /// How many layers a Hugging Face model's configuration gives it.
+    func layerCount(of family: KerasFamily) throws(ConversionError) -> Int {
+        try layerCount(family.layerCount, in: configuration?.json)
     }
 
     /// How many heads a Hugging Face model has.

@@ -8,10 +8,12 @@ internal import OrderedCollections
 enum KeptFiles {
     /// Where they lie in a preset's folder.
     static let folder = "assets/huggingface/"
+    /// The configuration among them.
+    static let configurationName = folder + Configuration.fileName
 
     /// The configuration that a preset keeps; nil when there is none that can be read.
     static func configuration(of preset: Checkpoint) -> Configuration? {
-        guard let companion = preset.companions.first(where: { $0.name == folder + Configuration.fileName }),
+        guard let companion = preset.companions.first(where: { $0.name == configurationName }),
             let bytes = try? companion.bytes()
         else { return nil }
         return try? Configuration(parsing: bytes, file: companion.name)
@@ -55,8 +57,7 @@ extension KerasFamily {
             if key.hasPrefix("rope"), kept["rope_parameters"] != nil { return made }
             result[key] = made[key]
         }
-        let count = settings.first { $0.keras == "num_layers" }?.huggingFace ?? ""
-        if let layers = kept[count]?.int, made[count]?.int != layers {
+        if let layers = kept[layerCount]?.int, made[layerCount]?.int != layers {
             // What is listed for each layer is for other layers; Hugging Face's class knows what it is by default.
             for (key, value) in kept.json.object ?? JSONObject() where value.array?.count == layers {
                 result[key] = nil

@@ -26,7 +26,7 @@ extension KerasFamily {
         if countsGate, let width = made["intermediate_size"]?.int {
             made["intermediate_size"] = JSON(width / 2)
         }
-        try refuseUnknown(settings, model: model)
+        if let obstacle = obstacle(in: settings, model: model) { throw obstacle }
         if modelType == "gpt2" {
             made["embd_pdrop"] = settings["dropout"] ?? JSON(0.1)
             made["attn_pdrop"] = settings["dropout"] ?? JSON(0.1)
@@ -43,22 +43,28 @@ extension KerasFamily {
         return Configuration(made)
     }
 
-    /// Refuses settings under which the same weights mean something else in the other library.
-    private func refuseUnknown(_ settings: JSONObject, model: String) throws(ConversionError) {
+    /// What keeps a preset from being put into Hugging Face's terms; nil when nothing does.
+    func obstacle(in preset: Checkpoint) -> ConversionError? {
+        obstacle(in: preset.configuration?["config"]?.object ?? JSONObject(), model: preset.path)
+    }
+
+    /// The first setting under which the same weights mean something else in the other library.
+    private func obstacle(in settings: JSONObject, model: String) -> ConversionError? {
         let off = [
             "rope_scaling_type", "final_logit_soft_cap", "attention_logit_soft_cap", "use_post_ffw_norm",
             "use_post_attention_norm",
         ]
         for key in off {
             guard let value = settings[key], !value.isNull, value.bool != false else { continue }
-            throw .setting(path: model, key: key, found: value.kind, expected: "null or false")
+            return .setting(path: model, key: key, found: value.kind, expected: "null or false")
         }
         if modelType == "bloom", let width = settings["hidden_dim"]?.int,
             let inner = settings["intermediate_dim"]?.int, inner != 4 * width
         {
-            throw .setting(
+            return .setting(
                 path: model, key: "intermediate_dim", found: "\(inner)", expected: "four times hidden_dim")
         }
+        return nil
     }
 
     private func scaling(_ settings: JSONObject) -> JSON {

@@ -50,6 +50,9 @@ struct KerasFamily: Sendable {
             ?? (name == nil ? all.first { $0.modelType == configuration?.modelType } : nil)
     }
 
+    /// Hugging Face's name for the number of layers.
+    var layerCount: String { settings.first { $0.keras == "num_layers" }?.huggingFace ?? "" }
+
     /// Whether embedding and head are one where the configuration does not say.
     var tiesByDefault: Bool { ["gpt2", "bloom", "gemma"].contains(modelType) }
 

@@ -42,6 +42,11 @@ extension KerasPart {
 
     /// KerasHub's variables of Hugging Face's tensor.
     func variables(of tensor: TensorExpression, heads: KerasHeads) throws(TensorError) -> [TensorExpression] {
+        // What moves elements comes before a cast: then it may undo what was done on opening.
+        if case .made(.cast(let type), let operands) = tensor.node {
+            return try variables(of: operands[0], heads: heads)
+                .mapped { (part) throws(TensorError) in try part.cast(to: type) }
+        }
         switch form {
         case .same: return [tensor]
         case .transposed: return [try tensor.transposed()]

@@ -18,20 +18,26 @@ extension Checkpoint {
     /// - Returns: the result, not written yet.
     /// - Throws: ``ConversionError`` when the model is not what its configuration says.
     public func converted(to format: WeightsFormat) throws(ConversionError) -> Checkpoint {
-        guard (structure != nil) != (format == .hdf5) else { return self }
-        switch format {
-        case .safetensors:
-            if let converted = try ConvertedPreset(self) { return converted.model }
-            var result = self
-            result.structure = nil
+        var result = self
+        switch (format, self.format) {
+        case (.safetensors, .safetensors), (.hdf5, .hdf5), (.hdf5, .library): return self
+        case (.safetensors, .library):
+            try checkPresetTokenizer()
+            result.format = .safetensors
+            return result
+        case (.safetensors, .hdf5):
+            if let family = presetFamily {
+                try checkPresetTokenizer()
+                return try asHuggingFace(family)
+            }
+            result.format = .safetensors
             result.metadata = ["format": "pt"]
             return result
-        case .hdf5:
+        case (.hdf5, .safetensors):
             if configuration?["class_name"] == nil, let family = KerasFamily.family(of: configuration) {
                 return try asKerasHub(isLlama3(family) ? .llama3 : family)
             }
-            var result = self
-            result.structure = HDF5Structure(layout: .plain, fileName: "model.h5")
+            result.format = .hdf5(HDF5Structure(layout: .plain, fileName: "model.h5"))
             result.metadata = [:]
             return result
         }

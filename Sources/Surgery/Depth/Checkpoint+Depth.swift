@@ -83,50 +83,22 @@ extension Checkpoint {
             tellsLayersApart = following.tellsLayersApart
         }
         if !tellsLayersApart { try checkLayersAlike(group) }
-        result.tensors = rearrangedTensors(plan, names: group.names)
-        result.structure = structure?.rearranged(plan, names: group.names)
-        result.leaveArchitecture(layers: group.count)
-        try result.followInPreset(plan, before: self)
+        result.tensors = group.names.rearranged(tensors, origins: plan.origins, of: plan.sourceCount)
+        if let structure = format.structure {
+            result.format = .hdf5(
+                structure.rearranged(origins: plan.origins, of: plan.sourceCount, names: group.names))
+            result.leaveArchitecture(layers: group.count)
+        }
         result.operations.append(Manifest.Operation(name: operation, plan: plan))
-        return RearrangedCheckpoint(checkpoint: result, plan: plan, changes: changes)
-    }
-
-    /// The tensors of the result, in an order like the source's: sorted by name where the source is, else all
-    /// layers where the first one began.
-    private func rearrangedTensors(
-        _ plan: LayerPlan, names: LayerNames
-    ) -> OrderedDictionary<String, TensorExpression> {
-        var layers: [Int: [(rest: Substring, tensor: TensorExpression)]] = [:]
-        for (name, tensor) in tensors {
-            guard let (layer, rest) = names.parse(name) else { continue }
-            layers[layer, default: []].append((rest, tensor))
-        }
-        var origins = plan.origins
-        // Layers behind the last one, which predict further tokens, stay behind it.
-        origins += layers.keys.filter { $0 >= plan.sourceCount }.sorted()
-        var result: OrderedDictionary<String, TensorExpression> = [:]
-        var isDone = false
-        for (name, tensor) in tensors {
-            guard names.parse(name) != nil else {
-                result[name] = tensor
-                continue
-            }
-            if isDone { continue }
-            isDone = true
-            for (index, origin) in origins.enumerated() {
-                for (rest, tensor) in layers[origin] ?? [] {
-                    result[names.name(layer: index, rest: rest)] = tensor
-                }
-            }
-        }
-        if tensors.keys.elementsEqual(tensors.keys.sorted()) { result.sort { $0.key < $1.key } }
-        return result
+        return RearrangedCheckpoint(
+            checkpoint: result, plan: plan,
+            changes: ConfigurationChange.inFiles(changes, from: self, to: result))
     }
 
     /// Leaves Keras's own description of a model that has another number of layers now.
     private mutating func leaveArchitecture(layers count: Int) {
-        guard let structure, !structure.prefix.isEmpty else { return }
-        self.structure = structure.weightsAlone
+        guard let structure = format.structure, !structure.prefix.isEmpty else { return }
+        format = .hdf5(structure.weightsAlone)
         leftOut.append(
             LeftOut(
                 name: "\(structure.fileName)'s model_config",

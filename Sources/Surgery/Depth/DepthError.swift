@@ -11,6 +11,8 @@ public enum DepthError: Diagnosis, Equatable {
     case countsDiffer(path: String, key: String, configured: String, layers: LayerNames.Group)
     /// The configuration has no key that holds the number of layers.
     case noCount(path: String)
+    /// The configuration is a preset's of KerasHub that can't be put into Hugging Face's terms.
+    case unknownClass(path: String, name: String)
     /// The plan is for a model with another number of layers.
     case planned(path: String, for: Int, found: Int)
     /// The user says how many layers the model has, and it has others.
@@ -42,6 +44,9 @@ public enum DepthError: Diagnosis, Equatable {
                 + "(\(layers.names.title(of: 0)) to \(layers.names.title(of: layers.count - 1))); one of the two files belongs to another model"
         case .noCount(let path):
             "\(path): config.json has no number of layers (num_hidden_layers, n_layer, n_layers or num_layers)"
+        case .unknownClass(let path, let name):
+            "\(path) is a preset of KerasHub's class \(name), which is not known here with these settings; save it with "
+                + "KerasHub's export_to_transformers first"
         case .planned(let path, let planned, let found):
             "\(path) has \(found) layers, and the plan is for \(planned)"
         case .from(let path, let asked, let found):

@@ -27,7 +27,10 @@ extension Configuration {
         var changes: [ConfigurationChange] = []
         var tellsLayersApart = false
         let found = layeredSettings
-        guard !found.isEmpty else { throw .noCount(path: model) }
+        guard !found.isEmpty else {
+            if let name = json["class_name"]?.string { throw .unknownClass(path: model, name: name) }
+            throw .noCount(path: model)
+        }
         for (part, settings) in found {
             var layered = LayeredSettings(
                 part == nil ? members : settings, path: part.map { $0 + "." } ?? "", plan: plan,

@@ -75,31 +75,42 @@ public struct Inspection: Sendable {
     public var byteCount: Int { types.reduce(0) { $0 + $1.bytes } }
 
     /// Looks at a model.
-    public init(of checkpoint: Checkpoint) {
+    ///
+    /// Names and types are those in its files; whether it fits together is told of the model as it was opened.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: the model.
+    ///   - problem: what is known already not to fit together.
+    public init(of checkpoint: Checkpoint, problem: String? = nil) {
+        let stored = (try? checkpoint.stored()) ?? checkpoint
         path = checkpoint.path
-        let configuration = checkpoint.configuration
+        let configuration = stored.configuration
         modelType = configuration?.languageModel["model_type"]?.string ?? configuration?.modelType
-        family = configuration?.family?.name
+        let library = if case .library(let form) = checkpoint.format { " (\(form.library))" } else { "" }
+        family = (checkpoint.configuration?.family?.name).map { $0 + library }
         architectures = configuration?.architectures ?? []
-        types = Self.types(checkpoint)
-        tensors = checkpoint.tensors.map { name, tensor in
+        types = Self.types(stored)
+        tensors = stored.tensors.map { name, tensor in
             Tensor(
                 name: name, type: tensor.type, shape: tensor.shape, bytes: tensor.byteCount,
                 file: tensor.file?.name)
         }
-        files = Self.files(checkpoint)
-        let tokenizer = TokenizerSummary(of: checkpoint)
+        files = Self.files(stored)
+        let tokenizer = TokenizerSummary(of: checkpoint) ?? TokenizerSummary(of: stored)
         self.tokenizer = tokenizer
         unusableManifest = checkpoint.unusableManifest
         operations = (checkpoint.manifest?.history ?? []) + (checkpoint.manifest?.operations ?? [])
-        var disagreements: [String] = []
+        var disagreements = problem.map { [$0] } ?? []
         var layers: LayerNames.Group?
         do {
             layers = try checkpoint.layers()
         } catch {
             if configuration != nil { disagreements.append(error.description) }
         }
-        self.layers = layers
+        self.layers = layers.flatMap { layers in
+            layers.names.isFound(in: stored)
+                ? layers : LayerNames.groups(in: stored.tensors.keys).first { $0.count == layers.count }
+        }
         hasConfiguration = configuration != nil
         self.disagreements = disagreements + checkpoint.disagreements(layers: layers, tokenizer: tokenizer)
     }
@@ -123,6 +134,13 @@ public struct Inspection: Sendable {
         return checkpoint.sources.map {
             File(name: $0.name, bytes: $0.size, tensors: tensors[$0.path] ?? 0)
         }
+    }
+}
+
+extension LayerNames {
+    /// Whether a model's tensors are called so.
+    fileprivate func isFound(in checkpoint: Checkpoint) -> Bool {
+        checkpoint.tensors.keys.contains { parse($0) != nil }
     }
 }
 

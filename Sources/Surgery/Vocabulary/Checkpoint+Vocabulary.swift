@@ -23,21 +23,19 @@ extension Checkpoint {
         for (index, tensor) in found.tensors.enumerated() {
             guard let stored = tensors[tensor.name] else { continue }
             do {
-                let made = try outcome.plan.tensor(
-                    from: tensor.isTurned ? stored.transposed() : stored,
-                    tensor.role == .input || found.isTied ? methods.input : methods.output,
+                result.tensors[tensor.name] = try outcome.plan.tensor(
+                    from: stored, tensor.role == .input || found.isTied ? methods.input : methods.output,
                     seed: request.seed &+ (found.isTied ? 0 : UInt64(index) << 32),
                     donor: donor?.rows(for: tensor.role, common: outcome.common))
-                result.tensors[tensor.name] = try tensor.isTurned ? made.transposed() : made
             } catch {
                 throw .tensor(name: tensor.name, error)
             }
         }
         let changes = result.setVocabulary(outcome)
-        result.followInPreset(outcome, before: self)
         result.operations.append(request.operation(outcome, methods))
         return ResizedCheckpoint(
-            checkpoint: result, changes: changes, tokens: outcome.tokens,
+            checkpoint: result, changes: ConfigurationChange.inFiles(changes, from: self, to: result),
+            tokens: outcome.tokens,
             rows: (found.rows, outcome.plan.rows.count), origins: outcome.origins, reached: outcome.reached,
             initializations: methods)
     }
@@ -48,11 +46,8 @@ extension Checkpoint {
         var changes: [ConfigurationChange] = []
         let json = outcome.settings(
             configuration.json, path: "", size: outcome.plan.rows.count, changes: &changes)
-        let named = VocabularyOutcome.sizeKeys.flatMap {
-            [configuration[$0], configuration.languageModel[$0]]
-        }
-        .compactMap(\.self)
-        if named.isEmpty, outcome.plan.rows.count != outcome.plan.height {
+        let isNamed = configuration["vocab_size"] != nil || configuration.languageModel["vocab_size"] != nil
+        if !isNamed, outcome.plan.rows.count != outcome.plan.height {
             // The size that the family's configuration class takes is the old one.
             configuration["vocab_size"] = JSON(outcome.plan.rows.count)
             changes.append(
@@ -103,9 +98,8 @@ private struct DonorTensors {
 
     /// The rows at one end; the embedding's where there is no head of its own.
     func rows(for role: VocabularyTensors.Role, common: [DonorRows.Common]) -> DonorRows? {
-        let matrices = found.tensors.compactMap { name, role, isTurned in
-            (isTurned ? try? checkpoint.tensors[name]?.transposed() : checkpoint.tensors[name])
-                .flatMap { $0.shape.count == 2 ? (role: role, tensor: $0) : nil }
+        let matrices = found.tensors.compactMap { name, role in
+            checkpoint.tensors[name].flatMap { $0.shape.count == 2 ? (role: role, tensor: $0) : nil }
         }
         let matrix = matrices.first { $0.role == role } ?? matrices.first
         return matrix.map { DonorRows($0.tensor, common: common) }

@@ -56,8 +56,8 @@ struct VocabularyOutcome {
     }
 
     /// Puts a tokenizer's files in the place of those that are there.
-    private mutating func setTokenizer(_ files: TokenizerFiles) throws(VocabularyError) {
-        do { companions = try source.companions(with: files) } catch { throw .tokenizer(error) }
+    private mutating func setTokenizer(_ files: TokenizerFiles) {
+        companions = companions.replacing(tokenizer: files)
     }
 
     // MARK: More tokens
@@ -68,7 +68,7 @@ struct VocabularyOutcome {
         let extended: TokenizerFiles
         do { extended = try files.extended(by: extra) } catch { throw .tokenizer(error) }
         let new = try Self.tokenizer(extended)
-        try setTokenizer(extended)
+        setTokenizer(extended)
         tokens?.after = new.largestID + 1
         let ids = extra.tokens.map(\.id) + extra.added.map(\.id)
         for id in ids {
@@ -118,7 +118,7 @@ struct VocabularyOutcome {
             }
             new = try Self.tokenizer(files)
         }
-        try setTokenizer(files)
+        setTokenizer(files)
         tokens?.after = new.largestID + 1
         plan.rows = []
         for id in 0...Int32(max(new.largestID, 0)) {
@@ -192,15 +192,12 @@ struct VocabularyOutcome {
 
     // MARK: Settings
 
-    /// What the number of rows is called, by Hugging Face and by KerasHub.
-    static let sizeKeys = ["vocab_size", "vocabulary_size"]
-
     /// Settings with the new size and the ids of tokens that have moved.
     func settings(_ json: JSON, path: String, size: Int, changes: inout [ConfigurationChange]) -> JSON {
         guard var members = json.object else { return json }
         for (key, value) in members {
             var after: JSON = value
-            if Self.sizeKeys.contains(key), value.int == plan.height {
+            if key == "vocab_size", value.int == plan.height {
                 after = JSON(size)
             } else if key.hasSuffix("_token_id") || key.hasSuffix("_token_ids") {
                 after = moved(value)

@@ -12,8 +12,8 @@ struct VocabularyTensors {
         case output
     }
 
-    /// The tensors by name; those that are turned have a column for each token.
-    let tensors: [(name: String, role: Role, isTurned: Bool)]
+    /// The tensors by name.
+    let tensors: [(name: String, role: Role)]
     /// How many rows they have.
     let rows: Int
     /// Whether one tensor serves both ends.
@@ -21,11 +21,8 @@ struct VocabularyTensors {
 
     private static let inputs = [
         "embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight",
-        "tok_embeddings.weight", kerasInput,
+        "tok_embeddings.weight",
     ]
-    /// KerasHub's embedding, and its output head, which multiplies from the right.
-    private static let kerasInput = "reversible_embedding/vars/0"
-    private static let kerasOutput = "reversible_embedding/vars/1"
     private static let outputs = [
         "lm_head.weight", "embed_out.weight", "output.weight", "shared_head.head.weight", "lm_head.bias",
         "embed_out.bias",
@@ -38,24 +35,20 @@ struct VocabularyTensors {
         func ends(_ name: String, with suffixes: [String]) -> Bool {
             suffixes.contains { name == $0 || name.hasSuffix("." + $0) || name.hasSuffix("/" + $0) }
         }
-        var found: [(name: String, role: Role, isTurned: Bool)] = []
+        var found: [(name: String, role: Role)] = []
         for (name, tensor) in checkpoint.tensors where !tensor.shape.isEmpty {
             if name.contains("per_layer") && name.contains("embed") {
                 throw .unsupported(
                     path: checkpoint.path, what: "embeddings of its own for each layer (\(name))")
             }
-            if ends(name, with: Self.inputs) { found.append((name, .input, false)) }
-            if ends(name, with: Self.outputs) { found.append((name, .output, false)) }
-            if ends(name, with: [Self.kerasOutput]), tensor.shape.count == 2 {
-                found.append((name, .output, true))
-            }
+            if ends(name, with: Self.inputs) { found.append((name, .input)) }
+            if ends(name, with: Self.outputs) { found.append((name, .output)) }
         }
         guard let first = found.first(where: { $0.role == .input }),
             let rows = checkpoint.tensors[first.name]?.shape.first
         else { throw .noEmbedding(path: checkpoint.path, names: Self.inputs) }
-        for (name, _, isTurned) in found {
-            let shape = checkpoint.tensors[name]?.shape
-            let height = isTurned ? shape?.last : shape?.first
+        for (name, _) in found {
+            let height = checkpoint.tensors[name]?.shape.first
             guard height == rows else {
                 throw .rowsDiffer(
                     path: checkpoint.path, tensor: name, rows: height ?? 0,

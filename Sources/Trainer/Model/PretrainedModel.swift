@@ -17,7 +17,6 @@ public struct PretrainedModel: Sendable {
     private let naming: TensorNaming
     /// Whether it is the text model of a model of more than text, whose other tensors come along.
     private let isPart: Bool
-    private let preset: ConvertedPreset?
 
     /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
     ///
@@ -31,8 +30,8 @@ public struct PretrainedModel: Sendable {
     /// - Parameter source: a Hugging Face model, or a preset of KerasHub.
     /// - Throws: ``ModelError`` naming the key or tensor.
     public init(_ source: Checkpoint) throws(ModelError) {
-        do { preset = try ConvertedPreset(source) } catch { throw .conversion(error) }
-        let checkpoint = preset?.model ?? source
+        let checkpoint: Checkpoint
+        do { checkpoint = try source.asHuggingFace() } catch { throw .conversion(error) }
         self.source = source
         guard let settings = checkpoint.configuration else { throw .noFamily(path: checkpoint.path) }
         let described = try DescribedModel(settings, path: checkpoint.path)
@@ -125,7 +124,7 @@ public struct PretrainedModel: Sendable {
     /// - Parameters:
     ///   - transformer: the trained model; its weights are read when the checkpoint is written.
     ///   - operation: what was done, for the manifest.
-    /// - Returns: the model as its folder has it; tensors that were frozen are the source's own.
+    /// - Returns: the model, not written yet; tensors that were frozen are the source's own.
     /// - Throws: ``TensorError`` when a type cannot hold weights.
     public func withWeights<Device: Engine>(
         of transformer: Transformer<Device>, by operation: Manifest.Operation
@@ -146,8 +145,8 @@ public struct PretrainedModel: Sendable {
         {
             trained[name] = try embedding.cast(to: head.type)
         }
-        var result = try preset?.preset(with: trained) ?? source
-        if preset == nil { result.tensors.merge(trained) { $1 } }
+        var result = checkpoint
+        result.tensors.merge(trained) { $1 }
         result.operations.append(operation)
         return result
     }

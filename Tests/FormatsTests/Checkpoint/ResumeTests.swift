@@ -22,7 +22,7 @@ import Testing
             model[name] = try #require(model[name]).cast(to: tensor.type == .f32 ? .f64 : .f16)
         }
         model.operations = [.init(name: "test", parameters: JSONObject())]
-        if asHDF5 { model.structure = HDF5Structure(layout: .plain, fileName: "model.h5") }
+        if asHDF5 { model.format.structure = HDF5Structure(layout: .plain, fileName: "model.h5") }
         return model
     }
 

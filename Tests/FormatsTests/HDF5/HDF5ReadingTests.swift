@@ -62,7 +62,7 @@ struct HDF5ReadingTests {
 
     @Test(arguments: ["dense.h5", "latest.h5"]) func attributesInHeapsAreRead(name: String) throws {
         let model = try Checkpoint.open(HDF5Fixtures.path(name))
-        let words = try #require(model.structure?.groups["many"])
+        let words = try #require(model.format.structure?.groups["many"])
         #expect(words.count == 13)
         #expect(words.strings("word_11") == ["word 11"])
         guard case .raw(_, let bytes) = words.first(where: { $0.name == "large" })?.value else {
@@ -70,7 +70,7 @@ struct HDF5ReadingTests {
             return
         }
         #expect(bytes.count == 4_800 && bytes[8 * 599..<8 * 599 + 2].elementsEqual([0x57, 0x02]))
-        #expect(model.structure?.attributes["w"]?.count == 12)
+        #expect(model.format.structure?.attributes["w"]?.count == 12)
     }
 
     @Test func fletchersChecksumIsTheReferences() {
@@ -102,16 +102,17 @@ struct HDF5ReadingTests {
         #expect(
             twelve.names[2] == "layers/tiny_block_2/vars/0"
                 && twelve.names[10] == "layers/tiny_block_10/vars/0")
-        #expect(twelve.structure?.layout == .keras3)
+        #expect(twelve.format.structure?.layout == .keras3)
         #expect(
-            twelve.structure?.groups["layers/tiny_block_10/vars"] == [
+            twelve.format.structure?.groups["layers/tiny_block_10/vars"] == [
                 HDF5Attribute(name: "name", text: "block_10")
             ])
     }
 
     @Test func kerasListsSayWhatIsThere() throws {
         let model = try Checkpoint.open(HDF5Fixtures.path("keras2-variable.h5"))
-        #expect(model.structure?.layout == .keras2 && model.structure?.prefix == "model_weights/")
+        #expect(
+            model.format.structure?.layout == .keras2 && model.format.structure?.prefix == "model_weights/")
         #expect(
             model.names == [
                 "embedding/embedding/embeddings:0", "dense/dense/kernel:0", "dense/dense/bias:0",

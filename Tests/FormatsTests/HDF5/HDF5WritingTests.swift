@@ -18,7 +18,7 @@ struct HDF5WritingTests {
         let written = try Checkpoint.open(folder.path("out"))
         try HDF5Fixtures.expectEqual(written, source)
         for file in plan.files { #expect(try folder.bytes("out/\(file.name)").count == file.byteCount) }
-        let (before, after) = (try #require(source.structure), try #require(written.structure))
+        let (before, after) = (try #require(source.format.structure), try #require(written.format.structure))
         #expect(after.layout == before.layout && after.prefix == before.prefix)
         for (path, attributes) in before.groups {
             #expect(
@@ -43,7 +43,7 @@ struct HDF5WritingTests {
         let written = try Checkpoint.open(folder.path("out"))
         #expect(written.sources.count > 2)
         try HDF5Fixtures.expectEqual(written, source)
-        #expect(written.structure?.groups.count == source.structure?.groups.count)
+        #expect(written.format.structure?.groups.count == source.format.structure?.groups.count)
     }
 
     @Test func computedTensorsAndManyNamesAreWritten() throws {
@@ -53,13 +53,13 @@ struct HDF5WritingTests {
         model.tensors["cast"] = try cube.cast(to: .bf16)
         model.tensors["turned"] = try cube.transposed()
         for index in 0..<300 { model.tensors["many/\(index)"] = try .zeros(.i8, shape: [index % 3]) }
-        model.structure?.groups["many"] = [
+        model.format.structure?.groups["many"] = [
             HDF5Attribute(name: "texts", shape: [3], value: .text(["", "ü", "c"]))
         ]
         try CheckpointWriter().write(model, to: folder.path("out"))
         let written = try Checkpoint.open(folder.path("out"))
         try HDF5Fixtures.expectEqual(written, model)
-        #expect(written.structure?.groups["many"] == model.structure?.groups["many"])
+        #expect(written.format.structure?.groups["many"] == model.format.structure?.groups["many"])
     }
 
     /// What does not fit into an object's header lies elsewhere in the file.
@@ -75,9 +75,9 @@ struct HDF5WritingTests {
                 value: .raw(type: byte, bytes: [UInt8](repeating: 7, count: 100_000))))
         for index in 0..<20 { attributes.append(HDF5Attribute(name: "한\(index)", text: "\(index)")) }
         attributes.append(HDF5Attribute(name: "none", shape: nil, value: .raw(type: byte, bytes: [])))
-        model.structure?.groups["deep/er"] = attributes
+        model.format.structure?.groups["deep/er"] = attributes
         try CheckpointWriter().write(model, to: folder.path("out"))
-        let written = try Checkpoint.open(folder.path("out")).structure?.groups["deep/er"]
+        let written = try Checkpoint.open(folder.path("out")).format.structure?.groups["deep/er"]
         #expect(written?.count == 23)
         for attribute in attributes { #expect(written?.first { $0.name == attribute.name } == attribute) }
     }
@@ -92,14 +92,16 @@ struct HDF5WritingTests {
         try CheckpointWriter().write(model, to: folder.path("out"))
         let written = try Checkpoint.open(folder.path("out"))
         try HDF5Fixtures.expectEqual(written, model)
-        #expect(written.structure?.groups["model_weights"]?.strings("layer_names")?.contains("new") == true)
+        #expect(
+            written.format.structure?.groups["model_weights"]?.strings("layer_names")?.contains("new") == true
+        )
     }
 
     @Test func whatHDF5CannotHoldIsRefused() throws {
         func failure(_ names: [(String, ElementType)]) throws -> WriteError? {
             var model = Checkpoint(tensors: [:])
             for (name, type) in names { model.tensors[name] = try .zeros(type, shape: [2]) }
-            model.structure = HDF5Structure(layout: .plain, fileName: "model.h5")
+            model.format.structure = HDF5Structure(layout: .plain, fileName: "model.h5")
             return #expect(throws: WriteError.self) { try CheckpointWriter().plan(model, to: "/tmp/none") }
         }
         #expect(try failure([("a", .f8E4M3)]) == .type(name: "a", .f8E4M3))

@@ -89,6 +89,32 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
         }
     }
 
+    /// What undoes another operation leaves the stored tensor, which is copied as it is.
+    @Test func whatIsUndoneVanishes() throws {
+        let tensor = try counting([4, 6])
+        func isStored(_ other: TensorExpression) -> Bool {
+            if case .leaf(let storage) = other.node {
+                storage.name == "t" && other.shape == [4, 6]
+            } else {
+                false
+            }
+        }
+        #expect(try isStored(tensor.reshaped(to: [2, 12]).reshaped(to: [24]).reshaped(to: [4, 6])))
+        let joined = try TensorExpression.joined([counting([1, 6]), tensor, counting([2, 6])])
+        #expect(try isStored(joined.rows(1..<5)))
+        let order: [Int32] = [3, 1, 0, 2]
+        let inverse: [Int32] = [2, 1, 3, 0]
+        #expect(try isStored(tensor.derived(.gathered(order)).derived(.gathered(inverse))))
+        // What does not come out as it was is gathered once.
+        let twice = try tensor.derived(.gathered(order)).derived(.gathered([0, 0, 2]))
+        #expect(try numbers(twice) == numbers(tensor.derived(.gathered([3, 3, 0]))))
+        guard case .made(.derived(.gathered([3, 3, 0])), _) = twice.node else {
+            Issue.record("\(twice.node)")
+            return
+        }
+        #expect(try numbers(joined.rows(0..<2)) == Array(0..<6) + Array(0..<6))
+    }
+
     /// More numbers than are converted at once.
     @Test func castsInParts() throws {
         let floats = (0..<70_100).map { Float($0 % 1000) - 500 }

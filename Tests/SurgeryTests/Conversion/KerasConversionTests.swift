@@ -30,7 +30,7 @@ struct KerasConversionTests {
         let preset = try Checkpoint.open(Self.fixture(name))
         let model = try preset.converted(to: nil, format: .safetensors)
         try expectEqual(model, Checkpoint.open(Self.fixture("\(name).safetensors")))
-        #expect(model.structure == nil && model.configuration?.modelType != nil)
+        #expect(model.format.structure == nil && model.configuration?.modelType != nil)
         #expect(!model.companions.map(\.name).contains("metadata.json"))
         #expect(try model.layers().count == 4)
         #expect(model.disagreements.isEmpty)
@@ -49,20 +49,60 @@ struct KerasConversionTests {
             #expect(
                 isDefault || after[key] == value || key == "name", "\(key): \(after[key]?.kind ?? "nothing")")
         }
-        let structure = try #require(back.structure)
+        let structure = try #require(back.format.structure)
         for (path, attributes) in structure.groups where path != "vars" {
-            #expect(preset.structure?.groups[path] == attributes, "\(path)")
+            #expect(preset.format.structure?.groups[path] == attributes, "\(path)")
         }
     }
 
     @Test(arguments: ["llama-bf16", "mistral-sharded", "gpt2"])
     func deepenedFirstOrConvertedFirstIsTheSame(name: String) throws {
-        let preset = try Checkpoint.open(Self.fixture(name))
+        let preset = try Checkpoint.openModel(Self.fixture(name))
         let request = DepthUpScaling(from: 4, to: 6)
-        let one = try preset.depthUpScaled(request).checkpoint.converted(to: nil, format: .safetensors)
+        let one = try preset.depthUpScaled(request).checkpoint.stored()
+            .converted(to: nil, format: .safetensors)
         let other = try preset.converted(to: nil, format: .safetensors).depthUpScaled(request).checkpoint
         try expectEqual(one, other)
         #expect(one.configuration?.json == other.configuration?.json)
+    }
+
+    @Test func configurationTaskAndMetadataFollow() throws {
+        var preset = try Checkpoint.open(Self.fixture("llama-bf16"))
+        let task = #"{"config": {"backbone": {"config": {"num_layers": 4, "trainable": true}}}, "x": 1}"#
+        preset.companions.append(Companion(name: "task.json", content: .bytes(Array(task.utf8))))
+        let result = try preset.asHuggingFace().depthUpScaled(DepthUpScaling(from: 4, to: 6))
+        #expect(result.changes.map(\.description) == ["config.num_layers: 4 → 6"])
+        let deep = try result.checkpoint.stored()
+        #expect(deep.configuration?["config"]?["num_layers"]?.int == 6)
+        #expect(deep.companions.map(\.name) == preset.companions.map(\.name))
+        func json(_ name: String) throws -> JSON {
+            let companion = try #require(deep.companions.first { $0.name == name })
+            return try JSON(parsing: companion.bytes(), file: name)
+        }
+        #expect(try json("metadata.json")["parameter_count"]?.int == deep.parameterCount)
+        var expected = try JSON(parsing: Array(task.utf8), file: "")
+        expected["config"]?["backbone"]?["config"]?["num_layers"] = 6
+        #expect(try json("task.json") == expected)
+    }
+
+    /// What KerasHub wrote, with settings or of a class that have no counterpart, is not grown by guessing.
+    @Test(arguments: ["soft cap", "class"]) func otherPresetsAreRefused(kind: String) throws {
+        var preset = try Checkpoint.open(Self.fixture("llama-bf16"))
+        let settings = try #require(preset.configuration).json
+        let name = kind == "class" ? "OtherBackbone" : "LlamaBackbone"
+        preset.configuration = Configuration(try #require(settings.object))
+        preset.configuration?["class_name"] = .string(name)
+        if kind == "soft cap" { preset.configuration?["config"]?["final_logit_soft_cap"] = 30 }
+        let model = try preset.asHuggingFace()
+        #expect(Array(model.tensors.keys) == Array(preset.tensors.keys) && model.format.structure != nil)
+        #expect(throws: DepthUpScalingError.model(.unknownClass(path: preset.path, name: name))) {
+            try model.depthUpScaled(DepthUpScaling(to: 6))
+        }
+        #expect(throws: VocabularyError.self) {
+            try model.vocabularyResized(VocabularyResize(.rows(40), input: .zero))
+        }
+        // What depends on no layers goes on.
+        #expect(try model.converted(to: .f32).tensors.values.allSatisfy { $0.type == .f32 })
     }
 
     /// A model of Hugging Face with settings that KerasHub has no place for, its layers in a list among them.
@@ -111,10 +151,13 @@ struct KerasConversionTests {
 
     @Test func keptSettingsFollowThePreset() throws {
         let preset = try huggingFace().converted(to: nil, format: .hdf5)
-        let deep = try preset.depthUpScaled(DepthUpScaling(from: 4, to: 6)).checkpoint
-            .converted(to: .f16, format: .safetensors)
+        let grown = try preset.asHuggingFace().depthUpScaled(DepthUpScaling(from: 4, to: 6)).checkpoint
+            .stored()
+        let deep = try grown.converted(to: .f16, format: .safetensors)
         let settings = try #require(deep.configuration)
-        #expect(settings["num_hidden_layers"]?.int == 6 && settings["layer_types"] == nil)
+        #expect(settings["num_hidden_layers"]?.int == 6)
+        // KerasHub's own configuration has no place for the list, so the kept one follows.
+        #expect(settings["layer_types"]?.array?.count == 6)
         #expect(settings["eos_token_id"]?.int == 2 && settings["max_position_embeddings"]?.double == 77)
         #expect(settings.elementType == .f16)
         #expect(!deep.companions.contains { $0.name.hasPrefix("assets/") })
@@ -135,9 +178,9 @@ struct KerasConversionTests {
         var model = try MemoryModels.layers(
             2, configuration: #"{"model_type": "other", "num_hidden_layers": 2}"#)
         model = try model.converted(to: nil, format: .hdf5)
-        #expect(model.structure?.layout == .plain)
+        #expect(model.format.structure?.layout == .plain)
         let back = try model.converted(to: nil, format: .safetensors)
-        #expect(back.structure == nil && back.tensors.keys == model.tensors.keys)
+        #expect(back.format.structure == nil && back.tensors.keys == model.tensors.keys)
     }
 
     @Test func whatHasNoPlaceIsRefused() throws {

@@ -7,7 +7,8 @@ import Testing
 
 @Suite("Layers of Keras models")
 struct HDF5LayersTests {
-    private func preset(_ count: Int) throws -> Checkpoint {
+    /// Weights of Keras 3 whose layers are counted by the names of their groups.
+    private func keras3(_ count: Int) throws -> Checkpoint {
         let zeros = try TensorExpression.zeros(.f32, shape: [2])
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         var groups: OrderedDictionary<String, [HDF5Attribute]> = ["": [], "layers": []]
@@ -27,29 +28,19 @@ struct HDF5LayersTests {
                 inner: ["_dense", "_dense_1"])
         }
         add("norm", name: "norm", inner: ["a"])
-        let configuration: JSON = [
-            "class_name": "LlamaBackbone", "config": ["name": "x", "num_layers": JSON(count)],
-        ]
+        let configuration: JSON = ["name": "x", "num_layers": JSON(count)]
         var checkpoint = Checkpoint(
-            tensors: tensors, configuration: Configuration(try #require(configuration.object)),
-            companions: [
-                Companion(
-                    name: "metadata.json",
-                    content: .bytes(Array("{\"parameter_count\": \(count * 4 + 2)}".utf8))),
-                Companion(
-                    name: "task.json",
-                    content: .bytes(
-                        Array("{\"config\": {\"backbone\": {\"config\": {\"num_layers\": \(count)}}}}".utf8))),
-            ], metadata: [:])
-        checkpoint.structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5", groups: groups)
+            tensors: tensors, configuration: Configuration(try #require(configuration.object)), metadata: [:])
+        checkpoint.format.structure = HDF5Structure(
+            layout: .keras3, fileName: "model.weights.h5", groups: groups)
         return checkpoint
     }
 
     @Test func groupsAreCountedAsKerasCountsThem() throws {
-        let result = try preset(10).depthUpScaled(DepthUpScaling(from: 10, to: 12)).checkpoint
+        let result = try keras3(10).depthUpScaled(DepthUpScaling(from: 10, to: 12)).checkpoint
         #expect(result.tensors["layers/llama_transformer_decoder_11/_dense_1/vars/0"] != nil)
         #expect(result.tensors.count == 25)
-        let structure = try #require(result.structure)
+        let structure = try #require(result.format.structure)
         for index in 0..<12 {
             let path =
                 index == 0 ? "layers/llama_transformer_decoder" : "layers/llama_transformer_decoder_\(index)"
@@ -60,14 +51,6 @@ struct HDF5LayersTests {
                 structure.groups[path + "/_dense_1/vars"] == [HDF5Attribute(name: "name", text: "_dense_1")])
         }
         #expect(structure.groups.count == 2 + 12 * 6 + 4)
-    }
-
-    @Test func configurationTaskAndMetadataFollow() throws {
-        let result = try preset(4).depthUpScaled(DepthUpScaling(from: 4, to: 6))
-        #expect(result.changes.map(\.description) == ["config.num_layers: 4 → 6"])
-        #expect(result.checkpoint.configuration?["config"]?["num_layers"]?.int == 6)
-        let texts = try result.checkpoint.companions.map { String(decoding: try $0.bytes(), as: UTF8.self) }
-        #expect(texts[0].contains("26") && texts[1].contains("\"num_layers\":6"))
     }
 
     /// A model of Keras 2, its layers named by hand or counted by Keras; saved as a whole, or weights alone.
@@ -82,7 +65,7 @@ struct HDF5LayersTests {
             groups[prefix + name] = [HDF5Attribute(name: "weight_names", shape: [0], value: .text([]))]
         }
         groups[prefix + "dropout"] = [HDF5Attribute(name: "weight_names", shape: [0], value: .text([]))]
-        model.structure = HDF5Structure(
+        model.format.structure = HDF5Structure(
             layout: .keras2, fileName: "m.h5", prefix: prefix, groups: groups)
         return model
     }
@@ -99,7 +82,7 @@ struct HDF5LayersTests {
         let layers = ["words", names.0, names.1, names.2, "block_3", "end"]
         // Keras loads by the order of these lists.
         #expect(Array(written.tensors.keys) == layers.map { "\($0)/\($0)/inner/kernel:0" })
-        let structure = try #require(written.structure)
+        let structure = try #require(written.format.structure)
         #expect(structure.layout == .keras2 && structure.prefix.isEmpty)
         #expect(structure.groups[""]?.contains { $0.name == "model_config" } == false)
         #expect(
@@ -116,7 +99,8 @@ struct HDF5LayersTests {
         for layer in 0..<4 {
             model.tensors["transformer/h_._\(layer)/attn/weight:0"] = try .zeros(.f32, shape: [2, 6])
         }
-        model.structure = HDF5Structure(layout: .tensorFlowShards, fileName: "tf_model-00001-of-00001.h5")
+        model.format.structure = HDF5Structure(
+            layout: .tensorFlowShards, fileName: "tf_model-00001-of-00001.h5")
         let writer = CheckpointWriter(options: .init(shardSize: 100))
         try writer.write(model, to: folder.path("source"))
         // The library's own index has the model's class before each name.
@@ -125,7 +109,7 @@ struct HDF5LayersTests {
             "source/tf_model.h5.index.json", index.replacing("\"transformer/", with: "\"tf_gpt2/transformer/")
         )
         let source = try Checkpoint.open(folder.path("source"))
-        #expect(source.sources.count > 1 && source.structure?.layout == .tensorFlowShards)
+        #expect(source.sources.count > 1 && source.format.structure?.layout == .tensorFlowShards)
         let deep = try source.depthUpScaled(DepthUpScaling(from: 4, to: 6)).checkpoint
         let report = try writer.write(deep, to: folder.path("deep"))
         #expect(report.files.contains("tf_model.h5.index.json"))

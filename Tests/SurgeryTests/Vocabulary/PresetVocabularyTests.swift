@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import Models
 import OrderedCollections
 import Surgery
 import Testing
@@ -9,13 +10,27 @@ struct PresetVocabularyTests {
     private func preset(_ name: String) throws -> Checkpoint {
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        return try Checkpoint.open(
+        return try Checkpoint.openModel(
             tests.appendingPathComponent("FormatsTests/Fixtures/HDF5/presets/\(name)").path)
     }
 
+    /// Rows that are drawn at random are the same ones, too.
+    @Test(arguments: ["llama-bf16", "gpt2"]) func grownFirstOrConvertedFirstIsTheSame(name: String) throws {
+        let request = VocabularyResize(.rows(35), input: .meanCovariance)
+        let one = try preset(name).vocabularyResized(request).checkpoint.stored().converted(to: .safetensors)
+        let other = try preset(name).converted(to: .safetensors).vocabularyResized(request).checkpoint
+        #expect(Array(one.tensors.keys) == Array(other.tensors.keys))
+        for (name, tensor) in other.tensors {
+            #expect(try one.tensors[name]?.firstDifference(from: tensor) == nil, "\(name)")
+        }
+        #expect(one.configuration?.json == other.configuration?.json)
+    }
+
     @Test(arguments: ["llama-bf16", "mistral-sharded", "gpt2"]) func growsAtBothEnds(name: String) throws {
-        let source = try preset(name)
-        let result = try source.vocabularyResized(VocabularyResize(.rows(35), input: .zero)).checkpoint
+        let model = try preset(name)
+        let source = try model.stored()
+        let result = try model.vocabularyResized(VocabularyResize(.rows(35), input: .zero)).checkpoint
+            .stored()
         for (name, tensor) in source.tensors {
             let made = try #require(result.tensors[name])
             let (old, new) = (try tensor.floats(), try made.floats())

@@ -75,9 +75,9 @@ import Testing
         try run(request(Self.preset(name), "healed", name: name, resume: true))
 
         let healed = try Checkpoint.open(folder.path + "/healed")
-        #expect(healed.structure?.layout == .keras3)
-        for (path, attributes) in try #require(source.structure).groups {
-            #expect(healed.structure?.groups[path] == attributes, "\(path)")
+        #expect(healed.format.structure?.layout == .keras3)
+        for (path, attributes) in try #require(source.format.structure).groups {
+            #expect(healed.format.structure?.groups[path] == attributes, "\(path)")
         }
         #expect(healed.configuration?.json == source.configuration?.json)
         #expect(healed.companions.map(\.name) == source.companions.map(\.name))

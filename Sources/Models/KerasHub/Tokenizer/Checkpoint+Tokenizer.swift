@@ -1,12 +1,23 @@
 public import Formats
 
 extension Checkpoint {
-    /// The files of the model's tokenizer; those of a KerasHub preset in Hugging Face's terms.
+    /// The files of the model's tokenizer in Hugging Face's terms.
     ///
     /// - Returns: the files, which may be none.
     /// - Throws: ``TokenizerEditError`` when a preset's tokenizer is of a class that is not known, or not what it should be.
     public func tokenizerFiles() throws(TokenizerEditError) -> TokenizerFiles {
-        try presetTokenizer()?.files ?? TokenizerFiles(of: companions, path: path)
+        let own = TokenizerFiles(of: companions, path: path)
+        if case .library = format, !own.isEmpty { return own }
+        // One that could not be brought along says why.
+        return try openedPreset.presetTokenizer()?.files ?? own
+    }
+
+    /// Refuses a preset's tokenizer that is of a known class, but not what it should be.
+    func checkPresetTokenizer() throws(ConversionError) {
+        do { _ = try tokenizerFiles() } catch {
+            if case .kerasClass = error { return }
+            throw .tokenizer(error)
+        }
     }
 
     /// A preset's tokenizer in Hugging Face's terms; nil when it has none, or the model is no preset.
@@ -27,7 +38,7 @@ extension Checkpoint {
     /// The other files with a tokenizer's in place of those that are there; in a KerasHub preset as KerasHub has them.
     ///
     /// - Throws: ``TokenizerEditError/noKerasForm(path:reason:)`` when the preset's class can't hold the tokenizer.
-    public func companions(with tokenizer: TokenizerFiles) throws(TokenizerEditError) -> [Companion] {
+    func companions(with tokenizer: TokenizerFiles) throws(TokenizerEditError) -> [Companion] {
         var others = companions
         let kept = KeptFiles.tokenizer(of: companions, path: path)
         if !kept.isEmpty {
@@ -53,7 +64,7 @@ extension Checkpoint {
     }
 
     /// Has a preset's tokenizer follow into Hugging Face's terms, and the configuration name its special tokens.
-    mutating func convertKerasTokenizer() throws(ConversionError) {
+    mutating func convertKerasTokenizer() {
         do throws(TokenizerEditError) {
             guard let converted = try presetTokenizer() else { return }
             companions.removeAll {
@@ -66,7 +77,7 @@ extension Checkpoint {
         } catch .kerasClass(_, let name) {
             leftOut.append(LeftOut(name: "tokenizer.json", reason: "a \(name), which has no counterpart"))
         } catch {
-            throw .tokenizer(error)
+            leftOut.append(LeftOut(name: "tokenizer.json", reason: error.description))
         }
     }
 

@@ -1,24 +1,70 @@
-internal import Formats
-internal import Models
-internal import OrderedCollections
+package import Formats
+package import OrderedCollections
+
+extension LayerNames {
+    /// The tensors of a model whose layers are others of the same model.
+    ///
+    /// Layers behind the last one, which predict further tokens, stay behind it.
+    ///
+    /// - Parameters:
+    ///   - tensors: the model's.
+    ///   - origins: for each layer of the result, which layer of the model it is.
+    ///   - count: how many layers the model has.
+    /// - Returns: the tensors in an order like the model's: sorted by name where the model's are, else all layers where
+    ///   the first one began.
+    package func rearranged(
+        _ tensors: OrderedDictionary<String, TensorExpression>, origins: [Int], of count: Int
+    ) -> OrderedDictionary<String, TensorExpression> {
+        var layers: [Int: [(rest: Substring, tensor: TensorExpression)]] = [:]
+        for (name, tensor) in tensors {
+            guard let (layer, rest) = parse(name) else { continue }
+            layers[layer, default: []].append((rest, tensor))
+        }
+        let origins = origins + layers.keys.filter { $0 >= count }.sorted()
+        var result: OrderedDictionary<String, TensorExpression> = [:]
+        var isDone = false
+        for (name, tensor) in tensors {
+            guard parse(name) != nil else {
+                result[name] = tensor
+                continue
+            }
+            if isDone { continue }
+            isDone = true
+            for (index, origin) in origins.enumerated() {
+                for (rest, tensor) in layers[origin] ?? [] {
+                    result[self.name(layer: index, rest: rest)] = tensor
+                }
+            }
+        }
+        if tensors.keys.elementsEqual(tensors.keys.sorted()) { result.sort { $0.key < $1.key } }
+        return result
+    }
+}
 
 extension HDF5Structure {
-    /// The groups and attributes of a model whose layers follow a plan.
+    /// The groups and attributes of a model whose layers are others of the same model.
     ///
     /// A layer of Keras 3 has its name in the attribute `name` of its own `vars`; where that ends in the layer's
     /// number, it ends in the new one.
-    func rearranged(_ plan: LayerPlan, names: LayerNames) -> HDF5Structure {
+    ///
+    /// - Parameters:
+    ///   - origins: for each layer of the result, which layer of the model it is.
+    ///   - count: how many layers the model has.
+    ///   - names: what the layers are called.
+    /// - Returns: the structure of the result.
+    package func rearranged(origins: [Int], of count: Int, names: LayerNames) -> HDF5Structure {
+        let order = LayerOrder(origins: origins, count: count, names: names)
         var result = self
-        result.groups = Self.rearranged(groups, below: prefix, plan, names)
+        result.groups = order.rearranged(groups, below: prefix)
         var own: OrderedDictionary<String, [HDF5Attribute]> = [:]
         for (name, list) in attributes.sorted(by: { $0.key < $1.key }) { own[name] = list }
-        let moved = Self.rearranged(own, below: "", plan, names)
+        let moved = order.rearranged(own, below: "")
         result.attributes = Dictionary(moved.map { ($0.key, $0.value) }) { first, _ in first }
         return result
     }
 
     /// The same for weights alone, where Keras 1 and 2 saved a whole model.
-    var weightsAlone: HDF5Structure {
+    package var weightsAlone: HDF5Structure {
         let root = String(prefix.dropLast())
         var result = self
         result.prefix = ""
@@ -28,11 +74,17 @@ extension HDF5Structure {
         }
         return result
     }
+}
+
+/// Which layers become which.
+private struct LayerOrder {
+    let origins: [Int]
+    let count: Int
+    let names: LayerNames
 
     /// Moves what belongs to layers; what stands before the tensors' names in a path is `lead`.
-    private static func rearranged(
-        _ values: OrderedDictionary<String, [HDF5Attribute]>, below lead: String, _ plan: LayerPlan,
-        _ names: LayerNames
+    func rearranged(
+        _ values: OrderedDictionary<String, [HDF5Attribute]>, below lead: String
     ) -> OrderedDictionary<String, [HDF5Attribute]> {
         var layers: [Int: [(rest: Substring, attributes: [HDF5Attribute])]] = [:]
         var kept: OrderedDictionary<String, [HDF5Attribute]> = [:]
@@ -48,7 +100,7 @@ extension HDF5Structure {
         guard let start else { return values }
         var result = OrderedDictionary<String, [HDF5Attribute]>(
             uniqueKeysWithValues: kept.elements[..<start].map { ($0.key, $0.value) })
-        let origins = plan.origins + layers.keys.filter { $0 >= plan.sourceCount }.sorted()
+        let origins = origins + layers.keys.filter { $0 >= count }.sorted()
         for (layer, origin) in origins.enumerated() {
             for (rest, attributes) in layers[origin] ?? [] {
                 let title = names.title(of: layer)

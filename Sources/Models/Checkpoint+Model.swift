@@ -1,0 +1,86 @@
+public import Formats
+
+/// The door through which a model comes in and goes out.
+///
+/// Inside, every model speaks Hugging Face's terms: names, shapes, configuration, tokenizer. A preset of KerasHub is
+/// put into them when it is opened, and goes back when it is written:
+///
+///     let model = try Checkpoint.openModel("presets/llama")
+///     let deep = try model.depthUpScaled(DepthUpScaling(to: 48)).checkpoint
+///     try CheckpointWriter().write(deep, to: "presets/llama-48")
+///
+/// Nothing but headers and the tokenizer is read for that, and a tensor that stays what it is stays a plain copy.
+extension Checkpoint {
+    /// Opens a model in Hugging Face's terms.
+    ///
+    /// - Parameter path: a folder, or a file of weights.
+    /// - Returns: the model; nothing but headers and the tokenizer is read.
+    /// - Throws: ``OpeningError`` that says what is wrong with which file.
+    public static func openModel(_ path: String) throws(OpeningError) -> Checkpoint {
+        let checkpoint: Checkpoint
+        do { checkpoint = try open(path) } catch { throw .checkpoint(error) }
+        do { return try checkpoint.asHuggingFace() } catch { throw .conversion(error) }
+    }
+
+    /// The model in Hugging Face's terms.
+    ///
+    /// Whatever has no counterpart there stays as it is: presets of a class that is not known, or with settings that
+    /// Hugging Face's class does not have, and models that are no preset.
+    ///
+    /// - Returns: the model, which goes back to the preset's terms when it is written.
+    /// - Throws: ``ConversionError`` when weights and configuration of a preset do not belong together.
+    public func asHuggingFace() throws(ConversionError) -> Checkpoint {
+        guard let family = presetFamily, family.obstacle(in: self) == nil else { return self }
+        var model = try asHuggingFace(family)
+        model.format = .library(KerasHubForm(preset: self, model: model, family: family))
+        return model
+    }
+
+    /// The family of a preset as KerasHub wrote it; nil when the model is none, or its class is not known.
+    var presetFamily: KerasFamily? {
+        guard format.structure?.layout == .keras3, configuration?["class_name"] != nil else { return nil }
+        return KerasFamily.family(of: configuration)
+    }
+
+    /// The preset that the model was opened from; itself when it was opened from none.
+    var openedPreset: Checkpoint {
+        guard case .library(let form) = format, let form = form as? KerasHubForm else { return self }
+        return form.preset
+    }
+}
+
+extension Configuration {
+    /// The configuration that Hugging Face would have of a preset of KerasHub; any other is returned as it is.
+    ///
+    /// - Parameter path: what error messages call the model.
+    /// - Returns: the configuration.
+    /// - Throws: ``ConversionError`` for settings that Hugging Face's class does not have.
+    public func asHuggingFace(path: String) throws(ConversionError) -> Configuration {
+        guard self["class_name"] != nil, let family = KerasFamily.family(of: self) else { return self }
+        return try family.huggingFace(self, model: path)
+    }
+}
+
+/// Why a model can't be opened.
+public enum OpeningError: Diagnosis, Equatable {
+    /// A file is not what it should be.
+    case checkpoint(CheckpointError)
+    /// A preset of KerasHub is not what its configuration says.
+    case conversion(ConversionError)
+
+    /// What is wrong, in one sentence.
+    public var description: String {
+        switch self {
+        case .checkpoint(let error): error.description
+        case .conversion(let error): error.description
+        }
+    }
+
+    /// The input is at fault, unless a file could not be read.
+    public var fault: Fault {
+        switch self {
+        case .checkpoint(let error): error.fault
+        case .conversion(let error): error.fault
+        }
+    }
+}

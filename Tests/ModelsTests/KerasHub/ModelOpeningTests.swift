@@ -1,0 +1,72 @@
+import Foundation
+import OrderedCollections
+import Testing
+
+@testable import Formats
+@testable import Models
+
+@Suite("Opening models")
+struct ModelOpeningTests {
+    private func preset(_ name: String) throws -> Checkpoint {
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        return try Checkpoint.open(tests.appending(path: "FormatsTests/Fixtures/HDF5/presets/\(name)").path)
+    }
+
+    /// A preset that nothing is done to is written as it was, every tensor being a plain copy.
+    @Test(arguments: ["llama-bf16", "mistral-sharded", "gpt2"]) func comesBackAsItWas(name: String) throws {
+        let source = try preset(name)
+        let model = try source.asHuggingFace()
+        #expect(model.configuration?.modelType != nil && model.tensors.keys != source.tensors.keys)
+        let stored = try model.stored()
+        #expect(Array(stored.tensors.keys) == Array(source.tensors.keys))
+        for (name, tensor) in stored.tensors {
+            guard case .leaf(let leaf) = tensor.node else {
+                Issue.record("\(name) is \(tensor.node)")
+                continue
+            }
+            #expect(leaf.name == name)
+        }
+        #expect(stored.format.structure == source.format.structure)
+        #expect(stored.configuration == source.configuration)
+        #expect(stored.companions.map(\.name) == source.companions.map(\.name))
+        #expect(stored.leftOut == source.leftOut && stored.metadata == source.metadata)
+    }
+
+    /// Files that an operation changes, adds or takes away do so in the preset.
+    @Test func otherFilesComeAlong() throws {
+        var source = try preset("llama-bf16")
+        for name in ["LICENSE", "NOTICE"] {
+            source.companions.append(Companion(name: name, content: .bytes([1])))
+        }
+        var model = try source.asHuggingFace()
+        model.companions.removeAll { $0.name == "NOTICE" }
+        let index = try #require(model.companions.firstIndex { $0.name == "LICENSE" })
+        model.companions[index].content = .bytes([2])
+        model.companions.append(Companion(name: "README.md", content: .bytes([3])))
+        let stored = try model.stored()
+        var names = source.companions.map(\.name)
+        names.removeAll { $0 == "NOTICE" }
+        #expect(stored.companions.map(\.name) == names + ["README.md"])
+        #expect(try stored.companions.first { $0.name == "LICENSE" }?.bytes() == [2])
+    }
+
+    /// A model that became what the class has no place for is not written.
+    @Test func whatHasNoPlaceIsNotWritten() throws {
+        var model = try preset("gpt2").asHuggingFace()
+        model.tensors["transformer.extra.weight"] = model.tensors["transformer.ln_f.weight"]
+        let error = #expect(throws: WriteError.self) { try CheckpointWriter().plan(model, to: "out") }
+        #expect(error?.description.contains("transformer.extra.weight") == true && error?.fault == .input)
+    }
+
+    @Test func modelsOfOtherKindsStayWhatTheyAre() throws {
+        let model = Checkpoint(path: "m", tensors: ["a": try .zeros(.f32, shape: [1])])
+        guard case .safetensors = try model.asHuggingFace().format else {
+            Issue.record("\(model.format)")
+            return
+        }
+        #expect(throws: OpeningError.checkpoint(.missing(path: "not/there"))) {
+            try Checkpoint.openModel("not/there")
+        }
+    }
+}
