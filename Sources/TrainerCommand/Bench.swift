@@ -8,9 +8,16 @@ struct Bench: ParsableCommand {
         commandName: "bench",
         abstract: "Measure what training costs on this machine.",
         discussion: """
-            Takes steps on random tokens with random weights of a model's shape: of MODEL's config.json, or of \
-            --shape 135m (Llama, hidden 576, 30 layers, 49,152 tokens, tied), 0.5b (Mistral, hidden 1,024, \
-            32 layers, 32,000 tokens) or 8m (hidden 256, 8 layers, 4,096 tokens).
+            Takes steps on random tokens with random weights of a model's shape: of MODEL's config.json, of any \
+            family that the trainer computes, or of --shape:
+
+              8m          Mistral, hidden 256, 8 layers, 4,096 tokens
+              135m        Llama, hidden 576, 30 layers, 49,152 tokens, tied
+              0.5b        Mistral, hidden 1,024, 32 layers, 32,000 tokens
+              neox-160m   GPT-NeoX, hidden 768, 12 layers, 50,304 tokens
+              gpt2-124m   GPT-2, hidden 768, 12 layers, 50,257 tokens, tied
+              qwen2-0.5b  Qwen 2, hidden 896, 24 layers, 151,936 tokens, tied
+              moe-124m    Mixtral, hidden 512, 8 layers of 8 experts, 32,000 tokens, tied
 
             The SGEMM rate is that of OpenBLAS on the model's own products, each thread by itself, measured in \
             the same run; the share says how much of it a whole step reaches. With --json: tokens_per_second, \
@@ -19,8 +26,7 @@ struct Bench: ParsableCommand {
             """)
 
     @Argument(help: "A folder with config.json.") var model: String?
-    @Option(help: ArgumentHelp("A shape by name: 135m, 0.5b or 8m.", valueName: "name")) var shape:
-        BenchmarkShape?
+    @Option(help: ArgumentHelp("A shape by name.", valueName: "name")) var shape: BenchmarkShape?
     @Option(help: ArgumentHelp("Sequences computed at once.", valueName: "count")) var batch = 2
     @Option(help: ArgumentHelp("Tokens of a sequence.", valueName: "tokens")) var length = 512
     @Option(help: ArgumentHelp("Steps that are timed, after one that is not.", valueName: "count"))

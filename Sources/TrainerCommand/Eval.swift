@@ -10,7 +10,8 @@ struct Eval: ParsableCommand {
         discussion: """
             The documents of a set are encoded, laid end to end and cut into windows that predict --length tokens \
             each. Bits per byte divides the summed cross entropy by the bytes of the text, so it compares models \
-            whose tokenizers differ.
+            whose tokenizers differ. A model is refused, by the key of its config.json, where it asks for what the \
+            trainer does not compute.
 
               trainer eval my-model --data en=english.val.jsonl --data ko=korean.val.jsonl
 

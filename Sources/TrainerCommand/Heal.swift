@@ -8,16 +8,19 @@ struct Heal: ParsableCommand {
         commandName: "heal",
         abstract: "Train a model on: continued pre-training.",
         discussion: """
-            Reads documents, mixes them by weight and trains all weights with AdamW. The source is never changed; \
-            the result is a folder of its own, in the source's type and format, that appears when the run is done.
+            Reads documents, mixes them by weight and trains the model with AdamW: all of it, or what --train and \
+            --freeze leave. Of a model of more than text the text model is trained, and the rest comes along. The \
+            source is never changed; the result is a folder of its own, in the source's type and format, that \
+            appears when the run is done.
 
               trainer heal my-model-dus-48 --data korean.jsonl:0.75 --replay english.jsonl:0.25 --steps 2000
 
             A run that was stopped goes on with the same command and --resume, to the same bits. What is kept for \
             that lies beside the output, in OUT.run. SIGINT and SIGTERM finish the step at hand and keep the run.
 
-            The log has a line a step: "step", "loss" (nats a token, before the step), "tokens" (targets so far), \
-            "lr", "grad_norm" (before clipping), "seconds" (of the step).
+            The log has a line a step: "step", "loss" (nats a token, before the step, and the load-balancing loss \
+            where config.json asks for it), "tokens" (targets so far), "lr", "grad_norm" (before clipping), \
+            "seconds" (of the step).
             """)
 
     @Argument(help: "The model's folder.") var model = "."

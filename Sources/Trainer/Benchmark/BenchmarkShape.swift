@@ -15,7 +15,7 @@ public enum BenchmarkShape: String, CaseIterable, Sendable {
     case gpt2 = "gpt2-124m"
     /// Qwen 2.5 of half a billion parameters.
     case qwenHalfBillion = "qwen2-0.5b"
-    /// A Mixtral of 124 million parameters: 8 experts, of which 2 are chosen.
+    /// A Mixtral of 123 million parameters: 8 experts, of which 2 are chosen.
     case mixture = "moe-124m"
 
     /// What config.json of such a model says.
