@@ -54,7 +54,9 @@ struct Eval: ParsableCommand {
                 model: model, sets: sets.map { ($0.name, $0.path) }, rows: ids, logits: logits,
                 length: try length ?? defaultLength(of: model), threads: compute.count)
             var table = Table(evaluations: ["set"])
-            let results = try request.run { name, result in table.add([name] + result.columns) }
+            let results = try request.run(warn: { warn($0) }) { name, result in
+                table.add([name] + result.columns)
+            }
             if json {
                 try printJSON(EvalReport(results, withTopLoss: ids != nil))
             } else {

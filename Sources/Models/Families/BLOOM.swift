@@ -91,7 +91,7 @@ extension KerasFamily {
             ("dropout", "hidden_dropout"),
         ], heads: "num_heads", constants: [("apply_residual_connection_post_layernorm", false)],
         countsGate: false,
-        ignored: [])
+        ignored: [], positions: .none, width: .fourfold, tiesByDefault: true)
 
     private static let bloomHeads: [(path: String, title: String)] = [
         (attention + "_query_dense", "query_dense"), (attention + "_key_dense", "key_dense"),

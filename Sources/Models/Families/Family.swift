@@ -87,6 +87,14 @@ public struct DescribedModel: Sendable {
         guard let root = configuration.json.object, let rootType = root["model_type"]?.string else {
             throw .noFamily(path: path)
         }
+        for key in ["quantization_config", "compression_config", "quantization"] {
+            guard let value = root[key], !value.isNull else { continue }
+            throw .unsupported(
+                path: path, key: key, value: value["quant_method"]?.string ?? value.text,
+                reason:
+                    "the trainer computes with the numbers themselves; start from the model that was not quantised"
+            )
+        }
         var (values, type) = (root, rootType)
         if let text = root["text_config"]?.object {
             guard Self.wrappers.contains(rootType), let own = text["model_type"]?.string else {

@@ -87,5 +87,7 @@ extension KerasFamily {
         ], heads: "num_heads",
         constants: [
             ("activation_function", "gelu_new"), ("layer_norm_epsilon", JSON(1e-5)),
-        ], countsGate: false, ignored: ["attn.bias", "attn.masked_bias"])
+        ], countsGate: false, ignored: ["attn.bias", "attn.masked_bias"], positions: .none,
+        width: .fourfoldByDefault,
+        dropouts: ["embd_pdrop", "attn_pdrop", "summary_first_dropout"], tiesByDefault: true)
 }

@@ -93,5 +93,6 @@ extension KerasFamily {
             ("max_sequence_length", "max_position_embeddings"), ("layer_norm_epsilon", "layer_norm_eps"),
             ("dropout", "hidden_dropout"),
         ], heads: "num_heads", constants: [("hidden_act", "gelu_new"), ("use_parallel_residual", true)],
-        countsGate: false, ignored: ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"])
+        countsGate: false, ignored: ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"],
+        positions: .partialRotary)
 }

@@ -145,5 +145,5 @@ extension KerasFamily {
             ("hidden_act", "gelu_pytorch_tanh"), ("hidden_activation", "gelu_pytorch_tanh"),
             ("rope_theta", 10_000),
             ("max_position_embeddings", 8192),
-        ], countsGate: true, ignored: ["rotary_emb.inv_freq"])
+        ], countsGate: true, ignored: ["rotary_emb.inv_freq"], positions: .fixedRotary, tiesByDefault: true)
 }

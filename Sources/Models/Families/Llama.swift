@@ -128,7 +128,8 @@ extension KerasFamily {
             constants: [
                 ("hidden_act", "silu"), ("attention_bias", false), ("mlp_bias", false),
                 ("max_position_embeddings", 131_072),
-            ], countsGate: false, ignored: ["rotary_emb.inv_freq"])
+            ], countsGate: false, ignored: ["rotary_emb.inv_freq"],
+            positions: .rotary(linear: "rope_position_scaling_factor", llama3: true), saysWhetherTied: true)
     }
 
     static let llama = llama("LlamaBackbone", module: "keras_hub.src.models.llama.llama_backbone")

@@ -62,5 +62,5 @@ extension KerasFamily {
         // The defaults of the class lie beyond small vocabularies.
         constants: [("hidden_act", "silu"), ("attention_bias", false), ("pad_token_id", .null)],
         countsGate: false,
-        ignored: ["rotary_emb.inv_freq"])
+        ignored: ["rotary_emb.inv_freq"], positions: .rotary(linear: nil, llama3: false))
 }

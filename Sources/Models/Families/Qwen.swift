@@ -142,7 +142,7 @@ extension KerasFamily {
         settings: qwenSettings(and: [("use_sliding_window_attention", "use_sliding_window")]),
         heads: "num_query_heads",
         constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)], countsGate: false,
-        ignored: ["rotary_emb.inv_freq"])
+        ignored: ["rotary_emb.inv_freq"], saysWhetherTied: true)
 
     static let qwen3 = KerasFamily(
         backbone: "Qwen3Backbone", module: "keras_hub.src.models.qwen3.qwen3_backbone",
@@ -158,5 +158,5 @@ extension KerasFamily {
         constants: [
             ("hidden_act", "silu"), ("max_position_embeddings", 131_072), ("attention_bias", false),
             ("use_sliding_window", false),
-        ], countsGate: false, ignored: ["rotary_emb.inv_freq"])
+        ], countsGate: false, ignored: ["rotary_emb.inv_freq"], saysWhetherTied: true)
 }

@@ -27,11 +27,8 @@ extension KerasFamily {
             made["intermediate_size"] = JSON(width / 2)
         }
         if let obstacle = obstacle(in: settings, model: model) { throw obstacle }
-        if modelType == "gpt2" {
-            made["embd_pdrop"] = settings["dropout"] ?? JSON(0.1)
-            made["attn_pdrop"] = settings["dropout"] ?? JSON(0.1)
-            made["summary_first_dropout"] = settings["dropout"] ?? JSON(0.1)
-        } else if settings["num_heads"] == nil {
+        for key in dropouts { made[key] = settings["dropout"] ?? JSON(0.1) }
+        if dropouts.isEmpty, settings["num_heads"] == nil {
             made["attention_dropout"] = settings["dropout"] ?? 0
             made["rope_scaling"] = scaling(settings)
             if made["head_dim"]?.isNull == true { made["head_dim"] = nil }
@@ -58,7 +55,7 @@ extension KerasFamily {
             guard let value = settings[key], !value.isNull, value.bool != false else { continue }
             return .setting(path: model, key: key, found: value.kind, expected: "null or false")
         }
-        if modelType == "bloom", let width = settings["hidden_dim"]?.int,
+        if case .fourfold = width, let width = settings["hidden_dim"]?.int,
             let inner = settings["intermediate_dim"]?.int, inner != 4 * width
         {
             return .setting(
@@ -99,21 +96,15 @@ extension KerasFamily {
         for (keras, huggingFace) in self.settings {
             settings[keras] = configuration[huggingFace] ?? .null
         }
-        if modelType == "gpt2" || modelType == "bloom" {
+        if saysFourfold {
             let width = (configuration["n_embd"] ?? configuration["hidden_size"])?.int
             if settings["intermediate_dim"]?.isNull ?? true {
                 settings["intermediate_dim"] = JSON(4 * (width ?? 0))
             }
-        } else if modelType == "gpt_neox" {
-            let rotary = try self.rotary(configuration, model: model.path)
-            settings["rotary_percentage"] = JSON(rotary.partialFactor)
-            settings["rotary_max_wavelength"] = JSON(rotary.theta ?? 10_000)
-        } else {
-            try setRotary(&settings, configuration, model: model.path)
-            settings["dropout"] = configuration["attention_dropout"] ?? 0
-            if modelType == "llama" || modelType.hasPrefix("qwen") {
-                settings["tie_word_embeddings"] = .bool(configuration["tie_word_embeddings"]?.bool ?? false)
-            }
+        }
+        try setPositions(&settings, configuration, model: model.path)
+        if saysWhetherTied {
+            settings["tie_word_embeddings"] = .bool(configuration["tie_word_embeddings"]?.bool ?? false)
         }
         if countsGate, let width = settings["intermediate_dim"]?.int {
             settings["intermediate_dim"] = JSON(2 * width)
@@ -143,21 +134,36 @@ extension KerasFamily {
         }
     }
 
-    private func setRotary(
+    private var saysFourfold: Bool { if case .own = width { false } else { true } }
+
+    private func setPositions(
         _ settings: inout JSONObject, _ configuration: Configuration, model: String
     ) throws(ConversionError) {
+        if case .none = positions { return }
         let rotary = try self.rotary(configuration, model: model)
-        if modelType == "gemma" { return }
+        if case .partialRotary = positions {
+            settings["rotary_percentage"] = JSON(rotary.partialFactor)
+            settings["rotary_max_wavelength"] = JSON(rotary.theta ?? 10_000)
+            return
+        }
+        if case .rotary(let linear, let llama3) = positions {
+            try setRotary(&settings, rotary, linear: linear, llama3: llama3, model: model)
+        }
+        settings["dropout"] = configuration["attention_dropout"] ?? 0
+    }
+
+    private func setRotary(
+        _ settings: inout JSONObject, _ rotary: RotarySettings, linear: String?, llama3: Bool, model: String
+    ) throws(ConversionError) {
         settings["rope_max_wavelength"] =
             rotary.theta.map { theta in
                 Int(exactly: theta).map { JSON($0) } ?? JSON(theta)
             } ?? 10000
         switch rotary.type {
         case "default": break
-        case "linear" where modelType == "llama":
-            settings["rope_position_scaling_factor"] = rotary.parameters["factor"]
-        case "linear" where modelType != "phi3": settings["rope_scaling_factor"] = rotary.parameters["factor"]
-        case "llama3" where modelType == "llama":
+        case "linear" where linear != nil:
+            if let linear { settings[linear] = rotary.parameters["factor"] }
+        case "llama3" where llama3:
             settings["rope_frequency_adjustment_factor"] = rotary.parameters["factor"]
             settings["rope_low_freq_factor"] = rotary.parameters["low_freq_factor"]
             settings["rope_high_freq_factor"] = rotary.parameters["high_freq_factor"]

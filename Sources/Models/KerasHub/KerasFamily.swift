@@ -28,6 +28,38 @@ struct KerasFamily: Sendable {
     let countsGate: Bool
     /// Tensors of Hugging Face's files that are no weights: masks and frequencies, by the end of their name.
     let ignored: [String]
+    /// How positions are told, and under which settings of KerasHub's.
+    var positions = Positions.rotary(linear: "rope_scaling_factor", llama3: false)
+    /// The width of the feed-forward part where Hugging Face has no setting for it, or leaves it out.
+    var width = FeedForwardWidth.own
+    /// Other settings of Hugging Face's that are the one rate of dropout.
+    var dropouts: [String] = []
+    /// Whether embedding and head are one where the configuration does not say.
+    var tiesByDefault = false
+    /// Whether KerasHub's configuration says it.
+    var saysWhetherTied = false
+
+    /// How positions are told.
+    enum Positions: Sendable {
+        /// By no setting: they are learned, or ALiBi's.
+        case none
+        /// By rotary embedding of a part of each head.
+        case partialRotary
+        /// By rotary embedding whose base the class has.
+        case fixedRotary
+        /// By rotary embedding, stretched evenly under a setting, or as Llama 3 does.
+        case rotary(linear: String?, llama3: Bool)
+    }
+
+    /// How wide a feed-forward part is.
+    enum FeedForwardWidth: Sendable {
+        /// As both say.
+        case own
+        /// Four times the model's where Hugging Face does not say.
+        case fourfoldByDefault
+        /// Four times the model's; Hugging Face has no setting for it.
+        case fourfold
+    }
 
     /// What a setting is called.
     typealias Setting = (keras: String, huggingFace: String)
@@ -52,9 +84,6 @@ struct KerasFamily: Sendable {
 
     /// Hugging Face's name for the number of layers.
     var layerCount: String { settings.first { $0.keras == "num_layers" }?.huggingFace ?? "" }
-
-    /// Whether embedding and head are one where the configuration does not say.
-    var tiesByDefault: Bool { ["gpt2", "bloom", "gemma"].contains(modelType) }
 
     /// A tensor of Hugging Face's model and the layer of KerasHub's in which its variables lie.
     struct Place {

@@ -35,13 +35,16 @@ public struct EvaluationRequest: Sendable {
 
     /// Carries it out.
     ///
-    /// - Parameter notify: is given each set's name and result as soon as it is known.
+    /// - Parameters:
+    ///   - warn: is told what the user should know of the model.
+    ///   - notify: is given each set's name and result as soon as it is known.
     /// - Returns: the results by name; rows are called `ids`.
     /// - Throws: a `Diagnosis` that names the file, key or tensor.
     public func run(
-        notify: (String, EvaluationResult) -> Void = { _, _ in }
+        warn: (String) -> Void = { _ in }, notify: (String, EvaluationResult) -> Void = { _, _ in }
     ) throws -> [(name: String, result: EvaluationResult)] {
         let model = try PretrainedModel.open(model)
+        model.notes.forEach(warn)
         let engine = try CPUEngine(threads: threads)
         if let rows {
             let rows = try TokenRows(path: rows, rows: model.architecture.vocabularySize)

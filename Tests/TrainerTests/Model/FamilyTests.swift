@@ -128,6 +128,15 @@ import Testing
         #expect(try describe("{\"model_type\": \"llama\", \(Self.base)}").notes.isEmpty)
     }
 
+    @Test func evaluationSaysWhatThereIsToKnow() throws {
+        let folder = try GoldenModel(name: "falcon-alibi").folder
+        var told: [String] = []
+        _ = try EvaluationRequest(
+            model: folder, rows: folder + "/golden.safetensors", length: 20, threads: 2
+        ).run(warn: { told.append($0) })
+        #expect(told.count == 1 && told[0].contains("ALiBi is added twice"))
+    }
+
     @Test func refusesAnUnknownFamily() throws {
         let error = #expect(throws: ModelError.self) { try describe("{\"model_type\": \"mamba\"}") }
         let message = try #require(error).description
