@@ -9,7 +9,9 @@ struct VocabularyChangeOptions: ParsableArguments {
     @Option(help: "Learn so many tokens from --corpus.")
     var learn: Int?
 
-    @Option(parsing: .upToNextOption, help: "Texts to learn from: .jsonl with a \"text\" a line, or .txt.")
+    @Option(
+        parsing: .upToNextOption,
+        help: "Texts to learn from: .jsonl with a \"text\" a line, or .txt, one document each.")
     var corpus: [String] = []
 
     @Option(help: "Go over to the tokenizer in this folder; rows of tokens that both have come along.")
@@ -61,11 +63,11 @@ struct VocabularyChangeOptions: ParsableArguments {
     }
 
     private func learned(by tokenizer: Tokenizer) throws -> LearnedTokens {
-        let learned = try watching("reading") { progress in
+        try watching("reading") { isCancelled, progress in
             try tokenizer.learning(
-                learn ?? 0, from: TextCorpus(paths: corpus), threads: Processor.count, progress: progress)
+                learn ?? 0, from: Documents(paths: corpus), threads: Processor.count,
+                isCancelled: isCancelled, progress: progress)
         }
-        return learned
     }
 
     /// How many bytes a token stands for in the held-out texts, before and after.
@@ -79,9 +81,10 @@ struct VocabularyChangeOptions: ParsableArguments {
         )
         return try heldOut.map { path in
             func figures(_ tokenizer: Tokenizer) throws -> TextFigures {
-                try watching("counting") { progress in
+                try watching("counting") { isCancelled, progress in
                     try tokenizer.figures(
-                        of: TextCorpus(paths: [path]), threads: Processor.count, progress: progress)
+                        of: Documents(paths: [path]), threads: Processor.count, isCancelled: isCancelled,
+                        progress: progress)
                 }
             }
             return (path, try figures(old), try figures(new))
@@ -90,20 +93,22 @@ struct VocabularyChangeOptions: ParsableArguments {
 
     /// Shows how far a reading of text is, and stops it when the user says so.
     private func watching<Result>(
-        _ verb: String, _ body: (_ progress: (Int, Int) -> Bool) throws -> Result?
+        _ verb: String,
+        _ body: (_ isCancelled: () -> Bool, _ progress: (Int, Int) -> Void) throws -> Result
     ) throws -> Result {
         Interruption.watch()
         var line = ProgressLine()
         let meter = ProgressMeter()
         defer { line.clear() }
-        let result = try body { done, total in
-            line.update("\(verb) \(meter.bytes(done: done, of: total))")
-            return Interruption.signal == nil
+        do {
+            return try body({ Interruption.signal != nil }) { done, total in
+                line.update("\(verb) \(meter.bytes(done: done, of: total))")
+            }
+        } catch LearningError.interrupted, DocumentError.interrupted {
+            line.clear()
+            try Interruption.check(advice: "nothing was written")
+            throw LearningError.interrupted
         }
-        line.clear()
-        if let result { return result }
-        try Interruption.check(advice: "nothing was written")
-        throw ExitCode.failure
     }
 }
 

@@ -74,7 +74,7 @@ struct ResizeVocabularyTests {
         let source = try Checkpoint.open(folder.model.path)
         let files = TokenizerFiles(of: source.companions, path: source.path)
         let old = try files.tokenizer()
-        let learned = try #require(try old.learning(50, from: TextCorpus(paths: [corpus()]), threads: 2))
+        let learned = try old.learning(50, from: Documents(paths: [corpus()]), threads: 2)
         let resize = VocabularyResize(.extended(VocabularyExtension(learned, for: old)))
         let deep = try source.depthUpScaled(DepthUpScaling(to: source.layers().count + 1)).checkpoint
         let both = try deep.vocabularyResized(resize).checkpoint

@@ -2,13 +2,9 @@ public import Formats
 
 /// Why text or tokens cannot be trained on.
 public enum DataError: Diagnosis, Equatable {
-    /// The file's name ends in something else than the kinds that are read.
-    case unknownKind(path: String)
-    /// A line is not a JSON object with a `text`.
-    case badLine(path: String, line: Int, reason: String)
-    /// A file that should be UTF-8 is not.
-    case notUTF8(path: String, offset: Int)
-    /// The file holds no text.
+    /// The documents of a file can't be read.
+    case documents(DocumentError)
+    /// The file has no document with a token.
     case empty(path: String)
     /// The file of tokens lacks `input_ids`, or holds it in another form.
     case badIDs(path: String, found: String, expected: String)
@@ -29,22 +25,19 @@ public enum DataError: Diagnosis, Equatable {
 
     /// Whose fault it is.
     public var fault: Fault {
-        if case .file(let error) = self { return error.fault }
-        return .input
+        switch self {
+        case .file(let error): error.fault
+        case .documents(let error): error.fault
+        default: .input
+        }
     }
 
     /// What is wrong and what to do.
     public var description: String {
         switch self {
-        case .unknownKind(let path):
-            """
-            \(path): the name must end in .jsonl (one {"text": …} a line) or .txt (one document), or in .safetensors \
-            where packed tokens are read
-            """
-        case .badLine(let path, let line, let reason):
-            "\(path), line \(line): \(reason); expected one JSON object a line with a string \"text\""
-        case .notUTF8(let path, let offset):
-            "\(path): byte \(offset) is not valid UTF-8; convert the file to UTF-8"
+        case .documents(.unknownKind(let path)):
+            "\(DocumentError.unknownKind(path: path)), or in .safetensors where packed tokens are read"
+        case .documents(let error): error.description
         case .empty(let path):
             "\(path): no text in it; give a file with at least one document"
         case .badIDs(let path, let found, let expected):

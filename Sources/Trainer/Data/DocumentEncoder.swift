@@ -10,7 +10,7 @@ struct DocumentEncoder: Sendable {
     private let separator: Int32?
 
     private enum Source: Sendable {
-        case text(DocumentFile)
+        case text(DocumentIndex)
         case tokens(PackedTokens)
     }
 
@@ -22,7 +22,7 @@ struct DocumentEncoder: Sendable {
         self.rows = rows
         self.separator = separator
         guard path.hasSuffix(PackedTokens.ending) else {
-            source = .text(try DocumentFile(path: path))
+            do { source = .text(try DocumentIndex(path: path)) } catch { throw .documents(error) }
             return
         }
         let packed = try PackedTokens(path: path)
@@ -104,10 +104,11 @@ public struct EncodedDocument: Sendable {
     public let byteCount: Int
 }
 
-extension DocumentFile {
+extension DocumentIndex {
     /// A document's tokens.
     func encoded(_ index: Int, by tokenizer: Tokenizer) throws(DataError) -> EncodedDocument {
-        let text = try text(index)
+        let text: String
+        do { text = try self.text(index) } catch { throw .documents(error) }
         do {
             return EncodedDocument(tokens: try tokenizer.encode(text), byteCount: text.utf8.count)
         } catch {

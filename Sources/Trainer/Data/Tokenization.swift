@@ -3,7 +3,7 @@ public import Formats
 /// The documents of files as tokens: given one by one, counted, or packed into a file.
 public struct Tokenization: Sendable {
     private let tokenizer: Tokenizer
-    private let files: [DocumentFile]
+    private let files: [DocumentIndex]
     private let threads: Int
 
     /// Opens files of documents and checks all their lines.
@@ -16,8 +16,12 @@ public struct Tokenization: Sendable {
     public init(of files: [String], by tokenizer: Tokenizer, threads: Int) throws(DataError) {
         self.tokenizer = tokenizer
         self.threads = threads
-        var opened: [DocumentFile] = []
-        for path in files { opened.append(try DocumentFile(path: path)) }
+        var opened: [DocumentIndex] = []
+        do {
+            for path in files { opened.append(try DocumentIndex(path: path)) }
+        } catch {
+            throw .documents(error)
+        }
         self.files = opened
     }
 

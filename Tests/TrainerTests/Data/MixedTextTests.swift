@@ -28,7 +28,7 @@ import Testing
 
     @Test func predictsEveryTokenOnceInAPass() throws {
         let tokenizer = try #require(tokenizer)
-        let file = try DocumentFile(path: example("data/english.val.jsonl"))
+        let file = try DocumentIndex(path: example("data/english.val.jsonl"))
         let documents = try (0..<file.count).map { try tokenizer.encode(file.text($0)) }
         let order = documentOrder(count: file.count, seed: 1, source: 0, epoch: 0)
         let stream = order.flatMap { documents[Int($0)] }

@@ -12,8 +12,8 @@ public enum TokenList {
 
     /// Reads a file with a string a line; empty lines are passed over.
     ///
-    /// - Throws: ``CorpusError`` when it can't be read, is not UTF-8 or has no string.
-    public static func read(_ path: String) throws(CorpusError) -> [String] {
+    /// - Throws: ``DocumentError`` when it can't be read, is not UTF-8 or has no string.
+    public static func read(_ path: String) throws(DocumentError) -> [String] {
         let bytes: [UInt8]
         do { bytes = try SourceFile(path: path).bytes() } catch { throw .file(error) }
         var strings: [String] = []
@@ -22,7 +22,7 @@ public enum TokenList {
         {
             let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
             guard let string = String(validating: line, as: UTF8.self) else {
-                throw .notUTF8(path: path, line: index + 1, byte: 0)
+                throw .notUTF8(path: path, line: index + 1, byte: firstInvalid(Array(line)))
             }
             if !string.isEmpty { strings.append(string) }
         }

@@ -37,16 +37,19 @@ public struct LearnedTokens: Sendable, Equatable {
 /// Why no tokens were learned.
 public enum LearningError: Diagnosis, Equatable {
     /// The corpus can't be used.
-    case corpus(CorpusError)
+    case documents(DocumentError)
     /// The tokenizer is of a kind that can't learn.
     case unsupported(file: String, what: String)
     /// The corpus has fewer tokens to give than were asked for.
     case tooFew(asked: Int, given: Int, words: Int)
+    /// It was stopped before all tokens were learned.
+    case interrupted
 
     /// Asking for too much is the command line's fault, everything else the input's.
     public var fault: Fault {
         switch self {
-        case .corpus(let error): error.fault
+        case .documents(let error): error.fault
+        case .interrupted: .run
         case .unsupported: .input
         case .tooFew: .input
         }
@@ -55,7 +58,8 @@ public enum LearningError: Diagnosis, Equatable {
     /// What is wrong, and what to do.
     public var description: String {
         switch self {
-        case .corpus(let error): error.description
+        case .documents(let error): error.description
+        case .interrupted: "stopped; nothing was learned, begin again"
         case .unsupported(let file, let what):
             "\(file): \(what); tokens are learned only by a byte-pair encoding whose pieces are spelled alike wherever they stand"
         case .tooFew(let asked, let given, let words):

@@ -29,10 +29,13 @@ struct MergeLearner {
     }
 
     /// Learns up to so many tokens; fewer when the words have no more to give.
-    mutating func learn(_ count: Int) -> LearnedTokens {
+    ///
+    /// - Throws: ``LearningError/interrupted`` when it was stopped.
+    mutating func learn(_ count: Int, isCancelled: () -> Bool) throws(LearningError) -> LearnedTokens {
         index.pairs.indices.forEach { enter($0) }
         for (scalar, saving) in missing.savings { queue.push(.init(saving: saving, left: -1, right: scalar)) }
         while learned.tokens.count < count, let candidate = queue.pop() {
+            if isCancelled() { throw .interrupted }
             if candidate.left < 0 {
                 addCharacter(candidate)
             } else if let number = index.number(candidate.left, candidate.right) {

@@ -21,28 +21,37 @@ public struct TextFigures: Sendable, Equatable {
 extension Tokenizer {
     /// Encodes a corpus and counts.
     ///
+    /// A document in a `.txt` of more than 1 MiB is encoded in parts of about that size, so that memory is bounded; at a
+    /// cut a few tokens may differ from those of the whole.
+    ///
     /// - Parameters:
     ///   - corpus: the texts.
     ///   - threads: how many texts are encoded at the same time.
-    ///   - progress: told how many bytes are read, of how many; false stops.
-    /// - Returns: the figures; nil when it was stopped.
-    /// - Throws: ``CorpusError`` that names the first line that can't be used.
+    ///   - isCancelled: asked again and again; true stops.
+    ///   - progress: told how many bytes are read, of how many.
+    /// - Returns: the figures.
+    /// - Throws: ``DocumentError`` that names the first line that can't be used, or when it was stopped.
     public func figures(
-        of corpus: TextCorpus, threads: Int = 1,
-        progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
-    ) throws(CorpusError) -> TextFigures? {
-        let total = Mutex((figures: TextFigures(), failure: (line: Int, error: CorpusError)?.none))
-        let isFinished = try corpus.forEachBatch(progress: progress) { batch throws(CorpusError) in
+        of corpus: Documents, threads: Int = 1, isCancelled: () -> Bool = { false },
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(DocumentError) -> TextFigures {
+        let total = Mutex((figures: TextFigures(), failure: (part: Int, error: DocumentError)?.none))
+        try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
+            batch throws(DocumentError) in
             DispatchQueue.concurrentPerform(iterations: max(threads, 1)) { worker in
                 var figures = TextFigures()
-                for line in stride(from: worker, to: batch.lines.count, by: max(threads, 1)) {
-                    do throws(CorpusError) {
-                        guard let text = try batch.text(line) else { continue }
+                for part in stride(from: worker, to: batch.parts.count, by: max(threads, 1)) {
+                    do throws(DocumentError) {
+                        guard let text = try batch.text(part) else { continue }
                         figures.bytes += text.count
-                        figures.tokens += try self.count(text)
+                        do throws(TokenizerError) {
+                            figures.tokens += try self.count(text)
+                        } catch {
+                            throw .tokenizer(path: batch.path, line: batch.line(of: part), error)
+                        }
                     } catch {
                         total.withLock {
-                            if $0.failure.map({ line < $0.line }) ?? true { $0.failure = (line, error) }
+                            if $0.failure.map({ part < $0.part }) ?? true { $0.failure = (part, error) }
                         }
                         return
                     }
@@ -55,15 +64,11 @@ extension Tokenizer {
             if let failure = total.withLock({ $0.failure }) { throw failure.error }
         }
         let figures = total.withLock { $0.figures }
-        if figures.bytes == 0 && isFinished { throw .empty(paths: corpus.paths) }
-        return isFinished ? figures : nil
+        if figures.bytes == 0 { throw .empty(paths: corpus.paths) }
+        return figures
     }
 
-    private func count(_ text: [UInt8]) throws(CorpusError) -> Int {
-        do {
-            return try encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false).count
-        } catch {
-            throw .tokenizer(error)
-        }
+    private func count(_ text: [UInt8]) throws(TokenizerError) -> Int {
+        try encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false).count
     }
 }

@@ -50,37 +50,38 @@ extension WordCounts {
     ///   - corpus: the texts.
     ///   - tokenizer: what divides them.
     ///   - threads: how many texts are worked on at the same time.
-    ///   - progress: told how many bytes are read, of how many; false stops.
-    /// - Returns: the words; nil when it was stopped.
-    /// - Throws: ``CorpusError`` that names the first line that can't be used.
+    ///   - isCancelled: asked again and again; true stops.
+    ///   - progress: told how many bytes are read, of how many.
+    /// - Returns: the words.
+    /// - Throws: ``DocumentError`` that names the first line that can't be used, or when it was stopped.
     static func counted(
-        in corpus: TextCorpus, _ tokenizer: Tokenizer, threads: Int,
-        progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
-    ) throws(CorpusError) -> WordCounts? {
+        in corpus: Documents, _ tokenizer: Tokenizer, threads: Int, isCancelled: () -> Bool = { false },
+        progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    ) throws(DocumentError) -> WordCounts {
         let counters = (0..<max(threads, 1)).map { _ in Counter() }
-        let isFinished = try corpus.forEachBatch(progress: progress) { batch throws(CorpusError) in
+        try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
+            batch throws(DocumentError) in
             let shares = shares(of: batch, among: counters.count)
             DispatchQueue.concurrentPerform(iterations: counters.count) { worker in
                 counters[worker].count(batch, shares[worker], tokenizer)
             }
-            // The shares are in the order of the lines, so the first failure is the first line's.
+            // The shares are in the order of the file, so the first failure is the first line's.
             for counter in counters { try counter.check() }
         }
-        guard isFinished else { return nil }
         var total = WordCounts()
         for counter in counters { counter.state.withLock { total.add($0) } }
         guard total.words.count > 0 else { throw .empty(paths: corpus.paths) }
         return total
     }
 
-    /// Divides a batch's lines so that each share has about as many bytes.
-    private static func shares(of batch: TextCorpus.Batch, among count: Int) -> [Range<Int>] {
+    /// Divides a batch's texts so that each share has about as many bytes.
+    private static func shares(of batch: DocumentBatch, among count: Int) -> [Range<Int>] {
         var shares: [Range<Int>] = []
         var start = 0
         for share in 1...count {
             let target = batch.bytes.count * share / count
             var end = start
-            while end < batch.lines.count, batch.lines[end].lowerBound < target || share == count { end += 1 }
+            while end < batch.parts.count, batch.parts[end].lowerBound < target || share == count { end += 1 }
             shares.append(start..<end)
             start = end
         }
@@ -90,14 +91,18 @@ extension WordCounts {
     /// What one thread counts.
     private final class Counter: Sendable {
         let state = Mutex(WordCounts())
-        private let failure = Mutex<CorpusError?>(nil)
+        private let failure = Mutex<DocumentError?>(nil)
 
-        func count(_ batch: TextCorpus.Batch, _ lines: Range<Int>, _ tokenizer: Tokenizer) {
+        func count(_ batch: DocumentBatch, _ parts: Range<Int>, _ tokenizer: Tokenizer) {
             state.withLock { counts in
-                do throws(CorpusError) {
-                    for line in lines {
-                        guard let text = try batch.text(line), !text.isEmpty else { continue }
-                        try add(text, to: &counts, tokenizer)
+                do throws(DocumentError) {
+                    for part in parts {
+                        guard let text = try batch.text(part), !text.isEmpty else { continue }
+                        do throws(TokenizerError) {
+                            try counts.add(text: text, tokenizer)
+                        } catch {
+                            throw .tokenizer(path: batch.path, line: batch.line(of: part), error)
+                        }
                     }
                 } catch {
                     failure.withLock { $0 = error }
@@ -105,13 +110,7 @@ extension WordCounts {
             }
         }
 
-        private func add(
-            _ text: [UInt8], to counts: inout WordCounts, _ tokenizer: Tokenizer
-        ) throws(CorpusError) {
-            do { try counts.add(text: text, tokenizer) } catch { throw .tokenizer(error) }
-        }
-
-        func check() throws(CorpusError) {
+        func check() throws(DocumentError) {
             if let error = failure.withLock({ $0 }) { throw error }
         }
     }

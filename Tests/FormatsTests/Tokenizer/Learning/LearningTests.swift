@@ -15,19 +15,19 @@ struct LearningTests {
         ]
     }
 
-    private func corpus(_ folder: TemporaryFolder, _ lines: [String] = lines) throws -> TextCorpus {
+    private func corpus(_ folder: TemporaryFolder, _ lines: [String] = lines) throws -> Documents {
         let texts = lines.map { line in
             let json: JSON = ["text": .string(line)]
             return String(decoding: json.serialized(indent: nil), as: UTF8.self)
         }
         let path = folder.path + "/corpus.jsonl"
         try Data((texts.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
-        return TextCorpus(paths: [path])
+        return Documents(paths: [path])
     }
 
     /// The reference: every step counts all pairs again and merges from the left.
-    private func plainly(_ tokenizer: Tokenizer, _ corpus: TextCorpus, _ count: Int) throws -> [String] {
-        let words = try #require(try WordCounts.counted(in: corpus, tokenizer, threads: 1))
+    private func plainly(_ tokenizer: Tokenizer, _ corpus: Documents, _ count: Int) throws -> [String] {
+        let words = try WordCounts.counted(in: corpus, tokenizer, threads: 1)
         var symbols: [(ids: [Int32], count: Int)] = []
         for index in 0..<words.counts.count {
             let word = words.words.withString(index) { Array(copying: $0) }
@@ -88,7 +88,7 @@ struct LearningTests {
         let folder = try TemporaryFolder()
         let tokenizer = try Tokenizer.open(tokenizerFixtures + "/" + name)
         let corpus = try corpus(folder)
-        let learned = try #require(try tokenizer.learning(80, from: corpus))
+        let learned = try tokenizer.learning(80, from: corpus)
         let wanted = try plainly(tokenizer, corpus, 80)
         #expect(learned.tokens.map(\.spelling) == wanted)
         #expect(
@@ -103,7 +103,7 @@ struct LearningTests {
         let files = TokenizerFiles(of: try Checkpoint.openWithoutWeights(path).companions, path: path)
         let old = try files.tokenizer()
         let corpus = try corpus(folder)
-        let learned = try #require(try old.learning(60, from: corpus))
+        let learned = try old.learning(60, from: corpus)
         let new = try files.extended(by: VocabularyExtension(learned, for: old)).tokenizer()
         #expect(new.largestID == old.largestID + 60)
         for token in learned.tokens {
@@ -116,8 +116,8 @@ struct LearningTests {
             #expect(new.decode(after) == old.decode(before))
             if after.allSatisfy({ $0 <= old.largestID }) { #expect(after == before) }
         }
-        let before = try #require(try old.figures(of: corpus))
-        let after = try #require(try new.figures(of: corpus, threads: 3))
+        let before = try old.figures(of: corpus)
+        let after = try new.figures(of: corpus, threads: 3)
         #expect(
             after.tokens < before.tokens && after.bytes == before.bytes && learned.textBytes == before.bytes)
         // Where words are divided before the model, learning counts exactly what encoding gives.
@@ -137,13 +137,50 @@ struct LearningTests {
     @Test func missingCharactersBecomeTokensBeforeTheyMerge() throws {
         let folder = try TemporaryFolder()
         let tokenizer = try Tokenizer.open(tokenizerFixtures + "/llama2")
-        let learned = try #require(
-            try tokenizer.learning(5, from: corpus(folder, Array(repeating: "쀍쀐 쀍쀐쀍쀐", count: 20))))
+        let learned = try tokenizer.learning(
+            5, from: corpus(folder, Array(repeating: "쀍쀐 쀍쀐쀍쀐", count: 20)))
         // 쀍 and 쀐 take three byte tokens each.
         #expect(learned.tokens.map(\.spelling).prefix(3) == ["쀍", "쀐", "쀍쀐"])
         #expect(learned.tokensAfter < learned.tokensBefore)
         #expect(
             learned.merges.first.map { [$0.left, $0.right] } == [learned.tokens[0].id, learned.tokens[1].id])
+    }
+
+    /// Stopped while it reads and while it merges: the corpus here is read in one batch.
+    @Test func stoppedLearningGivesNothing() throws {
+        let folder = try TemporaryFolder()
+        let tokenizer = try Tokenizer.open(tokenizerFixtures + "/gpt2")
+        let corpus = try corpus(folder)
+        for allowed in 0..<3 {
+            var asked = 0
+            #expect(throws: LearningError.interrupted) {
+                try tokenizer.learning(
+                    20, from: corpus,
+                    isCancelled: {
+                        asked += 1
+                        return asked > allowed
+                    })
+            }
+            #expect(asked == allowed + 1)
+        }
+        #expect(LearningError.interrupted.fault == .run)
+        #expect(try tokenizer.learning(20, from: corpus, isCancelled: { false }).tokens.count == 20)
+    }
+
+    @Test func stoppedCountingGivesNoFigures() throws {
+        let folder = try TemporaryFolder()
+        let tokenizer = try Tokenizer.open(tokenizerFixtures + "/gpt2")
+        let corpus = try corpus(folder)
+        var told: [Int] = []
+        #expect(throws: DocumentError.interrupted) {
+            try tokenizer.figures(
+                of: Documents(paths: corpus.paths + corpus.paths), isCancelled: { true },
+                progress: { done, _ in told.append(done) })
+        }
+        // It stopped after the first file.
+        let size = try SourceFile(path: corpus.paths[0]).size
+        #expect(told == [size])
+        #expect(DocumentError.interrupted.fault == .run)
     }
 
     @Test func saysHowManyTheCorpusGives() throws {

@@ -1,5 +1,5 @@
-/// Why nothing can be learned from a corpus.
-public enum CorpusError: Diagnosis, Equatable {
+/// Why documents can't be read or used.
+public enum DocumentError: Diagnosis, Equatable {
     /// A file can't be read.
     case file(FileError)
     /// The file's name ends in something else than the kinds that are read.
@@ -10,14 +10,22 @@ public enum CorpusError: Diagnosis, Equatable {
     case notJSON(path: String, line: Int, reason: String)
     /// A line is JSON, but no object with a string `text`.
     case noText(path: String, line: Int, found: String)
+    /// A document has more bytes than can be read at once.
+    case tooLong(path: String, line: Int, bytes: Int)
     /// There is no text in any of the files.
     case empty(paths: [String])
-    /// The tokenizer gave up on a text.
-    case tokenizer(TokenizerError)
+    /// The tokenizer gave up on the text that begins on a line.
+    case tokenizer(path: String, line: Int, TokenizerError)
+    /// It was stopped before everything was read.
+    case interrupted
 
-    /// The input is at fault, unless the system failed to read it.
+    /// The input is at fault, unless the system failed to read it or the reading was stopped.
     public var fault: Fault {
-        if case .file(let error) = self { error.fault } else { .input }
+        switch self {
+        case .file(let error): error.fault
+        case .interrupted: .run
+        default: .input
+        }
     }
 
     /// What is wrong where, and what to do.
@@ -25,16 +33,19 @@ public enum CorpusError: Diagnosis, Equatable {
         switch self {
         case .file(let error): error.description
         case .unknownKind(let path):
-            "\(path): the name must end in .jsonl (one {\"text\": …} a line) or .txt"
+            "\(path): the name must end in .jsonl (one {\"text\": …} a line) or .txt (one document)"
         case .notUTF8(let path, let line, let byte):
             "\(path), line \(line): its byte \(byte) is not valid UTF-8; convert the file to UTF-8"
         case .notJSON(let path, let line, let reason):
             "\(path), line \(line): it is not JSON: \(reason); expected one {\"text\": …} a line"
         case .noText(let path, let line, let found):
             "\(path), line \(line): it is \(found); expected an object with a string \"text\""
+        case .tooLong(let path, let line, let bytes):
+            "\(path), line \(line): a document of \(bytes) bytes is too long; divide it into documents below 2 GiB"
         case .empty(let paths):
             "\(paths.joined(separator: ", ")): no text in it; give files with at least one text"
-        case .tokenizer(let error): error.description
+        case .tokenizer(let path, let line, let error): "\(path), line \(line): \(error)"
+        case .interrupted: "stopped before all text was read; begin again"
         }
     }
 }
