@@ -87,7 +87,6 @@ struct Tokenize: ParsableCommand {
         var lines = OutputLines()
         try tokenization.forEachDocument { document throws(DataError) in
             try lines.append(line(document.tokens))
-            return true
         }
         try lines.flush()
     }
@@ -96,12 +95,15 @@ struct Tokenize: ParsableCommand {
         Interruption.watch()
         var line = ProgressLine()
         let total = tokenization.count
-        let statistics = try tokenization.write(
-            to: output, tool: "trainer \(Version.current)", isCancelled: { Interruption.signal != nil },
-            progress: { line.update("packing: \($0) of \(total) documents") })
-        line.clear()
-        guard let statistics else {
-            return try Interruption.check(advice: "nothing was written; run the same command again")
+        let statistics: TokenStatistics
+        do {
+            defer { line.clear() }
+            statistics = try tokenization.write(
+                to: output, tool: "trainer \(Version.current)", isCancelled: { Interruption.signal != nil },
+                progress: { line.update("packing: \($0) of \(total) documents") })
+        } catch DataError.interrupted {
+            try Interruption.check(advice: "nothing was written; run the same command again")
+            throw DataError.interrupted
         }
         try show(statistics, output: output)
     }

@@ -31,28 +31,32 @@ final class ChecksumWorker: Sendable {
         group.wait()
     }
 
-    /// Waits for all checksums; nil when `isCancelled` says so first.
-    func finish(isCancelled: () -> Bool) throws(FileError) -> [String]? {
+    /// Waits for all checksums.
+    ///
+    /// - Throws: ``DigestError`` when a file can't be read, or when `isCancelled` stopped the waiting.
+    func finish(isCancelled: () -> Bool) throws(DigestError) -> [String] {
         while group.wait(timeout: .now() + .milliseconds(50)) == .timedOut {
-            if isCancelled() { return nil }
+            if isCancelled() { throw .interrupted }
         }
         let finished = results.withLock { $0 }
         var checksums: [String] = []
         for index in files.indices {
-            if let checksum = try finished[index]?.get() { checksums.append(checksum) }
+            do {
+                if let checksum = try finished[index]?.get() { checksums.append(checksum) }
+            } catch {
+                throw .file(error)
+            }
         }
         return checksums
     }
 
     private func digest(_ index: Int) {
         let result: Result<String, FileError>
-        do throws(FileError) {
-            guard
-                let digest = try FileDigest.sha256(
-                    files[index], isCancelled: { isStopped.load(ordering: .relaxed) })
-            else { return }
-            result = .success(digest)
+        do throws(DigestError) {
+            result = .success(
+                try FileDigest.sha256(files[index], isCancelled: { isStopped.load(ordering: .relaxed) }))
         } catch {
+            guard case .file(let error) = error else { return }
             result = .failure(error)
         }
         results.withLock { $0[index] = result }
@@ -75,12 +79,12 @@ package struct SourceCheck: Sendable {
     /// Waits for all checksums.
     ///
     /// - Parameter isCancelled: asked many times a second; true ends the waiting.
-    /// - Returns: the files that have another checksum; nil when it was cancelled before that was known.
-    /// - Throws: ``FileError`` when a file can't be read.
+    /// - Returns: the files that have another checksum.
+    /// - Throws: ``DigestError`` when a file can't be read, or when it was stopped before that was known.
     package func changes(
         isCancelled: () -> Bool
-    ) throws(FileError) -> [(path: String, found: String, expected: String)]? {
-        guard let found = try worker.finish(isCancelled: isCancelled) else { return nil }
+    ) throws(DigestError) -> [(path: String, found: String, expected: String)] {
+        let found = try worker.finish(isCancelled: isCancelled)
         return zip(files, found).compactMap { listed, found in
             listed.checksum == found ? nil : (listed.file.path, found, listed.checksum)
         }

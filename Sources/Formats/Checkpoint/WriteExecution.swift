@@ -207,9 +207,17 @@ struct WriteExecution: ~Copyable {
     private mutating func manifest(
         _ worker: ChecksumWorker, file: WritePlan.File, isCancelled: () -> Bool
     ) throws(WriteError) -> [WritePlan.Segment] {
-        let finished = try onFile { () throws(FileError) in try worker.finish(isCancelled: isCancelled) }
+        let checksums: [String]
+        do throws(DigestError) {
+            checksums = try worker.finish(isCancelled: isCancelled)
+        } catch {
+            try keep(worker.known)
+            switch error {
+            case .file(let error): throw .file(error)
+            case .interrupted: throw .interrupted(partial: target.partial)
+            }
+        }
         try keep(worker.known)
-        guard let checksums = finished else { throw .interrupted(partial: target.partial) }
         let manifest = options.checksums ? plan.manifest?.withChecksums(checksums) : plan.manifest
         let bytes = manifest?.serialized() ?? []
         precondition(bytes.count == file.byteCount, "a manifest with checksums has the size that was planned")

@@ -24,6 +24,8 @@ public enum TensorError: Diagnosis, Equatable {
     case damaged(name: String, reason: String)
     /// What makes the bytes could not.
     case production(name: String, reason: String)
+    /// It was stopped before the result was known.
+    case interrupted
 
     /// One sentence on what is wrong.
     public var description: String {
@@ -45,6 +47,7 @@ public enum TensorError: Diagnosis, Equatable {
         case .derivation(let tensor, let rule): "\(tensor) can't give the rows that are to be \(rule) of it"
         case .damaged(let name, let reason): "tensor '\(name)' can't be read: \(reason)"
         case .production(let name, let reason): "tensor '\(name)' could not be computed: \(reason)"
+        case .interrupted: "stopped before the result was known"
         }
     }
 
@@ -52,7 +55,7 @@ public enum TensorError: Diagnosis, Equatable {
     public var fault: Fault {
         switch self {
         case .file(let error): error.fault
-        case .production: .run
+        case .production, .interrupted: .run
         default: .input
         }
     }

@@ -10,39 +10,19 @@ public struct ByteDifference: Sendable, Equatable {
     public let expected: UInt8
 }
 
-/// What comparing two tensors has shown.
-public enum Comparison: Sendable, Equatable {
-    /// All bytes are the same.
-    case same
-    /// They differ, here for the first time.
-    case different(ByteDifference)
-    /// It was stopped before either was known.
-    case stopped
-}
-
 extension TensorExpression {
-    /// The first byte that is not that of a tensor of the same type and shape.
-    ///
-    /// - Parameter expected: what it should be.
-    /// - Returns: the first difference; nil when there is none.
-    /// - Throws: ``TensorError`` when either can't be read.
-    public func firstDifference(from expected: TensorExpression) throws(TensorError) -> ByteDifference? {
-        guard case .different(let difference) = try compare(with: expected, progress: { _ in true }) else {
-            return nil
-        }
-        return difference
-    }
-
-    /// Compares the bytes with those of a tensor of the same type and shape, a part at a time.
+    /// The first byte that is not that of a tensor of the same type and shape; both are read a part at a time.
     ///
     /// - Parameters:
     ///   - expected: what it should be.
-    ///   - progress: told how many more bytes have been compared, many times a second; false stops.
-    /// - Returns: whether they are the same, unless it was stopped before that was known.
-    /// - Throws: ``TensorError`` when either can't be read.
-    public func compare(
-        with expected: TensorExpression, progress: (Int) -> Bool
-    ) throws(TensorError) -> Comparison {
+    ///   - isCancelled: asked many times a second; true stops.
+    ///   - progress: told as often how many more bytes have been compared.
+    /// - Returns: the first difference; nil when there is none.
+    /// - Throws: ``TensorError`` when either can't be read, or when it was stopped.
+    public func firstDifference(
+        from expected: TensorExpression, isCancelled: () -> Bool = { false },
+        progress: (Int) -> Void = { _ in }
+    ) throws(TensorError) -> ByteDifference? {
         precondition(
             type == expected.type && shape == expected.shape, "tensors of one type and shape are compared")
         let size = min(chunkSize(atMost: 4 << 20), max(byteCount, 1))
@@ -54,13 +34,14 @@ extension TensorExpression {
             try read(part, into: &left)
             try expected.read(part, into: &right)
             if let index = differingIndex(left, right, count: part.count) {
-                return .different(
-                    ByteDifference(offset: start + index, found: left[index], expected: right[index]))
+                return ByteDifference(
+                    offset: start + index, found: left[index], expected: right[index])
             }
             start = part.upperBound
-            if !progress(part.count) { return .stopped }
+            progress(part.count)
+            if isCancelled() { throw .interrupted }
         }
-        return .same
+        return nil
     }
 
     private func read(_ bytes: Range<Int>, into buffer: inout [UInt8]) throws(TensorError) {

@@ -84,20 +84,25 @@ public func verify(
         }
         let start = proof.comparedByteCount
         var compared = 0
-        try proof.compare(tensor, named: name, with: provenance, of: resolver) { count in
-            compared += count
+        try proof.compare(tensor, named: name, with: provenance, of: resolver, isCancelled: isCancelled) {
+            compared += $0
             progress(start + compared, total)
-            return !isCancelled()
         }
     }
     for name in checkpoint.tensors.keys where manifest.provenance[name] == nil {
         proof.fail(
             name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
     }
-    let changes: [(path: String, found: String, expected: String)]?
-    do { changes = try checksums.changes(isCancelled: isCancelled) } catch { throw .file(error) }
-    guard let changes else { throw .interrupted(path: checkpoint.path) }
-    proof.changedSources = changes.map { .init(path: $0.path, found: $0.found, expected: $0.expected) }
+    do throws(DigestError) {
+        proof.changedSources = try checksums.changes(isCancelled: isCancelled).map {
+            .init(path: $0.path, found: $0.found, expected: $0.expected)
+        }
+    } catch {
+        switch error {
+        case .file(let error): throw .file(error)
+        case .interrupted: throw .interrupted(path: checkpoint.path)
+        }
+    }
     return proof
 }
 
@@ -105,7 +110,7 @@ extension Proof {
     /// Compares a tensor with what its provenance makes.
     fileprivate mutating func compare(
         _ tensor: TensorExpression, named name: String, with provenance: Provenance,
-        of resolver: ProvenanceResolver, progress: (Int) -> Bool
+        of resolver: ProvenanceResolver, isCancelled: () -> Bool, progress: (Int) -> Void
     ) throws(VerificationError) {
         let expected: TensorExpression?
         do { expected = try resolver.expression(of: provenance, tensor: name) } catch {
@@ -122,18 +127,23 @@ extension Proof {
                     + "\(expected.shape)")
             return
         }
-        let comparison: Comparison
-        do { comparison = try tensor.compare(with: expected, progress: progress) } catch {
+        let difference: ByteDifference?
+        do {
+            difference = try tensor.firstDifference(
+                from: expected, isCancelled: isCancelled, progress: progress)
+        } catch .interrupted {
+            throw .interrupted(path: path)
+        } catch {
             throw .tensor(name: name, error)
         }
-        switch comparison {
-        case .stopped: throw .interrupted(path: path)
-        case .different(let difference):
+        if let difference {
             fail(
                 name,
                 "its byte \(difference.offset) is \(difference.found), and should be \(difference.expected)")
-        case .same:
-            if case .leaf = provenance.node { copied += 1 } else { derived += 1 }
+        } else if case .leaf = provenance.node {
+            copied += 1
+        } else {
+            derived += 1
         }
         comparedByteCount += tensor.byteCount
     }

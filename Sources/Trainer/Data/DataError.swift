@@ -20,6 +20,8 @@ public enum DataError: Diagnosis, Equatable {
     case file(FileError)
     /// The place where a run stood is not one that this data has.
     case badPosition(path: String)
+    /// It was stopped before all documents were encoded.
+    case interrupted
     /// A weight is not a number above zero.
     case badWeight(path: String, weight: Double)
 
@@ -28,6 +30,7 @@ public enum DataError: Diagnosis, Equatable {
         switch self {
         case .file(let error): error.fault
         case .documents(let error): error.fault
+        case .interrupted: .run
         default: .input
         }
     }
@@ -38,6 +41,7 @@ public enum DataError: Diagnosis, Equatable {
         case .documents(.unknownKind(let path)):
             "\(DocumentError.unknownKind(path: path)), or in .safetensors where packed tokens are read"
         case .documents(let error): error.description
+        case .interrupted: "stopped before all documents were encoded; begin again"
         case .empty(let path):
             "\(path): no text in it; give a file with at least one document"
         case .badIDs(let path, let found, let expected):

@@ -33,9 +33,13 @@ public struct Tokenization: Sendable {
 
     /// Gives every document in order; some are encoded at once, so that memory does not grow with the files.
     ///
-    /// - Parameter body: is given a document's tokens and bytes; false ends the walk.
-    /// - Throws: ``DataError`` when a document can't be read or encoded, and what `body` throws.
-    public func forEachDocument(_ body: (EncodedDocument) throws(DataError) -> Bool) throws(DataError) {
+    /// - Parameters:
+    ///   - isCancelled: asked after each document; true stops.
+    ///   - body: is given a document's tokens and bytes.
+    /// - Throws: ``DataError`` when a document can't be read or encoded, or it was stopped, and what `body` throws.
+    public func forEachDocument(
+        isCancelled: () -> Bool = { false }, _ body: (EncodedDocument) throws(DataError) -> Void
+    ) throws(DataError) {
         for file in files {
             var start = 0
             while start < file.count {
@@ -44,7 +48,10 @@ public struct Tokenization: Sendable {
                     index throws(DataError) in
                     try file.encoded(range.lowerBound + index, by: tokenizer)
                 }
-                for document in documents where try !body(document) { return }
+                for document in documents {
+                    try body(document)
+                    if isCancelled() { throw .interrupted }
+                }
                 start = range.upperBound
             }
         }
@@ -55,7 +62,6 @@ public struct Tokenization: Sendable {
         var statistics = TokenStatistics(of: tokenizer)
         try forEachDocument { document throws(DataError) in
             statistics.count(document)
-            return true
         }
         return statistics
     }
@@ -69,26 +75,22 @@ public struct Tokenization: Sendable {
     ///   - tool: name and version of what writes.
     ///   - isCancelled: asked now and then; true ends the work and leaves nothing behind.
     ///   - progress: is given how many documents are done.
-    /// - Returns: what was written, or nil when it was asked to stop.
-    /// - Throws: ``DataError`` when something can't be read, encoded or written.
+    /// - Returns: what was written.
+    /// - Throws: ``DataError`` when something can't be read, encoded or written, or when it was stopped.
     public func write(
         to path: String, tool: String, isCancelled: () -> Bool = { false }, progress: (Int) -> Void = { _ in }
-    ) throws(DataError) -> TokenStatistics? {
+    ) throws(DataError) -> TokenStatistics {
         guard let sha256 = tokenizer.sha256 else {
             throw .tokenizer(path: path, reason: "a tokenizer without a file can't be named in a packed file")
         }
         let writer = try PackedTokensWriter(
             path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
         var statistics = TokenStatistics(of: tokenizer)
-        var wasCancelled = false
-        try forEachDocument { document throws(DataError) in
+        try forEachDocument(isCancelled: isCancelled) { document throws(DataError) in
             try writer.append(document.tokens, byteCount: document.byteCount)
             statistics.count(document)
             progress(statistics.documents)
-            wasCancelled = isCancelled()
-            return !wasCancelled
         }
-        if wasCancelled { return nil }
         try writer.close()
         return statistics
     }

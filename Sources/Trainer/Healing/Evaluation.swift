@@ -67,14 +67,16 @@ public struct EvaluationSet: Sendable {
     /// What `model` makes of it.
     ///
     /// All documents, one after the other, are cut into windows of the model's planned length that predict as
-    /// many tokens, so that each token but the very first is predicted once. Returns nil when it was asked to stop.
+    /// many tokens, so that each token but the very first is predicted once.
+    ///
+    /// - Throws: ``HealingError/interrupted(kept:)`` when `isCancelled`, which is asked before each batch, stopped it.
     public func evaluate<Device: Engine>(
         _ model: Transformer<Device>, isCancelled: () -> Bool = { false }
-    ) -> EvaluationResult? {
+    ) throws(HealingError) -> EvaluationResult {
         let (batch, length) = (model.plan.batch, model.plan.sequenceLength)
         var sum = 0.0
         for start in stride(from: 0, to: tokens.count - 1, by: batch * length) {
-            if isCancelled() { return nil }
+            if isCancelled() { throw .interrupted(kept: nil) }
             // What lies beyond the end is filled with the first token and not asked for.
             var input = [Int32](repeating: tokens[0], count: batch * length)
             var targets = [Int32](repeating: -1, count: batch * length)

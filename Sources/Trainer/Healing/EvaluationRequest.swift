@@ -56,8 +56,8 @@ public struct EvaluationRequest: Sendable {
         let sets = try EvaluationSet.read(sets, for: model)
         let batch = max(1, Self.tokensAtOnce / length)
         let transformer = try self.transformer(model, batch: batch, length: length, on: engine)
-        return sets.compactMap { set in
-            guard let result = set.evaluate(transformer) else { return nil }
+        return try sets.map { set in
+            let result = try set.evaluate(transformer)
             notify(set.name, result)
             return (set.name, result)
         }

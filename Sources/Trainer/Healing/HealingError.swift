@@ -14,6 +14,8 @@ public enum HealingError: Diagnosis, Equatable {
     case busy(folder: String)
     /// The run takes more memory than there is; `fitting` are the options with which it would not.
     case tooLittleMemory(needed: Int, available: Int, fitting: [String])
+    /// It was stopped; `kept` is the step that the run is kept at, nil when nothing is kept.
+    case interrupted(kept: Int?)
     /// The log's folder is not there.
     case noLogFolder(log: String)
     /// The log would replace a file that is no log.
@@ -22,7 +24,7 @@ public enum HealingError: Diagnosis, Equatable {
     /// Whose fault it is.
     public var fault: Fault {
         switch self {
-        case .notFinite, .tooLittleMemory, .busy: .run
+        case .notFinite, .tooLittleMemory, .busy, .interrupted: .run
         case .unfinishedRun, .otherRun, .noLogFolder, .notALog: .usage
         case .badRunState: .input
         }
@@ -55,6 +57,8 @@ public enum HealingError: Diagnosis, Equatable {
             the run takes about \(needed / 1_000_000) MB of memory, and \(available / 1_000_000) MB are available; \
             \(fitting.isEmpty ? "no option would make it fit: take a shorter --length, or another machine" : "it would fit with \(fitting.joined(separator: ", or "))")
             """
+        case .interrupted(nil): "stopped; nothing is kept"
+        case .interrupted(let step?): "stopped; step \(step) of the run is kept, and --resume goes on with it"
         case .noLogFolder(let log): "\(log): its folder is not there; make it, or name another --log"
         case .notALog(let path):
             "\(path) exists and is no log of steps; name another --log"

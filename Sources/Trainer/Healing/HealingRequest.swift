@@ -78,19 +78,17 @@ public enum HealingEvent: Sendable {
     case writing(done: Int, total: Int)
 }
 
-/// How a run ended.
+/// What a run that came to its end has done.
 public struct HealingOutcome: Sendable {
     /// Steps that are done.
     public internal(set) var step: Int
     /// Targets of all steps.
     public internal(set) var tokens: Int
-    /// Whether the run was asked to stop before its end; it has been kept, if a step was taken.
-    public internal(set) var wasStopped = false
     /// What the last step did; nil when none was taken.
     public internal(set) var last: StepReport?
     /// The sets before the first step; empty when the run went on with another.
     public internal(set) var before: [(name: String, result: EvaluationResult)] = []
-    /// The sets after the last step; empty when the run was stopped.
+    /// The sets after the last step.
     public internal(set) var after: [(name: String, result: EvaluationResult)] = []
     /// Numbers that the model's own type could not hold, by tensor.
     public internal(set) var overflows: [(tensor: String, count: Int)] = []

@@ -43,9 +43,10 @@ public struct HealingRun {
 
     /// Takes all steps that are left and writes the healed model.
     ///
-    /// - Parameter isCancelled: asked often; true ends the run after the step at hand, and keeps it.
-    /// - Returns: how it ended.
-    /// - Throws: a ``Diagnosis``; what was kept before is then still there.
+    /// - Parameter isCancelled: asked often; true stops the run after the step at hand, and keeps it.
+    /// - Returns: what it did.
+    /// - Throws: ``HealingError/interrupted(kept:)`` when it was stopped, else a ``Diagnosis``; what was kept before is
+    ///   then still there.
     public func callAsFunction(isCancelled: () -> Bool) throws -> HealingOutcome {
         let plan = run.plan
         notify(
@@ -53,25 +54,21 @@ public struct HealingRun {
                 step: run.step, steps: plan.steps, parameters: setup.layout.trainedParameterCount,
                 tokensPerStep: plan.batch * plan.accumulate * plan.length))
         var outcome = HealingOutcome(step: run.step, tokens: run.tokens)
-        if run.step == 0 {
-            guard let before = evaluate(isCancelled) else { return try stopped(outcome) }
-            outcome.before = before
-        }
+        if run.step == 0 { outcome.before = try evaluate(isCancelled) }
         while run.step < plan.steps {
             let report = try keepingOnFailure { try run.takeStep() }
             try keepingOnFailure { try log?.write(report) }
             notify(.step(report))
             (outcome.step, outcome.tokens, outcome.last) = (run.step, run.tokens, report)
-            if isCancelled() { return try stopped(outcome) }
+            if isCancelled() { throw try interrupted() }
             let every = setup.request.checkpointEvery
             if every > 0, run.step % every == 0, run.step < plan.steps { try keep() }
         }
-        guard let after = evaluate(isCancelled) else { return try stopped(outcome) }
-        outcome.after = after
+        outcome.after = try evaluate(isCancelled)
         do throws(WriteError) {
             outcome.overflows = try publish(isCancelled)
         } catch .interrupted {
-            return try stopped(outcome)
+            throw try interrupted()
         } catch {
             try? keep()
             throw error
@@ -80,11 +77,13 @@ public struct HealingRun {
         return outcome
     }
 
-    private func stopped(_ outcome: HealingOutcome) throws -> HealingOutcome {
-        if run.step > 0 { try keep() }
-        var outcome = outcome
-        outcome.wasStopped = true
-        return outcome
+    /// Keeps the run, if a step was taken.
+    ///
+    /// - Returns: what to throw then.
+    private func interrupted() throws -> HealingError {
+        guard run.step > 0 else { return .interrupted(kept: nil) }
+        try keep()
+        return .interrupted(kept: run.step)
     }
 
     /// Does something whose failure must not cost the steps that were taken, unless they are what failed.
@@ -123,11 +122,14 @@ public struct HealingRun {
         return report.overflows.map { ($0.tensor, $0.count) }
     }
 
-    /// The sets by name, in the memory of the training batches; nil when it was asked to stop.
-    private func evaluate(_ isCancelled: () -> Bool) -> [(name: String, result: EvaluationResult)]? {
+    /// The sets by name, in the memory of the training batches.
+    private func evaluate(_ isCancelled: () -> Bool) throws -> [(name: String, result: EvaluationResult)] {
         var results: [(name: String, result: EvaluationResult)] = []
         for set in sets {
-            guard let result = set.evaluate(run.model, isCancelled: isCancelled) else { return nil }
+            let result: EvaluationResult
+            do { result = try set.evaluate(run.model, isCancelled: isCancelled) } catch {
+                throw try interrupted()
+            }
             notify(.evaluated(name: set.name, afterStep: run.step, result))
             results.append((set.name, result))
         }

@@ -48,7 +48,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
 
     private static func file(_ path: String, called name: String) throws(FileError) -> File {
         let file = try SourceFile(path: path)
-        return File(path: name, bytes: file.size, sha256: try FileDigest.sha256(file) { false })
+        return File(path: name, bytes: file.size, sha256: try FileDigest.sha256(file))
     }
 
     /// What is different from a run that was kept, as "plan.steps is 400, was 200".

@@ -176,9 +176,14 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
         let difference = ByteDifference(
             offset: 4_500_001, found: changed[4_500_001], expected: bytes[4_500_001])
         #expect(try other.firstDifference(from: one) == difference)
-        #expect(try other.compare(with: one) { _ in true } == .different(difference))
-        #expect(try one.compare(with: one) { _ in true } == .same)
-        #expect(try other.compare(with: one) { _ in false } == .stopped)
+        var compared: [Int] = []
+        #expect(throws: TensorError.interrupted) {
+            try other.firstDifference(from: one, isCancelled: { true }, progress: { compared.append($0) })
+        }
+        #expect(compared.count == 1)
+        compared = []
+        #expect(try one.firstDifference(from: one, progress: { compared.append($0) }) == nil)
+        #expect(compared.count > 1 && compared.reduce(0, +) == bytes.count)
     }
 
     /// A tree with other leaves is the same operations done to them.

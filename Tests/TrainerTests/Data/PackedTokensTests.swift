@@ -18,7 +18,7 @@ import Testing
     @discardableResult
     private func pack(_ files: [String], to name: String, threads: Int = 2) throws -> TokenStatistics {
         let tokenization = try Tokenization(of: files.map(example), by: tokenizer, threads: threads)
-        return try #require(try tokenization.write(to: "\(folder.path)/\(name)", tool: "test"))
+        return try tokenization.write(to: "\(folder.path)/\(name)", tool: "test")
     }
 
     private func encoder(_ path: String) throws -> DocumentEncoder {
@@ -86,8 +86,7 @@ import Testing
         let text = try folder.write("a.jsonl", "{\"text\":\"w69999 w1 none w65536\"}\n{\"text\":\" \"}\n")
         let large = try Tokenizer.open(path)
         let tokenization = try Tokenization(of: [text], by: large, threads: 1)
-        let statistics = try #require(
-            try tokenization.write(to: "\(folder.path)/a.safetensors", tool: "test"))
+        let statistics = try tokenization.write(to: "\(folder.path)/a.safetensors", tool: "test")
         #expect(statistics.unknown == 1 && statistics.documents == 2)
         let packed = try PackedTokens(path: "\(folder.path)/a.safetensors")
         #expect(packed.tokens(0) == [69_999, 1, 0, 65_536] && packed.tokens(1) == [])
@@ -137,7 +136,12 @@ import Testing
         let tokenization = try Tokenization(
             of: [example("data/english.val.jsonl")], by: tokenizer, threads: 2)
         let path = "\(folder.path)/en.safetensors"
-        #expect(try tokenization.write(to: path, tool: "test", isCancelled: { true }) == nil)
+        var told: [Int] = []
+        #expect(throws: DataError.interrupted) {
+            try tokenization.write(
+                to: path, tool: "test", isCancelled: { true }, progress: { told.append($0) })
+        }
+        #expect(told == [1] && DataError.interrupted.fault == .run)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     }
 

@@ -43,20 +43,31 @@ import Testing
         try Data(contentsOf: URL(filePath: "\(folder.path)/\(output)/model.safetensors"))
     }
 
-    /// Takes steps until `limit`, then asks to stop.
-    private func run(_ request: HealingRequest, stopAfter limit: Int = .max) throws -> HealingOutcome {
+    private func run(_ request: HealingRequest) throws -> HealingOutcome {
+        try HealingRun(HealingSetup(request)) { _ in }.callAsFunction { false }
+    }
+
+    /// Takes steps until `limit`, then asks to stop; the step that is kept.
+    @discardableResult
+    private func stop(_ request: HealingRequest, after limit: Int) throws -> Int? {
         let count = Counter()
         let run = try HealingRun(HealingSetup(request)) { event in
             if case .step = event { count.value += 1 }
         }
-        return try run { count.value >= limit }
+        do {
+            _ = try run { count.value >= limit }
+        } catch HealingError.interrupted(let kept) {
+            return kept
+        }
+        Issue.record("the run came to its end")
+        return nil
     }
 
     private final class Counter { var value = 0 }
 
     @Test func learnsAndWritesAModelThatOpens() throws {
         let outcome = try run(request("healed"))
-        #expect(outcome.step == 6 && !outcome.wasStopped)
+        #expect(outcome.step == 6)
         #expect(outcome.tokens == 6 * 4 * 24)
         let (before, after) = (try #require(outcome.before.first), try #require(outcome.after.first))
         #expect(after.result.loss < before.result.loss)
@@ -70,14 +81,12 @@ import Testing
     @Test func aStoppedRunEndsWithTheSameBytes() throws {
         _ = try run(request("straight", log: folder.path + "/straight.jsonl"))
         let log = folder.path + "/stopped.jsonl"
-        let stopped = try run(request("stopped", threads: 1, log: log), stopAfter: 2)
-        #expect(stopped.wasStopped && stopped.step == 2)
+        #expect(try stop(request("stopped", threads: 1, log: log), after: 2) == 2)
         #expect(!FileManager.default.fileExists(atPath: folder.path + "/stopped"))
         #expect(throws: HealingError.unfinishedRun(folder: folder.path + "/stopped.run", step: 2)) {
             try run(request("stopped"))
         }
-        let again = try run(request("stopped", threads: 3, resume: true, log: log), stopAfter: 3)
-        #expect(again.step == 5)
+        #expect(try stop(request("stopped", threads: 3, resume: true, log: log), after: 3) == 5)
         let outcome = try run(request("stopped", resume: true, log: log))
         #expect(outcome.step == 6)
         #expect(try weights("stopped") == weights("straight"))
@@ -90,11 +99,19 @@ import Testing
         #expect(steps[0].map(\.loss) == steps[1].map(\.loss))
     }
 
+    /// Stopped in the evaluation before the first step.
+    @Test func aRunStoppedBeforeItsFirstStepKeepsNothing() throws {
+        let before = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+        #expect(try stop(request("none"), after: 0) == nil)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == before)
+        #expect(HealingError.interrupted(kept: nil).fault == .run)
+    }
+
     @Test func aRunThatDiedGoesOnFromItsLastCheckpoint() throws {
         _ = try run(request("straight"))
         // The state that SIGKILL leaves after step 5: a checkpoint of step 4, and log lines beyond it.
         let log = folder.path + "/log.jsonl"
-        _ = try run(request("died", log: log, checkpointEvery: 4), stopAfter: 4)
+        try stop(request("died", log: log, checkpointEvery: 4), after: 4)
         try (String(contentsOfFile: log, encoding: .utf8) + "{\"step\": 5, \"lo").write(
             toFile: log, atomically: true, encoding: .utf8)
         _ = try run(request("died", resume: true, log: log))
@@ -111,7 +128,7 @@ import Testing
             return request
         }
         let straight = try run(packed("straight"))
-        _ = try run(packed("stopped"), stopAfter: 3)
+        try stop(packed("stopped"), after: 3)
         _ = try run(packed("stopped", resume: true))
         #expect(try weights("stopped") == weights("straight"))
         let exact = try run(request("exact"))
@@ -122,7 +139,7 @@ import Testing
     }
 
     @Test func refusesToResumeAnotherRun() throws {
-        _ = try run(request("run"), stopAfter: 1)
+        try stop(request("run"), after: 1)
         let error = #expect(throws: HealingError.self) { try run(request("run", resume: true, lr: 2e-2)) }
         #expect(
             error
@@ -143,7 +160,7 @@ import Testing
                 plan: plan, threads: 2, output: folder.path + "/" + output, resume: resume)
         }
         _ = try run(request("straight"))
-        _ = try run(request("stopped"), stopAfter: 2)
+        try stop(request("stopped"), after: 2)
         _ = try run(request("stopped", resume: true))
         #expect(try weights("stopped") == weights("straight"))
         let (before, after) = (
