@@ -140,6 +140,31 @@ struct TrainerCommandTests {
         return process.terminationStatus
     }
 
+    /// A packed file that was killed is not there; the next run makes the file that one without a kill makes.
+    @Test func aKilledTokenizeLeavesNoFile() throws {
+        let line = "{\"text\": \"" + String(repeating: "The sheet has cells. ", count: 20) + "\"}\n"
+        try Data(String(repeating: line, count: 20_000).utf8).write(to: folder.appending(path: "big.jsonl"))
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "trainer")
+        let model = Self.examples + "/base"
+        process.arguments = ["tokenize", model, "big.jsonl", "-o", "big.safetensors"]
+        process.currentDirectoryURL = folder
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        while process.isRunning, !exists("big.safetensors.partial") { usleep(200) }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        #expect(process.terminationReason == .uncaughtSignal)
+        #expect(!exists("big.safetensors") && exists("big.safetensors.partial"))
+        #expect(try trainer("tokenize", model, "big.jsonl", "-o", "big.safetensors").code == 0)
+        #expect(try trainer("tokenize", model, "big.jsonl", "-o", "other.safetensors").code == 0)
+        let files = try ["big", "other"].map {
+            try Data(contentsOf: folder.appending(path: $0 + ".safetensors"))
+        }
+        #expect(files[0] == files[1] && !exists("big.safetensors.partial"))
+    }
+
     @Test func dryRunWritesNothing() throws {
         let run = try heal("-o", "out", "--dry-run", "--json")
         #expect(run.code == 0 && !exists("out") && !exists("out.run"))

@@ -1,25 +1,25 @@
 internal import Formats
-internal import Glibc
 
 /// Writes a file of ``PackedTokens``, document by document.
 ///
-/// The file has a temporary name until ``close()``; without it nothing is left behind. Memory holds two numbers a
-/// document and a block of tokens.
+/// The file appears with ``close()``; without it nothing is left behind. Memory holds two numbers a document and a block
+/// of tokens.
 final class PackedTokensWriter {
-    private let path: String
-    private let partial: String
-    private let file: OutputFile
+    private let stream: SafetensorsStream
     private let documents: Int
     private let isWide: Bool
-    private let metadata: [String: String]
-    private let tokensStart: Int
     private var offsets: [UInt64] = [0]
     private var bytes: [UInt64] = []
     private var block: [UInt8] = []
-    private var written = 0
-    private var isClosed = false
 
     private static let blockSize = 1 << 20
+
+    /// The places of the tensors in the file.
+    private enum Tensor {
+        static let offsets = 0
+        static let bytes = 1
+        static let tokens = 2
+    }
 
     /// Begins a file.
     ///
@@ -31,25 +31,25 @@ final class PackedTokensWriter {
     ///   - tool: name and version of what writes.
     /// - Throws: ``DataError/file(_:)``.
     init(path: String, documents: Int, largestID: Int, tokenizer: String, tool: String) throws(DataError) {
-        self.path = path
         self.documents = documents
-        partial = path + ".partial"
         isWide = largestID > Int(UInt16.max)
-        metadata = [
-            PackedTokens.Key.format: PackedTokens.format, PackedTokens.Key.version: PackedTokens.version,
-            PackedTokens.Key.tokenizer: tokenizer, PackedTokens.Key.tool: tool,
-        ]
-        tokensStart = SafetensorsLayout.alignment + (2 * documents + 1) * 8
-        do throws(FileError) {
-            file = try OutputFile(path: partial)
-            guard file.lock() else { throw FileError(.lock, partial, code: EWOULDBLOCK) }
-            try file.truncate(to: 0)
+        do {
+            stream = try SafetensorsStream(
+                path: path,
+                [
+                    .init(PackedTokens.Key.offsets, .u64, shape: [documents + 1]),
+                    .init(PackedTokens.Key.bytes, .u64, shape: [documents]),
+                    .init(PackedTokens.Key.tokens, isWide ? .u32 : .u16, shape: nil),
+                ],
+                metadata: [
+                    PackedTokens.Key.format: PackedTokens.format,
+                    PackedTokens.Key.version: PackedTokens.version,
+                    PackedTokens.Key.tokenizer: tokenizer, PackedTokens.Key.tool: tool,
+                ])
         } catch {
             throw .file(error)
         }
     }
-
-    deinit { if !isClosed { unsafe unlink(partial) } }
 
     /// Writes the next document.
     func append(_ tokens: [Int32], byteCount: Int) throws(DataError) {
@@ -69,8 +69,7 @@ final class PackedTokensWriter {
 
     private func flush() throws(DataError) {
         let block = block
-        do { try unsafe file.write(block.span.bytes, at: tokensStart + written) } catch { throw .file(error) }
-        written += block.count
+        do { try unsafe stream.append(block.span.bytes, to: Tensor.tokens) } catch { throw .file(error) }
         self.block = []
     }
 
@@ -78,34 +77,13 @@ final class PackedTokensWriter {
     func close() throws(DataError) {
         precondition(bytes.count == documents, "fewer documents than were said to come")
         try flush()
-        let header = try header()
-        let numbers = (offsets + bytes).map(\.littleEndian)
+        let (offsets, bytes) = (offsets.map(\.littleEndian), bytes.map(\.littleEndian))
         do throws(FileError) {
-            try unsafe file.write(numbers.span.bytes, at: header.count)
-            try unsafe file.write(header.span.bytes, at: 0)
-            try file.synchronize()
-            guard unsafe rename(partial, path) == 0 else { throw FileError(.rename, path) }
+            try unsafe stream.append(offsets.span.bytes, to: Tensor.offsets)
+            try unsafe stream.append(bytes.span.bytes, to: Tensor.bytes)
+            try stream.close()
         } catch {
             throw .file(error)
         }
-        isClosed = true
-    }
-
-    private func header() throws(DataError) -> [UInt8] {
-        let type = isWide ? ElementType.u32 : .u16
-        let shapes: [(String, ElementType, Int)] = [
-            (PackedTokens.Key.offsets, .u64, offsets.count), (PackedTokens.Key.bytes, .u64, bytes.count),
-            (PackedTokens.Key.tokens, type, written / (type.bits / 8)),
-        ]
-        var tensors: [(name: String, expression: TensorExpression)] = []
-        for (name, type, count) in shapes {
-            guard let zeros = try? TensorExpression.zeros(type, shape: [count]) else {
-                throw .file(FileError(.write, path, code: EFBIG))
-            }
-            tensors.append((name, zeros))
-        }
-        let header = SafetensorsLayout(tensors, metadata: metadata).header
-        precondition(header.count == SafetensorsLayout.alignment, "the header is longer than its place")
-        return header
     }
 }
