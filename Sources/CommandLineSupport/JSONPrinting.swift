@@ -6,11 +6,13 @@ public func printJSON(_ value: JSON) {
     print(String(decoding: value.serialized(indent: 2), as: UTF8.self))
 }
 
-/// Prints a value on standard output, indented and with its keys sorted, as the one object that `--json` promises.
-///
-/// - Throws: `EncodingError` for a number that JSON can't write.
-public func printJSON(_ value: some Encodable) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+extension JSON {
+    /// What a value encodes itself as, its keys sorted.
+    ///
+    /// - Throws: `EncodingError` for a number that JSON can't write.
+    public init(encoding value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        self = try JSON(parsing: [UInt8](try encoder.encode(value)), file: "what is printed")
+    }
 }

@@ -56,7 +56,7 @@ struct Bench: ParsableCommand {
                 model: described, batch: batch, length: length, steps: steps, threads: compute.count,
                 recomputation: recompute, moments: moments, gradients: gradients
             ).run()
-            if json { return try printJSON(result) }
+            if json { return printJSON(try JSON(encoding: result)) }
             report(
                 """
                 \(Units.count(result.parameters)) parameters, batch \(batch) × \(length), \(result.threads) threads, \

@@ -58,7 +58,7 @@ struct Eval: ParsableCommand {
                 table.add([name] + result.columns)
             }
             if json {
-                try printJSON(EvalReport(results, withTopLoss: ids != nil))
+                printJSON(try JSON(encoding: EvalReport(results, withTopLoss: ids != nil)))
             } else {
                 report(table.description)
             }

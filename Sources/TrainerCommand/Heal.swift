@@ -38,7 +38,8 @@ struct Heal: ParsableCommand {
             report(describe(setup))
             if result.dryRun {
                 try setup.check()
-                return try result.json ? printJSON(HealPlanReport(setup)) : ()
+                if result.json { printJSON(try JSON(encoding: HealPlanReport(setup))) }
+                return
             }
             var narrator = HealNarrator()
             let run = try HealingRun(setup) { narrator.tell($0) }
@@ -111,7 +112,7 @@ struct Heal: ParsableCommand {
                 "\(overflow.count) numbers of \(overflow.tensor) are too large for its type and became infinite"
             )
         }
-        if result.json { return try printJSON(HealReport(outcome, output: output)) }
+        if result.json { return printJSON(try JSON(encoding: HealReport(outcome, output: output))) }
         if !outcome.after.isEmpty {
             var table = Table(evaluations: ["set", "when"])
             for (when, sets) in [("before", outcome.before), ("after", outcome.after)] {

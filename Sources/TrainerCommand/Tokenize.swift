@@ -109,7 +109,7 @@ struct Tokenize: ParsableCommand {
     }
 
     private func show(_ statistics: TokenStatistics, output: String?) throws {
-        if json { return try printJSON(statistics) }
+        if json { return printJSON(try JSON(encoding: statistics)) }
         var table = Table(columns: [("", .left), ("", .right)])
         table.add("documents", Units.grouped(statistics.documents))
         table.add("tokens", Units.grouped(statistics.tokens))

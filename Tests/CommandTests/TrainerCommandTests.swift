@@ -52,6 +52,8 @@ struct TrainerCommandTests {
             "--json")
         #expect(run.code == 0 && run.messages.isEmpty)
         let json = try run.json()
+        // Laid out as surgery lays it out, in the one spacing.
+        #expect(run.output == String(decoding: json.serialized(indent: 2), as: UTF8.self) + "\n")
         #expect(json.object?.keys == ["sets"])
         #expect(json["sets"]?.object?.keys.sorted() == ["en", "ko"])
         let english = try #require(json["sets"]?["en"]?.object)
