@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CommandLineSupport
 import Formats
 import Models
 public import Surgery
@@ -32,7 +33,8 @@ struct RowOptions: ParsableArguments {
         let donor = try needsDonor ? folder.map { path in try Checkpoint.openModel(path) } : nil
         return VocabularyResize(
             change, multiple: padToMultipleOf, dropsPadding: dropPadding, input: pair.input,
-            output: initOutput ?? pair.output, seed: seed, donor: donor)
+            output: initOutput ?? pair.output, seed: seed, donor: donor,
+            threads: Processor.count)
     }
 }
 

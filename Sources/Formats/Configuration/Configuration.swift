@@ -55,15 +55,7 @@ public struct Configuration: Sendable, Equatable {
     public func serialized() -> [UInt8] {
         guard let original else { return json.serialized() + [UInt8(ascii: "\n")] }
         if original.json == json { return original.bytes }
-        let ending = original.bytes.last == UInt8(ascii: "\n") ? [UInt8(ascii: "\n")] : []
-        return json.serialized(indent: indentation(of: original.bytes)) + ending
-    }
-
-    /// How many spaces the first line that is indented begins with; nil when there is but one line.
-    private func indentation(of bytes: [UInt8]) -> Int? {
-        guard let line = bytes.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-        let spaces = bytes[(line + 1)...].prefix { $0 == UInt8(ascii: " ") }.count
-        return spaces == 0 ? 2 : spaces
+        return json.serialized(laidOutLike: original.bytes)
     }
 }
 

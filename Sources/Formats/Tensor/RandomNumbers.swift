@@ -1,21 +1,62 @@
 internal import Glibc
 
-/// Random numbers that follow from where they are used, so that they are the same in any order and on any thread.
-enum CounterNoise {
-    /// A standard normal number for a place (Box and Muller 1958).
-    static func normal(_ seed: UInt64, _ row: UInt64, _ column: UInt64) -> Double {
-        let first = mix(mix(mix(seed) &+ row) &+ column)
-        let second = mix(first &+ 0x9E37_79B9_7F4A_7C15)
-        // 53 bits each; the first is never 0.
-        let radius = (-2 * log((Double(first >> 11) + 1) * 0x1p-53)).squareRoot()
-        return radius * cos(2 * .pi * Double(second >> 11) * 0x1p-53)
+/// A small generator of good random numbers (Steele, Lea and Flood, *SplitMix*, 2014).
+package struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    /// A generator that gives the same numbers for the same seed.
+    package init(seed: UInt64) { state = seed }
+
+    /// The next 64 bits.
+    package mutating func next() -> UInt64 {
+        defer { state &+= Self.step }
+        return Self.mix(state)
     }
 
-    /// The finalizer of SplitMix64 (Steele, Lea and Flood 2014, section 4).
-    private static func mix(_ value: UInt64) -> UInt64 {
-        var z = value &+ 0x9E37_79B9_7F4A_7C15
+    private static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
+
+    /// The bits that follow from a state: a step, and the finalizer (section 4).
+    fileprivate static func mix(_ state: UInt64) -> UInt64 {
+        var z = state &+ step
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
         return z ^ (z >> 31)
     }
+}
+
+/// Normally distributed numbers, one after another.
+package struct NormalDistribution {
+    private var generator: SplitMix64
+    private let deviation: Double
+
+    /// Numbers around zero with a standard deviation; the same for the same seed.
+    package init(seed: UInt64, deviation: Double) {
+        generator = SplitMix64(seed: seed)
+        self.deviation = deviation
+    }
+
+    /// The next number.
+    package mutating func next() -> Float {
+        let uniform = 1 - Double(generator.next() >> 11) * 0x1p-53
+        return Float(boxMuller(uniform, angle: generator.next()) * deviation)
+    }
+}
+
+/// Random numbers that follow from where they are used, so that they are the same in any order and on any thread.
+enum CounterNoise {
+    /// A standard normal number for a place.
+    static func normal(_ seed: UInt64, _ row: UInt64, _ column: UInt64) -> Double {
+        let first = SplitMix64.mix(SplitMix64.mix(SplitMix64.mix(seed) &+ row) &+ column)
+        let second = SplitMix64.mix(first &+ 0x9E37_79B9_7F4A_7C15)
+        return boxMuller((Double(first >> 11) + 1) * 0x1p-53, angle: second)
+    }
+}
+
+/// A standard normal number (Box and Muller 1958).
+///
+/// - Parameters:
+///   - uniform: above 0 and at most 1.
+///   - angle: random bits, of which the upper 53 count.
+private func boxMuller(_ uniform: Double, angle bits: UInt64) -> Double {
+    (-2 * log(uniform)).squareRoot() * cos(2 * .pi * Double(bits >> 11) * 0x1p-53)
 }

@@ -26,7 +26,8 @@ extension Checkpoint {
                 result.tensors[tensor.name] = try outcome.plan.tensor(
                     from: stored, tensor.role == .input || found.isTied ? methods.input : methods.output,
                     seed: request.seed &+ (found.isTied ? 0 : UInt64(index) << 32),
-                    donor: donor?.rows(for: tensor.role, common: outcome.common))
+                    donor: donor?.rows(
+                        for: tensor.role, common: outcome.common, threads: request.threads))
             } catch {
                 throw .tensor(name: tensor.name, error)
             }
@@ -97,11 +98,13 @@ private struct DonorTensors {
     let found: VocabularyTensors
 
     /// The rows at one end; the embedding's where there is no head of its own.
-    func rows(for role: VocabularyTensors.Role, common: [DonorRows.Common]) -> DonorRows? {
+    func rows(
+        for role: VocabularyTensors.Role, common: [DonorRows.Common], threads: Int
+    ) -> DonorRows? {
         let matrices = found.tensors.compactMap { name, role in
             checkpoint.tensors[name].flatMap { $0.shape.count == 2 ? (role: role, tensor: $0) : nil }
         }
         let matrix = matrices.first { $0.role == role } ?? matrices.first
-        return matrix.map { DonorRows($0.tensor, common: common) }
+        return matrix.map { DonorRows($0.tensor, common: common, threads: threads) }
     }
 }

@@ -1,5 +1,4 @@
 internal import Formats
-internal import Foundation
 
 /// Tokens of another model's vocabulary written as sums of tokens that both models have.
 ///
@@ -22,13 +21,15 @@ struct DonorRows: Sendable {
     private let matrix: TensorExpression
     private let common: [Common]
     private let width: Int
+    private let threads: Int
 
-    /// The rows of another model, and which tokens both have.
-    init(_ matrix: TensorExpression, common: [Common]) {
+    /// The rows of another model, which tokens both have, and how many threads compare them.
+    init(_ matrix: TensorExpression, common: [Common], threads: Int) {
         let height = matrix.shape.first ?? 0
         self.matrix = matrix
         self.common = common.filter { Int($0.there) < height }
         width = matrix.elementCount / max(height, 1)
+        self.threads = threads
     }
 
     /// Whether the other model has a row for a token and enough to compare it with.
@@ -47,9 +48,7 @@ struct DonorRows: Sendable {
         let dictionary = try RowDictionary(of: common, in: matrix, width: width)
         let targets = try matrix.derived(.gathered(ids.map(Int32.init))).floats()
         let width = width
-        return try mapConcurrently(
-            ids.count, threads: ProcessInfo.processInfo.activeProcessorCount
-        ) { (index) throws(TensorError) in
+        return try mapConcurrently(ids.count, threads: threads) { (index) throws(TensorError) in
             let target = Array(targets[index * width..<(index + 1) * width])
             let terms =
                 method == .nearest

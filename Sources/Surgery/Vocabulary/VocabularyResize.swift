@@ -26,12 +26,14 @@ public struct VocabularyResize: Sendable {
     public var seed: UInt64
     /// The model that the new tokenizer comes from, for methods that look at its rows.
     public var donor: Checkpoint?
+    /// How many threads compare rows with the donor's; the result does not depend on it.
+    public var threads: Int
 
     /// A request.
     public init(
         _ change: Change, multiple: Int = 1, dropsPadding: Bool = false,
         input: RowInitialization = .subwordMean, output: RowInitialization? = nil, seed: UInt64 = 0,
-        donor: Checkpoint? = nil
+        donor: Checkpoint? = nil, threads: Int = 1
     ) {
         self.change = change
         self.multiple = multiple
@@ -40,6 +42,7 @@ public struct VocabularyResize: Sendable {
         self.output = output
         self.seed = seed
         self.donor = donor
+        self.threads = threads
     }
 }
 

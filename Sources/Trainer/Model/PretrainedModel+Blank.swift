@@ -1,7 +1,5 @@
 internal import Formats
 internal import Models
-internal import Foundation
-internal import Models
 internal import OrderedCollections
 
 extension PretrainedModel {
@@ -63,23 +61,5 @@ extension Transformer {
             }
             engine.upload(values, to: weights(of: parameter))
         }
-    }
-}
-
-/// Normally distributed numbers by Box and Muller's transform.
-private struct NormalDistribution {
-    private var generator: SplitMix64
-    private let deviation: Double
-
-    init(seed: UInt64, deviation: Double) {
-        generator = SplitMix64(seed: seed)
-        self.deviation = deviation
-    }
-
-    mutating func next() -> Float {
-        let scale = Double(sign: .plus, exponent: -53, significand: 1)
-        let radius = 1 - Double(generator.next() >> 11) * scale  // above 0, at most 1
-        let angle = Double(generator.next() >> 11) * scale * 2 * .pi
-        return Float((-2 * log(radius)).squareRoot() * cos(angle) * deviation)
     }
 }

@@ -55,6 +55,13 @@ private func text(_ configuration: Configuration) -> String {
         #expect(text(indented).contains("\n    \"rms_norm_eps\": 1e-05,\n    \"rope_theta\": 1000000.0,"))
     }
 
+    /// One line stays one line, with a line end or without.
+    @Test(arguments: ["", "\n"]) func oneLineStaysOneLine(ending: String) throws {
+        var changed = try configuration(#"{"a": 1, "b": [2, 3]}"# + ending)
+        changed["a"] = 4
+        #expect(text(changed) == #"{"a":4,"b":[2,3]}"# + ending)
+    }
+
     @Test func settings() throws {
         let settings = try configuration(
             #"{"n": 3, "f": 1e-5, "t": true, "s": "x", "l": ["a", "b"], "z": null, "w": 4.0}"#)

@@ -76,6 +76,8 @@ import Testing
         let orders = (0..<3).map { documentOrder(count: 50, seed: 9, source: 1, epoch: $0) }
         for order in orders { #expect(order.sorted() == Array(0..<50)) }
         #expect(Set(orders).count == 3)
+        // A run that was kept goes on in the order in which it began; computed in Python.
+        #expect(documentOrder(count: 10, seed: 9, source: 1, epoch: 2) == [8, 4, 5, 6, 1, 3, 9, 7, 0, 2])
     }
 
     @Test(arguments: [0, -1, Double.nan, .infinity]) func refusesAWeight(_ weight: Double) throws {
