@@ -6,7 +6,7 @@ internal import Foundation
 ///
 /// | exit code | meaning |
 /// | --- | --- |
-/// | 1 | the run failed, also with an error that is no `Diagnosis` |
+/// | 1 | the run failed, also with an error that is no `UserFacingError` |
 /// | 2 | the input is not valid |
 /// | 64 | the command line asks for something that cannot be |
 /// | 130, 143 | stopped by SIGINT, SIGTERM after saving |
@@ -22,7 +22,7 @@ public func runReportingErrors(_ body: () throws -> Void) throws {
     } catch let error as Interrupted {
         report(error.description)
         throw ExitCode(error.signal.exitCode)
-    } catch let error as any Diagnosis {
+    } catch let error as any UserFacingError {
         report("error: \(error)")
         throw error.fault.exitCode
     } catch {

@@ -62,7 +62,7 @@ extension Configuration {
 }
 
 /// Why a model can't be opened.
-public enum OpeningError: Diagnosis, Equatable {
+public enum OpeningError: UserFacingError, Equatable {
     /// A file is not what it should be.
     case checkpoint(CheckpointError)
     /// A preset of KerasHub is not what its configuration says.

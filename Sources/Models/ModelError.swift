@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why a checkpoint cannot be trained or evaluated.
-public enum ModelError: Diagnosis, Equatable {
+public enum ModelError: UserFacingError, Equatable {
     /// The model is not a folder.
     case noFolder(path: String)
     /// There is no config.json, or it names no family.

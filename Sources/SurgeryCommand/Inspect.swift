@@ -33,8 +33,8 @@ struct Inspect: ParsableCommand {
                 if tensors { report("\n" + table(of: inspection.tensors).description) }
             }
             if let error = inspection.unusableManifest { warn("left out: \(error)") }
-            for disagreement in inspection.disagreements { report("error: \(disagreement)") }
-            if !inspection.disagreements.isEmpty { throw ExitCode(2) }
+            for disagreement in inspection.inconsistencies { report("error: \(disagreement)") }
+            if !inspection.inconsistencies.isEmpty { throw ExitCode(2) }
         }
     }
 
@@ -109,7 +109,7 @@ extension Inspection {
 
     private var agreement: String {
         guard hasConfiguration else { return "there is no config.json" }
-        return disagreements.isEmpty ? "configuration, tensors and tokenizer fit together" : "no, see below"
+        return inconsistencies.isEmpty ? "configuration, tensors and tokenizer fit together" : "no, see below"
     }
 
     private static func text(_ tokenizer: TokenizerSummary) -> String {
@@ -144,8 +144,8 @@ extension Inspection {
             } ?? .null,
             "operations": .array(
                 operations.map { ["name": .string($0.name), "parameters": .object($0.parameters)] }),
-            "agrees": .bool(disagreements.isEmpty),
-            "disagreements": .array(disagreements.map { .string($0) }),
+            "agrees": .bool(inconsistencies.isEmpty),
+            "inconsistencies": .array(inconsistencies.map { .string($0) }),
         ]
     }
 }

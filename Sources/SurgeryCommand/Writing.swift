@@ -24,7 +24,7 @@ struct Writing {
     /// - Throws: what stands in the way of writing, or `Interrupted`.
     func run(rows: [(String, String)], changes: [String], details: [(String, JSON)]) throws {
         if options.allowDisagreement {
-            for disagreement in source.disagreements { warn(disagreement) }
+            for disagreement in source.inconsistencies { warn(disagreement) }
         } else {
             try source.checkAgreement()
         }
@@ -32,7 +32,9 @@ struct Writing {
         let plan = try writer.plan(result, to: output)
         show(plan, rows: rows, changes: changes)
         try writer.check(plan)
-        for left in plan.leftOut where options.dryRun { report("left behind: \(left.name) (\(left.reason))") }
+        for left in plan.skippedFiles where options.dryRun {
+            report("left behind: \(left.name) (\(left.reason))")
+        }
         guard !options.dryRun else {
             report("nothing was written (--dry-run)")
             if options.json { printJSON(json(plan, details: details, report: nil, seconds: nil)) }
@@ -45,7 +47,7 @@ struct Writing {
                 "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
             )
         }
-        for left in written.leftOut { report("left behind: \(left.name) (\(left.reason))") }
+        for left in written.skippedFiles { report("left behind: \(left.name) (\(left.reason))") }
         let seconds = meter.seconds
         report("wrote \(output): \(Units.bytes(written.byteCount)) in \(Units.duration(seconds: seconds))")
         if options.json { printJSON(json(plan, details: details, report: written, seconds: seconds)) }
@@ -99,7 +101,7 @@ struct Writing {
         object["copied_bytes"] = JSON(plan.copiedByteCount)
         object["files"] = .array(plan.files.map { ["name": .string($0.name), "bytes": JSON($0.byteCount)] })
         object["left_behind"] = .array(
-            plan.leftOut.map { ["name": .string($0.name), "reason": .string($0.reason)] })
+            plan.skippedFiles.map { ["name": .string($0.name), "reason": .string($0.reason)] })
         guard let report, let seconds else { return object }
         object["resumed_bytes"] = JSON(report.resumedByteCount)
         object["overflows"] = .array(

@@ -54,14 +54,14 @@ struct Tokenize: ParsableCommand {
     /// The model: the first argument where it is a folder or a tokenizer.json.
     private var model: String? {
         guard let first = arguments.first else { return nil }
-        return first.hasSuffix(".json") || Folder.kind(of: first) == .folder ? first : nil
+        return first.hasSuffix(".json") || FileSystem.kind(of: first) == .folder ? first : nil
     }
 
     private var files: [String] { model == nil ? arguments : Array(arguments.dropFirst()) }
 
     func run() throws {
         try runReportingErrors {
-            if let output, !force, Folder.kind(of: output) != nil {
+            if let output, !force, FileSystem.kind(of: output) != nil {
                 throw ValidationError("\(output) exists; give another name, or --force to replace it")
             }
             let tokenizer = try tokenizer()

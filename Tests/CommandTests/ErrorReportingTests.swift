@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Errors and diagnostics of a command")
 struct ErrorReportingTests {
-    private struct Broken: Diagnosis {
+    private struct Broken: UserFacingError {
         let fault: Fault
         let description = "it is broken"
     }

@@ -36,7 +36,7 @@ final class ModelFolder {
         let checkpoint = Checkpoint(
             tensors: tensors,
             configuration: try Configuration(parsing: Array(text.utf8), file: "config.json"),
-            companions: [Companion(name: "README.md", content: .bytes(Array("# base\n".utf8)))])
+            auxiliaryFiles: [AuxiliaryFile(name: "README.md", content: .bytes(Array("# base\n".utf8)))])
         try CheckpointWriter().write(checkpoint, to: model.path)
     }
 

@@ -183,7 +183,7 @@ struct PresetTests {
         )
         let rows = try #require(before.configuration?["config"]?["vocabulary_size"]?.int)
         #expect(after.configuration?["config"]?["vocabulary_size"]?.int == rows + 30)
-        #expect(Set(after.companions.map(\.name)) == Set(before.companions.map(\.name)))
+        #expect(Set(after.auxiliaryFiles.map(\.name)) == Set(before.auxiliaryFiles.map(\.name)))
         let tokens = try [before, after].map { try $0.tokenizerFiles().tokenizer() }
         #expect(tokens[1].largestID == tokens[0].largestID + 30)
         let counts = try ["base", "grown", "hf"].map { name in

@@ -72,7 +72,7 @@ struct ResizeVocabularyTests {
     @Test func composesWithDepthUpScalingInOnePass() throws {
         let folder = try folder()
         let source = try Checkpoint.open(folder.model.path)
-        let files = TokenizerFiles(of: source.companions, path: source.path)
+        let files = TokenizerFiles(of: source.auxiliaryFiles, path: source.path)
         let old = try files.tokenizer()
         let learned = try old.learning(50, from: Documents(paths: [corpus()]), threads: 2)
         let resize = VocabularyResize(.extended(VocabularyExtension(learned, for: old)))

@@ -29,8 +29,8 @@ struct GoldenModel: Sendable, CustomTestStringConvertible {
         try Checkpoint.open(folder + "/golden.safetensors").tensors
     }
 
-    func rows() throws -> TokenRows {
-        try TokenRows(path: folder + "/golden.safetensors", rows: pretrained().architecture.vocabularySize)
+    func rows() throws -> TokenDataset {
+        try TokenDataset(path: folder + "/golden.safetensors", rows: pretrained().architecture.vocabularySize)
     }
 
     /// Five steps of AdamW on the rows, as PyTorch took them.

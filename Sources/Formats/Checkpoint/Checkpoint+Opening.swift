@@ -7,7 +7,7 @@ extension Checkpoint {
     ///
     /// - Throws: ``CheckpointError`` that says what is wrong with which file.
     public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
-        switch Folder.kind(of: path) {
+        switch FileSystem.kind(of: path) {
         case .folder:
             return try openFolder(path) { names throws(CheckpointError) in
                 try WeightsFile.all(in: path, names: names)
@@ -23,14 +23,14 @@ extension Checkpoint {
     /// Whether a file is one that can be opened: HDF5 by its content, safetensors by its name.
     private static func isWeights(_ path: String) throws(CheckpointError) -> Bool {
         if Path.suffix(path) == "safetensors" { return true }
-        do { return try HDF5File.isHDF5(SourceFile(path: path)) } catch { throw .file(error) }
+        do { return try HDF5File.isHDF5(InputFile(path: path)) } catch { throw .file(error) }
     }
 
     /// Opens a folder that has a configuration and whatever belongs to a model, but no weights yet.
     ///
     /// - Throws: ``CheckpointError`` that says what is wrong with which file.
     public static func openWithoutWeights(_ folder: String) throws(CheckpointError) -> Checkpoint {
-        guard Folder.kind(of: folder) == .folder else { throw .missing(path: folder) }
+        guard FileSystem.kind(of: folder) == .folder else { throw .missing(path: folder) }
         return try openFolder(folder) { _ throws(CheckpointError) in [] }
     }
 
@@ -38,13 +38,13 @@ extension Checkpoint {
         _ folder: String, files: (_ names: [String]) throws(CheckpointError) -> [WeightsFile]
     ) throws(CheckpointError) -> Checkpoint {
         let names: [String]
-        do { names = try Folder.names(folder) } catch { throw .file(error) }
+        do { names = try FileSystem.names(folder) } catch { throw .file(error) }
         let files = try files(names)
         var checkpoint = try Checkpoint(path: folder, files: files)
         if names.contains(Configuration.fileName) {
             let path = Path.join(folder, Configuration.fileName)
             let bytes: [UInt8]
-            do { bytes = try SourceFile(path: path).bytes() } catch { throw .file(error) }
+            do { bytes = try InputFile(path: path).bytes() } catch { throw .file(error) }
             do {
                 checkpoint.configuration = try Configuration(parsing: bytes, file: path)
             } catch {
@@ -60,14 +60,14 @@ extension Checkpoint {
             }
         }
         do {
-            (checkpoint.companions, checkpoint.leftOut) = try companions(
+            (checkpoint.auxiliaryFiles, checkpoint.skippedFiles) = try auxiliaryFiles(
                 in: folder, names: names, weights: Set(files.map(\.file.name)))
         } catch {
             throw .file(error)
         }
         if case .unreleased(_, let format)? = checkpoint.unusableManifest {
             let reason = "format \(format), which only versions before the first release wrote"
-            checkpoint.leftOut.append(LeftOut(name: Manifest.fileName, reason: reason))
+            checkpoint.skippedFiles.append(SkippedFile(name: Manifest.fileName, reason: reason))
         }
         return checkpoint
     }

@@ -12,7 +12,7 @@ public struct Checkpoint: Sendable {
     /// What config.json says; nil when there was none, as beside a bare file.
     public var configuration: Configuration?
     /// The other files that belong to the model and come along.
-    public var companions: [Companion]
+    public var auxiliaryFiles: [AuxiliaryFile]
     /// The free text of the weights files, as `format` = `pt`.
     public var metadata: [String: String]
     /// How it was made, when it was made by this project.
@@ -22,31 +22,31 @@ public struct Checkpoint: Sendable {
     /// What needs a manifest throws it.
     public var unusableManifest: ManifestError?
     /// The weights files it was opened from.
-    public var sources: [SourceFile]
+    public var sources: [InputFile]
     /// The format that its files have, and that the writer gives it.
     public var format: CheckpointFormat
     /// What was done to it since it was opened; the manifest of the result lists it.
     public var operations: [Manifest.Operation]
     /// What lies in the folder and does not come along, and why.
-    public var leftOut: [LeftOut]
+    public var skippedFiles: [SkippedFile]
 
     /// A model that comes from no folder.
     public init(
         path: String = "", tensors: OrderedDictionary<String, TensorExpression>,
-        configuration: Configuration? = nil, companions: [Companion] = [],
+        configuration: Configuration? = nil, auxiliaryFiles: [AuxiliaryFile] = [],
         metadata: [String: String] = ["format": "pt"]
     ) {
         self.path = path
         self.tensors = tensors
         self.configuration = configuration
-        self.companions = companions
+        self.auxiliaryFiles = auxiliaryFiles
         self.metadata = metadata
         manifest = nil
         unusableManifest = nil
         sources = []
         format = .safetensors
         operations = []
-        leftOut = []
+        skippedFiles = []
     }
 
     /// The names of the tensors, in order.
@@ -66,11 +66,11 @@ public struct Checkpoint: Sendable {
 }
 
 /// A file beside the weights that belongs to the model: tokenizer, chat template, licence.
-public struct Companion: Sendable {
+public struct AuxiliaryFile: Sendable {
     /// What is in it.
     public enum Content: Sendable {
         /// What a file holds, copied as it is.
-        case file(SourceFile)
+        case file(InputFile)
         /// These bytes.
         case bytes([UInt8])
     }
@@ -106,7 +106,7 @@ public struct Companion: Sendable {
 }
 
 /// Something in a model's folder that does not come along.
-public struct LeftOut: Sendable, Equatable {
+public struct SkippedFile: Sendable, Equatable {
     /// Its name inside the folder.
     public let name: String
     /// Why, as in "weights in another format".

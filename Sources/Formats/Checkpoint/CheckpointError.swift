@@ -1,5 +1,5 @@
 /// Why a model could not be opened.
-public enum CheckpointError: Diagnosis, Equatable {
+public enum CheckpointError: UserFacingError, Equatable {
     /// A file can't be read.
     case file(FileError)
     /// A safetensors file is not valid.

@@ -30,7 +30,7 @@ public struct CheckpointWriter: Sendable {
     public func check(_ plan: WritePlan) throws(WriteError) {
         let target = WriteTarget(plan.output)
         try target.check(sources: plan.sourceFiles, origin: plan.origin, force: options.force)
-        if !Folder.exists(target.partial) { try checkSpace(for: plan.byteCount, at: target.parent) }
+        if !FileSystem.exists(target.partial) { try checkSpace(for: plan.byteCount, at: target.parent) }
     }
 
     /// Writes a model, or goes on with a write of the same model that was stopped.
@@ -65,7 +65,7 @@ public struct CheckpointWriter: Sendable {
         try check(plan)
         let target = WriteTarget(plan.output)
         do {
-            try Folder.create(target.partial)
+            try FileSystem.create(target.partial)
         } catch {
             throw .file(error)
         }
@@ -82,7 +82,7 @@ public struct CheckpointWriter: Sendable {
             overflows = execution.overflows
         } catch {
             // What has not begun leaves no trace.
-            if Folder.kind(of: target.model) == nil { try? Folder.remove(target.partial) }
+            if FileSystem.kind(of: target.model) == nil { try? FileSystem.remove(target.partial) }
             throw error
         }
         do { try target.publish(force: options.force) } catch { throw .file(error) }
@@ -90,7 +90,7 @@ public struct CheckpointWriter: Sendable {
             path: plan.output, files: plan.files.map(\.name), byteCount: plan.byteCount,
             resumedByteCount: resumed,
             overflows: overflows.sorted { $0.key < $1.key }.map { .init(tensor: $0.key, count: $0.value) },
-            leftOut: plan.leftOut)
+            skippedFiles: plan.skippedFiles)
     }
 
     private func log(_ plan: WritePlan, resumed: Int) {
@@ -99,7 +99,7 @@ public struct CheckpointWriter: Sendable {
                 "going on with a write that was stopped",
                 metadata: ["output": "\(plan.output)", "done": "\(resumed)", "total": "\(plan.byteCount)"])
         }
-        for left in plan.leftOut {
+        for left in plan.skippedFiles {
             options.logger.debug("left out", metadata: ["file": "\(left.name)", "reason": "\(left.reason)"])
         }
     }

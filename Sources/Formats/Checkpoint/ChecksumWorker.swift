@@ -3,13 +3,13 @@ internal import Synchronization
 
 /// Makes the checksums of a result's sources while the result is written.
 final class ChecksumWorker: Sendable {
-    private let files: [SourceFile]
+    private let files: [InputFile]
     private let results: Mutex<[Int: Result<String, FileError>]>
     private let isStopped = Atomic(false)
     private let group = DispatchGroup()
 
     /// Begins with the files whose checksum is not known, in order, on a thread of its own.
-    init(_ files: [SourceFile], known: [Int: String]) {
+    init(_ files: [InputFile], known: [Int: String]) {
         self.files = files
         results = Mutex(known.mapValues { .success($0) })
         DispatchQueue.global().async(group: group) { [self] in
@@ -65,10 +65,10 @@ final class ChecksumWorker: Sendable {
 
 /// Files being compared with their checksums, while something else is done.
 package struct SourceCheck: Sendable {
-    private let files: [(file: SourceFile, checksum: String)]
+    private let files: [(file: InputFile, checksum: String)]
     private let worker: ChecksumWorker
 
-    init(_ files: [(file: SourceFile, checksum: String)]) {
+    init(_ files: [(file: InputFile, checksum: String)]) {
         self.files = files
         worker = ChecksumWorker(files.map(\.file), known: [:])
     }

@@ -213,7 +213,7 @@ struct ManifestReader {
 // MARK: - Errors
 
 /// Why a manifest could not be read or followed.
-public enum ManifestError: Diagnosis, Equatable {
+public enum ManifestError: UserFacingError, Equatable {
     /// The file is no JSON, or can't be read.
     case json(JSONError)
     /// It was written before the first release, in a format that is not read any more.

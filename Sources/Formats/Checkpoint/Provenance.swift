@@ -48,10 +48,10 @@ extension TensorExpression {
 
 /// The files that tensors are taken from, each once.
 struct SourceList {
-    private(set) var files: [SourceFile] = []
+    private(set) var files: [InputFile] = []
     private var places: [ObjectIdentifier: Int] = [:]
 
-    mutating func place(of file: SourceFile) -> Int {
+    mutating func place(of file: InputFile) -> Int {
         if let place = places[ObjectIdentifier(file)] { return place }
         places[ObjectIdentifier(file)] = files.count
         files.append(file)

@@ -33,7 +33,7 @@ public struct ProvenanceResolver: Sendable {
     }
 
     /// The sources, in the order in which provenances count them.
-    public var sourceFiles: [SourceFile] { files.map(\.file) }
+    public var sourceFiles: [InputFile] { files.map(\.file) }
 
     /// Begins to compare the sources with the checksums that the manifest has of them, on a thread of its own.
     package func checkSources() -> SourceCheck {
@@ -72,6 +72,6 @@ public struct ProvenanceResolver: Sendable {
         guard let source else {
             return listed.path.hasPrefix("/") ? listed.path : Path.join(folder, listed.path)
         }
-        return Folder.kind(of: source) == .folder ? Path.join(source, Path.name(listed.path)) : source
+        return FileSystem.kind(of: source) == .folder ? Path.join(source, Path.name(listed.path)) : source
     }
 }

@@ -50,7 +50,7 @@ extension WeightsFile {
         }
         let found = names.filter { hdf5Suffixes.contains(Path.suffix($0)) && !$0.hasPrefix(".") }
         switch found.count {
-        case 0: throw .noModel(folder: folder, found: names.filter { CompanionRule.isWeights($0) })
+        case 0: throw .noModel(folder: folder, found: names.filter { FileSelection.isWeights($0) })
         case 1: return [try named(found[0], in: folder)]
         default: throw .noIndex(folder: folder, files: found)
         }
@@ -66,7 +66,7 @@ extension WeightsFile {
         var files: [WeightsFile] = []
         for name in names {
             let path = Path.join(folder, name)
-            guard Folder.kind(of: path) != nil else {
+            guard FileSystem.kind(of: path) != nil else {
                 throw .shardMissing(index: index, shard: name, tensors: count(name))
             }
             files.append(try WeightsFile(path: path))

@@ -1,7 +1,7 @@
 /// A file of weights in whatever format, its headers read and checked.
 struct WeightsFile: Sendable {
     /// The file, open.
-    let file: SourceFile
+    let file: InputFile
     /// What it holds, in order.
     let tensors: [any TensorStorage]
     /// The free text that came along.
@@ -15,7 +15,7 @@ struct WeightsFile: Sendable {
     init(path: String) throws(CheckpointError) {
         let isHDF5: Bool
         do {
-            file = try SourceFile(path: path)
+            file = try InputFile(path: path)
             isHDF5 = try HDF5File.isHDF5(file)
         } catch {
             throw .file(error)

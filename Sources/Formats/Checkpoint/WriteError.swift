@@ -1,5 +1,5 @@
 /// Why a model could not be written.
-public enum WriteError: Diagnosis, Equatable {
+public enum WriteError: UserFacingError, Equatable {
     /// A file could not be written or copied.
     case file(FileError)
     /// A tensor could not be read or computed.

@@ -6,7 +6,7 @@ struct WriteExecution: ~Copyable {
     private let target: WriteTarget
     private let options: WriteOptions
     private var journal: WriteJournal
-    private var method: OutputFile.CopyMethod
+    private var method: WritableFile.CopyMethod
     private var buffer: [UInt8] = []
     /// Overflows since the journal's last entry.
     private var lost: [String: Int] = [:]
@@ -22,14 +22,14 @@ struct WriteExecution: ~Copyable {
         let fingerprint = plan.fingerprint
         do {
             let isResumed =
-                if let fingerprint, Folder.kind(of: target.model) == .folder {
+                if let fingerprint, FileSystem.kind(of: target.model) == .folder {
                     try journal.resume(fingerprint) && Self.holds(journal.durable, of: plan, in: target)
                 } else {
                     false
                 }
             if !isResumed {
-                try Folder.remove(target.model)
-                try Folder.remove(target.aside)
+                try FileSystem.remove(target.model)
+                try FileSystem.remove(target.aside)
                 try journal.begin(fingerprint ?? "none")
             }
         } catch {
@@ -60,15 +60,15 @@ struct WriteExecution: ~Copyable {
     func prepare(_ checkSpace: (Int) throws(WriteError) -> Void) throws(WriteError) {
         try checkSpace(plan.byteCount - done)
         do throws(FileError) {
-            try Folder.create(target.model)
+            try FileSystem.create(target.model)
             for file in plan.files {
                 for folder in Path.ancestors(of: file.name) {
-                    try Folder.create(Path.join(target.model, folder))
+                    try FileSystem.create(Path.join(target.model, folder))
                 }
-                try OutputFile(path: Path.join(target.model, file.name)).reserve(file.byteCount)
+                try WritableFile(path: Path.join(target.model, file.name)).reserve(file.byteCount)
             }
         } catch {
-            if done == 0 { try? Folder.remove(target.model) }
+            if done == 0 { try? FileSystem.remove(target.model) }
             throw .file(error)
         }
     }
@@ -96,7 +96,7 @@ struct WriteExecution: ~Copyable {
     ) throws(WriteError) {
         let start = journal.durable[index] ?? 0
         let path = Path.join(target.model, file.name)
-        let output = try onFile { () throws(FileError) in try OutputFile(path: path) }
+        let output = try onFile { () throws(FileError) in try WritableFile(path: path) }
         var marked = start
         for segment in segments where segment.offset + segment.count > start {
             var place = max(start, segment.offset)
@@ -122,7 +122,7 @@ struct WriteExecution: ~Copyable {
 
     /// Writes the next bytes of a segment, from `start` of its own; how many that were.
     private mutating func write(
-        _ segment: WritePlan.Segment, from start: Int, to output: borrowing OutputFile
+        _ segment: WritePlan.Segment, from start: Int, to output: borrowing WritableFile
     ) throws(WriteError) -> Int {
         let rest = segment.count - start
         let place = segment.offset + start
@@ -151,7 +151,7 @@ struct WriteExecution: ~Copyable {
             }
             return count
         case .computed(let tensor, let bytes, let name):
-            let count = min(rest, tensor.chunkSize(atMost: OutputFile.bufferSize))
+            let count = min(rest, tensor.chunkSize(atMost: WritableFile.bufferSize))
             let first = bytes.lowerBound + start
             try compute(tensor, first..<first + count, named: name, to: output, at: place)
             return count
@@ -160,7 +160,8 @@ struct WriteExecution: ~Copyable {
     }
 
     private mutating func compute(
-        _ tensor: TensorExpression, _ bytes: Range<Int>, named name: String, to output: borrowing OutputFile,
+        _ tensor: TensorExpression, _ bytes: Range<Int>, named name: String,
+        to output: borrowing WritableFile,
         at place: Int
     ) throws(WriteError) {
         takeBuffer()
@@ -178,12 +179,12 @@ struct WriteExecution: ~Copyable {
     }
 
     private mutating func takeBuffer() {
-        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: OutputFile.bufferSize) }
+        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: WritableFile.bufferSize) }
     }
 
     /// Makes a file durable up to a place and records it; files that are quickly written again are not recorded.
     private mutating func mark(
-        _ output: borrowing OutputFile, _ file: WritePlan.File, _ index: Int, through bytes: Int
+        _ output: borrowing WritableFile, _ file: WritePlan.File, _ index: Int, through bytes: Int
     ) throws(WriteError) {
         do {
             try output.synchronize()

@@ -9,7 +9,7 @@
 struct WriteJournal: ~Copyable {
     private static let title = "model-surgery journal 1"
 
-    private let file: OutputFile
+    private let file: WritableFile
     private var end: Int
     /// How many bytes of each file are durable.
     private(set) var durable: [Int: Int] = [:]
@@ -23,7 +23,7 @@ struct WriteJournal: ~Copyable {
     /// - Throws: ``WriteError/busy(path:)`` when another process has it, or what the system refuses.
     static func open(_ path: String, output: String) throws(WriteError) -> WriteJournal {
         do {
-            let file = try OutputFile(path: path)
+            let file = try WritableFile(path: path)
             if file.lock() { return WriteJournal(file: file) }
         } catch {
             throw .file(error)
@@ -31,7 +31,7 @@ struct WriteJournal: ~Copyable {
         throw .busy(path: output)
     }
 
-    private init(file: consuming OutputFile) {
+    private init(file: consuming WritableFile) {
         self.file = file
         end = 0
     }

@@ -11,9 +11,9 @@ public struct WriteOptions: Sendable {
     /// Whether the manifest has SHA-256 checksums of the source's files.
     public var checksums: Bool
     /// Bytes that can be written to the disk of a path; a test may claim less.
-    var freeSpace: @Sendable (String) -> Int? = Folder.freeSpace
+    var freeSpace: @Sendable (String) -> Int? = FileSystem.freeSpace
     /// How ranges are copied at first; a test may choose a lesser way.
-    var copyMethod = OutputFile.CopyMethod.copyFileRange
+    var copyMethod = WritableFile.CopyMethod.copyFileRange
     /// How many bytes are written between two entries of the journal.
     var journalInterval = 256 << 20
     /// What the write tells of itself, beside its report.
@@ -62,5 +62,5 @@ public struct WriteReport: Sendable, Equatable {
     /// The tensors that lost numbers to infinity, with how many.
     public let overflows: [Overflow]
     /// What lies beside the source and did not come along.
-    public let leftOut: [LeftOut]
+    public let skippedFiles: [SkippedFile]
 }

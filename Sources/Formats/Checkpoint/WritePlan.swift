@@ -44,9 +44,9 @@ public struct WritePlan: Sendable {
     /// How many numbers the tensors have.
     public let parameterCount: Int
     /// What lies beside the source and does not come along.
-    public let leftOut: [LeftOut]
+    public let skippedFiles: [SkippedFile]
     /// The files that tensors come from, in the order in which the manifest counts them.
-    let sources: [SourceFile]
+    let sources: [InputFile]
     /// What the model was opened from, whether or not anything of it is still in the result.
     let origin: WriteOrigin
 
@@ -54,7 +54,7 @@ public struct WritePlan: Sendable {
     public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
 
     /// Every file that something is taken from, and those that the model was opened from.
-    var sourceFiles: [SourceFile] {
+    var sourceFiles: [InputFile] {
         var list = SourceList()
         for file in origin.files { _ = list.place(of: file) }
         for segment in files.lazy.flatMap(\.segments) {
@@ -85,16 +85,16 @@ struct WriteOrigin: Sendable {
     /// Whether that folder is a model: it may not have a result inside, as the folder of a mere configuration may.
     let isModel: Bool
     /// Its weights files, and the files beside them that belong to it.
-    let files: [SourceFile]
+    let files: [InputFile]
 
     init(_ checkpoint: Checkpoint) {
         let isOpened = !checkpoint.sources.isEmpty || checkpoint.configuration != nil
-        folder = isOpened && Folder.kind(of: checkpoint.path) == .folder ? checkpoint.path : nil
+        folder = isOpened && FileSystem.kind(of: checkpoint.path) == .folder ? checkpoint.path : nil
         isModel = !checkpoint.sources.isEmpty
         files =
             checkpoint.sources
-            + checkpoint.companions.compactMap { companion in
-                if case .file(let file) = companion.content { file } else { nil }
+            + checkpoint.auxiliaryFiles.compactMap { auxiliaryFile in
+                if case .file(let file) = auxiliaryFile.content { file } else { nil }
             }
     }
 }
@@ -117,7 +117,7 @@ extension WritePlan {
         if let configuration = checkpoint.configuration {
             files.append(File(Configuration.fileName, configuration.serialized()))
         }
-        files += checkpoint.companions.map(File.init)
+        files += checkpoint.auxiliaryFiles.map(File.init)
         (manifest, sources) = Self.manifest(of: checkpoint, output: output, tool: options.tool)
         if let manifest {
             let count = manifest.withPlaceholders(options.checksums).serialized().count
@@ -129,7 +129,7 @@ extension WritePlan {
         self.output = output
         self.files = files
         parameterCount = checkpoint.parameterCount
-        leftOut = checkpoint.leftOut
+        skippedFiles = checkpoint.skippedFiles
         origin = WriteOrigin(checkpoint)
     }
 
@@ -177,7 +177,7 @@ extension WritePlan {
     /// The manifest without checksums, and the files it counts.
     private static func manifest(
         of checkpoint: Checkpoint, output: String, tool: String
-    ) -> (Manifest?, [SourceFile]) {
+    ) -> (Manifest?, [InputFile]) {
         if checkpoint.operations.isEmpty { return (nil, []) }
         var list = SourceList()
         var provenance: OrderedDictionary<String, Provenance> = [:]
@@ -222,13 +222,13 @@ extension WritePlan.File {
     }
 
     /// A file that comes along.
-    fileprivate init(_ companion: Companion) {
-        switch companion.content {
-        case .bytes(let bytes): self.init(companion.name, bytes)
+    fileprivate init(_ auxiliaryFile: AuxiliaryFile) {
+        switch auxiliaryFile.content {
+        case .bytes(let bytes): self.init(auxiliaryFile.name, bytes)
         case .file(let file):
             var list = SegmentList()
             list.append(.copy(FileRange(file: file, offset: 0, count: file.size)), count: file.size)
-            self.init(name: companion.name, byteCount: file.size, tensors: [], segments: list.segments)
+            self.init(name: auxiliaryFile.name, byteCount: file.size, tensors: [], segments: list.segments)
         }
     }
 }

@@ -28,13 +28,13 @@ struct WriteTarget {
     ///   - force: whether a model that is there may be replaced.
     /// - Throws: ``WriteError`` that says why not.
     func check(
-        sources: some Sequence<SourceFile>, origin: WriteOrigin, force: Bool
+        sources: some Sequence<InputFile>, origin: WriteOrigin, force: Bool
     ) throws(WriteError) {
-        if let obstacle = Folder.obstacle(toWritingIn: parent) {
+        if let obstacle = FileSystem.obstacle(toWritingIn: parent) {
             throw .noFolder(output: output, folder: parent, obstacle: obstacle)
         }
         try checkApart(from: sources.map(\.path), origin)
-        guard Folder.exists(output) else { return }
+        guard FileSystem.exists(output) else { return }
         guard force else { throw .exists(path: output) }
         guard try holdsModelOrNothing() else { throw .notAModel(path: output) }
     }
@@ -43,18 +43,21 @@ struct WriteTarget {
     private func checkApart(from files: [String], _ origin: WriteOrigin) throws(WriteError) {
         let absolute = Path.absolute(output)
         let place =
-            Folder.resolved(output) ?? Path.join(Folder.resolved(parent) ?? parent, Path.name(absolute))
+            FileSystem.resolved(output)
+            ?? Path.join(FileSystem.resolved(parent) ?? parent, Path.name(absolute))
         for source in files + [origin.folder].compactMap(\.self) {
             // A link is as much the source as what it leads to.
-            let link = Folder.resolved(Path.parent(Path.absolute(source))).map {
+            let link = FileSystem.resolved(Path.parent(Path.absolute(source))).map {
                 Path.join($0, Path.name(Path.absolute(source)))
             }
-            if [link, Folder.resolved(source)].compactMap(\.self).contains(where: { Path.isInside($0, place) }
+            if [link, FileSystem.resolved(source)].compactMap(\.self).contains(where: {
+                Path.isInside($0, place)
+            }
             ) {
                 throw .isSource(path: output, source: source)
             }
         }
-        if origin.isModel, let folder = origin.folder, let resolved = Folder.resolved(folder),
+        if origin.isModel, let folder = origin.folder, let resolved = FileSystem.resolved(folder),
             Path.isInside(place, resolved)
         {
             throw .insideSource(path: output, source: folder)
@@ -65,28 +68,29 @@ struct WriteTarget {
     func publish(force: Bool) throws(FileError) {
         try synchronize(model)
         // Without its journal a folder that was replaced and not yet removed can't be taken for unfinished work.
-        try Folder.remove(journal)
-        if force && Folder.exists(output) {
-            try Folder.exchange(model, with: Path.absolute(output), aside: aside)
+        try FileSystem.remove(journal)
+        if force && FileSystem.exists(output) {
+            try FileSystem.exchange(model, with: Path.absolute(output), aside: aside)
         } else {
-            try Folder.rename(model, to: Path.absolute(output))
+            try FileSystem.rename(model, to: Path.absolute(output))
         }
-        try Folder.synchronize(parent)
-        try Folder.remove(partial)
+        try FileSystem.synchronize(parent)
+        try FileSystem.remove(partial)
     }
 
     /// Makes the names in a folder durable, and those in the folders in it.
     private func synchronize(_ folder: String) throws(FileError) {
-        for name in try Folder.names(folder) where Folder.kind(of: Path.join(folder, name)) == .folder {
+        for name in try FileSystem.names(folder) where FileSystem.kind(of: Path.join(folder, name)) == .folder
+        {
             try synchronize(Path.join(folder, name))
         }
-        try Folder.synchronize(folder)
+        try FileSystem.synchronize(folder)
     }
 
     private func holdsModelOrNothing() throws(WriteError) -> Bool {
-        guard Folder.kind(of: output) == .folder else { return isWeights(output) }
+        guard FileSystem.kind(of: output) == .folder else { return isWeights(output) }
         do {
-            let names = try Folder.names(output)
+            let names = try FileSystem.names(output)
             return names.isEmpty || names.contains(Configuration.fileName)
                 || names.contains(Manifest.fileName)
                 || names.contains { isWeights($0) }

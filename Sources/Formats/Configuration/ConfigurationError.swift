@@ -1,5 +1,5 @@
 /// Why a model's configuration is not one, or not one that can be worked with.
-public enum ConfigurationError: Diagnosis, Equatable {
+public enum ConfigurationError: UserFacingError, Equatable {
     /// The file is no JSON.
     case json(JSONError)
     /// A key has a value of another kind than it should.

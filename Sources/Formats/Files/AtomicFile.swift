@@ -8,7 +8,7 @@ package final class AtomicFile {
     /// Where it will be.
     package let path: String
     private let partial: String
-    private let file: OutputFile
+    private let file: WritableFile
     private var isPublished = false
 
     /// Begins a file.
@@ -17,7 +17,7 @@ package final class AtomicFile {
     /// - Throws: ``FileError`` when it can't be made, or another process is making it.
     package init(path: String) throws(FileError) {
         let partial = path + ".partial"
-        let file = try OutputFile(path: partial)
+        let file = try WritableFile(path: partial)
         guard file.lock() else { throw FileError(.lock, partial, code: EWOULDBLOCK) }
         try file.truncate(to: 0)
         // Only what has the lock is removed at the end.
@@ -41,6 +41,6 @@ package final class AtomicFile {
         try file.synchronize()
         guard unsafe rename(partial, path) == 0 else { throw FileError(.rename, path) }
         isPublished = true
-        try Folder.synchronize(Path.parent(Path.absolute(path)))
+        try FileSystem.synchronize(Path.parent(Path.absolute(path)))
     }
 }

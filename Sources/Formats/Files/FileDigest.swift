@@ -10,7 +10,7 @@ package enum FileDigest {
     }
 
     /// The digest of a whole file.
-    package static func sha256(_ file: SourceFile) throws(FileError) -> String {
+    package static func sha256(_ file: InputFile) throws(FileError) -> String {
         do throws(DigestError) {
             return try sha256(file, isCancelled: { false })
         } catch {
@@ -28,7 +28,7 @@ package enum FileDigest {
     ///   - isCancelled: asked often; true stops.
     /// - Returns: the digest, in hexadecimal.
     /// - Throws: ``DigestError`` when the file can't be read, or when it was stopped.
-    static func sha256(_ file: SourceFile, isCancelled: () -> Bool) throws(DigestError) -> String {
+    static func sha256(_ file: InputFile, isCancelled: () -> Bool) throws(DigestError) -> String {
         let digest = SHA256()
         var buffer = [UInt8](repeating: 0, count: min(1 << 20, max(file.size, 1)))
         var offset = 0

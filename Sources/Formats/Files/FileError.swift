@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// A call on a file that the system refused.
-public struct FileError: Diagnosis, Equatable {
+public struct FileError: UserFacingError, Equatable {
     /// What was tried.
     public enum Operation: String, Sendable {
         case open, read, write, create, copy, list, lock, remove, rename

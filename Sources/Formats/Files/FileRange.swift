@@ -1,14 +1,14 @@
 /// A run of bytes in a file.
 public struct FileRange: Sendable {
     /// The file, open.
-    public let file: SourceFile
+    public let file: InputFile
     /// Where the run begins, in bytes from the file's start.
     public let offset: Int
     /// How many bytes it has.
     public let count: Int
 
     /// A run of `count` bytes that begins at `offset` of `file`.
-    public init(file: SourceFile, offset: Int, count: Int) {
+    public init(file: InputFile, offset: Int, count: Int) {
         precondition(offset >= 0 && count >= 0, "a range of a file begins and counts from 0 on")
         self.file = file
         self.offset = offset

@@ -11,7 +11,7 @@ internal import Glibc
     nonisolated(unsafe) private let base: UnsafeRawPointer
 
     /// Maps an open file that is not empty.
-    package init(_ file: SourceFile) throws(FileError) {
+    package init(_ file: InputFile) throws(FileError) {
         let address = unsafe mmap(nil, max(file.size, 1), PROT_READ, MAP_PRIVATE, file.descriptor, 0)
         guard let address = unsafe address, unsafe address != MAP_FAILED else {
             throw FileError(.read, file.path)

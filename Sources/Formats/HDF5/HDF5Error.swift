@@ -1,5 +1,5 @@
 /// Why an HDF5 file was refused.
-public enum HDF5Error: Diagnosis, Equatable {
+public enum HDF5Error: UserFacingError, Equatable {
     /// The file can't be read.
     case file(FileError)
     /// The file is damaged: what is wrong, and at which byte.

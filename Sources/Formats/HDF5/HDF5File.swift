@@ -1,7 +1,7 @@
 /// An HDF5 file whose groups and datasets have been read.
 struct HDF5File: Sendable {
     /// The file, open.
-    let file: SourceFile
+    let file: InputFile
     /// The attributes of each group by its path; the root's path is empty.
     let groups: [(path: String, attributes: [HDF5Attribute])]
     /// The datasets, in the order of their paths.
@@ -9,14 +9,14 @@ struct HDF5File: Sendable {
     private let cache = HDF5ChunkCache()
 
     /// Whether a file is HDF5, going by its first bytes.
-    static func isHDF5(_ file: SourceFile) throws(FileError) -> Bool {
+    static func isHDF5(_ file: InputFile) throws(FileError) -> Bool {
         try HDF5Superblock.place(in: file) != nil
     }
 
     /// Reads all that is in a file but the numbers.
     ///
     /// - Throws: ``HDF5Error`` for whatever can't be read or leads out of the file.
-    init(_ file: SourceFile) throws(HDF5Error) {
+    init(_ file: InputFile) throws(HDF5Error) {
         self.file = file
         let tree = try HDF5ObjectTree(file)
         (groups, datasets) = (tree.groups, tree.datasets)

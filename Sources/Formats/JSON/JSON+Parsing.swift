@@ -51,7 +51,7 @@ extension JSON {
     public static func read(path: String, duplicates: JSONDuplicates = .lastWins) throws(JSONError) -> JSON {
         let bytes: [UInt8]
         do {
-            bytes = try SourceFile(path: path).bytes()
+            bytes = try InputFile(path: path).bytes()
         } catch {
             throw .unreadable(error)
         }

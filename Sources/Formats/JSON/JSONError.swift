@@ -26,7 +26,7 @@ public struct JSONPosition: Sendable, Hashable {
 }
 
 /// Why a JSON text could not be read.
-public enum JSONError: Diagnosis, Equatable {
+public enum JSONError: UserFacingError, Equatable {
     /// The file could not be opened or read.
     case unreadable(FileError)
     /// The text is not JSON.

@@ -1,5 +1,5 @@
 /// Why a safetensors file was refused.
-public enum SafetensorsError: Diagnosis, Equatable {
+public enum SafetensorsError: UserFacingError, Equatable {
     /// The file can't be read.
     case file(FileError)
     /// The file is too short to hold the length of its header.

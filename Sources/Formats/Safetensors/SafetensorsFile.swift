@@ -1,7 +1,7 @@
 /// A safetensors file whose header has been read and checked.
 public struct SafetensorsFile: Sendable {
     /// The file, open.
-    public let file: SourceFile
+    public let file: InputFile
     /// What it holds.
     public let header: SafetensorsHeader
     /// Where the data begins, in bytes from the file's start.
@@ -12,7 +12,7 @@ public struct SafetensorsFile: Sendable {
     /// - Throws: ``SafetensorsError`` for whatever the reference implementation refuses, too.
     public init(path: String) throws(SafetensorsError) {
         do {
-            try self.init(SourceFile(path: path))
+            try self.init(InputFile(path: path))
         } catch let error as FileError {
             throw .file(error)
         } catch let error as SafetensorsError {
@@ -25,7 +25,7 @@ public struct SafetensorsFile: Sendable {
     /// Checks the header of an open file.
     ///
     /// - Throws: ``SafetensorsError`` for whatever the reference implementation refuses, too.
-    public init(_ file: SourceFile) throws(SafetensorsError) {
+    public init(_ file: InputFile) throws(SafetensorsError) {
         let (path, size) = (file.path, file.size)
         guard size >= 8 else { throw .tooShort(file: path, bytes: size) }
         let declared = try Self.bytes(of: file, at: 0, count: 8).reversed().reduce(UInt64(0)) {
@@ -57,7 +57,7 @@ public struct SafetensorsFile: Sendable {
         }
     }
 
-    private static func bytes(of file: SourceFile, at offset: Int, count: Int) throws(SafetensorsError)
+    private static func bytes(of file: InputFile, at offset: Int, count: Int) throws(SafetensorsError)
         -> [UInt8]
     {
         do { return try file.bytes(at: offset, count: count) } catch { throw .file(error) }

@@ -54,9 +54,7 @@ enum CounterNoise {
 
 /// A standard normal number (Box and Muller 1958).
 ///
-/// - Parameters:
-///   - uniform: above 0 and at most 1.
-///   - angle: random bits, of which the upper 53 count.
+/// `uniform` is above 0 and at most 1; `angle` is random bits, of which the upper 53 count.
 private func boxMuller(_ uniform: Double, angle bits: UInt64) -> Double {
     (-2 * log(uniform)).squareRoot() * cos(2 * .pi * Double(bits >> 11) * 0x1p-53)
 }

@@ -1,5 +1,5 @@
 /// Why a tensor could not be described or read.
-public enum TensorError: Diagnosis, Equatable {
+public enum TensorError: UserFacingError, Equatable {
     /// The file it lies in can't be read.
     case file(FileError)
     /// There are not as many bytes as type and shape ask for.

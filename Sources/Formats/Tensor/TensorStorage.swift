@@ -34,7 +34,7 @@ extension TensorStorage {
 /// The file that a tensor is of, and a place in it.
 public struct TensorOrigin: Sendable {
     /// The file.
-    public let file: SourceFile
+    public let file: InputFile
     /// Where the tensor's bytes begin, or, when they do not lie there as they are, what describes them.
     public let offset: Int
 }

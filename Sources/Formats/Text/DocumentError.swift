@@ -1,5 +1,5 @@
 /// Why documents can't be read or used.
-public enum DocumentError: Diagnosis, Equatable {
+public enum DocumentError: UserFacingError, Equatable {
     /// A file can't be read.
     case file(FileError)
     /// The file's name ends in something else than the kinds that are read.

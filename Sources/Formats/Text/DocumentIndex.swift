@@ -5,7 +5,7 @@
 package struct DocumentIndex: Sendable {
     /// The path as it was given.
     package let path: String
-    private let file: SourceFile
+    private let file: InputFile
     private let kind: DocumentBatch.Kind
     private let places: [Place]
 

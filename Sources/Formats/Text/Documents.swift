@@ -26,7 +26,7 @@ public struct Documents: Sendable {
         isCancelled: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in },
         _ visit: (DocumentBatch) throws(DocumentError) -> Void
     ) throws(DocumentError) {
-        var files: [(SourceFile, DocumentBatch.Kind)] = []
+        var files: [(InputFile, DocumentBatch.Kind)] = []
         for path in paths { files.append(try Self.open(path)) }
         let total = files.reduce(0) { $0 + $1.0.size }
         var before = 0
@@ -41,19 +41,19 @@ public struct Documents: Sendable {
     }
 
     /// Opens a file, whose name says how documents lie in it.
-    static func open(_ path: String) throws(DocumentError) -> (SourceFile, DocumentBatch.Kind) {
+    static func open(_ path: String) throws(DocumentError) -> (InputFile, DocumentBatch.Kind) {
         let kind: DocumentBatch.Kind
         switch Path.suffix(path) {
         case "jsonl": kind = .lines
         case "txt": kind = .whole
         default: throw .unknownKind(path: path)
         }
-        do { return (try SourceFile(path: path), kind) } catch { throw .file(error) }
+        do { return (try InputFile(path: path), kind) } catch { throw .file(error) }
     }
 
     /// Reads one file from the start.
     static func forEachBatch(
-        of file: SourceFile, _ kind: DocumentBatch.Kind,
+        of file: InputFile, _ kind: DocumentBatch.Kind,
         _ visit: (DocumentBatch) throws(DocumentError) -> Void
     ) throws(DocumentError) {
         var (offset, line, lineStart) = (0, 1, 0)
@@ -70,7 +70,7 @@ public struct Documents: Sendable {
 
     /// The bytes from `offset` on that are handed out together: whole lines, or what ends at a good cut.
     private static func bytes(
-        of file: SourceFile, _ kind: DocumentBatch.Kind, from offset: Int
+        of file: InputFile, _ kind: DocumentBatch.Kind, from offset: Int
     ) throws(DocumentError) -> [UInt8] {
         var size = batchSize
         while true {

@@ -45,7 +45,7 @@ struct AddedTokenMatcher: Sendable {
     var isEmpty: Bool { tokens.isEmpty }
 
     /// Divides the pieces of `text` at the tokens found in them.
-    func divide(_ text: inout PieceText) {
+    func divide(_ text: inout PreTokenizedString) {
         guard !isEmpty else { return }
         text.dividePieces { bytes, pieces in
             var done = 0

@@ -101,7 +101,7 @@ struct PreTokenizer: Sendable {
     }
 
     /// Divides `text` into words.
-    func apply(to text: inout PieceText) throws(TokenizerError) {
+    func apply(to text: inout PreTokenizedString) throws(TokenizerError) {
         for step in steps {
             switch step {
             case .split(let splitter):
@@ -136,7 +136,7 @@ private enum ByteLevelPattern {
 
 /// Divides a piece where the script changes; spaces go with what is before them, and those before anything
 /// else are dropped, as in the reference.
-private func divideAtScripts(_ piece: Span<UInt8>, _ division: inout PieceText.Division) {
+private func divideAtScripts(_ piece: Span<UInt8>, _ division: inout PreTokenizedString.Division) {
     var start: Int?
     var last = UnicodeScript.any
     var index = 0
@@ -155,7 +155,7 @@ private func divideAtScripts(_ piece: Span<UInt8>, _ division: inout PieceText.D
     if let start { division.append(start..<piece.count) }
 }
 
-private func divide(_ piece: Span<UInt8>, every count: Int, _ division: inout PieceText.Division) {
+private func divide(_ piece: Span<UInt8>, every count: Int, _ division: inout PreTokenizedString.Division) {
     var start = 0
     while start < piece.count {
         var end = start

@@ -31,7 +31,7 @@ struct Splitter: Sendable {
     var isInverted = false
 
     /// Divides every piece.
-    func divide(_ text: inout PieceText) throws(TokenizerError) {
+    func divide(_ text: inout PreTokenizedString) throws(TokenizerError) {
         try text.dividePieces { bytes, division throws(TokenizerError) in
             switch behavior {
             case .isolated:

@@ -27,7 +27,7 @@ public struct Tokenizer: Sendable {
     public static func open(_ path: String) throws(TokenizerError) -> Tokenizer {
         let file = path.hasSuffix(".json") ? path : path + (path.hasSuffix("/") ? "" : "/") + "tokenizer.json"
         let bytes: [UInt8]
-        do { bytes = try SourceFile(path: file).bytes() } catch { throw .json(.unreadable(error)) }
+        do { bytes = try InputFile(path: file).bytes() } catch { throw .json(.unreadable(error)) }
         return try Tokenizer(parsing: bytes, file: file)
     }
 

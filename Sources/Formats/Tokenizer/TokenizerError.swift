@@ -1,5 +1,5 @@
 /// Why a tokenizer could not be opened or could not encode.
-public enum TokenizerError: Diagnosis, Equatable {
+public enum TokenizerError: UserFacingError, Equatable {
     /// The file is missing or is not JSON.
     case json(JSONError)
     /// A field of tokenizer.json is not what the format asks for.

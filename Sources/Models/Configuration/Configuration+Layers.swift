@@ -41,7 +41,7 @@ extension Configuration {
     }
 
     /// How many layers come after the last one for other uses, such as predicting more than one token.
-    public var followingLayerCount: Int {
+    public var mtpLayerCount: Int {
         languageModel.filter { LayerKey.meaning(of: $0.key) == .following }.compactMap(\.value.int).max() ?? 0
     }
 }

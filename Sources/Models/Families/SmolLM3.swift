@@ -18,12 +18,12 @@ extension Family {
         let turned = try reader.list(.rotaryLayers, count: sizes.layers)
         let norm = Norm.rms(try reader.number("rms_norm_eps", default: 1e-6))
         let feedForward = try reader.gatedMLP(hasBias: try reader.flag("mlp_bias", default: false))
-        let layers = zip(windowed, turned).map { isWindowed, isTurned in
+        let layers = zip(windowed, turned).map { isWindowed, isTransposed in
             Layer(
                 attentionNorm: norm,
                 attention: Attention(
                     heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, headSize: sizes.headSize,
-                    hasBias: hasBias, hasOutputBias: hasBias, rotary: isTurned.int == 0 ? nil : rotary,
+                    hasBias: hasBias, hasOutputBias: hasBias, rotary: isTransposed.int == 0 ? nil : rotary,
                     window: isWindowed ? window : nil),
                 feedForwardNorm: norm, feedForward: .gated(feedForward))
         }

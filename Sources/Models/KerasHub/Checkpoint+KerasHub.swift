@@ -37,7 +37,7 @@ extension Checkpoint {
             let settings = try family.huggingFace(
                 preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
                 model: path)
-            guard let kept = KeptFiles.configuration(of: self) else { return settings }
+            guard let kept = EmbeddedFiles.configuration(of: self) else { return settings }
             return family.updated(kept, by: settings, of: result)
         }
         result.manifest = manifest?.following(made)
@@ -64,18 +64,19 @@ extension Checkpoint {
         result.format = .hdf5(structure)
         result.configuration = try family.preset(self)
         try result.convertTokenizer(to: family)
-        result.companions.removeAll { $0.name == "metadata.json" }
+        result.auxiliaryFiles.removeAll { $0.name == "metadata.json" }
         if let configuration {
-            let name = KeptFiles.configurationName
-            result.companions.append(Companion(name: name, content: .bytes(configuration.serialized())))
+            let name = EmbeddedFiles.configurationName
+            result.auxiliaryFiles.append(
+                AuxiliaryFile(name: name, content: .bytes(configuration.serialized())))
         }
         let metadata: JSON = [
             "keras_version": "3.15.1", "keras_hub_version": "0.32.0",
             "parameter_count": JSON(result.parameterCount),
             "tasks": ["CausalLM"],
         ]
-        result.companions.append(
-            Companion(name: "metadata.json", content: .bytes(metadata.serialized(indent: 4))))
+        result.auxiliaryFiles.append(
+            AuxiliaryFile(name: "metadata.json", content: .bytes(metadata.serialized(indent: 4))))
         return result
     }
 
@@ -147,14 +148,14 @@ extension Checkpoint {
 
     /// Leaves what describes the model to KerasHub alone.
     private mutating func leaveKerasFiles() {
-        companions.removeAll { $0.name.hasPrefix(KeptFiles.folder) }
+        auxiliaryFiles.removeAll { $0.name.hasPrefix(EmbeddedFiles.folder) }
         let kinds: Set<String> = ["metadata.json", "task.json", "preprocessor.json", "tokenizer.json"]
-        for companion in companions where kinds.contains(companion.name) {
-            let bytes = (try? companion.bytes()) ?? []
-            let isKeras = (try? JSON(parsing: bytes, file: companion.name))?["class_name"] != nil
-            guard companion.name == "metadata.json" || isKeras else { continue }
-            companions.removeAll { $0.name == companion.name }
-            leftOut.append(LeftOut(name: companion.name, reason: "what KerasHub alone reads"))
+        for auxiliaryFile in auxiliaryFiles where kinds.contains(auxiliaryFile.name) {
+            let bytes = (try? auxiliaryFile.bytes()) ?? []
+            let isKeras = (try? JSON(parsing: bytes, file: auxiliaryFile.name))?["class_name"] != nil
+            guard auxiliaryFile.name == "metadata.json" || isKeras else { continue }
+            auxiliaryFiles.removeAll { $0.name == auxiliaryFile.name }
+            skippedFiles.append(SkippedFile(name: auxiliaryFile.name, reason: "what KerasHub alone reads"))
         }
     }
 }

@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why a model can't be converted.
-public enum ConversionError: Diagnosis, Equatable {
+public enum ConversionError: UserFacingError, Equatable {
     /// The numbers mean something only together with scales.
     case quantized(path: String)
     /// A tensor has no conversion to the type.

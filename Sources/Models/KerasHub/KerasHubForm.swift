@@ -36,13 +36,13 @@ struct KerasHubForm: StoredForm {
         result.tensors.removeAll { variables[$0.key] == nil }
         result.tensors.merge(variables) { $1 }
         result.operations = changed.operations
-        result.leftOut += changed.leftOut.filter { !model.leftOut.contains($0) }
+        result.skippedFiles += changed.skippedFiles.filter { !model.skippedFiles.contains($0) }
         let settings = try changedSettings(changed)
         result.follow(settings)
         if let type = changed.configuration?.elementType, type != model.configuration?.elementType {
             result.configuration?.elementType = type
         }
-        do { result.companions = try companions(changed) } catch { throw .tokenizer(error) }
+        do { result.auxiliaryFiles = try auxiliaryFiles(changed) } catch { throw .tokenizer(error) }
         result.followTask(settings)
         result.followMetadata(preset)
         try keepConfiguration(of: changed, in: &result)
@@ -91,25 +91,26 @@ struct KerasHubForm: StoredForm {
         of changed: Checkpoint, in result: inout Checkpoint
     ) throws(ConversionError) {
         guard changed.configuration?.json != model.configuration?.json,
-            let index = result.companions.firstIndex(where: { $0.name == KeptFiles.configurationName }),
+            let index = result.auxiliaryFiles.firstIndex(where: { $0.name == EmbeddedFiles.configurationName }
+            ),
             let configuration = changed.configuration,
             try result.asHuggingFace(family).configuration?.json != configuration.json
         else { return }
-        result.companions[index].content = .bytes(configuration.serialized())
+        result.auxiliaryFiles[index].content = .bytes(configuration.serialized())
     }
 
     // MARK: Files
 
     /// The preset's files with what has become of those that the model was opened with.
-    private func companions(_ changed: Checkpoint) throws(TokenizerEditError) -> [Companion] {
-        let tokenizer = TokenizerFiles(of: changed.companions, path: changed.path)
-        let before = TokenizerFiles(of: model.companions, path: model.path)
+    private func auxiliaryFiles(_ changed: Checkpoint) throws(TokenizerEditError) -> [AuxiliaryFile] {
+        let tokenizer = TokenizerFiles(of: changed.auxiliaryFiles, path: changed.path)
+        let before = TokenizerFiles(of: model.auxiliaryFiles, path: model.path)
         var result =
-            tokenizer.companions.isSame(as: before.companions)
-            ? preset.companions : try preset.companions(with: tokenizer)
+            tokenizer.auxiliaryFiles.isSame(as: before.auxiliaryFiles)
+            ? preset.auxiliaryFiles : try preset.auxiliaryFiles(with: tokenizer)
         let isTokenizers = { (name: String) in TokenizerFiles.names.contains(name) }
-        for old in model.companions where !isTokenizers(old.name) {
-            guard let new = changed.companions.first(where: { $0.name == old.name }) else {
+        for old in model.auxiliaryFiles where !isTokenizers(old.name) {
+            guard let new = changed.auxiliaryFiles.first(where: { $0.name == old.name }) else {
                 result.removeAll { $0.name == old.name }
                 continue
             }
@@ -117,8 +118,8 @@ struct KerasHubForm: StoredForm {
                 result[index] = new
             }
         }
-        for new in changed.companions
-        where !isTokenizers(new.name) && !model.companions.contains(where: { $0.name == new.name }) {
+        for new in changed.auxiliaryFiles
+        where !isTokenizers(new.name) && !model.auxiliaryFiles.contains(where: { $0.name == new.name }) {
             result.append(new)
         }
         return result
@@ -135,28 +136,28 @@ extension Checkpoint {
     ///
     /// Source: keras_hub/src/utils/preset_utils.py, KerasPresetSaver.
     fileprivate mutating func followTask(_ settings: JSONObject) {
-        guard !settings.isEmpty, let index = companions.firstIndex(where: { $0.name == "task.json" }),
-            var task = companions[index].settings
+        guard !settings.isEmpty, let index = auxiliaryFiles.firstIndex(where: { $0.name == "task.json" }),
+            var task = auxiliaryFiles[index].settings
         else { return }
         for (key, value) in settings where task["config"]?["backbone"]?["config"]?[key] != nil {
             task["config"]?["backbone"]?["config"]?[key] = value
         }
-        companions[index].content = .bytes(task.serialized())
+        auxiliaryFiles[index].content = .bytes(task.serialized())
     }
 
     /// Has metadata.json follow, which counts the parameters.
     fileprivate mutating func followMetadata(_ before: Checkpoint) {
         guard parameterCount != before.parameterCount,
-            let index = companions.firstIndex(where: { $0.name == "metadata.json" }),
-            var metadata = companions[index].settings,
+            let index = auxiliaryFiles.firstIndex(where: { $0.name == "metadata.json" }),
+            var metadata = auxiliaryFiles[index].settings,
             metadata["parameter_count"]?.int == before.parameterCount
         else { return }
         metadata["parameter_count"] = JSON(parameterCount)
-        companions[index].content = .bytes(metadata.serialized())
+        auxiliaryFiles[index].content = .bytes(metadata.serialized())
     }
 }
 
-extension Companion {
+extension AuxiliaryFile {
     /// What it says, when it is an object of settings.
     fileprivate var settings: Configuration? {
         guard let bytes = try? bytes() else { return nil }
@@ -164,9 +165,9 @@ extension Companion {
     }
 }
 
-extension [Companion] {
+extension [AuxiliaryFile] {
     /// Whether these are the same files, as they lie on the disk or in memory.
-    fileprivate func isSame(as others: [Companion]) -> Bool {
+    fileprivate func isSame(as others: [AuxiliaryFile]) -> Bool {
         guard count == others.count else { return false }
         return zip(self, others).allSatisfy { one, other in
             guard one.name == other.name else { return false }

@@ -23,7 +23,7 @@ extension Checkpoint {
         let groups = LayerNames.groups(in: tensors.keys)
         guard !groups.isEmpty else { throw .noLayers(path: path) }
         let configured = configuration?.layerCount
-        let following = configuration?.followingLayerCount ?? 0
+        let following = configuration?.mtpLayerCount ?? 0
         let candidates = candidates(groups, expected: configured?.value.int, following: following)
         guard let group = candidates.first else { throw .noLayers(path: path) }
         guard candidates.count == 1 else {
@@ -99,8 +99,8 @@ extension Checkpoint {
     private mutating func leaveArchitecture(layers count: Int) {
         guard let structure = format.structure, !structure.prefix.isEmpty else { return }
         format = .hdf5(structure.weightsAlone)
-        leftOut.append(
-            LeftOut(
+        skippedFiles.append(
+            SkippedFile(
                 name: "\(structure.fileName)'s model_config",
                 reason: "it describes the model with \(count) layers; load these weights into the deeper one")
         )

@@ -22,7 +22,7 @@ public struct DepthUpScaling: Sendable, Equatable {
 }
 
 /// Why a model can't be up-scaled.
-public enum DepthUpScalingError: Diagnosis, Equatable {
+public enum DepthUpScalingError: UserFacingError, Equatable {
     /// The layers asked for can't be planned.
     case plan(LayerPlanError)
     /// The model can't follow the plan.

@@ -2,7 +2,7 @@ public import Formats
 public import Models
 
 /// Why a model's layers can't be rearranged.
-public enum DepthError: Diagnosis, Equatable {
+public enum DepthError: UserFacingError, Equatable {
     /// No set of layers is to be seen in the tensor names.
     case noLayers(path: String)
     /// More than one set of layers could be meant.

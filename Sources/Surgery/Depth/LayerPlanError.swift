@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why layers can't be arranged as asked.
-public enum LayerPlanError: Diagnosis, Equatable {
+public enum LayerPlanError: UserFacingError, Equatable {
     /// A run of layers that the source does not have.
     case outside(run: Range<Int>, from: Int)
     /// A number of layers that up-scaling can't give.

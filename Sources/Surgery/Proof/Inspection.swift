@@ -65,7 +65,7 @@ public struct Inspection: Sendable {
     /// Why a manifest that lies beside the model tells nothing of it; nil when it does, or there is none.
     public let unusableManifest: ManifestError?
     /// What does not fit together, a sentence each; empty when configuration, tensors and tokenizer agree.
-    public let disagreements: [String]
+    public let inconsistencies: [String]
 
     /// How many tensors there are.
     public var tensorCount: Int { tensors.count }
@@ -100,19 +100,20 @@ public struct Inspection: Sendable {
         self.tokenizer = tokenizer
         unusableManifest = checkpoint.unusableManifest
         operations = (checkpoint.manifest?.history ?? []) + (checkpoint.manifest?.operations ?? [])
-        var disagreements = problem.map { [$0] } ?? []
+        var inconsistencies = problem.map { [$0] } ?? []
         var layers: LayerNames.Group?
         do {
             layers = try checkpoint.layers()
         } catch {
-            if configuration != nil { disagreements.append(error.description) }
+            if configuration != nil { inconsistencies.append(error.description) }
         }
         self.layers = layers.flatMap { layers in
             layers.names.isFound(in: stored)
                 ? layers : LayerNames.groups(in: stored.tensors.keys).first { $0.count == layers.count }
         }
         hasConfiguration = configuration != nil
-        self.disagreements = disagreements + checkpoint.disagreements(layers: layers, tokenizer: tokenizer)
+        self.inconsistencies =
+            inconsistencies + checkpoint.inconsistencies(layers: layers, tokenizer: tokenizer)
     }
 
     private static func types(_ checkpoint: Checkpoint) -> [TypeSummary] {
@@ -146,7 +147,7 @@ extension LayerNames {
 
 extension TensorExpression {
     /// The file in which the tensor lies; nil when it is made of something else.
-    public var file: SourceFile? {
+    public var file: InputFile? {
         guard case .leaf(let storage) = node else { return nil }
         return storage.origin?.file
     }
@@ -162,10 +163,11 @@ public struct TokenizerSummary: Sendable, Equatable {
     public let problem: String?
 
     init?(of checkpoint: Checkpoint) {
-        guard let companion = checkpoint.companions.first(where: { $0.name == "tokenizer.json" }) else {
+        guard let auxiliaryFile = checkpoint.auxiliaryFiles.first(where: { $0.name == "tokenizer.json" })
+        else {
             return nil
         }
-        file = companion.name
+        file = auxiliaryFile.name
         do {
             size = try checkpoint.tokenizerFiles().tokenizer().largestID + 1
             problem = nil

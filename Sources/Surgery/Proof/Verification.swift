@@ -154,7 +154,7 @@ extension Proof {
 }
 
 /// Why a result can't be verified.
-public enum VerificationError: Diagnosis, Equatable {
+public enum VerificationError: UserFacingError, Equatable {
     /// There is no manifest.
     case noManifest(path: String)
     /// The manifest or what it names is not right.

@@ -16,9 +16,9 @@ extension Checkpoint {
         let found = try VocabularyTensors(of: self)
         if found.isTied, let output = request.output, output != request.input { throw .tied(path: path) }
         let donor = try request.donorTensors
-        let outcome = try VocabularyOutcome(request, of: self, rows: found.rows)
+        let outcome = try VocabularyPlan(request, of: self, rows: found.rows)
         var result = self
-        result.companions = outcome.companions
+        result.auxiliaryFiles = outcome.auxiliaryFiles
         let methods = (input: request.input, output: request.output ?? request.input)
         for (index, tensor) in found.tensors.enumerated() {
             guard let stored = tensors[tensor.name] else { continue }
@@ -42,7 +42,7 @@ extension Checkpoint {
     }
 
     /// Has the configuration follow: `vocab_size`, and the ids of tokens that have moved.
-    private mutating func setVocabulary(_ outcome: VocabularyOutcome) -> [ConfigurationChange] {
+    private mutating func setVocabulary(_ outcome: VocabularyPlan) -> [ConfigurationChange] {
         guard var configuration else { return [] }
         var changes: [ConfigurationChange] = []
         let json = outcome.settings(
@@ -76,7 +76,7 @@ extension VocabularyResize {
 
     /// What the manifest says of it.
     fileprivate func operation(
-        _ outcome: VocabularyOutcome, _ methods: (input: RowInitialization, output: RowInitialization)
+        _ outcome: VocabularyPlan, _ methods: (input: RowInitialization, output: RowInitialization)
     ) -> Manifest.Operation {
         var parameters = JSONObject()
         if let tokens = outcome.tokens {

@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why a model's vocabulary can't be resized.
-public enum VocabularyError: Diagnosis, Equatable {
+public enum VocabularyError: UserFacingError, Equatable {
     /// No tensor is an embedding.
     case noEmbedding(path: String, names: [String])
     /// Tensors that should have a row for each token have different numbers of rows.

@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why text or tokens cannot be trained on.
-public enum DataError: Diagnosis, Equatable {
+public enum DataError: UserFacingError, Equatable {
     /// The documents of a file can't be read.
     case documents(DocumentError)
     /// The file has no document with a token.

@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why an engine cannot work.
-public enum EngineError: Diagnosis, Equatable {
+public enum EngineError: UserFacingError, Equatable {
     /// The system has no memory for that many bytes.
     case outOfMemory(bytes: Int)
     /// OpenBLAS is not there, or not usable; `reason` is the loader's.

@@ -50,7 +50,7 @@ public struct EvaluationSet: Sendable {
 
     /// Reads sets for a model, each from a file; opens the model's tokenizer unless it is given.
     ///
-    /// - Throws: a `Diagnosis` naming the file.
+    /// - Throws: a `UserFacingError` naming the file.
     static func read(
         _ files: [(name: String, path: String)], for model: PretrainedModel,
         tokenizer opened: Tokenizer? = nil
@@ -91,7 +91,7 @@ public struct EvaluationSet: Sendable {
     }
 }
 
-extension TokenRows {
+extension TokenDataset {
     /// What `model`, planned for one row of these rows' length, makes of them.
     ///
     /// `visit` is given consecutive blocks of logits (rows, V).

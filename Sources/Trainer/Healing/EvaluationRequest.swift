@@ -39,7 +39,7 @@ public struct EvaluationRequest: Sendable {
     ///   - warn: is told what the user should know of the model.
     ///   - notify: is given each set's name and result as soon as it is known.
     /// - Returns: the results by name; rows are called `ids`.
-    /// - Throws: a `Diagnosis` that names the file, key or tensor.
+    /// - Throws: a `UserFacingError` that names the file, key or tensor.
     public func run(
         warn: (String) -> Void = { _ in }, notify: (String, EvaluationResult) -> Void = { _, _ in }
     ) throws -> [(name: String, result: EvaluationResult)] {
@@ -47,7 +47,7 @@ public struct EvaluationRequest: Sendable {
         model.notes.forEach(warn)
         let engine = try CPUEngine(threads: threads)
         if let rows {
-            let rows = try TokenRows(path: rows, rows: model.architecture.vocabularySize)
+            let rows = try TokenDataset(path: rows, rows: model.architecture.vocabularySize)
             let transformer = try self.transformer(model, batch: 1, length: rows.length, on: engine)
             let result = try evaluate(rows, transformer)
             notify("ids", result)
@@ -80,7 +80,7 @@ public struct EvaluationRequest: Sendable {
     }
 
     private func evaluate(
-        _ rows: TokenRows, _ transformer: Transformer<CPUEngine>
+        _ rows: TokenDataset, _ transformer: Transformer<CPUEngine>
     ) throws -> EvaluationResult {
         guard let logits else { return rows.evaluate(transformer) }
         guard Path.absolute(logits) != Path.absolute(self.rows ?? "") else {

@@ -1,7 +1,7 @@
 public import Formats
 
 /// Why a run cannot go on, or cannot begin.
-public enum HealingError: Diagnosis, Equatable {
+public enum HealingError: UserFacingError, Equatable {
     /// A number that steers the run became infinite or not a number.
     case notFinite(what: String, step: Int)
     /// A run with this output was begun and not ended.

@@ -15,7 +15,7 @@ public struct HealingRun {
     /// - Parameters:
     ///   - setup: what to do.
     ///   - notify: told what happens.
-    /// - Throws: a ``Diagnosis`` that names the file or setting.
+    /// - Throws: a ``UserFacingError`` that names the file or setting.
     public init(_ setup: HealingSetup, notify: @escaping (HealingEvent) -> Void) throws {
         try setup.check()
         let (request, model) = (setup.request, setup.model)
@@ -45,7 +45,7 @@ public struct HealingRun {
     ///
     /// - Parameter isCancelled: asked often; true stops the run after the step at hand, and keeps it.
     /// - Returns: what it did.
-    /// - Throws: ``HealingError/interrupted(kept:)`` when it was stopped, else a ``Diagnosis``; what was kept before is
+    /// - Throws: ``HealingError/interrupted(kept:)`` when it was stopped, else a ``UserFacingError``; what was kept before is
     ///   then still there.
     public func callAsFunction(isCancelled: () -> Bool) throws -> HealingOutcome {
         let plan = run.plan

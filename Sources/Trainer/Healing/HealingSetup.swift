@@ -24,7 +24,7 @@ public struct HealingSetup {
 
     /// Opens what the request names.
     ///
-    /// - Throws: a `Diagnosis` that names the file or setting and what would be right.
+    /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
     public init(_ request: HealingRequest) throws {
         self.request = request
         model = request.fromScratch ? try .blank(request.model) : try .open(request.model)
@@ -34,7 +34,7 @@ public struct HealingSetup {
         var plan = request.plan
         switch request.data {
         case .rows(let path):
-            let rows = try TokenRows(path: path, rows: architecture.vocabularySize)
+            let rows = try TokenDataset(path: path, rows: architecture.vocabularySize)
             plan.length = rows.length
             data = rows
             tokenizer = nil
@@ -42,7 +42,7 @@ public struct HealingSetup {
         case .text(let sources):
             let opened = try model.tokenizer()
             tokenizer = opened
-            data = try MixedText(
+            data = try DataMixture(
                 sources, tokenizer: opened, rows: architecture.vocabularySize,
                 endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
                 seed: plan.seed)
@@ -74,7 +74,7 @@ public struct HealingSetup {
     /// - Throws: ``HealingError`` that names the options with which it would fit, or `WriteError`.
     public func check(available: Int? = MemoryNeed.available) throws {
         try Self.writer(request).check(output)
-        if let log = request.log, Folder.kind(of: Path.parent(Path.absolute(log))) != .folder {
+        if let log = request.log, FileSystem.kind(of: Path.parent(Path.absolute(log))) != .folder {
             throw HealingError.noLogFolder(log: log)
         }
         guard let available, memory.total > available else { return }

@@ -29,10 +29,10 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(FileError) {
         self.plan = plan
         self.model = model.checkpoint.sources.map { File(path: $0.name, bytes: $0.size) }
-        let assets = model.source.companions.map(\.name).filter { $0.hasPrefix("assets/") }
+        let assets = model.source.auxiliaryFiles.map(\.name).filter { $0.hasPrefix("assets/") }
         for name in [Configuration.fileName, "tokenizer.json"] + assets {
             let path = Path.join(model.checkpoint.path, name)
-            if Folder.kind(of: path) == .file { self.model.append(try Self.file(path, called: name)) }
+            if FileSystem.kind(of: path) == .file { self.model.append(try Self.file(path, called: name)) }
         }
         self.data = []
         switch data {
@@ -47,7 +47,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     }
 
     private static func file(_ path: String, called name: String) throws(FileError) -> File {
-        let file = try SourceFile(path: path)
+        let file = try InputFile(path: path)
         return File(path: name, bytes: file.size, sha256: try FileDigest.sha256(file))
     }
 

@@ -10,7 +10,7 @@ final class RunStore {
     /// The folder of the run's checkpoints.
     let folder: String
     private let identity: RunIdentity
-    private let lock: OutputFile
+    private let lock: WritableFile
 
     private struct Record: Codable {
         var version = 1
@@ -27,13 +27,13 @@ final class RunStore {
     init(output: String, identity: RunIdentity) throws {
         folder = Path.absolute(output) + ".run"
         self.identity = identity
-        if !Folder.exists(folder) { try Folder.create(folder) }
-        lock = try OutputFile(path: Path.join(folder, Self.lockName))
+        if !FileSystem.exists(folder) { try FileSystem.create(folder) }
+        lock = try WritableFile(path: Path.join(folder, Self.lockName))
         guard lock.lock() else { throw HealingError.busy(folder: folder) }
     }
 
     // A run that kept nothing leaves no folder behind.
-    deinit { if steps.isEmpty { try? Folder.remove(folder) } }
+    deinit { if steps.isEmpty { try? FileSystem.remove(folder) } }
 
     /// The last step that is kept, nil when none is.
     var lastStep: Int? { steps.max() }
@@ -53,10 +53,11 @@ final class RunStore {
         let record = try encoder.encode(Record(identity: identity, progress: run.progress))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
-            companions: [Companion(name: Self.recordName, content: .bytes([UInt8](record)))], metadata: [:])
+            auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
+            metadata: [:])
         let options = WriteOptions(force: true, shardSize: .max, checksums: false)
         try CheckpointWriter(options: options).write(checkpoint, to: path(step: run.step))
-        for step in older { try Folder.remove(path(step: step)) }
+        for step in older { try FileSystem.remove(path(step: step)) }
     }
 
     /// Puts a run where the last checkpoint left it; does nothing when there is none.
@@ -68,12 +69,12 @@ final class RunStore {
         let record: Record
         let checkpoint: Checkpoint
         do {
-            let bytes = try SourceFile(path: Path.join(path, Self.recordName)).bytes()
+            let bytes = try InputFile(path: Path.join(path, Self.recordName)).bytes()
             record = try JSONDecoder().decode(Record.self, from: Data(bytes))
             checkpoint = try Checkpoint.open(path)
         } catch {
             let reason =
-                (error as? any Diagnosis)?.description ?? "\(Self.recordName) is not what was written"
+                (error as? any UserFacingError)?.description ?? "\(Self.recordName) is not what was written"
             throw HealingError.badRunState(path: path, reason: reason)
         }
         let differences = identity.differences(from: record.identity)
@@ -95,11 +96,11 @@ final class RunStore {
 
     /// Removes what is kept of the run.
     func removeSteps() throws {
-        for step in steps { try Folder.remove(path(step: step)) }
+        for step in steps { try FileSystem.remove(path(step: step)) }
     }
 
     private var steps: [Int] {
-        let names = (try? Folder.names(folder)) ?? []
+        let names = (try? FileSystem.names(folder)) ?? []
         return names.compactMap { $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil }
     }
 

@@ -21,12 +21,12 @@ extension PretrainedModel {
         }
         if checkpoint.configuration != configuration {
             // What lies beside a preset's configuration is KerasHub's already.
-            let own = checkpoint.companions
-            checkpoint.companions = []
+            let own = checkpoint.auxiliaryFiles
+            checkpoint.auxiliaryFiles = []
             checkpoint = try checkpoint.converted(to: .hdf5)
             checkpoint.configuration = configuration
-            checkpoint.companions.removeAll { made in own.contains { $0.name == made.name } }
-            checkpoint.companions = own + checkpoint.companions
+            checkpoint.auxiliaryFiles.removeAll { made in own.contains { $0.name == made.name } }
+            checkpoint.auxiliaryFiles = own + checkpoint.auxiliaryFiles
         }
         return try PretrainedModel(checkpoint)
     }

@@ -48,9 +48,9 @@ public struct PretrainedModel: Sendable {
     ///
     /// - Throws: `ConfigurationError` or ``ModelError`` naming the key.
     public static func described(_ folder: String) throws -> DescribedModel {
-        guard Folder.kind(of: folder) == .folder else { throw ModelError.noFolder(path: folder) }
+        guard FileSystem.kind(of: folder) == .folder else { throw ModelError.noFolder(path: folder) }
         let path = Path.join(folder, Configuration.fileName)
-        let configuration = try Configuration(parsing: SourceFile(path: path).bytes(), file: path)
+        let configuration = try Configuration(parsing: InputFile(path: path).bytes(), file: path)
         return try DescribedModel(configuration.asHuggingFace(path: folder), path: folder)
     }
 
@@ -70,8 +70,8 @@ public struct PretrainedModel: Sendable {
 
     /// Whether the folder has a chat template, as instruction-tuned models do.
     public var looksInstructionTuned: Bool {
-        if checkpoint.companions.contains(where: { $0.name.hasPrefix("chat_template") }) { return true }
-        guard let file = checkpoint.companions.first(where: { $0.name == "tokenizer_config.json" }),
+        if checkpoint.auxiliaryFiles.contains(where: { $0.name.hasPrefix("chat_template") }) { return true }
+        guard let file = checkpoint.auxiliaryFiles.first(where: { $0.name == "tokenizer_config.json" }),
             let bytes = try? file.bytes(), let json = try? JSON(parsing: bytes, file: file.name)
         else { return false }
         return json["chat_template"].map { !$0.isNull } ?? false

@@ -3,7 +3,7 @@ internal import Foundation
 
 /// A file with one line of JSON a step, which a run that goes on continues without a gap or a double line.
 public final class StepLog {
-    private let file: OutputFile
+    private let file: WritableFile
     private var size: Int
     private let encoder = JSONEncoder()
 
@@ -12,12 +12,12 @@ public final class StepLog {
     /// - Throws: ``HealingError/notALog(path:)`` for a file that holds something else, or `FileError`.
     public init(path: String, keepingUpTo step: Int) throws {
         var kept: [UInt8] = []
-        switch Folder.kind(of: path) {
-        case .file: kept = try Self.lines(of: SourceFile(path: path).bytes(), path: path, upTo: step)
+        switch FileSystem.kind(of: path) {
+        case .file: kept = try Self.lines(of: InputFile(path: path).bytes(), path: path, upTo: step)
         case .folder, .other: throw HealingError.notALog(path: path)
         case nil: break
         }
-        file = try OutputFile(path: path)
+        file = try WritableFile(path: path)
         size = kept.count
         unsafe try file.write(kept.span.bytes, at: 0)
         try file.truncate(to: size)

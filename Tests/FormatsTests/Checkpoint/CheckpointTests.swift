@@ -27,8 +27,8 @@ import Testing
         }
         #expect(model.metadata == ["format": "pt"])
         #expect(model.configuration?.modelType == "llama")
-        #expect(model.companions.map(\.name) == ["LICENSE", "tokenizer.json"])
-        #expect(model.leftOut.map(\.name) == [".gitattributes", "onnx", "pytorch_model.bin"])
+        #expect(model.auxiliaryFiles.map(\.name) == ["LICENSE", "tokenizer.json"])
+        #expect(model.skippedFiles.map(\.name) == [".gitattributes", "onnx", "pytorch_model.bin"])
         #expect(model.parameterCount == 88 && model.byteCount == 184)
         #expect(
             model.sources.map(\.name) == [
@@ -39,15 +39,15 @@ import Testing
     @Test func opensOneFile() throws {
         try folder.write("lone.safetensors", safetensors(SmallModel.first))
         let model = try Checkpoint.open(folder.path("lone.safetensors"))
-        #expect(model.tensors.count == 3 && model.configuration == nil && model.companions.isEmpty)
+        #expect(model.tensors.count == 3 && model.configuration == nil && model.auxiliaryFiles.isEmpty)
     }
 
     @Test func aSingleFileComesBeforeAnIndex() throws {
         try folder.write("base/model.safetensors", safetensors([SmallTensor("only", .u8, [3])]))
         let model = try Checkpoint.open(folder.path("base"))
         #expect(Array(model.tensors.keys) == ["only"])
-        #expect(model.leftOut.map(\.name).contains("model.safetensors.index.json"))
-        #expect(model.leftOut.map(\.name).contains("model-00001-of-00002.safetensors"))
+        #expect(model.skippedFiles.map(\.name).contains("model.safetensors.index.json"))
+        #expect(model.skippedFiles.map(\.name).contains("model-00001-of-00002.safetensors"))
     }
 
     @Test func nothingThere() throws {
@@ -62,12 +62,12 @@ import Testing
     }
 
     @Test func shardsWithoutIndex() throws {
-        try Folder.remove(folder.path("base/model.safetensors.index.json"))
+        try FileSystem.remove(folder.path("base/model.safetensors.index.json"))
         guard case .noIndex = error() else {
             Issue.record("opened")
             return
         }
-        try Folder.remove(folder.path("base/model-00002-of-00002.safetensors"))
+        try FileSystem.remove(folder.path("base/model-00002-of-00002.safetensors"))
         guard case .noIndex = error() else {
             Issue.record("opened half a model")
             return
@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func missingShard() throws {
-        try Folder.remove(folder.path("base/model-00002-of-00002.safetensors"))
+        try FileSystem.remove(folder.path("base/model-00002-of-00002.safetensors"))
         let index = folder.path("base/model.safetensors.index.json")
         #expect(error() == .shardMissing(index: index, shard: "model-00002-of-00002.safetensors", tensors: 2))
     }

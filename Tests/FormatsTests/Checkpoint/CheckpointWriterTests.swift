@@ -80,8 +80,8 @@ import Testing
         #expect(shards == [["a"], ["c"], ["b", "d"], ["e", "f"]])
     }
 
-    @Test(arguments: [OutputFile.CopyMethod.copyFileRange, .sendfile, .buffered])
-    func everyWayToCopy(method: OutputFile.CopyMethod) throws {
+    @Test(arguments: [WritableFile.CopyMethod.copyFileRange, .sendfile, .buffered])
+    func everyWayToCopy(method: WritableFile.CopyMethod) throws {
         let model = try changed()
         var options = WriteOptions()
         options.copyMethod = method
@@ -129,9 +129,9 @@ import Testing
             healed[name] = try .stored(
                 MemoryTensor(name: name, type: tensor.type, shape: tensor.shape, bytes: zeros))
         }
-        healed.companions = []
+        healed.auxiliaryFiles = []
         var blank = try Checkpoint.openWithoutWeights(folder.path("base"))
-        blank.companions = []
+        blank.auxiliaryFiles = []
         blank["embed"] = try .zeros(.f32, shape: [2])
         let linked = unsafe symlink(folder.path("base"), folder.path("link"))
         try #require(linked == 0)

@@ -63,7 +63,7 @@ import Testing
         #expect(FileDigest.sha256(bytes) == digest)
         // The same of a file, which is read a mebibyte at a time.
         try folder.write("bytes", bytes)
-        let file = try SourceFile(path: folder.path("bytes"))
+        let file = try InputFile(path: folder.path("bytes"))
         #expect(try FileDigest.sha256(file) == digest)
         if !bytes.isEmpty {
             #expect(throws: DigestError.interrupted) { try FileDigest.sha256(file, isCancelled: { true }) }
@@ -118,13 +118,13 @@ import Testing
     @Test func aMovedPairIsProvenWithTheNewPlace() throws {
         _ = try write()
         try folder.makeFolder("elsewhere")
-        try Folder.rename(folder.path("base"), to: folder.path("elsewhere/base"))
+        try FileSystem.rename(folder.path("base"), to: folder.path("elsewhere/base"))
         let manifest = try #require(try Checkpoint.open(folder.path("out")).manifest)
         #expect(throws: ManifestError.self) { _ = try ProvenanceResolver(manifest, of: folder.path("out")) }
         let moved = try ProvenanceResolver(
             manifest, of: folder.path("out"), source: folder.path("elsewhere/base"))
         #expect(moved.sourceFiles.count == 2)
-        try Folder.rename(folder.path("out"), to: folder.path("elsewhere/out"))
+        try FileSystem.rename(folder.path("out"), to: folder.path("elsewhere/out"))
         _ = try ProvenanceResolver(manifest, of: folder.path("elsewhere/out"))
     }
 
@@ -288,12 +288,12 @@ import Testing
         var model = try Checkpoint.open(folder.path("base"))
         let path = folder.path("base/surgery.json")
         #expect(model.manifest == nil && model.unusableManifest == .unreleased(file: path, format: 1))
-        let left = LeftOut(
+        let left = SkippedFile(
             name: "surgery.json", reason: "format 1, which only versions before the first release wrote")
-        #expect(model.leftOut.contains(left))
+        #expect(model.skippedFiles.contains(left))
         let advice = try #require(model.unusableManifest).description
         #expect(advice.hasPrefix("\(path) has format 1,") && advice.contains("make the result again"))
-        #expect(try CheckpointWriter().write(model, to: folder.path("copy")).leftOut.contains(left))
+        #expect(try CheckpointWriter().write(model, to: folder.path("copy")).skippedFiles.contains(left))
         #expect(try folder.names("copy").contains("surgery.json") == false)
         model.operations = [.init(name: "convert", parameters: JSONObject())]
         try CheckpointWriter().write(model, to: folder.path("next"))

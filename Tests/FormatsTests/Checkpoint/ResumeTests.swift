@@ -69,7 +69,7 @@ import Testing
     private func expected(asHDF5: Bool = false) throws -> [String: [UInt8]] {
         try writer().write(model(asHDF5: asHDF5), to: folder.path("out"))
         let whole = try contents("out")
-        try Folder.remove(folder.path("out"))
+        try FileSystem.remove(folder.path("out"))
         return whole
     }
 
@@ -89,7 +89,7 @@ import Testing
             let report = try writer().write(model(asHDF5: asHDF5), to: folder.path("out"))
             #expect(report.resumedByteCount > 0 || questions < 2)
             #expect(try contents("out") == expected)
-            try Folder.remove(folder.path("out"))
+            try FileSystem.remove(folder.path("out"))
         }
         Issue.record("it never came to its end")
     }
@@ -140,7 +140,7 @@ import Testing
     @Test func aChangedSourceStartsOver() throws {
         try stop(writing: model(), after: 6)
         let first = [SmallTensor("embed", .bf16, [10, 4]), SmallTensor("changed", .bf16, [4, 4])]
-        try Folder.remove(folder.path("base"))
+        try FileSystem.remove(folder.path("base"))
         try folder.makeFolder("base")
         try folder.write("base/model.safetensors", safetensors(first + SmallModel.second))
         #expect(try writer().write(model(), to: folder.path("out")).resumedByteCount == 0)
@@ -182,7 +182,7 @@ import Testing
             try stop(writing: model, after: 3)
             let report = try writer().write(model, to: folder.path("out"))
             #expect((report.resumedByteCount > 0) == resumes)
-            try Folder.remove(folder.path("out"))
+            try FileSystem.remove(folder.path("out"))
         }
     }
 

@@ -32,7 +32,7 @@ struct HDF5HostileTests {
     }
 
     @Test func eachIsRefusedInASentence() throws {
-        let files = try Folder.names(HDF5Fixtures.path("hostile"))
+        let files = try FileSystem.names(HDF5Fixtures.path("hostile"))
         #expect(files.count == Self.words.count)
         for file in files {
             let path = try HDF5Fixtures.path("hostile/\(file)")
@@ -47,7 +47,7 @@ struct HDF5HostileTests {
     @Test(arguments: ["types.h5", "packed.h5", "keras2-variable.h5", "presets/llama-bf16/model.weights.h5"])
     func filesCutOffAreRefused(name: String) throws {
         let folder = try TemporaryFolder()
-        let whole = try SourceFile(path: HDF5Fixtures.path(name)).bytes()
+        let whole = try InputFile(path: HDF5Fixtures.path(name)).bytes()
         for count in Set((0..<24).map { whole.count * $0 / 24 } + [1, 7, 8, 9, 95, 96, 97, whole.count - 1]) {
             try folder.write("cut.h5", Array(whole[..<count]))
             #expect(throws: CheckpointError.self, "\(count)") { try Checkpoint.open(folder.path("cut.h5")) }
@@ -107,7 +107,7 @@ struct HDF5HostileTests {
 
     @Test(arguments: patches) func damageIsFound(patch: Patch) throws {
         let folder = try TemporaryFolder()
-        var bytes = try SourceFile(path: HDF5Fixtures.path(patch.file)).bytes()
+        var bytes = try InputFile(path: HDF5Fixtures.path(patch.file)).bytes()
         for (place, old, new) in patch.changes {
             try #require(Array(bytes[place..<place + old.count]) == old)
             bytes.replaceSubrange(place..<place + new.count, with: new)
@@ -116,13 +116,13 @@ struct HDF5HostileTests {
         let error = try #require(
             throws: (any Error).self
         ) { try Self.readAll(folder.path("changed.h5")) }
-        let description = (error as? any Diagnosis)?.description ?? ""
+        let description = (error as? any UserFacingError)?.description ?? ""
         #expect(description.contains(patch.words), "\(description)")
     }
 
     @Test func whatIsStillBeingWrittenIsRefused() throws {
         let folder = try TemporaryFolder()
-        var bytes = try SourceFile(path: HDF5Fixtures.path("latest.h5")).bytes()
+        var bytes = try InputFile(path: HDF5Fixtures.path("latest.h5")).bytes()
         // The superblock of version 3, and its checksum.
         try #require(bytes[8] == 3 && bytes[11] == 0)
         bytes[11] = 1
@@ -139,7 +139,7 @@ struct HDF5HostileTests {
     ])
     func changedBytesAreAModelOrAnError(name: String, seed: UInt64) throws {
         let folder = try TemporaryFolder()
-        let mutation = HDF5Mutation(try SourceFile(path: HDF5Fixtures.path(name)).bytes())
+        let mutation = HDF5Mutation(try InputFile(path: HDF5Fixtures.path(name)).bytes())
         // Files of newer libraries have checksums, which must not be all that finds a change.
         #expect(["dense.h5", "latest.h5"].contains(name) == (mutation.checksumCount > 8))
         var dice = Dice(seed: seed)
@@ -149,7 +149,7 @@ struct HDF5HostileTests {
             do {
                 try Self.readAll(folder.path("changed.h5"))
                 models += 1
-            } catch let error as any Diagnosis {
+            } catch let error as any UserFacingError {
                 #expect(error.fault == .input)
                 errors += 1
             }
@@ -173,8 +173,8 @@ struct HDF5HostileTests {
     @Test func anIndexIsCheckedAgainstItsFiles() throws {
         let folder = try TemporaryFolder()
         let source = try HDF5Fixtures.path("presets/mistral-sharded")
-        for name in try Folder.names(source) {
-            try folder.write(name, SourceFile(path: Path.join(source, name)).bytes())
+        for name in try FileSystem.names(source) {
+            try folder.write(name, InputFile(path: Path.join(source, name)).bytes())
         }
         #expect(try Checkpoint.open(folder.path).tensors.isEmpty == false)
         let index = String(decoding: try folder.bytes("model.weights.json"), as: UTF8.self)
@@ -184,7 +184,7 @@ struct HDF5HostileTests {
             "model.weights.json", index.replacing("/layers/mistral_layer", with: "/layers/other_layer"))
         #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
         try folder.write("model.weights.json", index)
-        try Folder.remove(folder.path("model_00001.weights.h5"))
+        try FileSystem.remove(folder.path("model_00001.weights.h5"))
         let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.description.contains("model_00001.weights.h5, which is not there") == true)
     }

@@ -51,7 +51,7 @@ struct HDF5ReadingTests {
     @Test(arguments: [(0x20, [0, 0, 0xC0, 0x3F]), (0x21, [0x3F, 0xC0, 0, 0])] as [(UInt8, [UInt8])])
     func whatWasNeverWrittenIsFilledIn(order: UInt8, element: [UInt8]) throws {
         let folder = try TemporaryFolder()
-        var file = try SourceFile(path: HDF5Fixtures.path("packed.h5")).bytes()
+        var file = try InputFile(path: HDF5Fixtures.path("packed.h5")).bytes()
         // The bits of the type of `unwritten`, the lowest of which is its byte order.
         try #require(file[57_920..<57_923].elementsEqual([0x11, 0x20, 0x1F]))
         file[57_921] = order
@@ -123,7 +123,7 @@ struct HDF5ReadingTests {
     @Test(arguments: ["llama-bf16", "mistral-sharded", "gpt2"]) func presetsAreModels(name: String) throws {
         let preset = try Checkpoint.open(HDF5Fixtures.path("presets/\(name)"))
         #expect(preset.configuration?["config"]?["num_layers"]?.int == 4)
-        #expect(preset.companions.map(\.name).contains("metadata.json"))
+        #expect(preset.auxiliaryFiles.map(\.name).contains("metadata.json"))
         #expect(preset.tensors["layers/reversible_embedding/vars/0"]?.shape == [29, 8])
         #expect(
             preset.tensors["layers/reversible_embedding/vars/0"]?.type

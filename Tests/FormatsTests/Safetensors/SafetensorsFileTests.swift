@@ -36,7 +36,7 @@ private let verdicts = golden["files"]?.object ?? JSONObject()
     /// A file cut off anywhere is refused.
     @Test func cutOffAnywhere() throws {
         let folder = try TemporaryFolder()
-        let whole = try SourceFile(path: fixtures + "/reference.safetensors").bytes()
+        let whole = try InputFile(path: fixtures + "/reference.safetensors").bytes()
         for length in stride(from: 0, to: whole.count, by: 7) {
             try folder.write("cut.safetensors", Array(whole[..<length]))
             #expect(throws: SafetensorsError.self) {
@@ -48,7 +48,7 @@ private let verdicts = golden["files"]?.object ?? JSONObject()
     /// A file with any bit of its header changed is refused, or its tensors lie inside the file.
     @Test func changedAnywhere() throws {
         let folder = try TemporaryFolder()
-        let whole = try SourceFile(path: fixtures + "/reference.safetensors").bytes()
+        let whole = try InputFile(path: fixtures + "/reference.safetensors").bytes()
         let header = try SafetensorsFile(path: fixtures + "/reference.safetensors").dataOffset
         for place in stride(from: 0, to: header, by: 3) {
             var changed = whole

@@ -31,7 +31,7 @@ import Testing
         for entry in try elements("pre_tokenizers", of: golden) {
             let preTokenizer = try PreTokenizer(field(entry["part"]))
             for (text, expected) in zip(texts, try elements("pieces", of: entry)) {
-                var pieces = PieceText(text)
+                var pieces = PreTokenizedString(text)
                 try preTokenizer.apply(to: &pieces)
                 let found = pieces.pieces.map { piece in
                     let raw = Array(pieces.bytes[piece.start..<piece.end])

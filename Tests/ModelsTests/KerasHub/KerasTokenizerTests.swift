@@ -13,11 +13,11 @@ struct KerasTokenizerTests {
         (Bundle.module.resourcePath ?? "") + "/Fixtures/KerasTokenizers/" + name
     }
 
-    private func companions(_ name: String) throws -> [Companion] {
+    private func auxiliaryFiles(_ name: String) throws -> [AuxiliaryFile] {
         try (["tokenizer.json"] + KerasTokenizer.assetNames).compactMap { file in
             let path = Self.folder(name) + "/" + file
-            guard Folder.kind(of: path) == .file else { return nil }
-            return Companion(name: file, content: .file(try SourceFile(path: path)))
+            guard FileSystem.kind(of: path) == .file else { return nil }
+            return AuxiliaryFile(name: file, content: .file(try InputFile(path: path)))
         }
     }
 
@@ -46,17 +46,17 @@ struct KerasTokenizerTests {
 
     /// What goes to Hugging Face and comes back has the same settings, vocabulary and merges.
     @Test(arguments: names) func thereAndBackIsTheSame(name: String) throws {
-        let old = try companions(name)
+        let old = try auxiliaryFiles(name)
         let keras = try #require(try KerasTokenizer(of: old, path: name))
         let made = try keras.huggingFace().files.kerasHub(keras.kind)
         #expect(made.map(\.name).sorted() == old.map(\.name).sorted())
-        for companion in old {
-            let other = try #require(made.first { $0.name == companion.name })
-            if companion.name.hasSuffix(".json") {
-                let (before, after) = (try companion.json().json, try other.json().json)
-                #expect(normalized(before) == normalized(after), "\(companion.name)")
+        for auxiliaryFile in old {
+            let other = try #require(made.first { $0.name == auxiliaryFile.name })
+            if auxiliaryFile.name.hasSuffix(".json") {
+                let (before, after) = (try auxiliaryFile.json().json, try other.json().json)
+                #expect(normalized(before) == normalized(after), "\(auxiliaryFile.name)")
             } else {
-                #expect(try companion.bytes() == other.bytes(), "\(companion.name)")
+                #expect(try auxiliaryFile.bytes() == other.bytes(), "\(auxiliaryFile.name)")
             }
         }
     }
@@ -77,7 +77,7 @@ struct KerasTokenizerTests {
     }
 
     @Test func addedTokensBecomePieces() throws {
-        let keras = try #require(try KerasTokenizer(of: companions("llama"), path: "llama"))
+        let keras = try #require(try KerasTokenizer(of: auxiliaryFiles("llama"), path: "llama"))
         let files = try keras.huggingFace().files
         let before = try files.tokenizer().largestID
         let extra = VocabularyExtension(
@@ -97,7 +97,7 @@ struct KerasTokenizerTests {
             try TokenizerFiles.open(Self.folder("unigram"))
         }
         #expect("\(try #require(error))".contains("Unigram"))
-        var files = try companions("gpt2")
+        var files = try auxiliaryFiles("gpt2")
         files[0].content = .bytes(Array(#"{"class_name": "BertTokenizer"}"#.utf8))
         error = #expect(throws: TokenizerEditError.self) { try KerasTokenizer(of: files, path: "model") }
         #expect(error == .kerasClass(file: "model/tokenizer.json", name: "BertTokenizer"))
@@ -106,7 +106,7 @@ struct KerasTokenizerTests {
             return try gpt2.kerasHub(#require(KerasTokenizerClass.named("Llama3Tokenizer")))
         }
         #expect("\(try #require(error))".contains("a Llama3Tokenizer needs the token <|begin_of_text|>"))
-        files = try companions("gpt2").filter { !$0.name.hasSuffix("merges.txt") }
+        files = try auxiliaryFiles("gpt2").filter { !$0.name.hasSuffix("merges.txt") }
         error = #expect(throws: TokenizerEditError.self) {
             try KerasTokenizer(of: files, path: "model")?.huggingFace()
         }

@@ -29,26 +29,26 @@ struct ModelOpeningTests {
         }
         #expect(stored.format.structure == source.format.structure)
         #expect(stored.configuration == source.configuration)
-        #expect(stored.companions.map(\.name) == source.companions.map(\.name))
-        #expect(stored.leftOut == source.leftOut && stored.metadata == source.metadata)
+        #expect(stored.auxiliaryFiles.map(\.name) == source.auxiliaryFiles.map(\.name))
+        #expect(stored.skippedFiles == source.skippedFiles && stored.metadata == source.metadata)
     }
 
     /// Files that an operation changes, adds or takes away do so in the preset.
     @Test func otherFilesComeAlong() throws {
         var source = try preset("llama-bf16")
         for name in ["LICENSE", "NOTICE"] {
-            source.companions.append(Companion(name: name, content: .bytes([1])))
+            source.auxiliaryFiles.append(AuxiliaryFile(name: name, content: .bytes([1])))
         }
         var model = try source.asHuggingFace()
-        model.companions.removeAll { $0.name == "NOTICE" }
-        let index = try #require(model.companions.firstIndex { $0.name == "LICENSE" })
-        model.companions[index].content = .bytes([2])
-        model.companions.append(Companion(name: "README.md", content: .bytes([3])))
+        model.auxiliaryFiles.removeAll { $0.name == "NOTICE" }
+        let index = try #require(model.auxiliaryFiles.firstIndex { $0.name == "LICENSE" })
+        model.auxiliaryFiles[index].content = .bytes([2])
+        model.auxiliaryFiles.append(AuxiliaryFile(name: "README.md", content: .bytes([3])))
         let stored = try model.stored()
-        var names = source.companions.map(\.name)
+        var names = source.auxiliaryFiles.map(\.name)
         names.removeAll { $0 == "NOTICE" }
-        #expect(stored.companions.map(\.name) == names + ["README.md"])
-        #expect(try stored.companions.first { $0.name == "LICENSE" }?.bytes() == [2])
+        #expect(stored.auxiliaryFiles.map(\.name) == names + ["README.md"])
+        #expect(try stored.auxiliaryFiles.first { $0.name == "LICENSE" }?.bytes() == [2])
     }
 
     /// A model that became what the class has no place for is not written.

@@ -31,9 +31,9 @@ struct KerasConversionTests {
         let model = try preset.converted(to: nil, format: .safetensors)
         try expectEqual(model, Checkpoint.open(Self.fixture("\(name).safetensors")))
         #expect(model.format.structure == nil && model.configuration?.modelType != nil)
-        #expect(!model.companions.map(\.name).contains("metadata.json"))
+        #expect(!model.auxiliaryFiles.map(\.name).contains("metadata.json"))
         #expect(try model.layers().count == 4)
-        #expect(model.disagreements.isEmpty)
+        #expect(model.inconsistencies.isEmpty)
     }
 
     @Test(arguments: ["llama-bf16", "mistral-sharded", "gpt2"])
@@ -69,15 +69,15 @@ struct KerasConversionTests {
     @Test func configurationTaskAndMetadataFollow() throws {
         var preset = try Checkpoint.open(Self.fixture("llama-bf16"))
         let task = #"{"config": {"backbone": {"config": {"num_layers": 4, "trainable": true}}}, "x": 1}"#
-        preset.companions.append(Companion(name: "task.json", content: .bytes(Array(task.utf8))))
+        preset.auxiliaryFiles.append(AuxiliaryFile(name: "task.json", content: .bytes(Array(task.utf8))))
         let result = try preset.asHuggingFace().depthUpScaled(DepthUpScaling(from: 4, to: 6))
         #expect(result.changes.map(\.description) == ["config.num_layers: 4 → 6"])
         let deep = try result.checkpoint.stored()
         #expect(deep.configuration?["config"]?["num_layers"]?.int == 6)
-        #expect(deep.companions.map(\.name) == preset.companions.map(\.name))
+        #expect(deep.auxiliaryFiles.map(\.name) == preset.auxiliaryFiles.map(\.name))
         func json(_ name: String) throws -> JSON {
-            let companion = try #require(deep.companions.first { $0.name == name })
-            return try JSON(parsing: companion.bytes(), file: name)
+            let auxiliaryFile = try #require(deep.auxiliaryFiles.first { $0.name == name })
+            return try JSON(parsing: auxiliaryFile.bytes(), file: name)
         }
         #expect(try json("metadata.json")["parameter_count"]?.int == deep.parameterCount)
         var expected = try JSON(parsing: Array(task.utf8), file: "")
@@ -160,7 +160,7 @@ struct KerasConversionTests {
         #expect(settings["layer_types"]?.array?.count == 6)
         #expect(settings["eos_token_id"]?.int == 2 && settings["max_position_embeddings"]?.double == 77)
         #expect(settings.elementType == .f16)
-        #expect(!deep.companions.contains { $0.name.hasPrefix("assets/") })
+        #expect(!deep.auxiliaryFiles.contains { $0.name.hasPrefix("assets/") })
         // Another dialect of what has changed is not mixed in: the preset alone decides.
         var other = try huggingFace()
         other.configuration?["rope_parameters"] = ["rope_type": "default", "rope_theta": 10000]

@@ -89,7 +89,7 @@ struct HDF5LayersTests {
             structure.groups["block_3"]?.first { $0.name == "weight_names" }?.strings
                 == ["block_3/inner/kernel:0"])
         #expect(structure.groups["dropout"] != nil)
-        #expect(result.leftOut.count == (prefix.isEmpty ? 0 : 1))
+        #expect(result.skippedFiles.count == (prefix.isEmpty ? 0 : 1))
     }
 
     @Test func tensorFlowModelsInSeveralFilesStayThat() throws {

@@ -43,13 +43,15 @@ struct InspectionTests {
              "add_prefix_space": false, "trim_offsets": true, "use_regex": true}, "post_processor": null,
              "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {\(vocabulary)}, "merges": []}}
             """
-        checkpoint.companions = [Companion(name: "tokenizer.json", content: .bytes(Array(tokenizer.utf8)))]
+        checkpoint.auxiliaryFiles = [
+            AuxiliaryFile(name: "tokenizer.json", content: .bytes(Array(tokenizer.utf8)))
+        ]
         return checkpoint
     }
 
     @Test func tellsWhatAModelIs() throws {
         let inspection = Inspection(of: try model())
-        #expect(inspection.disagreements == [])
+        #expect(inspection.inconsistencies == [])
         #expect(inspection.family == "Llama" && inspection.modelType == "llama")
         #expect(inspection.layers?.count == 2 && inspection.layers?.names.prefix == "model.layers.")
         #expect(inspection.parameterCount == 2 * 128 + 8 + 2 * (2 * 64 + 2 * 32 + 3 * 96))
@@ -73,26 +75,26 @@ struct InspectionTests {
         ),
     ])
     func tellsWhatDisagrees(settings: String, message: String) throws {
-        let disagreements = Inspection(of: try model(settings)).disagreements
-        #expect(disagreements.contains { $0.contains(message) }, "\(disagreements)")
+        let inconsistencies = Inspection(of: try model(settings)).inconsistencies
+        #expect(inconsistencies.contains { $0.contains(message) }, "\(inconsistencies)")
     }
 
     @Test func tellsThatTheHeadIsMissing() throws {
-        let disagreements = Inspection(of: try model(without: "lm_head.weight")).disagreements
-        #expect(disagreements.count == 1 && disagreements[0].contains("tie_word_embeddings is false"))
+        let inconsistencies = Inspection(of: try model(without: "lm_head.weight")).inconsistencies
+        #expect(inconsistencies.count == 1 && inconsistencies[0].contains("tie_word_embeddings is false"))
         #expect(
             Inspection(of: try model(#""tie_word_embeddings": true"#, without: "lm_head.weight"))
-                .disagreements == [])
+                .inconsistencies == [])
     }
 
     @Test func tellsThatTheTokenizerIsTooLarge() throws {
-        let disagreements = Inspection(of: try model(tokens: 18)).disagreements
-        #expect(disagreements.count == 1)
-        #expect(disagreements[0].contains("largest id is 17, but the vocabulary has 16 rows"))
+        let inconsistencies = Inspection(of: try model(tokens: 18)).inconsistencies
+        #expect(inconsistencies.count == 1)
+        #expect(inconsistencies[0].contains("largest id is 17, but the vocabulary has 16 rows"))
     }
 
     @Test func aBareFileHasNothingToDisagreeWith() throws {
         let inspection = Inspection(of: try MemoryModels.checkpoint(["w", "b"]))
-        #expect(inspection.disagreements == [] && inspection.layers == nil && !inspection.hasConfiguration)
+        #expect(inspection.inconsistencies == [] && inspection.layers == nil && !inspection.hasConfiguration)
     }
 }

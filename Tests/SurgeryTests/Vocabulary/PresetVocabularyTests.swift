@@ -49,7 +49,7 @@ struct PresetVocabularyTests {
         }
         #expect(result.configuration?["config"]?["vocabulary_size"]?.int == 35)
         #expect(result.configuration?["vocab_size"] == nil)
-        let metadata = try #require(result.companions.first { $0.name == "metadata.json" })
+        let metadata = try #require(result.auxiliaryFiles.first { $0.name == "metadata.json" })
         #expect(
             try JSON(parsing: metadata.bytes(), file: "")["parameter_count"]?.int == result.parameterCount)
     }

@@ -34,11 +34,11 @@ struct VocabularyResizeTests {
             """
         return Checkpoint(
             path: "model", tensors: tensors, configuration: try MemoryModels.configuration(text),
-            companions: [
-                Companion(name: "tokenizer.json", content: .bytes(Array(Self.tokenizer.utf8))),
-                Companion(
+            auxiliaryFiles: [
+                AuxiliaryFile(name: "tokenizer.json", content: .bytes(Array(Self.tokenizer.utf8))),
+                AuxiliaryFile(
                     name: "generation_config.json", content: .bytes(Array(#"{"eos_token_id": [4]}"#.utf8))),
-                Companion(name: "README.md", content: .bytes([])),
+                AuxiliaryFile(name: "README.md", content: .bytes([])),
             ])
     }
 
@@ -67,10 +67,10 @@ struct VocabularyResizeTests {
         #expect(result.changes.map(\.description) == ["vocab_size: 5 → 7"])
         #expect(result.reached == (2, 0) && result.tokens.map { [$0.before, $0.after] } == [5, 7])
         #expect(result.origins == RowOrigins(kept: 5, initialized: 2, padding: 0, dropped: 0))
-        let tokenizer = try TokenizerFiles(of: result.checkpoint.companions, path: "").tokenizer()
+        let tokenizer = try TokenizerFiles(of: result.checkpoint.auxiliaryFiles, path: "").tokenizer()
         #expect(try tokenizer.encode("abcaab<end>", addSpecialTokens: false) == [6, 3, 4])
         #expect(
-            result.checkpoint.companions.map(\.name) == [
+            result.checkpoint.auxiliaryFiles.map(\.name) == [
                 "tokenizer.json", "generation_config.json", "README.md",
             ])
         #expect(result.checkpoint.operations.map(\.name) == ["resize-vocab"])
@@ -117,8 +117,8 @@ struct VocabularyResizeTests {
     @Test func anotherTokenizerTakesRowsByTheirText() throws {
         let files = TokenizerFiles(
             of: [
-                Companion(name: "tokenizer.json", content: .bytes(Array(Self.other.utf8))),
-                Companion(
+                AuxiliaryFile(name: "tokenizer.json", content: .bytes(Array(Self.other.utf8))),
+                AuxiliaryFile(
                     name: "tokenizer_config.json", content: .bytes(Array(#"{"eos_token": "<end>"}"#.utf8))),
             ], path: "other")
         let source = try model()
@@ -129,12 +129,12 @@ struct VocabularyResizeTests {
         #expect(new[4] == (old[1] + old[0]) / 2)
         #expect(result.origins == RowOrigins(kept: 4, initialized: 2, padding: 0, dropped: 1))
         #expect(result.checkpoint.configuration?["eos_token_id"] == 0)
-        let companions = result.checkpoint.companions
+        let auxiliaryFiles = result.checkpoint.auxiliaryFiles
         #expect(
-            companions.map(\.name).sorted() == [
+            auxiliaryFiles.map(\.name).sorted() == [
                 "README.md", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
             ])
-        let generation = try #require(companions.first { $0.name == "generation_config.json" })
+        let generation = try #require(auxiliaryFiles.first { $0.name == "generation_config.json" })
         #expect(try String(decoding: generation.bytes(), as: UTF8.self).contains("0"))
         let kept = try source.vocabularyResized(VocabularyResize(.replaced(by: files, keepsOld: true)))
         #expect(try floats(kept, "lm_head.bias").last == old[3])

@@ -56,8 +56,8 @@ import Testing
     @Test func givesTheSequencesOfTheText() throws {
         try pack(["data/english.val.jsonl"], to: "en.safetensors")
         try pack(["data/korean.val.jsonl"], to: "ko.safetensors")
-        func mixture(_ english: String, _ korean: String) throws -> MixedText {
-            try MixedText(
+        func mixture(_ english: String, _ korean: String) throws -> DataMixture {
+            try DataMixture(
                 [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
                 tokenizer: tokenizer, rows: 1_024, endOfText: 2, length: 32, isolatesDocuments: true, seed: 5)
         }

@@ -9,7 +9,7 @@ import Testing
 @Suite struct GoldenModelTests {
     /// The model with its weights and memory for all rows; it is trained unless `recomputation` is nil.
     private func transformer(
-        of model: PretrainedModel, for rows: TokenRows, _ recomputation: Recomputation?,
+        of model: PretrainedModel, for rows: TokenDataset, _ recomputation: Recomputation?,
         gradients: GradientPrecision = .f32, on engine: CPUEngine
     ) throws -> Transformer<CPUEngine> {
         let layout = try model.layout(training: recomputation == nil ? .none : .all, gradients: gradients)
@@ -39,7 +39,7 @@ import Testing
     func olderDialect(_ golden: GoldenModel) throws {
         var checkpoint = try golden.checkpoint()
         let path = try golden.folder + "/config.old.json"
-        checkpoint.configuration = try Configuration(parsing: SourceFile(path: path).bytes(), file: path)
+        checkpoint.configuration = try Configuration(parsing: InputFile(path: path).bytes(), file: path)
         try expectLossAndLogits(of: PretrainedModel(checkpoint), golden)
     }
 

@@ -80,7 +80,7 @@ import Testing
             #expect(healed.format.structure?.groups[path] == attributes, "\(path)")
         }
         #expect(healed.configuration?.json == source.configuration?.json)
-        #expect(healed.companions.map(\.name) == source.companions.map(\.name))
+        #expect(healed.auxiliaryFiles.map(\.name) == source.auxiliaryFiles.map(\.name))
         #expect(healed.manifest?.operations.map(\.name) == ["heal"])
         let (model, expected) = (
             try healed.converted(to: .safetensors), try Checkpoint.open(folder.path + "/other")

@@ -24,7 +24,7 @@ struct HDF5Dataset: Sendable {
 
     /// Checks a dataset's header as a whole; nil for what is no dataset.
     init?(
-        _ object: HDF5Object, address: Int, path: String, file: SourceFile
+        _ object: HDF5Object, address: Int, path: String, file: InputFile
     ) throws(HDF5FormatError) {
         guard case .dataset(let datatype, let space, let layout, let fillValue) = object.kind else {
             return nil
@@ -47,7 +47,7 @@ struct HDF5Dataset: Sendable {
     }
 
     /// Its bytes where they lie in the file as a tensor has them; nil when they have to be made of what is there.
-    func range(in file: SourceFile) -> FileRange? {
+    func range(in file: InputFile) -> FileRange? {
         guard case .contiguous(let start?) = layout, !isBigEndian, let count = type.byteCount(shape: shape),
             count > 0
         else { return nil }

@@ -17,7 +17,7 @@ struct HDF5ObjectTree {
     /// Reads all objects of a file.
     ///
     /// - Throws: ``HDF5Error`` for whatever can't be read or leads out of the file.
-    init(_ file: SourceFile) throws(HDF5Error) {
+    init(_ file: InputFile) throws(HDF5Error) {
         do { reader = try HDF5Reader(file) } catch { throw error.error(file: file.path, path: "") }
         try visit(reader.superblock.root, path: "", depth: 0)
         groups.sort { NaturalOrder.precedes($0.path, $1.path) }

@@ -6,7 +6,7 @@
 /// Source: HDF5 file format specification 3.0, https://docs.hdfgroup.org/hdf5/develop/_f_m_t3.html
 struct HDF5Reader {
     /// The file.
-    let file: SourceFile
+    let file: InputFile
     /// Where it begins, and how it counts.
     private(set) var superblock: HDF5Superblock
     /// The objects of global heaps by their numbers, by where the heap is.
@@ -16,7 +16,7 @@ struct HDF5Reader {
     private var budget: Int
 
     /// Reads a file's superblock, and what it leads to.
-    init(_ file: SourceFile) throws(HDF5FormatError) {
+    init(_ file: InputFile) throws(HDF5FormatError) {
         self.file = file
         budget = 2 * file.size + 1 << 20
         superblock = try HDF5Superblock(file)

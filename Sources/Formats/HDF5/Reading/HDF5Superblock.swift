@@ -27,7 +27,7 @@ struct HDF5Superblock {
     static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 
     /// Where the superblock begins; nil when there is none.
-    static func place(in file: SourceFile) throws(FileError) -> Int? {
+    static func place(in file: InputFile) throws(FileError) -> Int? {
         var place = 0
         while place + signature.count <= file.size {
             if try file.bytes(at: place, count: signature.count) == signature { return place }
@@ -37,7 +37,7 @@ struct HDF5Superblock {
     }
 
     /// Reads and checks a file's superblock.
-    init(_ file: SourceFile) throws(HDF5FormatError) {
+    init(_ file: InputFile) throws(HDF5FormatError) {
         let name = "the superblock"
         let bytes: [UInt8]
         do {

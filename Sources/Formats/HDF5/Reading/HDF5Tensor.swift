@@ -4,7 +4,7 @@ internal import Synchronization
 struct HDF5Tensor: TensorStorage {
     let name: String
     let dataset: HDF5Dataset
-    let file: SourceFile
+    let file: InputFile
     /// The unpacked chunks of the file's datasets.
     let cache: HDF5ChunkCache
 

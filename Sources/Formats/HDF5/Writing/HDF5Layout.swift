@@ -58,7 +58,7 @@ struct HDF5Layout {
     private static func parts(
         of temporary: borrowing TemporaryFile, around places: [Place]
     ) throws(FileError) -> [Part] {
-        let file = try SourceFile(path: temporary.path)
+        let file = try InputFile(path: temporary.path)
         var parts: [Part] = []
         var end = 0
         for place in places.sorted(by: { $0.start < $1.start }) {

@@ -15,7 +15,7 @@ public enum TokenList {
     /// - Throws: ``DocumentError`` when it can't be read, is not UTF-8 or has no string.
     public static func read(_ path: String) throws(DocumentError) -> [String] {
         let bytes: [UInt8]
-        do { bytes = try SourceFile(path: path).bytes() } catch { throw .file(error) }
+        do { bytes = try InputFile(path: path).bytes() } catch { throw .file(error) }
         var strings: [String] = []
         for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .enumerated()
@@ -32,7 +32,7 @@ public enum TokenList {
 }
 
 /// Why strings can't become tokens.
-public enum TokenListError: Diagnosis, Equatable {
+public enum TokenListError: UserFacingError, Equatable {
     /// A string can't be a token of the kind that was asked for.
     case token(String, reason: String)
     /// The tokenizer can't get tokens.

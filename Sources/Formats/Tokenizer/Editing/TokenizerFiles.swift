@@ -10,21 +10,21 @@ public struct TokenizerFiles: Sendable {
     /// The model, for messages.
     package let path: String
     /// The files by name, in the folder's order.
-    public private(set) var companions: [Companion]
+    public private(set) var auxiliaryFiles: [AuxiliaryFile]
 
     /// The tokenizer's files among those of a model.
-    public init(of companions: [Companion], path: String) {
+    public init(of auxiliaryFiles: [AuxiliaryFile], path: String) {
         self.path = path
-        self.companions = companions.filter { Self.names.contains($0.name) }
+        self.auxiliaryFiles = auxiliaryFiles.filter { Self.names.contains($0.name) }
     }
 
     /// Whether there is no tokenizer.json.
-    public var isEmpty: Bool { !companions.contains { $0.name == "tokenizer.json" } }
+    public var isEmpty: Bool { !auxiliaryFiles.contains { $0.name == "tokenizer.json" } }
 
     /// The file of a name, read; nil when there is none.
     package func bytes(_ name: String) throws(TokenizerEditError) -> [UInt8]? {
-        guard let companion = companions.first(where: { $0.name == name }) else { return nil }
-        do { return try companion.bytes() } catch { throw .file(error) }
+        guard let auxiliaryFile = auxiliaryFiles.first(where: { $0.name == name }) else { return nil }
+        do { return try auxiliaryFile.bytes() } catch { throw .file(error) }
     }
 
     /// A file of a name as JSON; nil when there is none.
@@ -51,8 +51,8 @@ public struct TokenizerFiles: Sendable {
 
     /// Replaces a file's content.
     package mutating func replace(_ name: String, with bytes: [UInt8]) {
-        guard let index = companions.firstIndex(where: { $0.name == name }) else { return }
-        companions[index].content = .bytes(bytes)
+        guard let index = auxiliaryFiles.firstIndex(where: { $0.name == name }) else { return }
+        auxiliaryFiles[index].content = .bytes(bytes)
     }
 
     /// Replaces a JSON file's content, laid out as it was.
@@ -62,17 +62,17 @@ public struct TokenizerFiles: Sendable {
     }
 }
 
-extension [Companion] {
+extension [AuxiliaryFile] {
     /// The same files with a tokenizer's in place of those that are there.
-    public func replacing(tokenizer files: TokenizerFiles) -> [Companion] {
-        var result: [Companion] = []
-        let names = Set(files.companions.map(\.name))
-        for companion in self
-        where !TokenizerFiles.names.contains(companion.name) || names.contains(companion.name) {
-            result.append(files.companions.first { $0.name == companion.name } ?? companion)
+    public func replacing(tokenizer files: TokenizerFiles) -> [AuxiliaryFile] {
+        var result: [AuxiliaryFile] = []
+        let names = Set(files.auxiliaryFiles.map(\.name))
+        for auxiliaryFile in self
+        where !TokenizerFiles.names.contains(auxiliaryFile.name) || names.contains(auxiliaryFile.name) {
+            result.append(files.auxiliaryFiles.first { $0.name == auxiliaryFile.name } ?? auxiliaryFile)
         }
         let there = Set(result.map(\.name))
-        return result + files.companions.filter { !there.contains($0.name) }
+        return result + files.auxiliaryFiles.filter { !there.contains($0.name) }
     }
 }
 
@@ -93,7 +93,7 @@ extension TokenizerFiles {
     }
 }
 
-extension Companion {
+extension AuxiliaryFile {
     /// The file's bytes, and the JSON in them.
     ///
     /// - Throws: ``TokenizerEditError`` when it can't be read or is not JSON.

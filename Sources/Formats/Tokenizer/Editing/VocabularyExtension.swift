@@ -72,7 +72,7 @@ public struct VocabularyExtension: Sendable, Equatable {
 }
 
 /// Why a tokenizer's files can't be changed.
-public enum TokenizerEditError: Diagnosis, Equatable {
+public enum TokenizerEditError: UserFacingError, Equatable {
     /// There is no tokenizer.json.
     case noTokenizer(path: String)
     /// A file can't be read.

@@ -35,7 +35,7 @@ public struct LearnedTokens: Sendable, Equatable {
 }
 
 /// Why no tokens were learned.
-public enum LearningError: Diagnosis, Equatable {
+public enum LearningError: UserFacingError, Equatable {
     /// The corpus can't be used.
     case documents(DocumentError)
     /// The tokenizer is of a kind that can't learn.

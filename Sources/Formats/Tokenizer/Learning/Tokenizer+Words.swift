@@ -16,8 +16,8 @@ extension Tokenizer {
     }
 
     /// The words that a text falls into before the model, and the added tokens found in it.
-    func words(of text: [UInt8]) throws(TokenizerError) -> PieceText {
-        var text = PieceText(text)
+    func words(of text: [UInt8]) throws(TokenizerError) -> PreTokenizedString {
+        var text = PreTokenizedString(text)
         addedTokens.original.divide(&text)
         if let normalizer {
             try text.rewritePieces { piece, isAtStart, output throws(TokenizerError) in

@@ -6,7 +6,7 @@ extension Checkpoint {
     /// - Returns: the files, which may be none.
     /// - Throws: ``TokenizerEditError`` when a preset's tokenizer is of a class that is not known, or not what it should be.
     public func tokenizerFiles() throws(TokenizerEditError) -> TokenizerFiles {
-        let own = TokenizerFiles(of: companions, path: path)
+        let own = TokenizerFiles(of: auxiliaryFiles, path: path)
         if case .library = format, !own.isEmpty { return own }
         // One that could not be brought along says why.
         return try openedPreset.presetTokenizer()?.files ?? own
@@ -24,8 +24,8 @@ extension Checkpoint {
     ///
     /// The one that it was made with is kept beside it, and is it as long as KerasHub's says the same.
     private func presetTokenizer() throws(TokenizerEditError) -> ConvertedTokenizer? {
-        let keras = try KerasTokenizer(of: companions, path: path)
-        let kept = KeptFiles.tokenizer(of: companions, path: path)
+        let keras = try KerasTokenizer(of: auxiliaryFiles, path: path)
+        let kept = EmbeddedFiles.tokenizer(of: auxiliaryFiles, path: path)
         if !kept.isEmpty {
             guard let keras else { return ConvertedTokenizer(files: kept, roles: []) }
             if let made = try? kept.kerasHub(keras.kind), try keras.hasAssets(made) {
@@ -38,27 +38,27 @@ extension Checkpoint {
     /// The other files with a tokenizer's in place of those that are there; in a KerasHub preset as KerasHub has them.
     ///
     /// - Throws: ``TokenizerEditError/noKerasForm(path:reason:)`` when the preset's class can't hold the tokenizer.
-    func companions(with tokenizer: TokenizerFiles) throws(TokenizerEditError) -> [Companion] {
-        var others = companions
-        let kept = KeptFiles.tokenizer(of: companions, path: path)
+    func auxiliaryFiles(with tokenizer: TokenizerFiles) throws(TokenizerEditError) -> [AuxiliaryFile] {
+        var others = auxiliaryFiles
+        let kept = EmbeddedFiles.tokenizer(of: auxiliaryFiles, path: path)
         if !kept.isEmpty {
-            let old = Set(KeptFiles.kept(kept).map(\.name))
-            others = others.filter { !old.contains($0.name) } + KeptFiles.kept(tokenizer)
+            let old = Set(EmbeddedFiles.kept(kept).map(\.name))
+            others = others.filter { !old.contains($0.name) } + EmbeddedFiles.kept(tokenizer)
         }
-        guard let keras = try KerasTokenizer(of: companions, path: path) else {
-            return kept.isEmpty ? companions.replacing(tokenizer: tokenizer) : others
+        guard let keras = try KerasTokenizer(of: auxiliaryFiles, path: path) else {
+            return kept.isEmpty ? auxiliaryFiles.replacing(tokenizer: tokenizer) : others
         }
         let made = try tokenizer.kerasHub(keras.kind, like: keras.json)
-        return others.compactMap { companion in
-            if companion.name == "tokenizer.json" { return made.first { $0.name == companion.name } }
-            return companion.name.hasPrefix(KerasTokenizer.folder) ? nil : companion
+        return others.compactMap { auxiliaryFile in
+            if auxiliaryFile.name == "tokenizer.json" { return made.first { $0.name == auxiliaryFile.name } }
+            return auxiliaryFile.name.hasPrefix(KerasTokenizer.folder) ? nil : auxiliaryFile
         } + made.filter { $0.name != "tokenizer.json" }
     }
 
     /// Whether a Llama is one that KerasHub has as Llama 3: its tokenizer is a byte-level one.
     func isLlama3(_ family: KerasFamily) throws(ConversionError) -> Bool {
         guard family.modelType == "llama" else { return false }
-        do { return try TokenizerFiles(of: companions, path: path).isByteLevel } catch {
+        do { return try TokenizerFiles(of: auxiliaryFiles, path: path).isByteLevel } catch {
             throw .tokenizer(error)
         }
     }
@@ -67,27 +67,28 @@ extension Checkpoint {
     mutating func convertKerasTokenizer() {
         do throws(TokenizerEditError) {
             guard let converted = try presetTokenizer() else { return }
-            companions.removeAll {
+            auxiliaryFiles.removeAll {
                 $0.name == "tokenizer.json" || $0.name.hasPrefix(KerasTokenizer.folder)
             }
-            companions = companions.replacing(tokenizer: converted.files)
+            auxiliaryFiles = auxiliaryFiles.replacing(tokenizer: converted.files)
             for (role, id) in converted.roles where role != "unk" {
                 configuration?[role + "_token_id"] = JSON(id)
             }
         } catch .kerasClass(_, let name) {
-            leftOut.append(LeftOut(name: "tokenizer.json", reason: "a \(name), which has no counterpart"))
+            skippedFiles.append(
+                SkippedFile(name: "tokenizer.json", reason: "a \(name), which has no counterpart"))
         } catch {
-            leftOut.append(LeftOut(name: "tokenizer.json", reason: error.description))
+            skippedFiles.append(SkippedFile(name: "tokenizer.json", reason: error.description))
         }
     }
 
     /// Has a Hugging Face tokenizer follow into KerasHub's terms; it is kept as it is, too, and alone where KerasHub has no
     /// form for it.
     mutating func convertTokenizer(to family: KerasFamily) throws(ConversionError) {
-        let files = TokenizerFiles(of: companions, path: path)
+        let files = TokenizerFiles(of: auxiliaryFiles, path: path)
         if files.isEmpty { return }
-        companions.removeAll { TokenizerFiles.names.contains($0.name) }
-        companions += KeptFiles.kept(files)
+        auxiliaryFiles.removeAll { TokenizerFiles.names.contains($0.name) }
+        auxiliaryFiles += EmbeddedFiles.kept(files)
         do throws(TokenizerEditError) {
             let isByteLevel = try files.isByteLevel
             let kind = KerasTokenizerClass.all(of: family.backbone).first { $0.isBytePair == isByteLevel }
@@ -97,12 +98,12 @@ extension Checkpoint {
                     reason: "a \(family.backbone) takes "
                         + (isByteLevel ? "SentencePiece's models" : "byte pairs") + " only")
             }
-            companions += try files.kerasHub(kind)
+            auxiliaryFiles += try files.kerasHub(kind)
         } catch .noKerasForm(_, let reason) {
-            leftOut.append(
-                LeftOut(
+            skippedFiles.append(
+                SkippedFile(
                     name: "KerasHub's tokenizer",
-                    reason: "\(reason); Hugging Face's is in \(KeptFiles.folder)"))
+                    reason: "\(reason); Hugging Face's is in \(EmbeddedFiles.folder)"))
         } catch {
             throw .tokenizer(error)
         }

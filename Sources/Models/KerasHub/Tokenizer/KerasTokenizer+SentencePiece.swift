@@ -28,7 +28,7 @@ extension KerasTokenizer {
                 "vocab": .object(vocabulary),
                 "merges": .array(merges),
             ], ids: { vocabulary[$0]?.int },
-            more: [Companion(name: Self.huggingFaceModelName, content: .bytes(bytes))])
+            more: [AuxiliaryFile(name: Self.huggingFaceModelName, content: .bytes(bytes))])
     }
 
     /// What SentencePiece does to a text before it is encoded: its map of characters, spaces at the ends and double ones,

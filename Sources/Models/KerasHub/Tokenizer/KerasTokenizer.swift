@@ -9,7 +9,7 @@ struct KerasTokenizer: Sendable {
     let json: JSON
     /// The model, for messages.
     let path: String
-    private let assets: [Companion]
+    private let assets: [AuxiliaryFile]
 
     /// Where its vocabulary lies.
     static let folder = "assets/tokenizer/"
@@ -17,17 +17,17 @@ struct KerasTokenizer: Sendable {
     /// Reads a preset's tokenizer; nil when there is no tokenizer.json, or it is Hugging Face's.
     ///
     /// - Throws: ``TokenizerEditError`` when it is of a class that is not known, or can't be read.
-    init?(of companions: [Companion], path: String) throws(TokenizerEditError) {
-        guard let main = companions.first(where: { $0.name == "tokenizer.json" }) else { return nil }
+    init?(of auxiliaryFiles: [AuxiliaryFile], path: String) throws(TokenizerEditError) {
+        guard let main = auxiliaryFiles.first(where: { $0.name == "tokenizer.json" }) else { return nil }
         let json = try main.json().json
         guard let name = json["class_name"]?.string else { return nil }
         let file = Path.join(path, "tokenizer.json")
         guard let kind = KerasTokenizerClass.named(name) else { throw .kerasClass(file: file, name: name) }
-        self.init(kind, json: json, assets: companions, path: path)
+        self.init(kind, json: json, assets: auxiliaryFiles, path: path)
     }
 
     /// A tokenizer of a class, with the files of its vocabulary.
-    init(_ kind: KerasTokenizerClass, json: JSON, assets: [Companion], path: String) {
+    init(_ kind: KerasTokenizerClass, json: JSON, assets: [AuxiliaryFile], path: String) {
         self.kind = kind
         self.json = json
         self.path = path
@@ -36,16 +36,16 @@ struct KerasTokenizer: Sendable {
 
     /// A file of its vocabulary.
     func asset(_ name: String) throws(TokenizerEditError) -> [UInt8] {
-        guard let companion = assets.first(where: { $0.name == Self.folder + name }) else {
+        guard let auxiliaryFile = assets.first(where: { $0.name == Self.folder + name }) else {
             throw .malformed(
                 file: Path.join(path, "tokenizer.json"), found: "a \(kind.name) without its vocabulary",
                 expected: "the file \(Self.folder)\(name) beside it")
         }
-        do { return try companion.bytes() } catch { throw .file(error) }
+        do { return try auxiliaryFile.bytes() } catch { throw .file(error) }
     }
 
     /// Whether its vocabulary lies in files of the same bytes as these.
-    func hasAssets(_ files: [Companion]) throws(TokenizerEditError) -> Bool {
+    func hasAssets(_ files: [AuxiliaryFile]) throws(TokenizerEditError) -> Bool {
         for file in files where file.name.hasPrefix(Self.folder) {
             do {
                 guard let own = assets.first(where: { $0.name == file.name }),
@@ -71,7 +71,7 @@ struct KerasTokenizer: Sendable {
     /// Hugging Face's tokenizer.json of these parts, and the file that names the special tokens.
     func files(
         added: [AddedTokenEntry], normalizer: JSON, preTokenizer: JSON, decoder: JSON, model: JSON,
-        ids: (String) -> Int?, more: [Companion] = []
+        ids: (String) -> Int?, more: [AuxiliaryFile] = []
     ) -> ConvertedTokenizer {
         let roles = kind.roles.compactMap { role in ids(role.token).map { (role.role, role.token, $0) } }
         let first = roles.first { $0.0 == "bos" && kind.begins }.map { ($0.1, $0.2) }
@@ -86,7 +86,7 @@ struct KerasTokenizer: Sendable {
         for (role, token, _) in roles { settings[role + "_token"] = .string(token) }
         settings["clean_up_tokenization_spaces"] = false
         let files = [("tokenizer.json", main), ("tokenizer_config.json", JSON.object(settings))].map {
-            Companion(name: $0, content: .bytes($1.serialized() + [UInt8(ascii: "\n")]))
+            AuxiliaryFile(name: $0, content: .bytes($1.serialized() + [UInt8(ascii: "\n")]))
         }
         return ConvertedTokenizer(
             files: TokenizerFiles(of: files + more, path: path), roles: roles.map { ($0.0, $0.2) })

@@ -23,7 +23,7 @@ extension TokenizerFiles {
     /// - Throws: ``TokenizerEditError/noKerasForm(path:reason:)`` when the class can't hold it.
     func kerasHub(
         _ kind: KerasTokenizerClass, like old: JSON? = nil
-    ) throws(TokenizerEditError) -> [Companion] {
+    ) throws(TokenizerEditError) -> [AuxiliaryFile] {
         let tokenizer = try tokenizer()
         if let missing = kind.needed.first(where: { tokenizer.id(of: $0) == nil }) {
             throw .noKerasForm(path: path, reason: "a \(kind.name) needs the token \(missing)")
@@ -39,8 +39,8 @@ extension TokenizerFiles {
             kind.isBytePair ? try bytePairs(root) : [(KerasTokenizer.modelName, try pieces(tokenizer))]
         var main = old ?? kind.json
         if kind.isBytePair { try set(&main, of: kind, root, isNew: old == nil) }
-        return [Companion(name: "tokenizer.json", content: .bytes(main.serialized(indent: 4)))]
-            + assets.map { Companion(name: KerasTokenizer.folder + $0, content: .bytes($1)) }
+        return [AuxiliaryFile(name: "tokenizer.json", content: .bytes(main.serialized(indent: 4)))]
+            + assets.map { AuxiliaryFile(name: KerasTokenizer.folder + $0, content: .bytes($1)) }
     }
 
     // MARK: Byte pairs

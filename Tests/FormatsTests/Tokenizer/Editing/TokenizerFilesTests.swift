@@ -20,7 +20,7 @@ struct TokenizerFilesTests {
     private func files(_ extra: [(String, String)] = [], merges: String = #""a b""#) -> TokenizerFiles {
         let main = ("tokenizer.json", Self.tokenizer.replacingOccurrences(of: "%", with: merges))
         return TokenizerFiles(
-            of: ([main] + extra).map { Companion(name: $0.0, content: .bytes(Array($0.1.utf8))) },
+            of: ([main] + extra).map { AuxiliaryFile(name: $0.0, content: .bytes(Array($0.1.utf8))) },
             path: "model")
     }
 

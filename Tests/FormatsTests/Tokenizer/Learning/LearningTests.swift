@@ -100,7 +100,7 @@ struct LearningTests {
     func everyTokenIsReachedAndOldTextStaysAsItWas(_ name: String) throws {
         let folder = try TemporaryFolder()
         let path = tokenizerFixtures + "/" + name
-        let files = TokenizerFiles(of: try Checkpoint.openWithoutWeights(path).companions, path: path)
+        let files = TokenizerFiles(of: try Checkpoint.openWithoutWeights(path).auxiliaryFiles, path: path)
         let old = try files.tokenizer()
         let corpus = try corpus(folder)
         let learned = try old.learning(60, from: corpus)
@@ -178,7 +178,7 @@ struct LearningTests {
                 progress: { done, _ in told.append(done) })
         }
         // It stopped after the first file.
-        let size = try SourceFile(path: corpus.paths[0]).size
+        let size = try InputFile(path: corpus.paths[0]).size
         #expect(told == [size])
         #expect(DocumentError.interrupted.fault == .run)
     }

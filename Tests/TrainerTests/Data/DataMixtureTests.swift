@@ -8,9 +8,9 @@ import Testing
 
     private func mixture(
         _ weights: [Double], length: Int = 32, isolates: Bool = true, seed: UInt64 = 1, lanes: Int = 4
-    ) throws -> MixedText {
+    ) throws -> DataMixture {
         let files = ["data/english.val.jsonl", "data/korean.val.jsonl", "data/english.train.jsonl"]
-        return try MixedText(
+        return try DataMixture(
             zip(files, weights).map { TextSource(path: example($0), weight: $1) },
             tokenizer: #require(tokenizer),
             rows: 1_024, endOfText: 2, length: length, isolatesDocuments: isolates, seed: seed, lanes: lanes)
@@ -86,7 +86,7 @@ import Testing
 
     @Test func refusesTokensWithoutARow() throws {
         let error = #expect(throws: DataError.self) {
-            try MixedText(
+            try DataMixture(
                 [TextSource(path: example("data/english.val.jsonl"), weight: 1)],
                 tokenizer: #require(tokenizer),
                 rows: 300, endOfText: 2, length: 8, isolatesDocuments: true, seed: 0)

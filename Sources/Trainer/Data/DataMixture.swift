@@ -22,7 +22,7 @@ public struct TextSource: Sendable, Equatable {
 /// Documents are laid end to end and cut into sequences. A sequence of T tokens predicts T tokens: its own but
 /// the first, and the one after. A document's last token predicts the next document's first, which is how the
 /// model learns where texts end.
-public struct MixedText: TrainingData {
+public struct DataMixture: TrainingData {
     private let weights: [Double]
     private let length: Int
     private let isolatesDocuments: Bool

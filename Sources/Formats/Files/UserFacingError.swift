@@ -1,7 +1,7 @@
 /// An error that a person at the terminal can act on.
 ///
 /// Its description is one sentence that says where, what was found, what was expected and what to do.
-public protocol Diagnosis: Error, CustomStringConvertible, Sendable {
+public protocol UserFacingError: Error, CustomStringConvertible, Sendable {
     /// Whose fault it is, from which a command's exit code follows.
     var fault: Fault { get }
 }

@@ -4,7 +4,7 @@ internal import Glibc
 ///
 /// Reads name their place, so any number of threads can share it. It stays readable when the path is
 /// renamed or removed.
-public final class SourceFile: Sendable {
+public final class InputFile: Sendable {
     /// Where it was opened.
     public let path: String
     /// The part of the path after its last slash.

@@ -2,7 +2,7 @@ internal import CSystemCalls
 internal import Glibc
 
 /// A file being written, closed when the value goes away.
-package struct OutputFile: ~Copyable {
+package struct WritableFile: ~Copyable {
     /// How bytes get from one file into another, the best first.
     enum CopyMethod: Int { case copyFileRange, sendfile, buffered }
 
@@ -30,7 +30,7 @@ package struct OutputFile: ~Copyable {
     }
 
     /// Everything in it.
-    package func bytes() throws(FileError) -> [UInt8] { try SourceFile(path: path).bytes() }
+    package func bytes() throws(FileError) -> [UInt8] { try InputFile(path: path).bytes() }
 
     /// Writes all of `bytes` at `offset`.
     package func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {

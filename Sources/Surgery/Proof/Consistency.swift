@@ -4,7 +4,7 @@ internal import OrderedCollections
 
 extension Checkpoint {
     /// What does not fit together in configuration, tensors and tokenizer, a sentence each.
-    func disagreements(layers: LayerNames.Group?, tokenizer: TokenizerSummary?) -> [String] {
+    func inconsistencies(layers: LayerNames.Group?, tokenizer: TokenizerSummary?) -> [String] {
         guard let configuration else { return [] }
         let dimensions = ConfiguredDimensions(configuration)
         // The numbers of a quantised tensor may be packed into integers, in a shape of their own.

@@ -2,11 +2,11 @@ internal import Formats
 internal import Models
 
 /// A vocabulary as it will be: its files, its rows, and where old ids have gone.
-struct VocabularyOutcome {
+struct VocabularyPlan {
     /// What each row is made of.
     private(set) var plan: RowPlan
     /// The files beside the weights.
-    private(set) var companions: [Companion]
+    private(set) var auxiliaryFiles: [AuxiliaryFile]
     private let source: Checkpoint
     /// How many tokens there were and are.
     private(set) var tokens: (before: Int, after: Int)?
@@ -19,7 +19,7 @@ struct VocabularyOutcome {
 
     /// Works out what a request makes of a model.
     init(_ request: VocabularyResize, of checkpoint: Checkpoint, rows: Int) throws(VocabularyError) {
-        companions = checkpoint.companions
+        auxiliaryFiles = checkpoint.auxiliaryFiles
         plan = RowPlan(rows: (0..<rows).map { .old($0) }, height: rows)
         source = checkpoint
         let files: TokenizerFiles
@@ -57,7 +57,7 @@ struct VocabularyOutcome {
 
     /// Puts a tokenizer's files in the place of those that are there.
     private mutating func setTokenizer(_ files: TokenizerFiles) {
-        companions = companions.replacing(tokenizer: files)
+        auxiliaryFiles = auxiliaryFiles.replacing(tokenizer: files)
     }
 
     // MARK: More tokens
@@ -137,12 +137,14 @@ struct VocabularyOutcome {
     /// Has generation_config.json follow.
     private mutating func moveGenerationIDs() throws(VocabularyError) {
         let name = "generation_config.json"
-        guard let index = companions.firstIndex(where: { $0.name == name }) else { return }
+        guard let index = auxiliaryFiles.firstIndex(where: { $0.name == name }) else { return }
         do throws(TokenizerEditError) {
-            let (bytes, json) = try companions[index].json()
+            let (bytes, json) = try auxiliaryFiles[index].json()
             var changes: [ConfigurationChange] = []
             let moved = settings(json, path: "", size: plan.rows.count, changes: &changes)
-            if !changes.isEmpty { companions[index].content = .bytes(moved.serialized(laidOutLike: bytes)) }
+            if !changes.isEmpty {
+                auxiliaryFiles[index].content = .bytes(moved.serialized(laidOutLike: bytes))
+            }
         } catch {
             throw .tokenizer(error)
         }

@@ -2,7 +2,7 @@ internal import Formats
 internal import OrderedCollections
 
 /// Rows of tokens from a safetensors file's `input_ids` (N, T), in order, beginning again at the end.
-public struct TokenRows: TrainingData {
+public struct TokenDataset: TrainingData {
     /// How many rows there are.
     public let count: Int
     /// How many tokens each has.

@@ -2,7 +2,7 @@ internal import CSystemCalls
 internal import Glibc
 
 /// What is done to folders as a whole.
-package enum Folder {
+package enum FileSystem {
     /// What stands at a path.
     package enum Kind { case file, folder, other }
 
@@ -86,7 +86,7 @@ package enum Folder {
     }
 }
 
-extension Folder {
+extension FileSystem {
     /// Renames a file or folder; fails when something stands at the new name.
     static func rename(_ old: String, to new: String) throws(FileError) {
         if unsafe cs_rename_new(old, new) == 0 { return }

@@ -1,7 +1,7 @@
 /// Which files of a model's folder come along into a result.
 ///
 /// What is no weights, no hidden file and no trace of training belongs to the model.
-enum CompanionRule {
+enum FileSelection {
     /// Suffixes of files that hold weights in one format or another.
     private static let weights: Set<String> = [
         "safetensors", "bin", "pt", "pth", "ckpt", "h5", "keras", "msgpack", "gguf", "ggml", "onnx",
@@ -37,43 +37,45 @@ enum CompanionRule {
 
 extension Checkpoint {
     /// The files of a folder that come along, opened, and what stays behind.
-    static func companions(
+    static func auxiliaryFiles(
         in folder: String, names: [String], weights: Set<String>
-    ) throws(FileError) -> ([Companion], [LeftOut]) {
-        var companions: [Companion] = []
-        var leftOut: [LeftOut] = []
+    ) throws(FileError) -> ([AuxiliaryFile], [SkippedFile]) {
+        var auxiliaryFiles: [AuxiliaryFile] = []
+        var skippedFiles: [SkippedFile] = []
         let written: Set<String> = [Configuration.fileName, Manifest.fileName]
         for name in names where !weights.contains(name) && !written.contains(name) {
             let path = Path.join(folder, name)
-            if CompanionRule.indices.contains(name) && weights.count > 1 { continue }
-            if let reason = CompanionRule.reasonToLeave(name) {
-                leftOut.append(LeftOut(name: name, reason: reason))
+            if FileSelection.indices.contains(name) && weights.count > 1 { continue }
+            if let reason = FileSelection.reasonToLeave(name) {
+                skippedFiles.append(SkippedFile(name: name, reason: reason))
                 continue
             }
-            switch Folder.kind(of: path) {
-            case .file: companions.append(Companion(name: name, content: .file(try SourceFile(path: path))))
-            case .folder where CompanionRule.folders.contains(name):
-                companions += try files(in: path, named: name)
-            case .folder: leftOut.append(LeftOut(name: name, reason: "a folder"))
-            case .other: leftOut.append(LeftOut(name: name, reason: "no plain file"))
-            case nil: leftOut.append(LeftOut(name: name, reason: "a link that leads nowhere"))
+            switch FileSystem.kind(of: path) {
+            case .file:
+                auxiliaryFiles.append(AuxiliaryFile(name: name, content: .file(try InputFile(path: path))))
+            case .folder where FileSelection.folders.contains(name):
+                auxiliaryFiles += try files(in: path, named: name)
+            case .folder: skippedFiles.append(SkippedFile(name: name, reason: "a folder"))
+            case .other: skippedFiles.append(SkippedFile(name: name, reason: "no plain file"))
+            case nil: skippedFiles.append(SkippedFile(name: name, reason: "a link that leads nowhere"))
             }
         }
-        return (companions, leftOut)
+        return (auxiliaryFiles, skippedFiles)
     }
 
     /// The files of a folder that belongs to the model, and of the folders in it.
-    private static func files(in path: String, named name: String) throws(FileError) -> [Companion] {
-        var companions: [Companion] = []
-        for inner in try Folder.names(path) where !inner.hasPrefix(".") {
+    private static func files(in path: String, named name: String) throws(FileError) -> [AuxiliaryFile] {
+        var auxiliaryFiles: [AuxiliaryFile] = []
+        for inner in try FileSystem.names(path) where !inner.hasPrefix(".") {
             let (place, known) = (Path.join(path, inner), Path.join(name, inner))
-            switch Folder.kind(of: place) {
-            case .file: companions.append(Companion(name: known, content: .file(try SourceFile(path: place))))
+            switch FileSystem.kind(of: place) {
+            case .file:
+                auxiliaryFiles.append(AuxiliaryFile(name: known, content: .file(try InputFile(path: place))))
             case .folder where known.split(separator: "/").count < 8:
-                companions += try files(in: place, named: known)
+                auxiliaryFiles += try files(in: place, named: known)
             default: break
             }
         }
-        return companions
+        return auxiliaryFiles
     }
 }

@@ -5,7 +5,7 @@ extension Checkpoint {
     /// What does not fit together in configuration, tensors and tokenizer, a sentence each.
     ///
     /// Layers that can't be told from the tensor names are no disagreement: not every operation needs them.
-    public var disagreements: [String] {
+    public var inconsistencies: [String] {
         var result: [String] = []
         var layers: LayerNames.Group?
         do {
@@ -13,30 +13,30 @@ extension Checkpoint {
         } catch {
             if case .countsDiffer = error { result.append(error.description) }
         }
-        return result + disagreements(layers: layers, tokenizer: TokenizerSummary(of: self))
+        return result + inconsistencies(layers: layers, tokenizer: TokenizerSummary(of: self))
     }
 
     /// Refuses a model whose configuration, tensors and tokenizer do not fit together.
     ///
     /// - Throws: ``DisagreementError``, nothing having been written.
     public func checkAgreement() throws(DisagreementError) {
-        let disagreements = disagreements
-        if !disagreements.isEmpty { throw DisagreementError(path: path, disagreements: disagreements) }
+        let inconsistencies = inconsistencies
+        if !inconsistencies.isEmpty { throw DisagreementError(path: path, inconsistencies: inconsistencies) }
     }
 }
 
 /// A model that does not fit together.
-public struct DisagreementError: Diagnosis, Equatable {
+public struct DisagreementError: UserFacingError, Equatable {
     /// Where it was opened from.
     public let path: String
     /// What does not fit together, a sentence each.
-    public let disagreements: [String]
+    public let inconsistencies: [String]
 
     /// The first disagreement, and what to do.
     public var description: String {
-        let others = disagreements.count > 1 ? " (and \(disagreements.count - 1) more)" : ""
+        let others = inconsistencies.count > 1 ? " (and \(inconsistencies.count - 1) more)" : ""
         // Some begin with the path themselves.
-        let first = disagreements.first ?? ""
+        let first = inconsistencies.first ?? ""
         let sentence = first.hasPrefix(path) ? first : "\(path): \(first)"
         return
             "\(sentence)\(others); surgery inspect shows the model, and --allow-disagreement writes it as it is"

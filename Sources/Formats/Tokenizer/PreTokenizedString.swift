@@ -1,5 +1,5 @@
 /// A text on its way to ids: its bytes, and the pieces it has been divided into so far.
-struct PieceText: Sendable {
+struct PreTokenizedString: Sendable {
     /// A stretch of the text.
     struct Piece: Sendable {
         var start: Int

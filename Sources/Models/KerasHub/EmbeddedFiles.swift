@@ -5,7 +5,7 @@ internal import OrderedCollections
 ///
 /// KerasHub has no place for much of what they say: the longest text, what training needs, a tokenizer of another kind
 /// than the family's. It does not read the folder, and on the way back everything is there again.
-enum KeptFiles {
+enum EmbeddedFiles {
     /// Where they lie in a preset's folder.
     static let folder = "assets/huggingface/"
     /// The configuration among them.
@@ -13,23 +13,23 @@ enum KeptFiles {
 
     /// The configuration that a preset keeps; nil when there is none that can be read.
     static func configuration(of preset: Checkpoint) -> Configuration? {
-        guard let companion = preset.companions.first(where: { $0.name == configurationName }),
-            let bytes = try? companion.bytes()
+        guard let auxiliaryFile = preset.auxiliaryFiles.first(where: { $0.name == configurationName }),
+            let bytes = try? auxiliaryFile.bytes()
         else { return nil }
-        return try? Configuration(parsing: bytes, file: companion.name)
+        return try? Configuration(parsing: bytes, file: auxiliaryFile.name)
     }
 
     /// The tokenizer that a preset keeps, which may have no files.
-    static func tokenizer(of companions: [Companion], path: String) -> TokenizerFiles {
-        let kept = companions.filter { $0.name.hasPrefix(folder) }.map {
-            Companion(name: String($0.name.dropFirst(folder.count)), content: $0.content)
+    static func tokenizer(of auxiliaryFiles: [AuxiliaryFile], path: String) -> TokenizerFiles {
+        let kept = auxiliaryFiles.filter { $0.name.hasPrefix(folder) }.map {
+            AuxiliaryFile(name: String($0.name.dropFirst(folder.count)), content: $0.content)
         }
         return TokenizerFiles(of: kept, path: Path.join(path, folder))
     }
 
     /// A tokenizer's files as a preset keeps them.
-    static func kept(_ tokenizer: TokenizerFiles) -> [Companion] {
-        tokenizer.companions.map { Companion(name: folder + $0.name, content: $0.content) }
+    static func kept(_ tokenizer: TokenizerFiles) -> [AuxiliaryFile] {
+        tokenizer.auxiliaryFiles.map { AuxiliaryFile(name: folder + $0.name, content: $0.content) }
     }
 }
 
