@@ -10,11 +10,10 @@ extension Checkpoint {
         // The numbers of a quantised tensor may be packed into integers, in a shape of their own.
         let isQuantized = configuration["quantization_config"].map { !$0.isNull } ?? false
         var result: [String] = []
-        let family = configuration.family
-        for row in (family?.outerRows ?? []) + (family?.layerRows ?? []) where !row.dimensions.isEmpty {
+        for row in configuration.family?.checkedRows ?? [] {
             guard let expected = dimensions.sizes(of: row) else { continue }
             let wrong = tensors.filter {
-                isMeant($0.key, by: row.name + row.weight, layers: layers) && $0.value.shape != expected
+                isMeant($0.key, by: row, layers: layers) && $0.value.shape != expected
                     && (!isQuantized || $0.value.type.isFloatingPoint)
             }
             guard let (name, tensor) = wrong.elements.first else { continue }
@@ -26,13 +25,18 @@ extension Checkpoint {
         return result + missingHead(configuration) + beyondVocabulary(tokenizer, dimensions)
     }
 
-    private func isMeant(_ name: String, by suffix: String, layers: LayerNames.Group?) -> Bool {
+    private func isMeant(_ name: String, by row: TensorRow, layers: LayerNames.Group?) -> Bool {
+        let suffix = row.name + row.weight
         if let (layer, rest) = layers?.names.parse(name) {
             return layer < layers?.count ?? 0 && rest == suffix
         }
-        let isEnd = name == suffix || name.hasSuffix("." + suffix)
-        // Outside the model's layers only what is in no other set of layers, as those of a vision tower.
-        return isEnd && !name.split(separator: ".").contains { $0.allSatisfy(\.isNumber) }
+        let family = configuration?.family
+        guard family?.outerRows.contains(where: { $0.module == row.module }) ?? false else { return false }
+        // The head may stand anywhere; all else stands where the layers do, and is not that of an image's tower.
+        guard row.module != .head else { return name == suffix || name.hasSuffix("." + suffix) }
+        let prefix = layers?.names.prefix ?? ""
+        let end = family?.layers ?? ""
+        return name == (prefix.hasSuffix(end) ? prefix.dropLast(end.count) + suffix : suffix)
     }
 
     /// A model that predicts tokens needs a head of its own when it does not share the embeddings.
@@ -60,6 +64,11 @@ extension Checkpoint {
                 + "\(rows - 1); tokenizer and model do not belong together"
         ]
     }
+}
+
+extension Family {
+    /// The rows whose dimensions are told.
+    fileprivate var checkedRows: [TensorRow] { (outerRows + layerRows).filter { !$0.dimensions.isEmpty } }
 }
 
 /// The dimensions that a configuration gives a model's tensors.
