@@ -9,17 +9,23 @@ public struct ConfigurationReader {
     private(set) var notes: [String] = []
     /// Whether this is the text model's part of a larger configuration, which leaves out what its class takes for granted.
     let isPart: Bool
+    /// Whether the head is the embedding where the file does not say.
+    private let isTied: Bool
     /// The size of a head where the file does not say.
     private let headSize: Int?
     private let values: JSONObject
     private let prefix: String
     private var seen: Set<String> = []
 
-    init(path: String, values: JSONObject, prefix: String = "", isPart: Bool = false, headSize: Int? = nil) {
+    init(
+        path: String, values: JSONObject, prefix: String = "", isPart: Bool = false, isTied: Bool = false,
+        headSize: Int? = nil
+    ) {
         self.path = path
         self.values = values
         self.prefix = prefix
         self.isPart = isPart
+        self.isTied = isTied
         self.headSize = headSize
     }
 
@@ -361,10 +367,10 @@ extension ConfigurationReader {
         return try flag("output_router_logits", default: false) ? factor : nil
     }
 
-    /// A model of these sizes and layers; `isTied` says whether the head is the embedding where the file does not.
+    /// A model of these sizes and layers.
     mutating func architecture(
         _ sizes: ModelSizes, embedding: Architecture.Embedding = Architecture.Embedding(), layers: [Layer],
-        finalNorm: Norm, isTied: Bool = false, logitFactor: Float = 1, softCap: Double? = nil,
+        finalNorm: Norm, logitFactor: Float = 1, softCap: Double? = nil,
         balanceFactor: Double? = nil
     ) throws(ModelError) -> Architecture {
         var maximumLength = sizes.maximumLength

@@ -17,7 +17,7 @@ extension Family {
             TensorRow(.attentionOutput, "self_attention.dense", .hidden, .queries),
             TensorRow(.up, "mlp.dense_h_to_4h", .fourfold, .hidden),
             TensorRow(.down, "mlp.dense_4h_to_h", .hidden, .fourfold),
-        ], kerasHub: [.bloom]
+        ], isTied: true, kerasHub: [.bloom]
     ) { reader throws(ModelError) in
         // ALiBi has no longest sequence; `seq_length` is the one that the model was trained on.
         let sizes = try reader.sizes(maximumLength: 1 << 40)
@@ -43,55 +43,52 @@ extension Family {
             addsToNormed: try reader.flag("apply_residual_connection_post_layernorm", default: false))
         return try reader.architecture(
             sizes, embedding: Architecture.Embedding(norm: norm),
-            layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm, isTied: true)
+            layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm)
     }
 }
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
-    static let bloom = KerasFamily(
-        backbone: "BloomBackbone", module: "keras_hub.src.models.bloom.bloom_backbone",
+extension KerasClass {
+    static let bloom = KerasClass(
+        "BloomBackbone", folder: "bloom",
         layer: "layers/bloom_decoder",
-        modelType: "bloom", architecture: "BloomForCausalLM", prefix: "transformer.", layers: "h.",
+        architecture: "BloomForCausalLM",
         inner: [
-            KerasPart("input_layernorm.weight", "_pre_attention_layernorm", "pre_attention_layernorm"),
+            KerasPart(.attentionNorm, "_pre_attention_layernorm", "pre_attention_layernorm"),
             KerasPart(
-                "input_layernorm.bias", "_pre_attention_layernorm", "pre_attention_layernorm", variable: 1),
-            KerasPart("self_attention.query_key_value.weight", bloomHeads, .interleaved),
-            KerasPart("self_attention.query_key_value.bias", bloomHeads, variable: 1, .interleavedBias),
+                bias: .attentionNorm, "_pre_attention_layernorm", "pre_attention_layernorm"),
+            KerasPart(.queryKeyValue, bloomHeads, .interleaved),
+            KerasPart(bias: .queryKeyValue, bloomHeads, .interleavedBias),
             KerasPart(
-                "self_attention.dense.weight", attention + "_output_dense", "output_dense", .transposed),
-            KerasPart("self_attention.dense.bias", attention + "_output_dense", "output_dense", variable: 1),
+                .attentionOutput, attention + "_output_dense", "output_dense", .transposed),
+            KerasPart(bias: .attentionOutput, attention + "_output_dense", "output_dense"),
             KerasPart(
-                "post_attention_layernorm.weight", "_post_attention_layernorm", "post_attention_layernorm"),
+                .feedForwardNorm, "_post_attention_layernorm", "post_attention_layernorm"),
             KerasPart(
-                "post_attention_layernorm.bias", "_post_attention_layernorm", "post_attention_layernorm",
-                variable: 1),
+                bias: .feedForwardNorm, "_post_attention_layernorm", "post_attention_layernorm"),
             KerasPart(
-                "mlp.dense_h_to_4h.weight", "_mlp_intermediate_dense", "mlp_intermediate_dense", .transposed),
+                .up, "_mlp_intermediate_dense", "mlp_intermediate_dense", .transposed),
             KerasPart(
-                "mlp.dense_h_to_4h.bias", "_mlp_intermediate_dense", "mlp_intermediate_dense", variable: 1),
-            KerasPart("mlp.dense_4h_to_h.weight", "_mlp_output_dense", "mlp_output_dense", .transposed),
-            KerasPart("mlp.dense_4h_to_h.bias", "_mlp_output_dense", "mlp_output_dense", variable: 1),
+                bias: .up, "_mlp_intermediate_dense", "mlp_intermediate_dense"),
+            KerasPart(.down, "_mlp_output_dense", "mlp_output_dense", .transposed),
+            KerasPart(bias: .down, "_mlp_output_dense", "mlp_output_dense"),
         ],
         outer: [
-            KerasPart("word_embeddings.weight", "layers/reversible_embedding", "token_embedding"),
+            KerasPart(.embedding, "layers/reversible_embedding", "token_embedding"),
             KerasPart(
-                "word_embeddings_layernorm.weight", "layers/layer_normalization", "embedding_layernorm"),
+                .embeddingNorm, "layers/layer_normalization", "embedding_layernorm"),
             KerasPart(
-                "word_embeddings_layernorm.bias", "layers/layer_normalization", "embedding_layernorm",
-                variable: 1),
-            KerasPart("ln_f.weight", "layers/layer_normalization_1", "final_layernorm"),
-            KerasPart("ln_f.bias", "layers/layer_normalization_1", "final_layernorm", variable: 1),
+                bias: .embeddingNorm, "layers/layer_normalization", "embedding_layernorm"),
+            KerasPart(.finalNorm, "layers/layer_normalization_1", "final_layernorm"),
+            KerasPart(bias: .finalNorm, "layers/layer_normalization_1", "final_layernorm"),
         ],
         settings: [
             ("vocabulary_size", "vocab_size"), ("num_layers", "n_layer"), ("num_heads", "n_head"),
             ("hidden_dim", "hidden_size"), ("layer_norm_epsilon", "layer_norm_epsilon"),
             ("dropout", "hidden_dropout"),
         ], heads: "num_heads", constants: [("apply_residual_connection_post_layernorm", false)],
-        countsGate: false,
-        ignored: [], positions: .none, width: .fourfold, tiesByDefault: true)
+        dropouts: ([], 0), positions: .plain, width: .fourfold)
 
     private static let bloomHeads: [(path: String, title: String)] = [
         (attention + "_query_dense", "query_dense"), (attention + "_key_dense", "key_dense"),

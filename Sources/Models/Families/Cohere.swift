@@ -6,7 +6,8 @@ extension Family {
     static let cohere2 = Family(
         "Cohere 2", ["cohere2"], outer: llamaOuter,
         layer: [TensorRow(.attentionNorm, "input_layernorm", .hidden)] + llamaAttention + llamaFeedForward,
-        lists: [.everyLast(["sliding_window_pattern"], default: 4)], derived: [".rotary_emb.inv_freq"]
+        lists: [.everyLast(["sliding_window_pattern"], default: 4)], derived: [".rotary_emb.inv_freq"],
+        isTied: true
     ) { reader throws(ModelError) in
         var sizes = try reader.sizes(maximumLength: 8_192)
         sizes.headSize = sizes.hiddenSize / sizes.heads
@@ -33,7 +34,7 @@ extension Family {
                 feedForwardNorm: nil, feedForward: .gated(feedForward))
         }
         return try reader.architecture(
-            sizes, layers: layers, finalNorm: norm, isTied: true,
+            sizes, layers: layers, finalNorm: norm,
             logitFactor: Float(try reader.number("logit_scale", default: 0.0625)))
     }
 }

@@ -16,7 +16,7 @@ extension Family {
             TensorRow(.attentionOutput, "self_attention.dense", .hidden, .queries),
             TensorRow(.up, "mlp.dense_h_to_4h"),
             TensorRow(.down, "mlp.dense_4h_to_h"),
-        ]
+        ], isTied: true
     ) { reader throws(ModelError) in
         var sizes = try reader.sizes(maximumLength: 2_048)
         try reader.dropout("attention_dropout", "hidden_dropout")
@@ -68,6 +68,6 @@ extension Family {
                     size: try reader.count("ffn_hidden_size", default: 4 * sizes.hiddenSize),
                     activation: try reader.activation("activation", default: .gelu), hasBias: hasBias)))
         return try reader.architecture(
-            sizes, layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm, isTied: true)
+            sizes, layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm)
     }
 }

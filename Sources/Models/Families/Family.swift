@@ -21,18 +21,21 @@ public struct Family: Sendable {
     public let impliedLists: [ImpliedLayerList]
     /// Ends of the names of tensors that hold nothing to train and that follow from the configuration.
     public let derivedTensors: [String]
+    /// Whether the head is the embedding where the configuration does not say.
+    public let isTied: Bool
     /// The size of a head where the configuration does not say; the width shared among the heads when nil.
     public let headSize: Int?
-    /// The family as KerasHub has it; several where it has several classes.
-    let kerasHub: [KerasFamily]
+    /// What KerasHub has of the family; several where it has several classes.
+    let kerasHub: [KerasClass]
     /// Reads the configuration; nil where the trainer does not compute the family.
     let read: (@Sendable (inout ConfigurationReader) throws(ModelError) -> Architecture)?
 
     init(
         _ name: String, _ modelTypes: [String], prefixes: [String] = Self.llamaPrefixes,
         layers: String = "layers.", outer: [TensorRow], layer: [TensorRow],
-        lists: [ImpliedLayerList] = [], derived: [String] = [], headSize: Int? = nil,
-        kerasHub: [KerasFamily] = [],
+        lists: [ImpliedLayerList] = [], derived: [String] = [], isTied: Bool = false,
+        headSize: Int? = nil,
+        kerasHub: [KerasClass] = [],
         read: (@Sendable (inout ConfigurationReader) throws(ModelError) -> Architecture)? = nil
     ) {
         self.name = name
@@ -43,6 +46,7 @@ public struct Family: Sendable {
         layerRows = layer
         impliedLists = lists
         derivedTensors = derived
+        self.isTied = isTied
         self.headSize = headSize
         self.kerasHub = kerasHub
         self.read = read
@@ -59,6 +63,22 @@ public struct Family: Sendable {
     /// The rows of a module, the likeliest first; a family has several where its files differ.
     public func rows(_ module: Module) -> [TensorRow] {
         (outerRows + layerRows).filter { $0.module == module }
+    }
+
+    /// What a module's tensors are called in one family or another, without what may stand before.
+    ///
+    /// - Parameters:
+    ///   - module: the module.
+    ///   - endings: which of a row's tensors are meant.
+    /// - Returns: each name once, the names of the families that come first in ``all`` first.
+    public static func names(
+        of module: Module, endings: (TensorRow) -> [String] = { [$0.weight] }
+    ) -> [String] {
+        var names: [String] = []
+        for row in all.flatMap({ $0.rows(module) }) {
+            for name in endings(row).map({ row.name + $0 }) where !names.contains(name) { names.append(name) }
+        }
+        return names
     }
 
     /// The family of a `model_type`; nil when it is not known.
@@ -112,7 +132,8 @@ public struct DescribedModel: Sendable {
                 path: path, found: type, known: Family.all.filter { $0.read != nil }.flatMap(\.modelTypes))
         }
         var reader = ConfigurationReader(
-            path: path, values: values, isPart: values != root, headSize: family.headSize)
+            path: path, values: values, isPart: values != root, isTied: family.isTied,
+            headSize: family.headSize)
         architecture = try read(&reader)
         try reader.refuseTheRest()
         self.family = family

@@ -19,7 +19,7 @@ extension Family {
             TensorRow(.attentionOutput, "attn.c_proj", .queries, .hidden, isTransposed: true),
             TensorRow(.up, "mlp.c_fc", .hidden, .fourfold, isTransposed: true),
             TensorRow(.down, "mlp.c_proj", .fourfold, .hidden, isTransposed: true),
-        ], derived: [".attn.bias", ".attn.masked_bias"], kerasHub: [.gpt2]
+        ], derived: [".attn.bias", ".attn.masked_bias"], isTied: true, kerasHub: [.gpt2]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(maximumLength: 1_024)
         try reader.dropout("resid_pdrop", "embd_pdrop", "attn_pdrop")
@@ -46,39 +46,42 @@ extension Family {
         }
         return try reader.architecture(
             sizes, embedding: Architecture.Embedding(positions: sizes.maximumLength), layers: layers,
-            finalNorm: norm, isTied: true)
+            finalNorm: norm)
     }
 }
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
-    static let gpt2 = KerasFamily(
-        backbone: "GPT2Backbone", module: "keras_hub.src.models.gpt2.gpt2_backbone",
-        layer: "layers/transformer_decoder", modelType: "gpt2", architecture: "GPT2LMHeadModel",
-        prefix: "transformer.", layers: "h.",
+extension KerasClass {
+    private static let queriesKeysValues: [(path: String, title: String)] = [
+        (attention + "query_dense", "query"), (attention + "key_dense", "key"),
+        (attention + "value_dense", "value"),
+    ]
+
+    static let gpt2 = KerasClass(
+        "GPT2Backbone", folder: "gpt2",
+        layer: "layers/transformer_decoder", architecture: "GPT2LMHeadModel",
         inner: [
-            KerasPart("ln_1.weight", "_self_attention_layer_norm", "self_attention_layer_norm"),
-            KerasPart("ln_1.bias", "_self_attention_layer_norm", "self_attention_layer_norm", variable: 1),
-            KerasPart("attn.c_attn.weight", queriesKeysValues, .fused),
-            KerasPart("attn.c_attn.bias", queriesKeysValues, variable: 1, .fusedBias),
-            KerasPart("attn.c_proj.weight", attention + "output_dense", "attention_output", .plainOutput),
-            KerasPart("attn.c_proj.bias", attention + "output_dense", "attention_output", variable: 1),
-            KerasPart("ln_2.weight", "_feedforward_layer_norm", "feedforward_layer_norm"),
-            KerasPart("ln_2.bias", "_feedforward_layer_norm", "feedforward_layer_norm", variable: 1),
-            KerasPart("mlp.c_fc.weight", "_feedforward_intermediate_dense", "feedforward_intermediate_dense"),
+            KerasPart(.attentionNorm, "_self_attention_layer_norm", "self_attention_layer_norm"),
+            KerasPart(bias: .attentionNorm, "_self_attention_layer_norm", "self_attention_layer_norm"),
+            KerasPart(.queryKeyValue, queriesKeysValues, .fused),
+            KerasPart(bias: .queryKeyValue, queriesKeysValues, .fusedBias),
+            KerasPart(.attentionOutput, attention + "output_dense", "attention_output", .plainOutput),
+            KerasPart(bias: .attentionOutput, attention + "output_dense", "attention_output"),
+            KerasPart(.feedForwardNorm, "_feedforward_layer_norm", "feedforward_layer_norm"),
+            KerasPart(bias: .feedForwardNorm, "_feedforward_layer_norm", "feedforward_layer_norm"),
+            KerasPart(.up, "_feedforward_intermediate_dense", "feedforward_intermediate_dense"),
             KerasPart(
-                "mlp.c_fc.bias", "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
-                variable: 1),
-            KerasPart("mlp.c_proj.weight", "_feedforward_output_dense", "feedforward_output_dense"),
+                bias: .up, "_feedforward_intermediate_dense", "feedforward_intermediate_dense"),
+            KerasPart(.down, "_feedforward_output_dense", "feedforward_output_dense"),
             KerasPart(
-                "mlp.c_proj.bias", "_feedforward_output_dense", "feedforward_output_dense", variable: 1),
+                bias: .down, "_feedforward_output_dense", "feedforward_output_dense"),
         ],
         outer: [
-            KerasPart("wte.weight", "layers/reversible_embedding", "token_embedding"),
-            KerasPart("wpe.weight", "layers/position_embedding", "position_embedding"),
-            KerasPart("ln_f.weight", "layers/layer_normalization", "layer_norm"),
-            KerasPart("ln_f.bias", "layers/layer_normalization", "layer_norm", variable: 1),
+            KerasPart(.embedding, "layers/reversible_embedding", "token_embedding"),
+            KerasPart(.positions, "layers/position_embedding", "position_embedding"),
+            KerasPart(.finalNorm, "layers/layer_normalization", "layer_norm"),
+            KerasPart(bias: .finalNorm, "layers/layer_normalization", "layer_norm"),
         ],
         settings: [
             ("vocabulary_size", "vocab_size"), ("num_layers", "n_layer"), ("num_heads", "n_head"),
@@ -87,7 +90,6 @@ extension KerasFamily {
         ], heads: "num_heads",
         constants: [
             ("activation_function", "gelu_new"), ("layer_norm_epsilon", JSON(1e-5)),
-        ], countsGate: false, ignored: ["attn.bias", "attn.masked_bias"], positions: .none,
-        width: .fourfoldByDefault,
-        dropouts: ["embd_pdrop", "attn_pdrop", "summary_first_dropout"], tiesByDefault: true)
+        ], dropouts: (["embd_pdrop", "attn_pdrop", "summary_first_dropout"], JSON(0.1)), positions: .plain,
+        width: .fourfoldByDefault)
 }

@@ -43,47 +43,44 @@ extension Family {
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
-    static let gptNeoX = KerasFamily(
-        backbone: "GPTNeoXBackbone", module: "keras_hub.src.models.gpt_neo_x.gpt_neo_x_backbone",
-        layer: "layers/gpt_neo_x_decoder", modelType: "gpt_neox", architecture: "GPTNeoXForCausalLM",
-        prefix: "gpt_neox.", layers: "layers.",
+extension KerasClass {
+    static let gptNeoX = KerasClass(
+        "GPTNeoXBackbone", folder: "gpt_neo_x",
+        layer: "layers/gpt_neo_x_decoder", architecture: "GPTNeoXForCausalLM",
         inner: [
-            KerasPart("input_layernorm.weight", "_self_attention_layer_norm", "self_attention_layer_norm"),
+            KerasPart(.attentionNorm, "_self_attention_layer_norm", "self_attention_layer_norm"),
             KerasPart(
-                "input_layernorm.bias", "_self_attention_layer_norm", "self_attention_layer_norm", variable: 1
+                bias: .attentionNorm, "_self_attention_layer_norm", "self_attention_layer_norm"
             ),
             // A head's query, key and value stand behind each other in both: they are heads three times as wide.
             KerasPart(
-                "attention.query_key_value.weight", attention + "_qkv_dense", "query_key_value",
+                .queryKeyValue, attention + "_qkv_dense", "query_key_value",
                 .heads(.query)),
             KerasPart(
-                "attention.query_key_value.bias", attention + "_qkv_dense", "query_key_value", variable: 1,
+                bias: .queryKeyValue, attention + "_qkv_dense", "query_key_value",
                 .headBias(.query)),
-            KerasPart("attention.dense.weight", attention + "_output_dense", "attention_output", .transposed),
-            KerasPart("attention.dense.bias", attention + "_output_dense", "attention_output", variable: 1),
-            KerasPart("post_attention_layernorm.weight", "_feedforward_layer_norm", "feedforward_layer_norm"),
+            KerasPart(.attentionOutput, attention + "_output_dense", "attention_output", .transposed),
+            KerasPart(bias: .attentionOutput, attention + "_output_dense", "attention_output"),
+            KerasPart(.feedForwardNorm, "_feedforward_layer_norm", "feedforward_layer_norm"),
             KerasPart(
-                "post_attention_layernorm.bias", "_feedforward_layer_norm", "feedforward_layer_norm",
-                variable: 1),
+                bias: .feedForwardNorm, "_feedforward_layer_norm", "feedforward_layer_norm"),
             KerasPart(
-                "mlp.dense_h_to_4h.weight", "_feedforward_intermediate_dense",
+                .up, "_feedforward_intermediate_dense",
                 "feedforward_intermediate_dense",
                 .transposed),
             KerasPart(
-                "mlp.dense_h_to_4h.bias", "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
-                variable: 1),
+                bias: .up, "_feedforward_intermediate_dense", "feedforward_intermediate_dense"),
             KerasPart(
-                "mlp.dense_4h_to_h.weight", "_feedforward_output_dense", "feedforward_output_dense",
+                .down, "_feedforward_output_dense", "feedforward_output_dense",
                 .transposed),
             KerasPart(
-                "mlp.dense_4h_to_h.bias", "_feedforward_output_dense", "feedforward_output_dense", variable: 1
+                bias: .down, "_feedforward_output_dense", "feedforward_output_dense"
             ),
         ],
         outer: [
-            KerasPart("embed_in.weight", "layers/reversible_embedding", "token_embedding"),
-            KerasPart("final_layer_norm.weight", "layers/layer_normalization", "layer_norm"),
-            KerasPart("final_layer_norm.bias", "layers/layer_normalization", "layer_norm", variable: 1),
+            KerasPart(.embedding, "layers/reversible_embedding", "token_embedding"),
+            KerasPart(.finalNorm, "layers/layer_normalization", "layer_norm"),
+            KerasPart(bias: .finalNorm, "layers/layer_normalization", "layer_norm"),
         ],
         settings: [
             ("vocabulary_size", "vocab_size"), ("num_layers", "num_hidden_layers"),
@@ -93,6 +90,5 @@ extension KerasFamily {
             ("max_sequence_length", "max_position_embeddings"), ("layer_norm_epsilon", "layer_norm_eps"),
             ("dropout", "hidden_dropout"),
         ], heads: "num_heads", constants: [("hidden_act", "gelu_new"), ("use_parallel_residual", true)],
-        countsGate: false, ignored: ["attention.bias", "attention.masked_bias", "rotary_emb.inv_freq"],
-        positions: .partialRotary)
+        dropouts: ([], 0), positions: .share)
 }

@@ -4,7 +4,7 @@ extension Family {
     /// Gemma (<https://arxiv.org/abs/2403.08295>).
     static let gemma = Family(
         "Gemma", ["gemma"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"],
-        headSize: 256, kerasHub: [.gemma]
+        isTied: true, headSize: 256, kerasHub: [.gemma]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(keyValueHeads: 16, maximumLength: 8_192)
         // The first releases name `gelu`, and mean its approximation.
@@ -22,7 +22,7 @@ extension Family {
     /// Gemma 2 (<https://arxiv.org/abs/2408.00118>): windows in every other layer, soft caps, norms before and after.
     static let gemma2 = Family(
         "Gemma 2", ["gemma2"], outer: llamaOuter, layer: twiceNormed + llamaAttention + llamaFeedForward,
-        lists: [.everyLast([], default: 2)], derived: [".rotary_emb.inv_freq"], headSize: 256
+        lists: [.everyLast([], default: 2)], derived: [".rotary_emb.inv_freq"], isTied: true, headSize: 256
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(keyValueHeads: 4, maximumLength: 8_192)
         return try reader.gemma(
@@ -35,7 +35,7 @@ extension Family {
         "Gemma 3", ["gemma3_text", "gemma3"], outer: llamaOuter,
         layer: twiceNormed + llamaAttention + llamaFeedForward + queryKeyNorms,
         lists: [.everyLast(["sliding_window_pattern", "_sliding_window_pattern"], default: 6)],
-        derived: [".rotary_emb.inv_freq"], headSize: 256
+        derived: [".rotary_emb.inv_freq"], isTied: true, headSize: 256
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(
             absent: ModelSizes.Absent(vocabularySize: 262_208, hiddenSize: 2_304, layers: 26, heads: 8),
@@ -92,7 +92,7 @@ extension ConfigurationReader {
         }
         return try architecture(
             sizes, embedding: Architecture.Embedding(factor: Float(Double(sizes.hiddenSize).squareRoot())),
-            layers: layers, finalNorm: norm, isTied: true, softCap: logitCap)
+            layers: layers, finalNorm: norm, softCap: logitCap)
     }
 
     /// A cap; none where the key is null, `fallback` where it is absent.
@@ -119,31 +119,29 @@ extension ConfigurationReader {
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
-    static let gemma = KerasFamily(
-        backbone: "GemmaBackbone", module: "keras_hub.src.models.gemma.gemma_backbone",
-        layer: "layers/gemma_decoder_block", modelType: "gemma", architecture: "GemmaForCausalLM",
-        prefix: "model.", layers: "layers.",
+extension KerasClass {
+    static let gemma = KerasClass(
+        "GemmaBackbone", folder: "gemma",
+        layer: "layers/gemma_decoder_block", architecture: "GemmaForCausalLM",
         inner: [
-            KerasPart("input_layernorm.weight", "pre_attention_norm", "pre_attention_norm"),
-            KerasPart("self_attn.q_proj.weight", "attention/query_dense", "query", .headsFirst(.query)),
-            KerasPart("self_attn.k_proj.weight", "attention/key_dense", "key", .headsFirst(.keyValue)),
-            KerasPart("self_attn.v_proj.weight", "attention/value_dense", "value", .headsFirst(.keyValue)),
-            KerasPart("self_attn.o_proj.weight", "attention/output_dense", "attention_output", .output),
-            KerasPart("post_attention_layernorm.weight", "pre_ffw_norm", "pre_ffw_norm"),
-            KerasPart("mlp.gate_proj.weight", "gating_ffw", "ffw_gating", .transposed),
-            KerasPart("mlp.up_proj.weight", "gating_ffw_2", "ffw_gating_2", .transposed),
-            KerasPart("mlp.down_proj.weight", "ffw_linear", "ffw_linear", .transposed),
+            KerasPart(.attentionNorm, "pre_attention_norm", "pre_attention_norm"),
+            KerasPart(.query, "attention/query_dense", "query", .headsFirst(.query)),
+            KerasPart(.key, "attention/key_dense", "key", .headsFirst(.keyValue)),
+            KerasPart(.value, "attention/value_dense", "value", .headsFirst(.keyValue)),
+            KerasPart(.attentionOutput, "attention/output_dense", "attention_output", .output),
+            KerasPart(.feedForwardNorm, "pre_ffw_norm", "pre_ffw_norm"),
+            KerasPart(.gate, "gating_ffw", "ffw_gating", .transposed),
+            KerasPart(.up, "gating_ffw_2", "ffw_gating_2", .transposed),
+            KerasPart(.down, "ffw_linear", "ffw_linear", .transposed),
         ],
         outer: [
-            KerasPart("embed_tokens.weight", "layers/reversible_embedding", "token_embedding"),
-            KerasPart("norm.weight", "layers/rms_normalization", "final_normalization"),
+            KerasPart(.embedding, "layers/reversible_embedding", "token_embedding"),
+            KerasPart(.finalNorm, "layers/rms_normalization", "final_normalization"),
         ],
         settings: llamaSettings(and: [("head_dim", "head_dim")]).filter { $0.keras != "rope_max_wavelength" },
-        heads: "num_query_heads",
         constants: [
             ("hidden_act", "gelu_pytorch_tanh"), ("hidden_activation", "gelu_pytorch_tanh"),
             ("rope_theta", 10_000),
             ("max_position_embeddings", 8192),
-        ], countsGate: true, ignored: ["rotary_emb.inv_freq"], positions: .fixedRotary, tiesByDefault: true)
+        ], positions: .fixed, width: .withGate)
 }

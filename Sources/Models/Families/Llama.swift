@@ -85,28 +85,28 @@ extension ConfigurationReader {
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
+extension KerasClass {
     static let likeLlama: [KerasPart] = [
-        KerasPart("input_layernorm.weight", "_self_attention_layernorm", "self_attention_layernorm"),
-        KerasPart("self_attn.q_proj.weight", attention + "_query_dense", "query", .heads(.query)),
-        KerasPart("self_attn.k_proj.weight", attention + "_key_dense", "key", .heads(.keyValue)),
-        KerasPart("self_attn.v_proj.weight", attention + "_value_dense", "value", .heads(.keyValue)),
-        KerasPart("self_attn.o_proj.weight", attention + "_output_dense", "attention_output", .output),
-        KerasPart("post_attention_layernorm.weight", "_feedforward_layernorm", "feedforward_layernorm"),
-        KerasPart("mlp.gate_proj.weight", "_feedforward_gate_dense", "feedforward_gate_dense", .transposed),
+        KerasPart(.attentionNorm, "_self_attention_layernorm", "self_attention_layernorm"),
+        KerasPart(.query, attention + "_query_dense", "query", .heads(.query)),
+        KerasPart(.key, attention + "_key_dense", "key", .heads(.keyValue)),
+        KerasPart(.value, attention + "_value_dense", "value", .heads(.keyValue)),
+        KerasPart(.attentionOutput, attention + "_output_dense", "attention_output", .output),
+        KerasPart(.feedForwardNorm, "_feedforward_layernorm", "feedforward_layernorm"),
+        KerasPart(.gate, "_feedforward_gate_dense", "feedforward_gate_dense", .transposed),
         KerasPart(
-            "mlp.up_proj.weight", "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
+            .up, "_feedforward_intermediate_dense", "feedforward_intermediate_dense",
             .transposed),
         KerasPart(
-            "mlp.down_proj.weight", "_feedforward_output_dense", "feedforward_output_dense", .transposed),
+            .down, "_feedforward_output_dense", "feedforward_output_dense", .transposed),
     ]
 
     static func aroundLlama(norm: String) -> [KerasPart] {
         [
-            KerasPart("embed_tokens.weight", "layers/reversible_embedding", "token_embedding"),
-            KerasPart("norm.weight", "layers/" + norm, "sequence_output_layernorm"),
+            KerasPart(.embedding, "layers/reversible_embedding", "token_embedding"),
+            KerasPart(.finalNorm, "layers/" + norm, "sequence_output_layernorm"),
             KerasPart(
-                "lm_head.weight", "layers/reversible_embedding", "token_embedding", variable: 1, .transposed,
+                .head, "layers/reversible_embedding", "token_embedding", variable: 1, .transposed,
                 isOptional: true),
         ]
     }
@@ -120,18 +120,17 @@ extension KerasFamily {
 
     static func llamaSettings(and more: [Setting]) -> [Setting] { llamaSettings + more }
 
-    private static func llama(_ backbone: String, module: String) -> KerasFamily {
-        KerasFamily(
-            backbone: backbone, module: module, layer: "layers/llama_transformer_decoder", modelType: "llama",
-            architecture: "LlamaForCausalLM", prefix: "model.", layers: "layers.", inner: likeLlama,
-            outer: aroundLlama(norm: "llama_layer_norm"), settings: llamaSettings, heads: "num_query_heads",
+    private static func llama(_ name: String, folder: String) -> KerasClass {
+        KerasClass(
+            name, folder: folder, layer: "layers/llama_transformer_decoder", architecture: "LlamaForCausalLM",
+            inner: likeLlama,
+            outer: aroundLlama(norm: "llama_layer_norm"), settings: llamaSettings,
             constants: [
                 ("hidden_act", "silu"), ("attention_bias", false), ("mlp_bias", false),
                 ("max_position_embeddings", 131_072),
-            ], countsGate: false, ignored: ["rotary_emb.inv_freq"],
-            positions: .rotary(linear: "rope_position_scaling_factor", llama3: true), saysWhetherTied: true)
+            ], positions: .scaled([.linear("rope_position_scaling_factor"), .llama3]), saysTied: true)
     }
 
-    static let llama = llama("LlamaBackbone", module: "keras_hub.src.models.llama.llama_backbone")
-    static let llama3 = llama("Llama3Backbone", module: "keras_hub.src.models.llama3.llama3_backbone")
+    static let llama = llama("LlamaBackbone", folder: "llama")
+    static let llama3 = llama("Llama3Backbone", folder: "llama3")
 }

@@ -57,14 +57,12 @@ extension ConfigurationReader {
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
-    static let mistral = KerasFamily(
-        backbone: "MistralBackbone", module: "keras_hub.src.models.mistral.mistral_backbone",
-        layer: "layers/mistral_transformer_decoder", modelType: "mistral", architecture: "MistralForCausalLM",
-        prefix: "model.", layers: "layers.", inner: likeLlama,
+extension KerasClass {
+    static let mistral = KerasClass(
+        "MistralBackbone", folder: "mistral",
+        layer: "layers/mistral_transformer_decoder", architecture: "MistralForCausalLM", inner: likeLlama,
         outer: aroundLlama(norm: "mistral_layer_normalization"),
         settings: llamaSettings(and: [("sliding_window", "sliding_window"), ("head_dim", "head_dim")]),
-        heads: "num_query_heads",
-        constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)], countsGate: false,
-        ignored: ["rotary_emb.inv_freq"])
+        constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)],
+        positions: .scaled([.linear("rope_scaling_factor")]))
 }

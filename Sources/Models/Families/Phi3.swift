@@ -30,37 +30,36 @@ extension Family {
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
-    static let phi3 = KerasFamily(
-        backbone: "Phi3Backbone", module: "keras_hub.src.models.phi3.phi3_backbone",
+extension KerasClass {
+    static let phi3 = KerasClass(
+        "Phi3Backbone", folder: "phi3",
         layer: "layers/phi3_decoder",
-        modelType: "phi3", architecture: "Phi3ForCausalLM", prefix: "model.", layers: "layers.",
+        architecture: "Phi3ForCausalLM",
         inner: [
-            KerasPart("input_layernorm.weight", "pre_attention_layernorm", "pre_attention_layernorm"),
+            KerasPart(.attentionNorm, "pre_attention_layernorm", "pre_attention_layernorm"),
             KerasPart(
-                "self_attn.qkv_proj.weight",
+                .queryKeyValue,
                 [
                     ("attention/query_dense", "query"), ("attention/key_dense", "key"),
                     ("attention/value_dense", "value"),
                 ], .stackedHeads),
-            KerasPart("self_attn.o_proj.weight", "attention/output_dense", "attention_output", .output),
+            KerasPart(.attentionOutput, "attention/output_dense", "attention_output", .output),
             KerasPart(
-                "post_attention_layernorm.weight", "post_attention_layernorm", "post_attention_layernorm"),
+                .feedForwardNorm, "post_attention_layernorm", "post_attention_layernorm"),
             KerasPart(
-                "mlp.gate_up_proj.weight",
+                .gateUp,
                 [
                     ("feedforward_gate_dense", "feedforward_gate_dense"),
                     ("feedforward_intermediate_dense", "feedforward_intermediate_dense"),
                 ], .stacked),
             KerasPart(
-                "mlp.down_proj.weight", "feedforward_output_dense", "feedforward_output_dense", .transposed),
+                .down, "feedforward_output_dense", "feedforward_output_dense", .transposed),
         ], outer: aroundLlama(norm: "phi3_layer_norm"),
         settings: llamaSettings(and: [
             ("max_sequence_length", "max_position_embeddings"),
             ("pretraining_sequence_length", "original_max_position_embeddings"),
-        ]), heads: "num_query_heads",
+        ]),
         // The defaults of the class lie beyond small vocabularies.
         constants: [("hidden_act", "silu"), ("attention_bias", false), ("pad_token_id", .null)],
-        countsGate: false,
-        ignored: ["rotary_emb.inv_freq"], positions: .rotary(linear: nil, llama3: false))
+        positions: .scaled([]))
 }

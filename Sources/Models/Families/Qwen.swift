@@ -117,7 +117,7 @@ extension ConfigurationReader {
 
 // MARK: - In KerasHub 0.32 (keras_hub/src/utils/transformers, read for names and shapes)
 
-extension KerasFamily {
+extension KerasClass {
     private static func qwenSettings(and more: [Setting]) -> [Setting] {
         llamaSettings(and: more + qwenSettings)
     }
@@ -126,37 +126,33 @@ extension KerasFamily {
         ("tie_word_embeddings", "tie_word_embeddings"), ("sliding_window_size", "sliding_window"),
     ]
 
-    static let qwen2 = KerasFamily(
-        backbone: "QwenBackbone", module: "keras_hub.src.models.qwen.qwen_backbone",
-        layer: "layers/qwen_transformer_decoder", modelType: "qwen2", architecture: "Qwen2ForCausalLM",
-        prefix: "model.", layers: "layers.",
+    static let qwen2 = KerasClass(
+        "QwenBackbone", folder: "qwen",
+        layer: "layers/qwen_transformer_decoder", architecture: "Qwen2ForCausalLM",
         inner: likeLlama + [
             KerasPart(
-                "self_attn.q_proj.bias", attention + "_query_dense", "query", variable: 1, .headBias(.query)),
+                bias: .query, attention + "_query_dense", "query", .headBias(.query)),
             KerasPart(
-                "self_attn.k_proj.bias", attention + "_key_dense", "key", variable: 1, .headBias(.keyValue)),
+                bias: .key, attention + "_key_dense", "key", .headBias(.keyValue)),
             KerasPart(
-                "self_attn.v_proj.bias", attention + "_value_dense", "value", variable: 1,
+                bias: .value, attention + "_value_dense", "value",
                 .headBias(.keyValue)),
         ], outer: aroundLlama(norm: "qwen_layer_norm"),
         settings: qwenSettings(and: [("use_sliding_window_attention", "use_sliding_window")]),
-        heads: "num_query_heads",
-        constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)], countsGate: false,
-        ignored: ["rotary_emb.inv_freq"], saysWhetherTied: true)
+        constants: [("hidden_act", "silu"), ("max_position_embeddings", 131_072)],
+        positions: .scaled([.linear("rope_scaling_factor")]), saysTied: true)
 
-    static let qwen3 = KerasFamily(
-        backbone: "Qwen3Backbone", module: "keras_hub.src.models.qwen3.qwen3_backbone",
-        layer: "layers/qwen3_transformer_decoder", modelType: "qwen3", architecture: "Qwen3ForCausalLM",
-        prefix: "model.", layers: "layers.",
+    static let qwen3 = KerasClass(
+        "Qwen3Backbone", folder: "qwen3",
+        layer: "layers/qwen3_transformer_decoder", architecture: "Qwen3ForCausalLM",
         inner: likeLlama + [
             KerasPart(
-                "self_attn.q_norm.weight", attention + "_query_dense_layer_norm", "query_dense_layer_norm"),
-            KerasPart("self_attn.k_norm.weight", attention + "_key_dense_layer_norm", "key_dense_layer_norm"),
+                .queryNorm, attention + "_query_dense_layer_norm", "query_dense_layer_norm"),
+            KerasPart(.keyNorm, attention + "_key_dense_layer_norm", "key_dense_layer_norm"),
         ], outer: aroundLlama(norm: "qwen3_layer_norm"),
         settings: qwenSettings(and: [("head_dim", "head_dim")]),
-        heads: "num_query_heads",
         constants: [
             ("hidden_act", "silu"), ("max_position_embeddings", 131_072), ("attention_bias", false),
             ("use_sliding_window", false),
-        ], countsGate: false, ignored: ["rotary_emb.inv_freq"], saysWhetherTied: true)
+        ], positions: .scaled([.linear("rope_scaling_factor")]), saysTied: true)
 }

@@ -4,7 +4,7 @@ extension Family {
     /// SmolLM 3 (Hugging Face, 2025): Llama of which every fourth layer has no positions.
     static let smolLM3 = Family(
         "SmolLM3", ["smollm3"], outer: llamaOuter, layer: llamaLayer,
-        lists: [.rotaryLayers, .slidingWhereNotRotary], derived: [".rotary_emb.inv_freq"]
+        lists: [.rotaryLayers, .slidingWhereNotRotary], derived: [".rotary_emb.inv_freq"], isTied: true
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(keyValueHeads: 4, maximumLength: 32_768)
         let hasBias = try reader.flag("attention_bias", default: false)
@@ -27,6 +27,6 @@ extension Family {
                     window: isWindowed ? window : nil),
                 feedForwardNorm: norm, feedForward: .gated(feedForward))
         }
-        return try reader.architecture(sizes, layers: layers, finalNorm: norm, isTied: true)
+        return try reader.architecture(sizes, layers: layers, finalNorm: norm)
     }
 }

@@ -5,7 +5,7 @@ extension Family {
         layer: llamaNorms + llamaAttention + [
             TensorRow(.up, "mlp.c_fc", .feedForward, .hidden),
             TensorRow(.down, "mlp.c_proj", .hidden, .feedForward),
-        ], derived: [".rotary_emb.inv_freq"]
+        ], derived: [".rotary_emb.inv_freq"], isTied: true
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(keyValueHeads: 2, maximumLength: 4_096)
         try reader.dropout("attention_dropout", "residual_dropout", "embedding_dropout")
@@ -27,6 +27,6 @@ extension Family {
                     size: try reader.count("intermediate_size"),
                     activation: try reader.activation("hidden_act", default: .geluTanh), hasBias: hasBias)))
         return try reader.architecture(
-            sizes, layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm, isTied: true)
+            sizes, layers: [Layer](repeating: layer, count: sizes.layers), finalNorm: norm)
     }
 }

@@ -12,7 +12,7 @@ extension Family {
             ("Seed-OSS", "seed_oss"),
         ].map { name, modelType in likeLlama(name, [modelType]) } + [
             likeLlama("EXAONE 4", ["exaone4"], lists: [.everyLast(["sliding_window_pattern"], default: 4)]),
-            qwen3Next, deepSeek, llama4, lfm2, modernBERTDecoder, gptJ, gptNeo, opt, phi,
+            qwen3Next, deepSeek, llama4, lfm2, modernBERTDecoder, gptJ, gptNeo, opt, phi, internLM2,
         ]
 
     private static func likeLlama(
@@ -34,7 +34,9 @@ extension Family {
         layer: experts + [TensorRow(.attentionOutput, "linear_attn.out_proj")],
         lists: [.everyLast(["full_attention_interval"], default: 4, others: "linear_attention")])
     private static let deepSeek = likeLlama(
-        "DeepSeek", ["deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe", "glm_moe_dsa"], layer: experts)
+        "DeepSeek", ["deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe", "glm_moe_dsa"],
+        // The layers behind the last one, which predict further tokens, have a head of their own.
+        layer: experts + [TensorRow(.head, "shared_head.head", .vocabulary, .hidden)])
     private static let llama4 = likeLlama(
         "Llama 4", ["llama4", "llama4_text"],
         layer: llamaAttention + [
@@ -49,9 +51,12 @@ extension Family {
             TensorRow(.down, "feed_forward.w2"),
         ], lists: [.convolutions])
     private static let modernBERTDecoder = Family(
-        "ModernBERT decoder", ["modernbert-decoder"], prefixes: ["model."], outer: [],
+        "ModernBERT decoder", ["modernbert-decoder"], prefixes: ["model."],
+        outer: [TensorRow(.embedding, "embeddings.tok_embeddings", .vocabulary, .hidden)],
         layer: [TensorRow(.attentionOutput, "attn.Wo"), TensorRow(.down, "mlp.Wo")], lists: [.everyFirst])
-    private static let wte = [TensorRow(.embedding, "wte", .vocabulary, .hidden)]
+    private static let wte = [
+        TensorRow(.embedding, "wte", .vocabulary, .hidden), TensorRow(.head, "lm_head", .vocabulary, .hidden),
+    ]
     private static let gptJ = Family(
         "GPT-J", ["gptj"], prefixes: ["transformer.", ""], layers: "h.", outer: wte,
         layer: [TensorRow(.attentionOutput, "attn.out_proj"), TensorRow(.down, "mlp.fc_out")])
@@ -59,8 +64,16 @@ extension Family {
         "GPT-Neo", ["gpt_neo"], prefixes: ["transformer.", ""], layers: "h.", outer: wte,
         layer: [TensorRow(.attentionOutput, "attn.attention.out_proj"), TensorRow(.down, "mlp.c_proj")])
     private static let opt = Family(
-        "OPT", ["opt"], prefixes: ["model.decoder.", "decoder."], outer: [],
+        "OPT", ["opt"], prefixes: ["model.decoder.", "decoder."],
+        outer: [TensorRow(.embedding, "embed_tokens"), TensorRow(.head, "lm_head")],
         layer: [TensorRow(.attentionOutput, "self_attn.out_proj"), TensorRow(.down, "fc2")])
+    private static let internLM2 = Family(
+        "InternLM 2", ["internlm2"], prefixes: ["model.", ""],
+        outer: [
+            TensorRow(.embedding, "tok_embeddings", .vocabulary, .hidden),
+            TensorRow(.head, "output", .vocabulary, .hidden),
+        ],
+        layer: [TensorRow(.attentionOutput, "attention.wo"), TensorRow(.down, "feed_forward.w2")])
     private static let phi = likeLlama(
         "Phi", ["phi"], layer: [TensorRow(.attentionOutput, "self_attn.dense"), TensorRow(.down, "mlp.fc2")])
 }

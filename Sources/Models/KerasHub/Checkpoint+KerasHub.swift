@@ -15,7 +15,7 @@ extension Checkpoint {
             for path in place.paths {
                 guard let variable = tensors[path] else {
                     if place.part.isOptional { continue places }
-                    throw .missing(path: self.path, tensor: path, family: family.backbone)
+                    throw .missing(path: self.path, tensor: path, family: family.keras.name)
                 }
                 taken.insert(path)
                 variables.append(variable)
@@ -25,7 +25,7 @@ extension Checkpoint {
             }
         }
         if let extra = tensors.keys.first(where: { !taken.contains($0) }) {
-            throw .unknown(path: path, tensor: extra, family: family.backbone)
+            throw .unknown(path: path, tensor: extra, family: family.keras.name)
         }
         // As Hugging Face's own files have them.
         made.sort { $0.key < $1.key }
@@ -35,7 +35,7 @@ extension Checkpoint {
         result.format = .safetensors
         result.configuration = try configuration.map { (preset) throws(ConversionError) in
             let settings = try family.huggingFace(
-                preset, isTied: made["lm_head.weight"] == nil, type: KerasFamily.typeName(of: self),
+                preset, isTied: family.head.map { made[$0] == nil }, type: KerasFamily.typeName(of: self),
                 model: path)
             guard let kept = EmbeddedFiles.configuration(of: self) else { return settings }
             return family.updated(kept, by: settings, of: result)
@@ -51,9 +51,9 @@ extension Checkpoint {
         let layers = try layerCount(of: family)
         let (made, places) = try kerasHubVariables(of: family, layers: layers)
         var structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5")
-        structure.groups["vars"] = [HDF5Attribute(name: "name", text: family.defaultName)]
+        structure.groups["vars"] = [HDF5Attribute(name: "name", text: family.keras.defaultName)]
         for layer in 0..<layers {
-            structure.groups[family.path(ofLayer: layer) + "/vars"] = [
+            structure.groups[family.keras.path(ofLayer: layer) + "/vars"] = [
                 HDF5Attribute(name: "name", text: "transformer_layer_\(layer)")
             ]
         }
@@ -94,12 +94,10 @@ extension Checkpoint {
         var places: [KerasFamily.Place] = []
         for place in family.places(layers: layers) {
             // Files of a bare model leave the prefix out.
-            let known = [place.name, String(place.name.dropFirst(family.prefix.count))].first {
-                tensors[$0] != nil
-            }
+            let known = [place.name, place.bareName].first { tensors[$0] != nil }
             guard let known, let tensor = tensors[known] else {
                 if place.part.isOptional { continue }
-                throw .missing(path: path, tensor: place.name, family: family.architecture)
+                throw .missing(path: path, tensor: place.name, family: family.keras.architecture)
             }
             taken.insert(known)
             do {
@@ -111,27 +109,28 @@ extension Checkpoint {
             }
             places.append(place)
         }
-        let isTied = configuration?["tie_word_embeddings"]?.bool ?? family.tiesByDefault
+        let isTied = configuration?["tie_word_embeddings"]?.bool ?? family.family.isTied
         let extra = tensors.keys.first { name in
-            !taken.contains(name) && !family.ignored.contains { name.hasSuffix($0) }
-                && !(isTied && name == "lm_head.weight")
+            !taken.contains(name) && !family.family.derivedTensors.contains { name.hasSuffix($0) }
+                && !(isTied && name == family.head)
         }
-        if let extra { throw .unknown(path: path, tensor: extra, family: family.architecture) }
+        if let extra { throw .unknown(path: path, tensor: extra, family: family.keras.architecture) }
         return (made, places)
     }
 
     /// How many layers a Hugging Face model's configuration gives it.
     func layerCount(of family: KerasFamily) throws(ConversionError) -> Int {
-        try layerCount(family.layerCount, in: configuration?.json)
+        try layerCount(family.keras.layerCount, in: configuration?.json)
     }
 
     /// How many heads a Hugging Face model has.
     func heads(of family: KerasFamily) throws(ConversionError) -> KerasHeads {
         func setting(_ keras: String) -> Int? {
-            family.settings.first { $0.keras == keras }.flatMap { configuration?[$0.huggingFace]?.int }
+            family.keras.settings.first { $0.keras == keras }.flatMap { configuration?[$0.huggingFace]?.int }
         }
-        guard let query = setting(family.heads), query > 0 else {
-            throw .setting(path: path, key: family.heads, found: "nothing", expected: "the number of heads")
+        guard let query = setting(family.keras.heads), query > 0 else {
+            throw .setting(
+                path: path, key: family.keras.heads, found: "nothing", expected: "the number of heads")
         }
         return KerasHeads(query: query, keyValue: setting("num_key_value_heads") ?? query)
     }

@@ -57,7 +57,7 @@ extension KerasFamily {
             if key.hasPrefix("rope"), kept["rope_parameters"] != nil { return made }
             result[key] = made[key]
         }
-        if let layers = kept[layerCount]?.int, made[layerCount]?.int != layers {
+        if let layers = kept[keras.layerCount]?.int, made[keras.layerCount]?.int != layers {
             // What is listed for each layer is for other layers; Hugging Face's class knows what it is by default.
             for (key, value) in kept.json.object ?? JSONObject() where value.array?.count == layers {
                 result[key] = nil

@@ -2,9 +2,6 @@ internal import Formats
 internal import OrderedCollections
 
 extension KerasFamily {
-    /// The name that KerasHub gives a model of the class: `llama_backbone`.
-    var defaultName: String { String(module.split(separator: ".").last ?? "backbone") }
-
     /// Hugging Face's configuration of a preset.
     ///
     /// - Parameters:
@@ -19,22 +16,23 @@ extension KerasFamily {
     ) throws(ConversionError) -> Configuration {
         let settings = preset["config"]?.object ?? JSONObject()
         var made = JSONObject()
-        made["architectures"] = [.string(architecture)]
+        made["architectures"] = [.string(keras.architecture)]
         made["model_type"] = .string(modelType)
-        for (keras, huggingFace) in self.settings { made[huggingFace] = settings[keras] ?? .null }
-        for (key, value) in constants { made[key] = value }
-        if countsGate, let width = made["intermediate_size"]?.int {
+        for (keras, huggingFace) in self.keras.settings { made[huggingFace] = settings[keras] ?? .null }
+        for (key, value) in keras.constants { made[key] = value }
+        if case .withGate = keras.width, let width = made["intermediate_size"]?.int {
             made["intermediate_size"] = JSON(width / 2)
         }
         if let obstacle = obstacle(in: settings, model: model) { throw obstacle }
-        for key in dropouts { made[key] = settings["dropout"] ?? JSON(0.1) }
-        if dropouts.isEmpty, settings["num_heads"] == nil {
-            made["attention_dropout"] = settings["dropout"] ?? 0
+        for key in keras.dropouts.keys { made[key] = settings["dropout"] ?? keras.dropouts.standard }
+        switch keras.positions {
+        case .plain, .share: break
+        case .fixed, .scaled:
             made["rope_scaling"] = scaling(settings)
             if made["head_dim"]?.isNull == true { made["head_dim"] = nil }
         }
         made["tie_word_embeddings"] = .bool(
-            isTied ?? settings["tie_word_embeddings"]?.bool ?? tiesByDefault)
+            isTied ?? settings["tie_word_embeddings"]?.bool ?? family.isTied)
         let policy = settings["dtype"]?["config"]?["name"] ?? settings["dtype"]
         made["torch_dtype"] = .string(type ?? policy?.string ?? "float32")
         return Configuration(made)
@@ -55,7 +53,7 @@ extension KerasFamily {
             guard let value = settings[key], !value.isNull, value.bool != false else { continue }
             return .setting(path: model, key: key, found: value.kind, expected: "null or false")
         }
-        if case .fourfold = width, let width = settings["hidden_dim"]?.int,
+        if case .fourfold = keras.width, let width = settings["hidden_dim"]?.int,
             let inner = settings["intermediate_dim"]?.int, inner != 4 * width
         {
             return .setting(
@@ -86,34 +84,38 @@ extension KerasFamily {
         }
         try refuseOtherConstants(configuration, model: model.path)
         var settings = JSONObject()
-        settings["name"] = .string(defaultName)
+        settings["name"] = .string(keras.defaultName)
         settings["trainable"] = true
         settings["dtype"] = [
             "module": "keras", "class_name": "DTypePolicy",
             "config": ["name": .string(Self.typeName(of: model))],
             "registered_name": .null,
         ]
-        for (keras, huggingFace) in self.settings {
+        for (keras, huggingFace) in self.keras.settings {
             settings[keras] = configuration[huggingFace] ?? .null
         }
-        if saysFourfold {
-            let width = (configuration["n_embd"] ?? configuration["hidden_size"])?.int
-            if settings["intermediate_dim"]?.isNull ?? true {
-                settings["intermediate_dim"] = JSON(4 * (width ?? 0))
-            }
+        try setWidth(&settings)
+        switch keras.positions {
+        case .plain: break
+        case .share:
+            let rotary = try self.rotary(configuration, model: model.path)
+            settings["rotary_percentage"] = JSON(rotary.partialFactor)
+            settings["rotary_max_wavelength"] = JSON(rotary.theta ?? 10_000)
+        case .fixed: _ = try rotary(configuration, model: model.path)
+        case .scaled(let kinds): try setRotary(&settings, configuration, kinds, model: model.path)
         }
-        try setPositions(&settings, configuration, model: model.path)
-        if saysWhetherTied {
-            settings["tie_word_embeddings"] = .bool(configuration["tie_word_embeddings"]?.bool ?? false)
+        if settings["dropout"] == nil, let key = keras.dropouts.keys.first {
+            settings["dropout"] = configuration[key] ?? keras.dropouts.standard
         }
-        if countsGate, let width = settings["intermediate_dim"]?.int {
-            settings["intermediate_dim"] = JSON(2 * width)
+        if keras.saysTied {
+            settings["tie_word_embeddings"] = .bool(
+                configuration["tie_word_embeddings"]?.bool ?? family.isTied)
         }
         var made = JSONObject()
-        made["module"] = .string(module)
-        made["class_name"] = .string(backbone)
+        made["module"] = .string(keras.module)
+        made["class_name"] = .string(keras.name)
         made["config"] = .object(settings)
-        made["registered_name"] = .string("keras_hub>" + backbone)
+        made["registered_name"] = .string("keras_hub>" + keras.name)
         return Configuration(made)
     }
 
@@ -121,9 +123,11 @@ extension KerasFamily {
     private func refuseOtherConstants(
         _ configuration: Configuration, model: String
     ) throws(ConversionError) {
-        // Gemma's configurations name the activation twice, and the second name holds.
         let free: Set<String> = ["max_position_embeddings", "pad_token_id"]
-        for (key, value) in constants where !free.contains(key) && !(countsGate && key == "hidden_act") {
+        // Some configurations name the activation twice, and the second name holds.
+        let namedTwice: Set<String> =
+            keras.constants.contains { $0.0 == "hidden_activation" } ? ["hidden_act"] : []
+        for (key, value) in keras.constants where !free.contains(key) && !namedTwice.contains(key) {
             guard let found = configuration[key], !found.isNull else { continue }
             if let one = found.double, let other = value.double, one == other { continue }
             guard found != value else { continue }
@@ -134,46 +138,50 @@ extension KerasFamily {
         }
     }
 
-    private var saysFourfold: Bool { if case .own = width { false } else { true } }
-
-    private func setPositions(
-        _ settings: inout JSONObject, _ configuration: Configuration, model: String
-    ) throws(ConversionError) {
-        if case .none = positions { return }
-        let rotary = try self.rotary(configuration, model: model)
-        if case .partialRotary = positions {
-            settings["rotary_percentage"] = JSON(rotary.partialFactor)
-            settings["rotary_max_wavelength"] = JSON(rotary.theta ?? 10_000)
-            return
+    /// Has the feed-forward part's width follow.
+    private func setWidth(_ settings: inout JSONObject) throws(ConversionError) {
+        switch keras.width {
+        case .said: break
+        case .withGate:
+            if let width = settings["intermediate_dim"]?.int {
+                settings["intermediate_dim"] = JSON(2 * width)
+            }
+        case .fourfoldByDefault, .fourfold:
+            if settings["intermediate_dim"]?.isNull ?? true {
+                settings["intermediate_dim"] = JSON(4 * (settings["hidden_dim"]?.int ?? 0))
+            }
         }
-        if case .rotary(let linear, let llama3) = positions {
-            try setRotary(&settings, rotary, linear: linear, llama3: llama3, model: model)
-        }
-        settings["dropout"] = configuration["attention_dropout"] ?? 0
     }
 
     private func setRotary(
-        _ settings: inout JSONObject, _ rotary: RotarySettings, linear: String?, llama3: Bool, model: String
+        _ settings: inout JSONObject, _ configuration: Configuration, _ kinds: [KerasClass.Scaling],
+        model: String
     ) throws(ConversionError) {
+        let rotary = try self.rotary(configuration, model: model)
         settings["rope_max_wavelength"] =
             rotary.theta.map { theta in
                 Int(exactly: theta).map { JSON($0) } ?? JSON(theta)
             } ?? 10000
-        switch rotary.type {
-        case "default": break
-        case "linear" where linear != nil:
-            if let linear { settings[linear] = rotary.parameters["factor"] }
-        case "llama3" where llama3:
-            settings["rope_frequency_adjustment_factor"] = rotary.parameters["factor"]
-            settings["rope_low_freq_factor"] = rotary.parameters["low_freq_factor"]
-            settings["rope_high_freq_factor"] = rotary.parameters["high_freq_factor"]
-            settings["rope_pretraining_sequence_length"] =
-                rotary.parameters["original_max_position_embeddings"]
-        case let other:
-            throw .setting(
-                path: model, key: "rope_type", found: "\"\(other)\"",
-                expected: "default, linear or (Llama) llama3")
+        if rotary.type == "default" { return }
+        for kind in kinds {
+            switch kind {
+            case .linear(let name) where rotary.type == "linear":
+                settings[name] = rotary.parameters["factor"]
+                return
+            case .llama3 where rotary.type == "llama3":
+                settings["rope_frequency_adjustment_factor"] = rotary.parameters["factor"]
+                settings["rope_low_freq_factor"] = rotary.parameters["low_freq_factor"]
+                settings["rope_high_freq_factor"] = rotary.parameters["high_freq_factor"]
+                settings["rope_pretraining_sequence_length"] =
+                    rotary.parameters["original_max_position_embeddings"]
+                return
+            default: continue
+            }
         }
+        let known = ["default"] + kinds.map { if case .linear = $0 { "linear" } else { "llama3" } }
+        throw .setting(
+            path: model, key: "rope_type", found: "\"\(rotary.type)\"",
+            expected: known.joined(separator: " or "))
     }
 
     private func rotary(

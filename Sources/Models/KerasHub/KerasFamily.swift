@@ -1,89 +1,132 @@
 internal import Formats
 
-/// A family of models as KerasHub and Hugging Face have it: names, shapes and settings of the one in terms of the other.
-struct KerasFamily: Sendable {
-    /// KerasHub's class, as in `LlamaBackbone`.
-    let backbone: String
-    /// The module that has the class.
-    let module: String
-    /// KerasHub's group of the first layer.
+/// A class of KerasHub's models: which variables it has for the modules of a family, and what its settings mean.
+///
+/// A family file has those of its family.
+struct KerasClass: Sendable {
+    /// What it is called, as in `LlamaBackbone`.
+    let name: String
+    /// The folder of KerasHub's models that has it.
+    let folder: String
+    /// The group of the first layer.
     let layer: String
-    /// Hugging Face's `model_type` and class.
-    let modelType: String, architecture: String
-    /// What stands before all of Hugging Face's names but the head's; files may leave it out.
-    let prefix: String
-    /// What stands before a layer's number, behind `prefix`.
-    let layers: String
-    /// The tensors of a layer.
+    /// Hugging Face's class.
+    let architecture: String
+    /// The variables of a layer.
     let inner: [KerasPart]
-    /// The tensors outside the layers.
+    /// The variables outside the layers.
     let outer: [KerasPart]
-    /// Settings that both have, under KerasHub's name and Hugging Face's.
+    /// Settings that both libraries have, under KerasHub's name and Hugging Face's.
     let settings: [Setting]
     /// KerasHub's name for the number of query heads.
     let heads: String
     /// What else Hugging Face's configuration says.
     let constants: [(String, JSON)]
-    /// Whether KerasHub counts both halves of a gated feed-forward, and Hugging Face one.
-    let countsGate: Bool
-    /// Tensors of Hugging Face's files that are no weights: masks and frequencies, by the end of their name.
-    let ignored: [String]
-    /// How positions are told, and under which settings of KerasHub's.
-    var positions = Positions.rotary(linear: "rope_scaling_factor", llama3: false)
-    /// The width of the feed-forward part where Hugging Face has no setting for it, or leaves it out.
-    var width = FeedForwardWidth.own
-    /// Other settings of Hugging Face's that are the one rate of dropout.
-    var dropouts: [String] = []
-    /// Whether embedding and head are one where the configuration does not say.
-    var tiesByDefault = false
-    /// Whether KerasHub's configuration says it.
-    var saysWhetherTied = false
-
+    /// Settings of Hugging Face that are what KerasHub has one rate of dropout for, and what that is by default.
+    let dropouts: (keys: [String], standard: JSON)
     /// How positions are told.
-    enum Positions: Sendable {
-        /// By no setting: they are learned, or ALiBi's.
-        case none
-        /// By rotary embedding of a part of each head.
-        case partialRotary
-        /// By rotary embedding whose base the class has.
-        case fixedRotary
-        /// By rotary embedding, stretched evenly under a setting, or as Llama 3 does.
-        case rotary(linear: String?, llama3: Bool)
-    }
-
-    /// How wide a feed-forward part is.
-    enum FeedForwardWidth: Sendable {
-        /// As both say.
-        case own
-        /// Four times the model's where Hugging Face does not say.
-        case fourfoldByDefault
-        /// Four times the model's; Hugging Face has no setting for it.
-        case fourfold
-    }
+    let positions: Positions
+    /// How wide the feed-forward part is.
+    let width: Width
+    /// Whether its settings say whether the head is the embedding.
+    let saysTied: Bool
 
     /// What a setting is called.
     typealias Setting = (keras: String, huggingFace: String)
 
-    /// Every family that can be converted: the family files have them.
-    static let all: [KerasFamily] = Family.all.flatMap(\.kerasHub)
+    /// What settings say of positions.
+    enum Positions: Sendable {
+        /// Nothing that has another name or form in the other library.
+        case plain
+        /// How much of a head turns, and the base.
+        case share
+        /// Nothing: all of a head turns, by the base that the family has.
+        case fixed
+        /// The base, and these ways to stretch the text.
+        case scaled([Scaling])
+    }
 
-    /// KerasHub's group of a layer's attention.
+    /// A way to stretch the text.
+    enum Scaling: Sendable, Equatable {
+        /// By a factor of this name.
+        case linear(String)
+        /// By frequency, as Llama 3 does it.
+        case llama3
+    }
+
+    /// What settings say of the feed-forward part's width.
+    enum Width: Sendable {
+        /// It.
+        case said
+        /// The width of gate and of what it gates, which are counted together.
+        case withGate
+        /// It; four times the model's where they do not.
+        case fourfoldByDefault
+        /// Nothing, in one of the libraries: it is four times the model's.
+        case fourfold
+    }
+
+    init(
+        _ name: String, folder: String, layer: String, architecture: String, inner: [KerasPart],
+        outer: [KerasPart], settings: [Setting], heads: String = "num_query_heads",
+        constants: [(String, JSON)], dropouts: (keys: [String], standard: JSON) = (["attention_dropout"], 0),
+        positions: Positions, width: Width = .said, saysTied: Bool = false
+    ) {
+        self.name = name
+        self.folder = folder
+        self.layer = layer
+        self.architecture = architecture
+        self.inner = inner
+        self.outer = outer
+        self.settings = settings
+        self.heads = heads
+        self.constants = constants
+        self.dropouts = dropouts
+        self.positions = positions
+        self.width = width
+        self.saysTied = saysTied
+    }
+
+    /// What KerasHub calls a model of the class: `llama_backbone`.
+    var defaultName: String { folder + "_backbone" }
+
+    /// The module that has the class.
+    var module: String { "keras_hub.src.models.\(folder).\(defaultName)" }
+
+    /// Hugging Face's name for the number of layers.
+    var layerCount: String { settings.first { $0.keras == "num_layers" }?.huggingFace ?? "" }
+
+    /// The group of a layer, counted from the second on, as in `layers/decoder_1`.
+    func path(ofLayer number: Int) -> String { number == 0 ? layer : "\(layer)_\(number)" }
+
+    /// The group of a layer's attention in most classes.
     static let attention = "_self_attention_layer/"
+}
 
-    static let queriesKeysValues: [(path: String, title: String)] = [
-        (attention + "query_dense", "query"), (attention + "key_dense", "key"),
-        (attention + "value_dense", "value"),
-    ]
+/// A family of models as KerasHub and Hugging Face have it: names, shapes and settings of the one in terms of the other.
+struct KerasFamily: Sendable {
+    /// What Hugging Face has.
+    let family: Family
+    /// What KerasHub has.
+    let keras: KerasClass
+
+    /// Every family that can be converted, as often as KerasHub has classes of it.
+    static let all = Family.all.flatMap { family in
+        family.kerasHub.map { KerasFamily(family: family, keras: $0) }
+    }
 
     /// The family of a preset or a configuration; nil when it is not known.
     static func family(of configuration: Configuration?) -> KerasFamily? {
         let name = configuration?["class_name"]?.string
-        return all.first { $0.backbone == name }
+        return all.first { $0.keras.name == name }
             ?? (name == nil ? all.first { $0.modelType == configuration?.modelType } : nil)
     }
 
-    /// Hugging Face's name for the number of layers.
-    var layerCount: String { settings.first { $0.keras == "num_layers" }?.huggingFace ?? "" }
+    /// The `model_type` of what is converted.
+    var modelType: String { family.modelTypes[0] }
+
+    /// What the head's weights are called; nil when the family has no head of its own.
+    var head: String? { family.rows(.head).first.map { $0.name + $0.weight } }
 
     /// A tensor of Hugging Face's model and the layer of KerasHub's in which its variables lie.
     struct Place {
@@ -93,6 +136,8 @@ struct KerasFamily: Sendable {
         let layer: String
         /// Hugging Face's name, with everything that may stand before it.
         let name: String
+        /// The same as files of a bare model have it.
+        let bareName: String
 
         /// The paths of its variables.
         var paths: [String] { part.paths(in: layer) }
@@ -100,19 +145,21 @@ struct KerasFamily: Sendable {
 
     /// Every tensor that a model of so many layers may have: those outside the layers, then layer by layer.
     func places(layers count: Int) -> [Place] {
-        let outside = outer.map {
-            Place(part: $0, layer: "", name: $0.name == "lm_head.weight" ? $0.name : prefix + $0.name)
-        }
+        let outside = keras.outer.map { place($0, layer: "", of: "") }
         let inside = (0..<count).flatMap { number in
-            inner.map {
-                Place(
-                    part: $0, layer: path(ofLayer: number) + "/",
-                    name: "\(prefix)\(layers)\(number).\($0.name)")
+            keras.inner.map {
+                place($0, layer: keras.path(ofLayer: number) + "/", of: "\(family.layers)\(number).")
             }
         }
         return outside + inside
     }
 
-    /// KerasHub's group of a layer, counted from the second on, as in `layers/decoder_1`.
-    func path(ofLayer number: Int) -> String { number == 0 ? layer : "\(layer)_\(number)" }
+    private func place(_ part: KerasPart, layer: String, of number: String) -> Place {
+        guard let row = family.rows(part.module).first else {
+            preconditionFailure("the table of \(family.name) has no \(part.module)")
+        }
+        let name = number + row.name + (part.isBias ? row.bias : row.weight)
+        let prefix = part.module == .head ? "" : family.prefixes[0]
+        return Place(part: part, layer: layer, name: prefix + name, bareName: name)
+    }
 }

@@ -25,7 +25,7 @@ struct KerasHubForm: StoredForm {
         let count = try changed.layerCount(of: family)
         let variables = try changed.kerasHubVariables(of: family, layers: count).variables
         var result = preset
-        let names = LayerNames(prefix: family.layer, style: .counted)
+        let names = LayerNames(prefix: family.keras.layer, style: .counted)
         let before = try model.layerCount(of: family)
         let origins = origins(of: count, variables, names, before: before)
         if origins != Array(0..<before) {

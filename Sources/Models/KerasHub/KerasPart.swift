@@ -38,8 +38,10 @@ struct KerasPart: Sendable {
     /// Whose heads they are.
     enum Heads: Sendable { case query, keyValue }
 
-    /// Hugging Face's name, inside a layer what follows its number.
-    let name: String
+    /// The module that it is of.
+    let module: Module
+    /// Whether it is the bias, KerasHub's second variable, and not the weights.
+    let isBias: Bool
     /// KerasHub's groups, inside a layer what follows its own, and their attribute `name`.
     let groups: [(path: String, title: String)]
     /// Which of the groups' variables it is.
@@ -49,19 +51,36 @@ struct KerasPart: Sendable {
     /// Whether a model may be without it.
     let isOptional: Bool
 
+    /// The weights of a module that is a group of KerasHub's.
     init(
-        _ name: String, _ path: String, _ title: String, variable: Int = 0, _ form: Form = .same,
+        _ module: Module, _ path: String, _ title: String, variable: Int = 0, _ form: Form = .same,
         isOptional: Bool = false
     ) {
-        self.init(name, [(path, title)], variable: variable, form, isOptional: isOptional)
+        self.init(
+            module, isBias: false, [(path, title)], variable: variable, form, isOptional: isOptional)
     }
 
-    init(
-        _ name: String, _ groups: [(path: String, title: String)], variable: Int = 0, _ form: Form,
-        isOptional: Bool = false
+    /// The weights of a module that is several groups of KerasHub's.
+    init(_ module: Module, _ groups: [(path: String, title: String)], _ form: Form) {
+        self.init(module, isBias: false, groups, variable: 0, form, isOptional: false)
+    }
+
+    /// The bias of a module that is a group of KerasHub's.
+    init(bias module: Module, _ path: String, _ title: String, _ form: Form = .same) {
+        self.init(module, isBias: true, [(path, title)], variable: 1, form, isOptional: false)
+    }
+
+    /// The bias of a module that is several groups of KerasHub's.
+    init(bias module: Module, _ groups: [(path: String, title: String)], _ form: Form) {
+        self.init(module, isBias: true, groups, variable: 1, form, isOptional: false)
+    }
+
+    private init(
+        _ module: Module, isBias: Bool, _ groups: [(path: String, title: String)], variable: Int,
+        _ form: Form, isOptional: Bool
     ) {
-        (self.name, self.groups, self.variable, self.form) = (name, groups, variable, form)
-        self.isOptional = isOptional
+        (self.module, self.isBias, self.groups) = (module, isBias, groups)
+        (self.variable, self.form, self.isOptional) = (variable, form, isOptional)
     }
 
     /// The paths of its variables.

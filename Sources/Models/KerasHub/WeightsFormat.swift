@@ -34,9 +34,7 @@ extension Checkpoint {
             result.metadata = ["format": "pt"]
             return result
         case (.hdf5, .safetensors):
-            if configuration?["class_name"] == nil, let family = KerasFamily.family(of: configuration) {
-                return try asKerasHub(isLlama3(family) ? .llama3 : family)
-            }
+            if let family = try kerasFamily() { return try asKerasHub(family) }
             result.format = .hdf5(HDF5Structure(layout: .plain, fileName: "model.h5"))
             result.metadata = [:]
             return result

@@ -19,14 +19,10 @@ struct VocabularyTensors {
     /// Whether one tensor serves both ends.
     let isTied: Bool
 
-    private static let inputs = [
-        "embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight",
-        "tok_embeddings.weight",
-    ]
-    private static let outputs = [
-        "lm_head.weight", "embed_out.weight", "output.weight", "shared_head.head.weight", "lm_head.bias",
-        "embed_out.bias",
-    ]
+    /// What an embedding is called in one family or another.
+    private static let inputs = Family.names(of: .embedding)
+    /// What a head is called, and its bias.
+    private static let outputs = Family.names(of: .head) { [$0.weight, $0.bias] }
 
     /// Finds the tensors.
     ///

@@ -26,7 +26,7 @@ struct KerasPartTests {
             (.interleavedBias, [[4, 3], [4, 3], [4, 3]], [36]),
         ]
         for (form, shapes, expected) in forms {
-            let part = KerasPart("t", [("t", "t")], form)
+            let part = KerasPart(.query, [("t", "t")], form)
             var variables: [TensorExpression] = []
             for (index, shape) in shapes.enumerated() {
                 variables.append(try numbers(shape, from: index * 1000))

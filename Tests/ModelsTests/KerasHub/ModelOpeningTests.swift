@@ -33,6 +33,50 @@ struct ModelOpeningTests {
         #expect(stored.skippedFiles == source.skippedFiles && stored.metadata == source.metadata)
     }
 
+    /// Reference models of the families that KerasHub has: put into its terms and back, every tensor is the same.
+    @Test(arguments: [
+        ("llama", "Llama"), ("llama-llama3", "Llama"), ("mistral", "Mistral"), ("qwen2", "Qwen"),
+        ("qwen3", "Qwen3"), ("gemma", "Gemma"), ("phi3", "Phi3"), ("gpt2", "GPT2"), ("bloom", "Bloom"),
+    ]) func everyFamilyGoesThereAndBack(name: String, backbone: String) throws {
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let model = try Checkpoint.open(
+            tests.appending(path: "TrainerTests/Fixtures/golden/\(name)").path)
+        let preset = try model.converted(to: .hdf5)
+        #expect(preset.configuration?["class_name"]?.string == backbone + "Backbone")
+        let back = try preset.asHuggingFace()
+        #expect(back.configuration?.serialized() == model.configuration?.serialized())
+        for (name, tensor) in back.tensors {
+            let source = try #require(
+                model.tensors[name] ?? model.tensors[String(name.drop { $0 != "." }.dropFirst())])
+            #expect(try tensor.firstDifference(from: source) == nil, "\(name)")
+        }
+        #expect(back.tensors.keys.allSatisfy { !$0.contains("/") } && back.tensors.count > 10)
+    }
+
+    /// The tables of both libraries fit together: each of KerasHub's variables has a row, and no two a name.
+    @Test func tablesFitTogether() {
+        #expect(KerasFamily.all.count == 10)
+        for family in KerasFamily.all {
+            let places = family.places(layers: 2)
+            #expect(Set(places.map(\.name)).count == places.count, "\(family.keras.name)")
+            #expect(
+                Set(places.flatMap(\.paths)).count == places.flatMap(\.paths).count, "\(family.keras.name)")
+        }
+        // What a vocabulary is found by where the family is not known.
+        let embeddings = Family.names(of: .embedding)
+        #expect(
+            Set(embeddings).isSuperset(of: [
+                "embed_tokens.weight", "embed_in.weight", "wte.weight", "word_embeddings.weight",
+                "tok_embeddings.weight",
+            ]))
+        let heads = Family.names(of: .head)
+        #expect(
+            Set(heads) == [
+                "lm_head.weight", "embed_out.weight", "output.weight", "shared_head.head.weight",
+            ] && heads[0] == "lm_head.weight")
+    }
+
     /// Files that an operation changes, adds or takes away do so in the preset.
     @Test func otherFilesComeAlong() throws {
         var source = try preset("llama-bf16")

@@ -55,12 +55,22 @@ extension Checkpoint {
         } + made.filter { $0.name != "tokenizer.json" }
     }
 
-    /// Whether a Llama is one that KerasHub has as Llama 3: its tokenizer is a byte-level one.
-    func isLlama3(_ family: KerasFamily) throws(ConversionError) -> Bool {
-        guard family.modelType == "llama" else { return false }
-        do { return try TokenizerFiles(of: auxiliaryFiles, path: path).isByteLevel } catch {
+    /// The class of KerasHub's that a Hugging Face model becomes: of several the one whose tokenizer is of the model's kind.
+    ///
+    /// Llama 3 is a class of its own, whose tokens are spelled in bytes.
+    func kerasFamily() throws(ConversionError) -> KerasFamily? {
+        guard configuration?["class_name"] == nil, let first = KerasFamily.family(of: configuration) else {
+            return nil
+        }
+        guard first.family.kerasHub.count > 1 else { return first }
+        let isByteLevel: Bool
+        do { isByteLevel = try TokenizerFiles(of: auxiliaryFiles, path: path).isByteLevel } catch {
             throw .tokenizer(error)
         }
+        let keras = first.family.kerasHub.first {
+            KerasTokenizerClass.all(of: $0.name).contains { $0.isBytePair == isByteLevel }
+        }
+        return keras.map { KerasFamily(family: first.family, keras: $0) } ?? first
     }
 
     /// Has a preset's tokenizer follow into Hugging Face's terms, and the configuration name its special tokens.
@@ -91,11 +101,11 @@ extension Checkpoint {
         auxiliaryFiles += EmbeddedFiles.kept(files)
         do throws(TokenizerEditError) {
             let isByteLevel = try files.isByteLevel
-            let kind = KerasTokenizerClass.all(of: family.backbone).first { $0.isBytePair == isByteLevel }
+            let kind = KerasTokenizerClass.all(of: family.keras.name).first { $0.isBytePair == isByteLevel }
             guard let kind else {
                 throw .noKerasForm(
                     path: path,
-                    reason: "a \(family.backbone) takes "
+                    reason: "a \(family.keras.name) takes "
                         + (isByteLevel ? "SentencePiece's models" : "byte pairs") + " only")
             }
             auxiliaryFiles += try files.kerasHub(kind)
