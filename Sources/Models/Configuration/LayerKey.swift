@@ -15,13 +15,14 @@ package enum LayerKey: Sendable, Equatable {
     case characters
     /// A list of the numbers of the layers that are marked.
     case indices
-    /// How many layers at the start are marked.
-    case leading
+    /// How many layers at the start are marked; nothing is while the other key, where one is given, is not true.
+    case leading(unlessOff: String?)
     /// How many layers at the end are marked.
     case trailing
     /// Every how many layers one is marked; 0 and 1 say nothing of any one layer.
-    /// The list, where one is given, says the same layer by layer, and is what counts when it is there.
-    case period(list: String?)
+    /// The list, where one is given, says the same layer by layer, and is what counts when it is there. The exceptions,
+    /// where they are given, name layers that are not marked although the period marks them.
+    case period(list: String?, exceptions: String? = nil)
     /// Which of a period's layers is marked; follows from the period.
     case phase
     /// A number that the model divides by the root of the number of layers, to scale what each layer adds.
@@ -59,9 +60,10 @@ package enum LayerKey: Sendable, Equatable {
                 ]
             ),
             (
-                .leading,
-                ["first_k_dense_replace", "num_dense_layers", "max_window_layers", "moe_layer_start_index"]
+                .leading(unlessOff: nil),
+                ["first_k_dense_replace", "num_dense_layers", "moe_layer_start_index"]
             ),
+            (.leading(unlessOff: "use_sliding_window"), ["max_window_layers"]),
             (.trailing, ["num_kv_shared_layers"]),
             (
                 .period(list: "layer_types"),
@@ -75,10 +77,11 @@ package enum LayerKey: Sendable, Equatable {
             (
                 .period(list: nil),
                 [
-                    "decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", "attn_layer_period",
+                    "moe_layer_freq", "moe_layer_interval", "attn_layer_period",
                     "expert_layer_period", "layer_group_size",
                 ]
             ),
+            (.period(list: nil, exceptions: "mlp_only_layers"), ["decoder_sparse_step"]),
             (.phase, ["attn_layer_offset", "expert_layer_offset"]),
             (.perRootOfCount, ["scale_depth"]),
             (.following, ["num_nextn_predict_layers", "num_mtp_layers"]),

@@ -13,7 +13,7 @@ struct LayeredSettings {
     private(set) var changes: [ConfigurationChange] = []
     /// Whether some key says that the layers are not all alike.
     private(set) var tellsLayersApart = false
-    private var brokenPeriods: [(key: String, list: String?)] = []
+    private var brokenPeriods: [(key: String, list: String?, exceptions: String?)] = []
 
     init(_ settings: JSONObject, path: String, plan: LayerPlan, family: Family?, model: String) {
         self.settings = settings
@@ -30,7 +30,9 @@ struct LayeredSettings {
             try follow(key, value)
         }
         for list in family?.impliedLists ?? [] { try writeOut(list, before: before) }
-        for (key, list) in brokenPeriods { try settle(period: key, list: list) }
+        for (key, list, exceptions) in brokenPeriods {
+            try settle(period: key, list: list, exceptions: exceptions)
+        }
     }
 
     // MARK: - Keys that are there
@@ -43,9 +45,10 @@ struct LayeredSettings {
         case .repeatedEntries: try followRepeatedEntries(key, value)
         case .characters: try followCharacters(key, value)
         case .indices: try followIndices(key, value)
-        case .leading: try followLeading(key, value)
+        case .leading(let isOn): try followLeading(key, value, unlessOff: isOn)
         case .trailing: try followTrailing(key, value)
-        case .period(let list): try followPeriod(key, value, list: list)
+        case .period(let list, let exceptions):
+            try followPeriod(key, value, list: list, exceptions: exceptions)
         case .perRootOfCount: try followRoot(key, value)
         case .phase, .following: break
         case .fixed(let reason): try refuseUnlessOff(key, value, reason)
@@ -102,12 +105,14 @@ struct LayeredSettings {
         set(key, .array(plan.origins.indices.filter { marked.contains(plan.origins[$0]) }.map { JSON($0) }))
     }
 
-    private mutating func followLeading(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followLeading(
+        _ key: String, _ value: JSON, unlessOff isOn: String?
+    ) throws(DepthError) {
         guard let count = value.int, count >= 0 else {
             throw error(key, value, "a number of layers is expected")
         }
-        // Windows that are not used: the number says nothing, but may go on naming all layers.
-        let isOff = key == "max_window_layers" && settings["use_sliding_window"]?.bool != true
+        // Of what is off the number says nothing, but it may go on naming all layers.
+        let isOff = isOn.map { settings[$0]?.bool != true } ?? false
         guard count < plan.sourceCount else {
             if count == plan.sourceCount || count < plan.count { set(key, JSON(plan.count)) }
             return
@@ -115,7 +120,7 @@ struct LayeredSettings {
         if !isOff { tellsLayersApart = tellsLayersApart || count > 0 }
         if let leading = plan.leading(count) { return set(key, JSON(leading)) }
         // The layers are told apart by a list, which may be written out yet.
-        if isOff || key == "max_window_layers" && familyHas("layer_types") || hasList("layer_types") {
+        if isOff || isOn != nil && familyHas("layer_types") || hasList("layer_types") {
             return
         }
         throw error(
@@ -138,7 +143,9 @@ struct LayeredSettings {
         set(key, JSON(trailing))
     }
 
-    private mutating func followPeriod(_ key: String, _ value: JSON, list: String?) throws(DepthError) {
+    private mutating func followPeriod(
+        _ key: String, _ value: JSON, list: String?, exceptions: String?
+    ) throws(DepthError) {
         if value.array != nil { return try followEntries(key, value) }
         // A word such as LLLG is a period too.
         guard let period = value.int ?? value.string?.count else {
@@ -146,7 +153,7 @@ struct LayeredSettings {
         }
         guard period > 1 else { return }
         tellsLayersApart = true
-        if !plan.keeps(period: period) { brokenPeriods.append((key, list)) }
+        if !plan.keeps(period: period) { brokenPeriods.append((key, list, exceptions)) }
     }
 
     /// MiniCPM: each layer adds its output times `scale_depth` / √layers, which is to stay what it was.
@@ -202,26 +209,29 @@ struct LayeredSettings {
     }
 
     /// What becomes of a period that the new layers do not keep.
-    private mutating func settle(period key: String, list: String?) throws(DepthError) {
+    private mutating func settle(
+        period key: String, list: String?, exceptions: String?
+    ) throws(DepthError) {
         guard let value = settings[key] else { return }
         // A list says the same, layer by layer: without the period nothing contradicts it.
         if let list, hasList(list) { return set(key, nil) }
-        if key == "decoder_sparse_step", let period = value.int { return setDense(period: period) }
+        if let exceptions, let period = value.int { return set(period, of: key, exceptions: exceptions) }
         throw error(
             key, value,
             "its period does not go on over the seams of \(plan), and no list is known that could say "
                 + "which layer is of which kind; choose layers that move by a multiple of it")
     }
 
-    /// Qwen's mixtures of experts: a layer is dense when the period skips it or `mlp_only_layers` names it, so the
-    /// list can name all of them.
-    private mutating func setDense(period: Int) {
-        let named = Set(settings["mlp_only_layers"]?.array?.compactMap(\.int) ?? [])
-        let dense = plan.origins.indices.filter { index in
+    /// A layer is not marked when the period skips it or the list of exceptions names it, so the list can name all of them.
+    ///
+    /// In Qwen's mixtures of experts these are the dense layers.
+    private mutating func set(_ period: Int, of key: String, exceptions: String) {
+        let named = Set(settings[exceptions]?.array?.compactMap(\.int) ?? [])
+        let unmarked = plan.origins.indices.filter { index in
             named.contains(index) || !(plan.origins[index] + 1).isMultiple(of: period)
         }
-        set("decoder_sparse_step", 1)
-        set("mlp_only_layers", .array(dense.map { JSON($0) }))
+        set(key, 1)
+        set(exceptions, .array(unmarked.map { JSON($0) }))
     }
 
     // MARK: - Small things
