@@ -42,14 +42,15 @@ extension Checkpoint {
     /// A model that predicts tokens needs a head of its own when it does not share the embeddings.
     private func missingHead(_ configuration: Configuration) -> [String] {
         let settings = [configuration.languageModel, configuration.json.object ?? JSONObject()]
-        let heads = ["lm_head.weight", "embed_out.weight", "output.weight"]
+        let heads = Family.names(of: .head)
+        let own = (configuration.family?.rows(.head).first).map { $0.name + $0.weight } ?? heads[0]
         guard settings.lazy.compactMap({ $0["tie_word_embeddings"]?.bool }).first == false,
             configuration.architectures.contains(where: { $0.hasSuffix("ForCausalLM") }),
             !tensors.keys.contains(where: { name in heads.contains { name == $0 || name.hasSuffix("." + $0) }
             })
         else { return [] }
         return [
-            "config.json says tie_word_embeddings is false, but there is no output head (\(heads[0])) among the tensors"
+            "config.json says tie_word_embeddings is false, but there is no output head (\(own)) among the tensors"
         ]
     }
 

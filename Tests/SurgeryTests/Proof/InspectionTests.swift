@@ -49,6 +49,15 @@ struct InspectionTests {
         return checkpoint
     }
 
+    /// The norm of a projector in a model of more than text is as wide as its images are.
+    @Test func normsOfOtherPartsAreTheirOwn() throws {
+        var model = try model()
+        model.tensors["multi_modal_projector.norm.weight"] = try .zeros(.f32, shape: [3])
+        #expect(Inspection(of: model).inconsistencies == [])
+        model.tensors["model.norm.weight"] = try .zeros(.f32, shape: [3])
+        #expect(Inspection(of: model).inconsistencies.count == 1)
+    }
+
     @Test func tellsWhatAModelIs() throws {
         let inspection = Inspection(of: try model())
         #expect(inspection.inconsistencies == [])
