@@ -142,7 +142,7 @@ struct HDF5HostileTests {
         let mutation = HDF5Mutation(try InputFile(path: HDF5Fixtures.path(name)).bytes())
         // Files of newer libraries have checksums, which must not be all that finds a change.
         #expect(["dense.h5", "latest.h5"].contains(name) == (mutation.checksumCount > 8))
-        var dice = Dice(seed: seed)
+        var dice = SplitMix64(seed: seed)
         var (models, errors) = (0, 0)
         for _ in 0..<150 {
             try folder.write("changed.h5", mutation.changed(&dice))

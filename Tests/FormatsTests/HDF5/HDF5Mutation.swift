@@ -1,3 +1,5 @@
+import Formats
+
 /// A file whose bytes are changed, mostly where it says how it is built.
 struct HDF5Mutation {
     private let original: [UInt8]
@@ -63,7 +65,7 @@ struct HDF5Mutation {
     }
 
     /// The file with one to eight bytes, or a number, or a run of bytes changed, and right checksums.
-    func changed(_ dice: inout Dice) -> [UInt8] {
+    func changed(_ dice: inout SplitMix64) -> [UInt8] {
         var bytes = original
         switch Int.random(in: 0..<8, using: &dice) {
         case 0: bytes[place(&dice)] ^= 1 << UInt8.random(in: 0..<8, using: &dice)
@@ -93,7 +95,7 @@ struct HDF5Mutation {
         return bytes
     }
 
-    private func place(_ dice: inout Dice) -> Int {
+    private func place(_ dice: inout SplitMix64) -> Int {
         let start = places[Int.random(in: places.indices, using: &dice)]
         let reach = 1 << Int.random(in: 3...9, using: &dice)
         return min(start + Int.random(in: 0..<reach, using: &dice), original.count - 1)
@@ -127,20 +129,5 @@ struct HDF5Mutation {
             }
         }
         return s[2]
-    }
-}
-
-/// Random numbers that are the same in every run: SplitMix64.
-struct Dice: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
     }
 }

@@ -1,16 +1,12 @@
-/// Random numbers that are the same in every run (SplitMix64, <https://doi.org/10.1145/2660193.2660195>).
+import Formats
+
+/// Random numbers that are the same in every run.
 struct Numbers: RandomNumberGenerator {
-    private var state: UInt64
+    private var generator: SplitMix64
 
-    init(seed: Int) { state = UInt64(truncatingIfNeeded: seed) }
+    init(seed: Int) { generator = SplitMix64(seed: UInt64(truncatingIfNeeded: seed)) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
+    mutating func next() -> UInt64 { generator.next() }
 
     /// `count` numbers within ±`scale`.
     mutating func floats(_ count: Int, scale: Float = 1) -> [Float] {
