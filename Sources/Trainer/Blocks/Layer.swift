@@ -91,11 +91,8 @@ struct LayerBlock: Sendable {
     func recompute<Device>(_ kept: Activations, _ pass: Pass<Device>) {
         var pass = pass
         pass.countsLoad = false
-        _ = forwardToFeedForward(kept, adding: nil, pass)
-        if let output = kept.feedForwardOutput {
-            feedForward.contribute(output, kept.feedForward, pass)
-            normed(output, feedForwardOutputNorm, kept.feedForwardOutputNorm, pass)
-        }
+        let base = forwardToFeedForward(kept, adding: nil, pass)
+        if kept.feedForwardOutput != nil { _ = contribute(base, kept, pass) }
     }
 
     /// Attention, and what the feed-forward part keeps; returns what the feed-forward result is added to.
@@ -165,17 +162,9 @@ struct LayerBlock: Sendable {
     func backward<Device>(_ kept: Activations, _ pass: Pass<Device>) {
         if pass.plan.recomputation == .layer { recompute(kept, pass) }
         let dNorm = pass.scratch.dNorm
-        // What entered the parts, computed again where it was not kept.
-        let x = {
-            attentionNorm.flatMap { norm in kept.attentionNorm.map { norm.recomputed(kept.input, $0, pass) } }
-                ?? kept.input
-        }
+        let x = { entered(kept.input, attentionNorm, kept.attentionNorm, pass) }
         if layer.order == .parallel { return backwardParallel(x, kept, pass) }
-        let inner = {
-            feedForwardNorm.flatMap { norm in
-                kept.feedForwardNorm.map { norm.recomputed(kept.middle, $0, pass) }
-            } ?? kept.middle
-        }
+        let inner = { entered(kept.middle, feedForwardNorm, kept.feedForwardNorm, pass) }
         let dFeedForward = branchGradient(
             kept.feedForwardOutput, feedForwardOutputNorm, kept.feedForwardOutputNorm, pass)
         feedForward.backward(dx: dNorm, dOut: dFeedForward, x: inner, kept.feedForward, pass)
@@ -186,15 +175,21 @@ struct LayerBlock: Sendable {
         leave(kept.input, attentionNorm, kept.attentionNorm, pass)
     }
 
+    /// What entered a part: the stream, or the norm of it, computed again where it was not kept.
+    private func entered<Device>(
+        _ stream: Range<Int>, _ norm: NormBlock?, _ kept: NormBlock.Activations?, _ pass: Pass<Device>
+    ) -> Range<Int> {
+        guard let norm, let kept else { return stream }
+        return norm.recomputed(stream, kept, pass)
+    }
+
     /// Both parts have the gradient of the stream; it moves on when both are done.
     private func backwardParallel<Device>(
         _ x: () -> Range<Int>, _ kept: Activations, _ pass: Pass<Device>
     ) {
         let (engine, scratch) = (pass.engine, pass.scratch)
         let inner = {
-            feedForwardNorm.flatMap { norm in
-                kept.feedForwardNorm.map { norm.recomputed(kept.input, $0, pass) }
-            } ?? x()
+            feedForwardNorm == nil ? x() : entered(kept.input, feedForwardNorm, kept.feedForwardNorm, pass)
         }
         feedForward.backward(
             dx: scratch.dBranch, dOut: scratch.dStream, x: inner, kept.feedForward, pass)

@@ -69,11 +69,11 @@ public struct ActivationPlan: Sendable, Equatable {
     let headRows: Int
     let scratch: Scratch
     /// One table for each rotary embedding, and for each bias of positions: (H, T).
-    private let tables: [Angles]
-    private let biases: [PositionBias: Range<Int>]
+    let angles: [Angles]
+    let positionBiases: [PositionBias: Range<Int>]
     /// Whole numbers, (R) each: tokens, what should follow them, and for each window the first position that is seen.
     let tokens: Range<Int>, targets: Range<Int>
-    private let windows: [Int?: Range<Int>]
+    let starts: [Int?: Range<Int>]
     /// How often each expert was chosen and the sum of its scores: (2, E), and what balances them: (E).
     let load: Range<Int>, balance: Range<Int>
     /// How many words all of it takes.
@@ -132,18 +132,18 @@ public struct ActivationPlan: Sendable, Equatable {
             dAttention: memory.take(differentiated * needs.attention),
             dHidden: memory.take(differentiated * needs.hidden),
             dRouting: memory.take(differentiated * needs.routing))
-        tables = Self.distinct(architecture.layers.compactMap(\.attention.rotary)).map { rotary in
+        angles = Self.distinct(architecture.layers.compactMap(\.attention.rotary)).map { rotary in
             let size = sequenceLength * rotary.size / 2
             return Angles(rotary: rotary, cosine: memory.take(size), sine: memory.take(size))
         }
-        biases = Dictionary(
+        positionBiases = Dictionary(
             uniqueKeysWithValues: Self.distinct(architecture.layers.compactMap(\.attention.positionBias)).map
             {
                 ($0, memory.take($0.slopes.count * sequenceLength))
             })
         tokens = memory.take(rows)
         targets = memory.take(rows)
-        windows = Dictionary(
+        starts = Dictionary(
             uniqueKeysWithValues: Self.distinct(architecture.layers.map(\.attention.window)).map {
                 ($0, memory.take(rows))
             })
@@ -160,19 +160,13 @@ public struct ActivationPlan: Sendable, Equatable {
     public var rows: Int { batch * sequenceLength }
 
     /// The table of a rotary embedding.
-    func angles(_ rotary: RotaryEmbedding) -> Angles? { tables.first { $0.rotary == rotary } }
-
-    /// All tables of angles and of biases.
-    var angles: [Angles] { tables }
-    var positionBiases: [PositionBias: Range<Int>] { biases }
+    func angles(_ rotary: RotaryEmbedding) -> Angles? { angles.first { $0.rotary == rotary } }
 
     /// The table of what positions add to the scores; nil where they add nothing.
-    func bias(_ bias: PositionBias?) -> Range<Int>? { bias.flatMap { biases[$0] } }
+    func bias(_ bias: PositionBias?) -> Range<Int>? { bias.flatMap { positionBiases[$0] } }
 
     /// Where it stands which position each token sees first, by how many tokens it sees at most.
-    var starts: [Int?: Range<Int>] { windows }
-
-    func starts(_ window: Int?) -> Range<Int> { windows[window] ?? 0..<0 }
+    func starts(_ window: Int?) -> Range<Int> { starts[window] ?? 0..<0 }
 }
 
 /// The layers' results, at the beginning of the memory.

@@ -89,15 +89,10 @@ public final class Transformer<Device: Engine> {
         let pass = Pass(model: self)
         load(batch)
         forward(pass)
-        let transform = transform
         forEachHeadBlock { rows, shape in
             let logits = self.logits(rows, shape)
-            if !transform.isIdentity { engine.transformLogits(logits, transform: transform) }
             visit?(rows, logits)
-            engine.crossEntropy(
-                losses: values(plan.losses)[rows], logits: logits, targets: integers(plan.targets)[rows],
-                shape: RowShape(rows: rows.count, columns: shape.outputs), transform: transform,
-                gradientScale: nil)
+            crossEntropy(of: logits, rows, gradientScale: nil)
         }
         engine.set(crossEntropy, to: 0)
         engine.addSum(of: values(plan.losses), to: crossEntropy)
@@ -158,14 +153,9 @@ public final class Transformer<Device: Engine> {
         let width = architecture.hiddenSize
         let goesOn = layout.finalNorm.isTrained || layout.lowestTrainedLayer < layout.layers.count
         let dNorm = plan.scratch.dNorm
-        let transform = transform
         forEachHeadBlock { rows, shape in
             let logits = self.logits(rows, shape)
-            if !transform.isIdentity { engine.transformLogits(logits, transform: transform) }
-            engine.crossEntropy(
-                losses: values(plan.losses)[rows], logits: logits, targets: integers(plan.targets)[rows],
-                shape: RowShape(rows: rows.count, columns: shape.outputs), transform: transform,
-                gradientScale: scale)
+            crossEntropy(of: logits, rows, gradientScale: scale)
             if goesOn {
                 engine.linearBackward(
                     dx: values(dNorm)[rows.lowerBound * width..<rows.upperBound * width], dy: logits,
@@ -196,7 +186,18 @@ public final class Transformer<Device: Engine> {
         let logits = values(plan.logits)[0..<rows.count * shape.outputs]
         engine.linear(
             logits, normedRows(rows), weight: weights(of: layout.head), bias: nil, shape: shape, adds: false)
+        if !transform.isIdentity { engine.transformLogits(logits, transform: transform) }
         return logits
+    }
+
+    /// The losses of some rows; with `gradientScale` their logits become the gradient of the head's products.
+    private func crossEntropy(
+        of logits: Tensor<Device.Buffer>, _ rows: Range<Int>, gradientScale: Float?
+    ) {
+        engine.crossEntropy(
+            losses: values(plan.losses)[rows], logits: logits, targets: integers(plan.targets)[rows],
+            shape: RowShape(rows: rows.count, columns: architecture.vocabularySize), transform: transform,
+            gradientScale: gradientScale)
     }
 
     private var transform: LogitTransform {
