@@ -4,12 +4,8 @@ extension Family {
     /// dots.llm1 (<https://arxiv.org/abs/2506.05767>): experts by sigmoids with a correction, some for every token.
     static let dots = Family(
         "dots.llm1", ["dots1"], outer: llamaOuter,
-        layer: llamaLayer + queryKeyNorms + [
-            TensorRow(.router, "mlp.gate"),
+        layer: llamaLayer + queryKeyNorms + separateExperts + [
             TensorRow(.routerCorrection, "mlp.gate.e_score_correction_bias", weight: ""),
-            TensorRow(.expertGate, "mlp.experts.*.gate_proj"),
-            TensorRow(.expertUp, "mlp.experts.*.up_proj"),
-            TensorRow(.expertDown, "mlp.experts.*.down_proj"),
             TensorRow(.sharedGate, "mlp.shared_experts.gate_proj"),
             TensorRow(.sharedUp, "mlp.shared_experts.up_proj"),
             TensorRow(.sharedDown, "mlp.shared_experts.down_proj"),

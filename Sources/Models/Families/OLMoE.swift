@@ -4,12 +4,8 @@ extension Family {
     /// OLMoE (<https://arxiv.org/abs/2409.02060>): norms of all queries and keys at once, and experts in every layer.
     static let olmoe = Family(
         "OLMoE", ["olmoe"], outer: llamaOuter,
-        layer: llamaNorms + llamaAttention + queryKeyNorms + [
-            TensorRow(.router, "mlp.gate"),
-            TensorRow(.expertGate, "mlp.experts.*.gate_proj"),
-            TensorRow(.expertUp, "mlp.experts.*.up_proj"),
-            TensorRow(.expertDown, "mlp.experts.*.down_proj"),
-        ], derived: [".rotary_emb.inv_freq"]
+        layer: llamaNorms + llamaAttention + queryKeyNorms + separateExperts,
+        derived: [".rotary_emb.inv_freq"]
     ) { reader throws(ModelError) in
         let sizes = try reader.sizes(maximumLength: 4_096)
         try reader.require("clip_qkv", in: [], else: "the trainer does not clip queries, keys and values")

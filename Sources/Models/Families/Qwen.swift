@@ -21,15 +21,20 @@ extension Family {
             normalizesQueries: true)
     }
 
-    private static let experts = [
+    /// A router and experts of a tensor for each matrix, as Qwen and many after it have them.
+    static let separateExperts = [
         TensorRow(.router, "mlp.gate"),
         TensorRow(.expertGate, "mlp.experts.*.gate_proj"),
         TensorRow(.expertUp, "mlp.experts.*.up_proj"),
         TensorRow(.expertDown, "mlp.experts.*.down_proj"),
-        // As transformers 5 calls them in memory.
-        TensorRow(.expertGateUp, "mlp.experts.gate_up_proj", weight: ""),
-        TensorRow(.expertDown, "mlp.experts.down_proj", weight: ""),
     ]
+
+    private static let experts =
+        separateExperts + [
+            // As transformers 5 calls them in memory.
+            TensorRow(.expertGateUp, "mlp.experts.gate_up_proj", weight: ""),
+            TensorRow(.expertDown, "mlp.experts.down_proj", weight: ""),
+        ]
 
     /// Qwen 1.5 and 2 with experts (<https://arxiv.org/abs/2407.10671>, section 2.2.2), one of them for every token.
     static let qwen2MoE = Family(
