@@ -19,10 +19,11 @@ public func runReportingErrors(_ body: () throws -> Void) throws {
     DiagnosticLog.start()
     do {
         try body()
-    } catch let error as Interrupted {
-        report(error.description)
-        throw ExitCode(error.signal.exitCode)
-    } catch let error as any UserFacingError {
+    } catch let error as UserFacingError {
+        if error.isInterruption, let signal = Interruption.signal {
+            report(error.message)
+            throw ExitCode(signal.exitCode)
+        }
         report("error: \(error)")
         throw error.fault.exitCode
     } catch {

@@ -17,27 +17,6 @@ public enum StopSignal: Sendable, Equatable {
     }
 }
 
-/// The end of a run that a signal stopped, after what was done has been saved.
-public struct Interrupted: Error, Equatable, CustomStringConvertible {
-    /// The signal.
-    public let signal: StopSignal
-    /// How to go on, printed as the last line.
-    public let advice: String
-
-    /// The end of a run by a signal.
-    ///
-    /// - Parameters:
-    ///   - signal: the signal.
-    ///   - advice: how to go on.
-    public init(signal: StopSignal, advice: String) {
-        self.signal = signal
-        self.advice = advice
-    }
-
-    /// One sentence on what happened and how to go on.
-    public var description: String { "stopped: \(advice)" }
-}
-
 /// Signals that ask to stop, noted so that long work ends at its next safe point.
 public enum Interruption {
     private static let received = Atomic<Int32>(0)
@@ -66,13 +45,5 @@ public enum Interruption {
         case SIGTERM: .terminate
         default: nil
         }
-    }
-
-    /// Throws when a signal has asked to stop.
-    ///
-    /// - Parameter advice: how to go on, printed as the last line.
-    /// - Throws: `Interrupted` with the signal that came.
-    public static func check(advice: @autoclosure () -> String) throws(Interrupted) {
-        if let signal { throw Interrupted(signal: signal, advice: advice()) }
     }
 }

@@ -15,11 +15,10 @@ extension Checkpoint {
     ///
     /// - Parameter path: a folder, or a file of weights.
     /// - Returns: the model; nothing but headers and the tokenizer is read.
-    /// - Throws: ``OpeningError`` that says what is wrong with which file.
-    public static func openModel(_ path: String) throws(OpeningError) -> Checkpoint {
-        let checkpoint: Checkpoint
-        do { checkpoint = try open(path) } catch { throw .checkpoint(error) }
-        do { return try checkpoint.asHuggingFace() } catch { throw .conversion(error) }
+    /// - Throws: ``UserFacingError`` that says what is wrong with which file.
+    public static func openModel(_ path: String) throws(UserFacingError) -> Checkpoint {
+        let checkpoint = try open(path)
+        return try checkpoint.asHuggingFace()
     }
 
     /// The model in Hugging Face's terms.
@@ -28,8 +27,8 @@ extension Checkpoint {
     /// Hugging Face's class does not have, and models that are no preset.
     ///
     /// - Returns: the model, which goes back to the preset's terms when it is written.
-    /// - Throws: ``ConversionError`` when weights and configuration of a preset do not belong together.
-    public func asHuggingFace() throws(ConversionError) -> Checkpoint {
+    /// - Throws: ``UserFacingError`` when weights and configuration of a preset do not belong together.
+    public func asHuggingFace() throws(UserFacingError) -> Checkpoint {
         guard let family = presetFamily, family.obstacle(in: self) == nil else { return self }
         var model = try asHuggingFace(family)
         model.format = .library(KerasHubForm(preset: self, model: model, family: family))
@@ -54,33 +53,9 @@ extension Configuration {
     ///
     /// - Parameter path: what error messages call the model.
     /// - Returns: the configuration.
-    /// - Throws: ``ConversionError`` for settings that Hugging Face's class does not have.
-    public func asHuggingFace(path: String) throws(ConversionError) -> Configuration {
+    /// - Throws: ``UserFacingError`` for settings that Hugging Face's class does not have.
+    public func asHuggingFace(path: String) throws(UserFacingError) -> Configuration {
         guard self["class_name"] != nil, let family = KerasFamily.family(of: self) else { return self }
         return try family.huggingFace(self, model: path)
-    }
-}
-
-/// Why a model can't be opened.
-public enum OpeningError: UserFacingError, Equatable {
-    /// A file is not what it should be.
-    case checkpoint(CheckpointError)
-    /// A preset of KerasHub is not what its configuration says.
-    case conversion(ConversionError)
-
-    /// What is wrong, in one sentence.
-    public var description: String {
-        switch self {
-        case .checkpoint(let error): error.description
-        case .conversion(let error): error.description
-        }
-    }
-
-    /// The input is at fault, unless a file could not be read.
-    public var fault: Fault {
-        switch self {
-        case .checkpoint(let error): error.fault
-        case .conversion(let error): error.fault
-        }
     }
 }

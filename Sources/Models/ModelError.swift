@@ -1,89 +1,123 @@
-public import Formats
+package import Formats
 
-/// Why a checkpoint cannot be trained or evaluated.
-public enum ModelError: UserFacingError, Equatable {
+// Why a checkpoint cannot be trained or evaluated.
+extension UserFacingError {
     /// The model is not a folder.
-    case noFolder(path: String)
+    package static func noFolder(path: String) -> Self {
+        Self(
+            .missing,
+            "\(path) is no folder; name the folder that holds the model's config.json and weights")
+    }
+
     /// There is no config.json, or it names no family.
-    case noFamily(path: String)
+    package static func noFamily(path: String) -> Self {
+        Self(
+            .missing,
+            "\(path): config.json has no model_type; the trainer must know the model's family to compute it")
+    }
+
     /// The family is not among those that the trainer knows.
-    case unknownFamily(path: String, found: String, known: [String])
-    /// A preset of KerasHub can't be read as the model that it is.
-    case conversion(ConversionError)
+    package static func unknownFamily(path: String, found: String, known: [String]) -> Self {
+        Self(
+            .unsupported,
+            "\(path): model_type is '\(found)'; the trainer knows \(known.joined(separator: ", "))")
+    }
+
     /// A key of the configuration asks for what the trainer cannot do.
-    case unsupported(path: String, key: String, value: String, reason: String)
+    package static func unsupportedSetting(path: String, key: String, value: String, reason: String) -> Self {
+        Self(
+            .unsupported,
+            "\(path): config.json asks for \(key) = \(value), and \(reason)")
+    }
+
     /// A key of the configuration has a value of another kind or size.
-    case wrongValue(path: String, key: String, found: String, expected: String)
+    package static func wrongSetting(path: String, key: String, found: String, expected: String) -> Self {
+        Self(
+            .malformed,
+            "\(path): config.json has \(key) = \(found), which must be \(expected)")
+    }
+
     /// A key of the configuration is not there.
-    case missing(path: String, key: String, expected: String)
+    package static func missingSetting(path: String, key: String, expected: String) -> Self {
+        Self(
+            .missing,
+            "\(path): config.json lacks \(key), which must be \(expected)")
+    }
+
     /// A tensor that the configuration calls for is not in the checkpoint.
-    case missingTensor(path: String, tensor: String, shape: [Int])
+    package static func missingTensor(path: String, tensor: String, shape: [Int]) -> Self {
+        Self(
+            .missing,
+            "\(path): tensor '\(tensor)' \(shape) is missing, which config.json calls for")
+    }
+
     /// A tensor has another shape than the configuration calls for.
-    case shapeMismatch(path: String, tensor: String, found: [Int], expected: [Int])
+    package static func shapeMismatch(path: String, tensor: String, found: [Int], expected: [Int]) -> Self {
+        Self(
+            .inconsistent,
+            "\(path): tensor '\(tensor)' is \(found), but config.json calls for \(expected)")
+    }
+
     /// The checkpoint has a tensor that the model would not use.
-    case unexpectedTensor(path: String, tensor: String, shape: [Int])
-    /// Sequences are longer than the model was made for.
-    case tooLong(path: String, length: Int, maximum: Int)
-    /// A tensor's elements are not numbers with a fraction.
-    case notFloatingPoint(path: String, tensor: String, type: String)
-    /// A pattern of what to train is like no tensor's name.
-    case noSuchTensor(path: String, pattern: String, example: String)
-    /// There is nothing left to train.
-    case nothingTrained(path: String)
-    /// Tensors that are computed together are trained only in part.
-    case partlyTrained(trained: [String], frozen: [String])
-    /// The tokenizer makes tokens that the embedding has no row for.
-    case vocabularyTooSmall(path: String, rows: Int, largestID: Int)
-
-    /// Whose fault it is.
-    public var fault: Fault { .input }
-
-    /// What is wrong and what to do.
-    public var description: String {
-        switch self {
-        case .noFolder(let path):
-            "\(path) is no folder; name the folder that holds the model's config.json and weights"
-        case .noFamily(let path):
-            "\(path): config.json has no model_type; the trainer must know the model's family to compute it"
-        case .unknownFamily(let path, let found, let known):
-            "\(path): model_type is '\(found)'; the trainer knows \(known.joined(separator: ", "))"
-        case .conversion(let error): error.description
-        case .unsupported(let path, let key, let value, let reason):
-            "\(path): config.json asks for \(key) = \(value), and \(reason)"
-        case .wrongValue(let path, let key, let found, let expected):
-            "\(path): config.json has \(key) = \(found), which must be \(expected)"
-        case .missing(let path, let key, let expected):
-            "\(path): config.json lacks \(key), which must be \(expected)"
-        case .missingTensor(let path, let tensor, let shape):
-            "\(path): tensor '\(tensor)' \(shape) is missing, which config.json calls for"
-        case .shapeMismatch(let path, let tensor, let found, let expected):
-            "\(path): tensor '\(tensor)' is \(found), but config.json calls for \(expected)"
-        case .unexpectedTensor(let path, let tensor, let shape):
+    package static func unexpectedTensor(path: String, tensor: String, shape: [Int]) -> Self {
+        Self(
+            .inconsistent,
             """
             \(path): tensor '\(tensor)' \(shape) is not part of the model that config.json describes; \
             correct the configuration or remove the tensor
-            """
-        case .tooLong(let path, let length, let maximum):
+            """)
+    }
+
+    /// Sequences are longer than the model was made for.
+    package static func sequenceTooLong(path: String, length: Int, maximum: Int) -> Self {
+        Self(
+            .unsupported,
             """
             \(path): sequences of \(length) tokens were asked for, but the model was made for at most \(maximum) \
             (max_position_embeddings); ask for a shorter --length
-            """
-        case .notFloatingPoint(let path, let tensor, let type):
+            """)
+    }
+
+    /// A tensor's elements are not numbers with a fraction.
+    package static func notFloatingPoint(path: String, tensor: String, type: String) -> Self {
+        Self(
+            .unsupported,
             "\(path): tensor '\(tensor)' is of type \(type); a model's weights must be floating-point numbers"
-        case .noSuchTensor(let path, let pattern, let example):
+        )
+    }
+
+    /// A pattern of what to train is like no tensor's name.
+    package static func noSuchTensor(path: String, pattern: String, example: String) -> Self {
+        Self(
+            .missing,
             "\(path): no tensor is called '\(pattern)'; the names are like \(example), and * stands for any characters"
-        case .nothingTrained(let path):
-            "\(path): all tensors are frozen, so there is nothing to train; freeze fewer of them"
-        case .partlyTrained(let trained, let frozen):
+        )
+    }
+
+    /// There is nothing left to train.
+    package static func nothingTrained(path: String) -> Self {
+        Self(
+            .unsupported,
+            "\(path): all tensors are frozen, so there is nothing to train; freeze fewer of them")
+    }
+
+    /// Tensors that are computed together are trained only in part.
+    package static func partlyTrained(trained: [String], frozen: [String]) -> Self {
+        Self(
+            .unsupported,
             """
             \(trained.joined(separator: ", ")) would be trained and \(frozen.joined(separator: ", ")) frozen, but they \
             are computed as one; train or freeze all of them
-            """
-        case .vocabularyTooSmall(let path, let rows, let largestID):
+            """)
+    }
+
+    /// The tokenizer makes tokens that the embedding has no row for.
+    package static func vocabularyTooSmall(path: String, rows: Int, largestID: Int) -> Self {
+        Self(
+            .inconsistent,
             """
             \(path): the tokenizer makes token \(largestID), but the embedding has only rows 0 to \(rows - 1); \
             this tokenizer belongs to another model
-            """
-        }
+            """)
     }
 }

@@ -100,14 +100,8 @@ struct VocabularyChangeOptions: ParsableArguments {
         var line = ProgressLine()
         let meter = ProgressMeter()
         defer { line.clear() }
-        do {
-            return try body({ Interruption.signal != nil }) { done, total in
-                line.update("\(verb) \(meter.bytes(done: done, of: total))")
-            }
-        } catch LearningError.interrupted, DocumentError.interrupted {
-            line.clear()
-            try Interruption.check(advice: "nothing was written")
-            throw LearningError.interrupted
+        return try body({ Interruption.signal != nil }) { done, total in
+            line.update("\(verb) \(meter.bytes(done: done, of: total))")
         }
     }
 }

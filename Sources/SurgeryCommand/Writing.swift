@@ -21,7 +21,7 @@ struct Writing {
     ///   - rows: what the command has to say of the result, label and text.
     ///   - changes: what changes in the configuration, a line each.
     ///   - details: what the command adds to the JSON object.
-    /// - Throws: what stands in the way of writing, or `Interrupted`.
+    /// - Throws: what stands in the way of writing, or that it was stopped.
     func run(rows: [(String, String)], changes: [String], details: [(String, JSON)]) throws {
         if options.allowDisagreement {
             for disagreement in source.inconsistencies { warn(disagreement) }
@@ -76,15 +76,8 @@ struct Writing {
         var line = ProgressLine()
         let meter = ProgressMeter()
         defer { line.clear() }
-        do {
-            return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
-                line.update("writing \(meter.bytes(done: progress.done, of: progress.total))")
-            }
-        } catch {
-            line.clear()
-            guard case .interrupted = error else { throw error }
-            try Interruption.check(advice: "run the same command again to go on where it was")
-            throw error
+        return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
+            line.update("writing \(meter.bytes(done: progress.done, of: progress.total))")
         }
     }
 

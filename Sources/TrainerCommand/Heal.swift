@@ -43,18 +43,9 @@ struct Heal: ParsableCommand {
             }
             var narrator = HealNarrator()
             let run = try HealingRun(setup) { narrator.tell($0) }
-            let outcome: HealingOutcome
-            do {
-                outcome = try run { Interruption.signal != nil }
-                narrator.finish()
-            } catch HealingError.interrupted(let kept) {
-                narrator.finish()
-                try Interruption.check(
-                    advice: kept.map {
-                        "step \($0) of the run is kept; the same command with --resume goes on"
-                    } ?? "no step was taken, so nothing is kept")
-                throw HealingError.interrupted(kept: kept)
-            }
+            defer { narrator.finish() }
+            let outcome = try run { Interruption.signal != nil }
+            narrator.finish()
             try conclude(outcome, output: setup.request.output)
         }
     }

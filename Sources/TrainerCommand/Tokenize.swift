@@ -85,7 +85,7 @@ struct Tokenize: ParsableCommand {
 
     private func printLines(_ tokenization: Tokenization, _ line: ([Int32]) -> String) throws {
         var lines = OutputLines()
-        try tokenization.forEachDocument { document throws(DataError) in
+        try tokenization.forEachDocument { document throws(UserFacingError) in
             try lines.append(line(document.tokens))
         }
         try lines.flush()
@@ -95,16 +95,11 @@ struct Tokenize: ParsableCommand {
         Interruption.watch()
         var line = ProgressLine()
         let total = tokenization.count
-        let statistics: TokenStatistics
-        do {
-            defer { line.clear() }
-            statistics = try tokenization.write(
-                to: output, tool: "trainer \(Version.current)", isCancelled: { Interruption.signal != nil },
-                progress: { line.update("packing: \($0) of \(total) documents") })
-        } catch DataError.interrupted {
-            try Interruption.check(advice: "nothing was written; run the same command again")
-            throw DataError.interrupted
-        }
+        defer { line.clear() }
+        let statistics = try tokenization.write(
+            to: output, tool: "trainer \(Version.current)", isCancelled: { Interruption.signal != nil },
+            progress: { line.update("packing: \($0) of \(total) documents") })
+        line.clear()
         try show(statistics, output: output)
     }
 
@@ -130,17 +125,17 @@ struct Tokenize: ParsableCommand {
 private struct OutputLines {
     private var bytes: [UInt8] = []
 
-    mutating func append(_ line: String) throws(DataError) {
+    mutating func append(_ line: String) throws(UserFacingError) {
         bytes.append(contentsOf: line.utf8)
         bytes.append(UInt8(ascii: "\n"))
         if bytes.count > 1 << 20 { try flush() }
     }
 
-    mutating func flush() throws(DataError) {
+    mutating func flush() throws(UserFacingError) {
         do {
             try FileHandle.standardOutput.write(contentsOf: Data(bytes))
         } catch {
-            throw .file(FileError(.write, "standard output"))
+            throw .file(.write, "standard output")
         }
         bytes.removeAll(keepingCapacity: true)
     }

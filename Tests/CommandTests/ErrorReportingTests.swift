@@ -8,14 +8,16 @@ import Testing
 
 @Suite("Errors and diagnostics of a command")
 struct ErrorReportingTests {
-    private struct Broken: UserFacingError {
-        let fault: Fault
-        let description = "it is broken"
-    }
-
-    @Test(arguments: [(Fault.input, Int32(2)), (.run, 1), (.usage, 64)])
-    func aDiagnosisEndsByItsFault(fault: Fault, code: Int32) {
-        #expect(throws: ExitCode(code)) { try runReportingErrors { throw Broken(fault: fault) } }
+    @Test(
+        arguments: [
+            (.malformed, 2), (.unreadable(code: ENOENT), 2), (.system(code: EIO), 1), (.resources, 1),
+            (.request, 64),
+            (.interrupted, 1),
+        ] as [(UserFacingError.Kind, Int32)])
+    func anErrorEndsByItsFault(kind: UserFacingError.Kind, code: Int32) {
+        #expect(throws: ExitCode(code)) {
+            try runReportingErrors { throw UserFacingError(kind, "it is broken") }
+        }
     }
 
     @Test func anyOtherErrorIsOneLineAndOne() {

@@ -1,4 +1,6 @@
+import ArgumentParser
 import CommandLineSupport
+import Formats
 import Foundation
 import Testing
 
@@ -10,14 +12,12 @@ struct InterruptionTests {
     func aSignalIsNotedOnce(number: Int32, expected: StopSignal, exitCode: Int32) throws {
         Interruption.watch()
         #expect(Interruption.signal == nil)
-        try Interruption.check(advice: "go on")
         // To the process, not to this thread, which may block signals; another takes it before long.
         kill(getpid(), number)
         for _ in 0..<1000 where Interruption.signal == nil { usleep(1000) }
         #expect(Interruption.signal == expected)
         #expect(expected.exitCode == exitCode)
-        let error = #expect(throws: Interrupted.self) { try Interruption.check(advice: "go on") }
-        #expect(error?.description == "stopped: go on")
+        #expect(throws: ExitCode(exitCode)) { try runReportingErrors { throw UserFacingError.interrupted } }
         Interruption.watch()
         #expect(Interruption.signal == nil)
     }

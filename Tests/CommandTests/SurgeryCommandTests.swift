@@ -150,7 +150,7 @@ struct SurgeryCommandTests {
         process.waitUntilExit()
         #expect(process.terminationReason == .exit && process.terminationStatus == 143)
         let text = String(decoding: messages.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        #expect(text.hasSuffix("stopped: nothing was proven\n"), "\(text)")
+        #expect(text.hasSuffix("; nothing is proven, begin again\n"), "\(text)")
         #expect(output.fileHandleForReading.readDataToEndOfFile().isEmpty)
     }
 

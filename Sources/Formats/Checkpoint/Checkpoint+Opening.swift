@@ -5,74 +5,65 @@ extension Checkpoint {
     ///
     /// Reads headers, the configuration and the manifest; all are checked, no tensor is read.
     ///
-    /// - Throws: ``CheckpointError`` that says what is wrong with which file.
-    public static func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+    /// - Throws: ``UserFacingError`` that says what is wrong with which file.
+    public static func open(_ path: String) throws(UserFacingError) -> Checkpoint {
         switch FileSystem.kind(of: path) {
         case .folder:
-            return try openFolder(path) { names throws(CheckpointError) in
+            return try openFolder(path) { names throws(UserFacingError) in
                 try WeightsFile.all(in: path, names: names)
             }
         case .file:
             guard try isWeights(path) else { throw .unknownFile(path: path) }
             return try Checkpoint(path: path, files: [WeightsFile(path: path)])
         case .other: throw .unknownFile(path: path)
-        case nil: throw .missing(path: path)
+        case nil: throw .nothingThere(path: path)
         }
     }
 
     /// Whether a file is one that can be opened: HDF5 by its content, safetensors by its name.
-    private static func isWeights(_ path: String) throws(CheckpointError) -> Bool {
+    private static func isWeights(_ path: String) throws(UserFacingError) -> Bool {
         if Path.suffix(path) == "safetensors" { return true }
-        do { return try HDF5File.isHDF5(InputFile(path: path)) } catch { throw .file(error) }
+        return try HDF5File.isHDF5(InputFile(path: path))
     }
 
     /// Opens a folder that has a configuration and whatever belongs to a model, but no weights yet.
     ///
-    /// - Throws: ``CheckpointError`` that says what is wrong with which file.
-    public static func openWithoutWeights(_ folder: String) throws(CheckpointError) -> Checkpoint {
-        guard FileSystem.kind(of: folder) == .folder else { throw .missing(path: folder) }
-        return try openFolder(folder) { _ throws(CheckpointError) in [] }
+    /// - Throws: ``UserFacingError`` that says what is wrong with which file.
+    public static func openWithoutWeights(_ folder: String) throws(UserFacingError) -> Checkpoint {
+        guard FileSystem.kind(of: folder) == .folder else { throw .nothingThere(path: folder) }
+        return try openFolder(folder) { _ throws(UserFacingError) in [] }
     }
 
     private static func openFolder(
-        _ folder: String, files: (_ names: [String]) throws(CheckpointError) -> [WeightsFile]
-    ) throws(CheckpointError) -> Checkpoint {
-        let names: [String]
-        do { names = try FileSystem.names(folder) } catch { throw .file(error) }
+        _ folder: String, files: (_ names: [String]) throws(UserFacingError) -> [WeightsFile]
+    ) throws(UserFacingError) -> Checkpoint {
+        let names = try FileSystem.names(folder)
         let files = try files(names)
         var checkpoint = try Checkpoint(path: folder, files: files)
         if names.contains(Configuration.fileName) {
             let path = Path.join(folder, Configuration.fileName)
-            let bytes: [UInt8]
-            do { bytes = try InputFile(path: path).bytes() } catch { throw .file(error) }
-            do {
-                checkpoint.configuration = try Configuration(parsing: bytes, file: path)
-            } catch {
-                throw .configuration(error)
-            }
+            let bytes = try InputFile(path: path).bytes()
+            checkpoint.configuration = try Configuration(parsing: bytes, file: path)
         }
         if names.contains(Manifest.fileName) {
+            let path = Path.join(folder, Manifest.fileName)
             do {
-                checkpoint.manifest = try Manifest.read(path: Path.join(folder, Manifest.fileName))
+                checkpoint.manifest = try Manifest.read(path: path)
             } catch {
-                guard case .unreleased = error else { throw .manifest(error) }
+                guard error == .unreleasedManifest(file: path) else { throw error }
                 checkpoint.unusableManifest = error
             }
         }
-        do {
-            (checkpoint.auxiliaryFiles, checkpoint.skippedFiles) = try auxiliaryFiles(
-                in: folder, names: names, weights: Set(files.map(\.file.name)))
-        } catch {
-            throw .file(error)
-        }
-        if case .unreleased(_, let format)? = checkpoint.unusableManifest {
-            let reason = "format \(format), which only versions before the first release wrote"
+        (checkpoint.auxiliaryFiles, checkpoint.skippedFiles) = try auxiliaryFiles(
+            in: folder, names: names, weights: Set(files.map(\.file.name)))
+        if checkpoint.unusableManifest != nil {
+            let reason = "format 1, which only versions before the first release wrote"
             checkpoint.skippedFiles.append(SkippedFile(name: Manifest.fileName, reason: reason))
         }
         return checkpoint
     }
 
-    private init(path: String, files: [WeightsFile]) throws(CheckpointError) {
+    private init(path: String, files: [WeightsFile]) throws(UserFacingError) {
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         var metadata: [String: String] = [:]
         tensors.reserveCapacity(files.reduce(0) { $0 + $1.tensors.count })

@@ -20,7 +20,7 @@ public struct Checkpoint: Sendable {
     /// Why the manifest in the folder can't be used and is left out; nil when it can, or there is none.
     ///
     /// What needs a manifest throws it.
-    public var unusableManifest: ManifestError?
+    public var unusableManifest: UserFacingError?
     /// The weights files it was opened from.
     public var sources: [InputFile]
     /// The format that its files have, and that the writer gives it.
@@ -96,8 +96,8 @@ public struct AuxiliaryFile: Sendable {
 
     /// What is in it, read.
     ///
-    /// - Throws: ``FileError`` when the file can't be read.
-    public func bytes() throws(FileError) -> [UInt8] {
+    /// - Throws: ``UserFacingError`` when the file can't be read.
+    public func bytes() throws(UserFacingError) -> [UInt8] {
         switch content {
         case .file(let file): try file.bytes()
         case .bytes(let bytes): bytes

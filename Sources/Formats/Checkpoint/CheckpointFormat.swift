@@ -23,15 +23,15 @@ public protocol StoredForm: Sendable {
 
     /// The model as the library's files have it.
     ///
-    /// - Throws: ``WriteError/form(reason:fault:)`` when the library has no place for what the model became.
-    func stored(_ model: Checkpoint) throws(WriteError) -> Checkpoint
+    /// - Throws: ``UserFacingError`` when the library has no place for what the model became.
+    func stored(_ model: Checkpoint) throws(UserFacingError) -> Checkpoint
 }
 
 extension Checkpoint {
     /// The model as its files have it; ``CheckpointWriter`` writes this.
     ///
-    /// - Throws: ``WriteError/form(reason:fault:)`` when its library has no place for what it became.
-    public func stored() throws(WriteError) -> Checkpoint {
+    /// - Throws: ``UserFacingError`` when its library has no place for what it became.
+    public func stored() throws(UserFacingError) -> Checkpoint {
         guard case .library(let form) = format else { return self }
         return try form.stored(self)
     }

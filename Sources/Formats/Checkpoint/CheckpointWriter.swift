@@ -18,16 +18,16 @@ public struct CheckpointWriter: Sendable {
     ///   - checkpoint: the model.
     ///   - output: the folder it should become.
     /// - Returns: the plan; ``check(_:)`` says whether it can be carried out here and now.
-    /// - Throws: ``WriteError`` when the model can't be written as safetensors.
-    public func plan(_ checkpoint: Checkpoint, to output: String) throws(WriteError) -> WritePlan {
+    /// - Throws: ``UserFacingError`` when the model can't be written as safetensors.
+    public func plan(_ checkpoint: Checkpoint, to output: String) throws(UserFacingError) -> WritePlan {
         try WritePlan(checkpoint, to: output, options: options)
     }
 
     /// Whether a plan can be carried out: the output's folder is there, the output itself is free or may be
     /// replaced and is none of the sources, and the disk has the room.
     ///
-    /// - Throws: ``WriteError`` that says what stands in the way.
-    public func check(_ plan: WritePlan) throws(WriteError) {
+    /// - Throws: ``UserFacingError`` that says what stands in the way.
+    public func check(_ plan: WritePlan) throws(UserFacingError) {
         let target = WriteTarget(plan.output)
         try target.check(sources: plan.sourceFiles, origin: plan.origin, force: options.force)
         if !FileSystem.exists(target.partial) { try checkSpace(for: plan.byteCount, at: target.parent) }
@@ -41,12 +41,12 @@ public struct CheckpointWriter: Sendable {
     ///   - isCancelled: asked many times a second; true stops the write so that it can go on later.
     ///   - progress: told how far the write is.
     /// - Returns: what was written.
-    /// - Throws: ``WriteError``; the output is then as it was before.
+    /// - Throws: ``UserFacingError``; the output is then as it was before.
     @discardableResult
     public func write(
         _ checkpoint: Checkpoint, to output: String, isCancelled: () -> Bool = { false },
         progress: (WriteProgress) -> Void = { _ in }
-    ) throws(WriteError) -> WriteReport {
+    ) throws(UserFacingError) -> WriteReport {
         try write(plan(checkpoint, to: output), isCancelled: isCancelled, progress: progress)
     }
 
@@ -57,25 +57,21 @@ public struct CheckpointWriter: Sendable {
     ///   - isCancelled: asked many times a second; true stops the write so that it can go on later.
     ///   - progress: told how far the write is.
     /// - Returns: what was written.
-    /// - Throws: ``WriteError``; the output is then as it was before.
+    /// - Throws: ``UserFacingError``; the output is then as it was before.
     @discardableResult
     public func write(
         _ plan: WritePlan, isCancelled: () -> Bool = { false }, progress: (WriteProgress) -> Void = { _ in }
-    ) throws(WriteError) -> WriteReport {
+    ) throws(UserFacingError) -> WriteReport {
         try check(plan)
         let target = WriteTarget(plan.output)
-        do {
-            try FileSystem.create(target.partial)
-        } catch {
-            throw .file(error)
-        }
+        try FileSystem.create(target.partial)
         let resumed: Int
         let overflows: [String: Int]
-        do throws(WriteError) {
+        do throws(UserFacingError) {
             var execution = try WriteExecution(plan, target, options)
             resumed = execution.done
             log(plan, resumed: resumed)
-            try execution.prepare { needed throws(WriteError) in
+            try execution.prepare { needed throws(UserFacingError) in
                 try checkSpace(for: needed, at: target.parent)
             }
             try execution.run(isCancelled: isCancelled, progress: progress)
@@ -85,7 +81,7 @@ public struct CheckpointWriter: Sendable {
             if FileSystem.kind(of: target.model) == nil { try? FileSystem.remove(target.partial) }
             throw error
         }
-        do { try target.publish(force: options.force) } catch { throw .file(error) }
+        try target.publish(force: options.force)
         return WriteReport(
             path: plan.output, files: plan.files.map(\.name), byteCount: plan.byteCount,
             resumedByteCount: resumed,
@@ -104,12 +100,12 @@ public struct CheckpointWriter: Sendable {
         }
     }
 
-    private func checkSpace(for needed: Int, at folder: String) throws(WriteError) {
+    private func checkSpace(for needed: Int, at folder: String) throws(UserFacingError) {
         // A file takes whole blocks, and so do the folder and the journal.
         let (sum, overflow) = needed.addingReportingOverflow(1 << 20)
         guard let available = options.freeSpace(folder) else { return }
         if overflow || sum > available {
-            throw .space(path: folder, needed: overflow ? .max : sum, available: available)
+            throw .noSpace(path: folder, needed: overflow ? .max : sum, available: available)
         }
     }
 }

@@ -4,7 +4,7 @@ internal import Synchronization
 /// Makes the checksums of a result's sources while the result is written.
 final class ChecksumWorker: Sendable {
     private let files: [InputFile]
-    private let results: Mutex<[Int: Result<String, FileError>]>
+    private let results: Mutex<[Int: Result<String, UserFacingError>]>
     private let isStopped = Atomic(false)
     private let group = DispatchGroup()
 
@@ -33,30 +33,26 @@ final class ChecksumWorker: Sendable {
 
     /// Waits for all checksums.
     ///
-    /// - Throws: ``DigestError`` when a file can't be read, or when `isCancelled` stopped the waiting.
-    func finish(isCancelled: () -> Bool) throws(DigestError) -> [String] {
+    /// - Throws: ``UserFacingError`` when a file can't be read, or when `isCancelled` stopped the waiting.
+    func finish(isCancelled: () -> Bool) throws(UserFacingError) -> [String] {
         while group.wait(timeout: .now() + .milliseconds(50)) == .timedOut {
             if isCancelled() { throw .interrupted }
         }
         let finished = results.withLock { $0 }
         var checksums: [String] = []
         for index in files.indices {
-            do {
-                if let checksum = try finished[index]?.get() { checksums.append(checksum) }
-            } catch {
-                throw .file(error)
-            }
+            if let checksum = try finished[index]?.get() { checksums.append(checksum) }
         }
         return checksums
     }
 
     private func digest(_ index: Int) {
-        let result: Result<String, FileError>
-        do throws(DigestError) {
+        let result: Result<String, UserFacingError>
+        do throws(UserFacingError) {
             result = .success(
                 try FileDigest.sha256(files[index], isCancelled: { isStopped.load(ordering: .relaxed) }))
         } catch {
-            guard case .file(let error) = error else { return }
+            if error.isInterruption { return }
             result = .failure(error)
         }
         results.withLock { $0[index] = result }
@@ -80,10 +76,10 @@ package struct SourceCheck: Sendable {
     ///
     /// - Parameter isCancelled: asked many times a second; true ends the waiting.
     /// - Returns: the files that have another checksum.
-    /// - Throws: ``DigestError`` when a file can't be read, or when it was stopped before that was known.
+    /// - Throws: ``UserFacingError`` when a file can't be read, or when it was stopped before that was known.
     package func changes(
         isCancelled: () -> Bool
-    ) throws(DigestError) -> [(path: String, found: String, expected: String)] {
+    ) throws(UserFacingError) -> [(path: String, found: String, expected: String)] {
         let found = try worker.finish(isCancelled: isCancelled)
         return zip(files, found).compactMap { listed, found in
             listed.checksum == found ? nil : (listed.file.path, found, listed.checksum)

@@ -39,7 +39,7 @@ extension Checkpoint {
     /// The files of a folder that come along, opened, and what stays behind.
     static func auxiliaryFiles(
         in folder: String, names: [String], weights: Set<String>
-    ) throws(FileError) -> ([AuxiliaryFile], [SkippedFile]) {
+    ) throws(UserFacingError) -> ([AuxiliaryFile], [SkippedFile]) {
         var auxiliaryFiles: [AuxiliaryFile] = []
         var skippedFiles: [SkippedFile] = []
         let written: Set<String> = [Configuration.fileName, Manifest.fileName]
@@ -64,7 +64,8 @@ extension Checkpoint {
     }
 
     /// The files of a folder that belongs to the model, and of the folders in it.
-    private static func files(in path: String, named name: String) throws(FileError) -> [AuxiliaryFile] {
+    private static func files(in path: String, named name: String) throws(UserFacingError) -> [AuxiliaryFile]
+    {
         var auxiliaryFiles: [AuxiliaryFile] = []
         for inner in try FileSystem.names(path) where !inner.hasPrefix(".") {
             let (place, known) = (Path.join(path, inner), Path.join(name, inner))

@@ -100,27 +100,26 @@ public struct Manifest: Sendable, Equatable {
 extension Manifest {
     /// Reads a manifest.
     ///
-    /// - Throws: ``ManifestError`` that says what is wrong where.
-    public static func read(path: String) throws(ManifestError) -> Manifest {
-        let json: JSON
-        do { json = try JSON.read(path: path, duplicates: .refused) } catch { throw .json(error) }
+    /// - Throws: ``UserFacingError`` that says what is wrong where.
+    public static func read(path: String) throws(UserFacingError) -> Manifest {
+        let json = try JSON.read(path: path, duplicates: .refused)
         return try Manifest(json, file: path)
     }
 
     /// The manifest that a JSON value describes.
     ///
-    /// - Throws: ``ManifestError`` that says what is wrong where.
-    public init(_ json: JSON, file: String) throws(ManifestError) {
+    /// - Throws: ``UserFacingError`` that says what is wrong where.
+    public init(_ json: JSON, file: String) throws(UserFacingError) {
         let reader = ManifestReader(file: file)
         let version = try reader.value(json, "format", "a number") { $0.int }
         guard version == Self.formatVersion else {
             throw version == 1
-                ? .unreleased(file: file, format: version) : .version(file: file, found: version)
+                ? .unreleasedManifest(file: file) : .newerManifest(file: file, found: version)
         }
         tool = try reader.value(json, "tool", "a string") { $0.string }
         history = try reader.operations(json, "history")
         operations = try reader.operations(json, "operations")
-        sources = try reader.list(json, "sources") { (source) throws(ManifestError) in
+        sources = try reader.list(json, "sources") { (source) throws(UserFacingError) in
             Source(
                 path: try reader.value(source, "path", "a string") { $0.string },
                 bytes: try reader.value(source, "bytes", "a number") { $0.int },
@@ -182,7 +181,7 @@ struct ManifestReader {
 
     func value<Value>(
         _ json: JSON, _ key: String, _ expected: String, _ convert: (JSON) -> Value?
-    ) throws(ManifestError) -> Value {
+    ) throws(UserFacingError) -> Value {
         guard let value = json[key].flatMap(convert) else {
             throw malformed(key, found: json[key]?.kind ?? "nothing", expected: expected)
         }
@@ -190,78 +189,86 @@ struct ManifestReader {
     }
 
     func list<Element>(
-        _ json: JSON, _ key: String, _ convert: (JSON) throws(ManifestError) -> Element
-    ) throws(ManifestError) -> [Element] {
+        _ json: JSON, _ key: String, _ convert: (JSON) throws(UserFacingError) -> Element
+    ) throws(UserFacingError) -> [Element] {
         var elements: [Element] = []
         for element in try value(json, key, "a list", { $0.array }) { elements.append(try convert(element)) }
         return elements
     }
 
-    func operations(_ json: JSON, _ key: String) throws(ManifestError) -> [Manifest.Operation] {
-        try list(json, key) { (operation) throws(ManifestError) in
+    func operations(_ json: JSON, _ key: String) throws(UserFacingError) -> [Manifest.Operation] {
+        try list(json, key) { (operation) throws(UserFacingError) in
             Manifest.Operation(
                 name: try value(operation, "name", "a string") { $0.string },
                 parameters: try value(operation, "parameters", "an object") { $0.object })
         }
     }
 
-    func malformed(_ key: String, found: String, expected: String) -> ManifestError {
-        .malformed(file: file, tensor: tensor, key: key, found: found, expected: expected)
+    func malformed(_ key: String, found: String, expected: String) -> UserFacingError {
+        .malformedManifest(file: file, tensor: tensor, key: key, found: found, expected: expected)
     }
 }
 
 // MARK: - Errors
 
-/// Why a manifest could not be read or followed.
-public enum ManifestError: UserFacingError, Equatable {
-    /// The file is no JSON, or can't be read.
-    case json(JSONError)
+// Why a manifest could not be read or followed.
+extension UserFacingError {
     /// It was written before the first release, in a format that is not read any more.
-    case unreleased(file: String, format: Int)
-    /// It was written by a newer version of this project.
-    case version(file: String, found: Int)
-    /// A part of it is not what it should be; the tensor whose provenance it is of, if it is of one.
-    case malformed(file: String, tensor: String?, key: String, found: String, expected: String)
-    /// A tensor's provenance makes no tensor.
-    case provenance(file: String, tensor: String, TensorError)
-    /// A provenance names a file that is not among the sources.
-    case unknownSource(tensor: String, file: Int)
-    /// A source file can't be opened.
-    indirect case source(CheckpointError)
-    /// A source file is another than the one the result was made from.
-    case changed(file: String, found: Int, expected: Int)
-    /// A source does not hold a tensor where a provenance says it is.
-    case missing(file: String, tensor: String, offset: Int)
-    /// A source's tensor has another type or shape than a provenance says.
-    case changedTensor(file: String, found: TensorDescription, expected: TensorDescription)
-
-    /// One sentence on what is wrong, and what to do.
-    public var description: String {
-        switch self {
-        case .json(let error): error.description
-        case .unreleased(let file, let format):
-            "\(file) has format \(format), which only versions before the first release wrote, and this program knows "
+    package static func unreleasedManifest(file: String) -> Self {
+        Self(
+            .unsupported,
+            "\(file) has format 1, which only versions before the first release wrote, and this program knows "
                 + "format \(Manifest.formatVersion); make the result again from its source, or remove \(file) to use "
-                + "the model without its history"
-        case .version(let file, let found):
-            "\(file) has format \(found), and this program knows \(Manifest.formatVersion); use a newer one"
-        case .malformed(let file, let tensor, let key, let found, let expected):
-            "\(file): '\(key)'\(tensor.map { " in the provenance of tensor '\($0)'" } ?? "") has \(found) where "
-                + "\(expected) is expected"
-        case .provenance(let file, let tensor, let error):
-            "\(file): the provenance of tensor '\(tensor)' makes no tensor: \(error)"
-        case .unknownSource(let tensor, let file):
-            "the manifest says that tensor '\(tensor)' comes from source \(file), which it does not list"
-        case .source(let error): error.description
-        case .changed(let file, let found, let expected):
-            "\(file) has \(found) bytes, and the file the result was made from had \(expected): it is another file"
-        case .missing(let file, let tensor, let offset):
-            "\(file) holds no tensor '\(tensor)' at byte \(offset), from which the manifest says the result was made"
-        case .changedTensor(let file, let found, let expected):
-            "\(file) holds \(found), and the manifest says the result was made from \(expected): it is another file"
-        }
+                + "the model without its history")
     }
 
-    /// The input is at fault.
-    public var fault: Fault { .input }
+    /// It was written by a newer version of this project.
+    package static func newerManifest(file: String, found: Int) -> Self {
+        Self(
+            .unsupported,
+            "\(file) has format \(found), and this program knows \(Manifest.formatVersion); use a newer one")
+    }
+
+    /// A part of it is not what it should be; the tensor whose provenance it is of, if it is of one.
+    package static func malformedManifest(
+        file: String, tensor: String?, key: String, found: String, expected: String
+    ) -> Self {
+        Self(
+            .malformed,
+            "\(file): '\(key)'\(tensor.map { " in the provenance of tensor '\($0)'" } ?? "") has \(found) where "
+                + "\(expected) is expected")
+    }
+
+    /// A provenance names a file that is not among the sources.
+    package static func unknownSource(tensor: String, file: Int) -> Self {
+        Self(
+            .malformed,
+            "the manifest says that tensor '\(tensor)' comes from source \(file), which it does not list")
+    }
+
+    /// A source file is another than the one the result was made from.
+    package static func changedSource(file: String, found: Int, expected: Int) -> Self {
+        Self(
+            .inconsistent,
+            "\(file) has \(found) bytes, and the file the result was made from had \(expected): it is another file"
+        )
+    }
+
+    /// A source does not hold a tensor where a provenance says it is.
+    package static func missingSourceTensor(file: String, tensor: String, offset: Int) -> Self {
+        Self(
+            .inconsistent,
+            "\(file) holds no tensor '\(tensor)' at byte \(offset), from which the manifest says the result was made"
+        )
+    }
+
+    /// A source's tensor has another type or shape than a provenance says.
+    package static func changedSourceTensor(
+        file: String, found: TensorDescription, expected: TensorDescription
+    ) -> Self {
+        Self(
+            .inconsistent,
+            "\(file) holds \(found), and the manifest says the result was made from \(expected): it is another file"
+        )
+    }
 }

@@ -14,20 +14,20 @@ public enum ProvenanceLeaf: Sendable, Hashable {
 extension Provenance {
     /// A tensor of the source.
     ///
-    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
+    /// - Throws: ``UserFacingError`` when no byte count fits the shape.
     public static func copied(
         file: Int, tensor: String, offset: Int, type: ElementType, shape: [Int]
-    ) throws(TensorError) -> Provenance {
+    ) throws(UserFacingError) -> Provenance {
         try .leaf(
             .copied(file: file, tensor: tensor, offset: offset), name: tensor, type: type, shape: shape)
     }
 
     /// What a computation has made that can't be repeated.
     ///
-    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
+    /// - Throws: ``UserFacingError`` when no byte count fits the shape.
     public static func computed(
         _ name: String, type: ElementType, shape: [Int]
-    ) throws(TensorError) -> Provenance {
+    ) throws(UserFacingError) -> Provenance {
         try .leaf(.computed(name), name: name, type: type, shape: shape)
     }
 }
@@ -88,12 +88,13 @@ extension Provenance {
     }
 
     /// Reads what a manifest keeps.
-    static func read(_ json: JSON, _ reader: ManifestReader) throws(ManifestError) -> Provenance {
+    static func read(_ json: JSON, _ reader: ManifestReader) throws(UserFacingError) -> Provenance {
         func checked(
-            _ make: () throws(TensorError) -> Provenance
-        ) throws(ManifestError) -> Provenance {
+            _ make: () throws(UserFacingError) -> Provenance
+        ) throws(UserFacingError) -> Provenance {
             do { return try make() } catch {
-                throw .provenance(file: reader.file, tensor: reader.tensor ?? "", error)
+                throw error.within(
+                    "\(reader.file): the provenance of tensor '\(reader.tensor ?? "")' makes no tensor")
             }
         }
         switch try reader.value(json, "op", "the name of an operation", { $0.string }) {
@@ -102,20 +103,20 @@ extension Provenance {
             let tensor = try reader.value(json, "tensor", "a name") { $0.string }
             let offset = try reader.value(json, "offset", "a number") { $0.int }
             let (type, shape) = (try reader.type(json), try reader.shape(json))
-            return try checked { () throws(TensorError) in
+            return try checked { () throws(UserFacingError) in
                 try .copied(file: file, tensor: tensor, offset: offset, type: type, shape: shape)
             }
         case "computed":
             let name = try reader.value(json, "name", "a name") { $0.string }
             let (type, shape) = (try reader.type(json), try reader.shape(json))
-            return try checked { () throws(TensorError) in try .computed(name, type: type, shape: shape) }
+            return try checked { () throws(UserFacingError) in try .computed(name, type: type, shape: shape) }
         case let op:
             let operation = try TensorOperation(json, op: op, reader)
             var operands: [Provenance] = []
             for operand in json["of"].map({ $0.array ?? [$0] }) ?? [] {
                 operands.append(try read(operand, reader))
             }
-            return try checked { () throws(TensorError) in try .made(operation, of: operands) }
+            return try checked { () throws(UserFacingError) in try .made(operation, of: operands) }
         }
     }
 }
@@ -138,7 +139,7 @@ extension TensorOperation {
         }
     }
 
-    fileprivate init(_ json: JSON, op: String, _ reader: ManifestReader) throws(ManifestError) {
+    fileprivate init(_ json: JSON, op: String, _ reader: ManifestReader) throws(UserFacingError) {
         switch op {
         case "zeroed": self = .zeros(try reader.type(json), shape: try reader.shape(json))
         case "joined": self = .joined
@@ -174,11 +175,11 @@ extension RowRule {
     }
 
     /// The rule that an operation's JSON describes; nil when the operation is no rule.
-    fileprivate init?(_ json: JSON, op: String, _ reader: ManifestReader) throws(ManifestError) {
+    fileprivate init?(_ json: JSON, op: String, _ reader: ManifestReader) throws(UserFacingError) {
         switch op {
         case "gathered":
             self = .gathered(
-                try reader.list(json, "rows") { (row) throws(ManifestError) in try reader.row(row) })
+                try reader.list(json, "rows") { (row) throws(UserFacingError) in try reader.row(row) })
         case "combined": self = .combined(try RowCombinations(json, reader))
         case "mean":
             self = .mean(
@@ -213,7 +214,7 @@ extension RowCombinations {
         }
     }
 
-    fileprivate init(_ json: JSON, _ reader: ManifestReader) throws(ManifestError) {
+    fileprivate init(_ json: JSON, _ reader: ManifestReader) throws(UserFacingError) {
         self.init()
         let lists = try reader.value(json, "rows", "lists of rows") { $0.array }
         let weights = json["weights"] == nil ? nil : try reader.value(json, "weights", "lists") { $0.array }
@@ -238,12 +239,12 @@ extension RowCombinations {
 }
 
 extension ManifestReader {
-    fileprivate func type(_ json: JSON) throws(ManifestError) -> ElementType {
+    fileprivate func type(_ json: JSON) throws(UserFacingError) -> ElementType {
         try value(json, "type", "a type such as \"BF16\"") { $0.string.flatMap(ElementType.init(rawValue:)) }
     }
 
-    fileprivate func shape(_ json: JSON) throws(ManifestError) -> [Int] {
-        try list(json, "shape") { (dimension) throws(ManifestError) in
+    fileprivate func shape(_ json: JSON) throws(UserFacingError) -> [Int] {
+        try list(json, "shape") { (dimension) throws(UserFacingError) in
             guard let size = dimension.int, size >= 0 else {
                 throw malformed("shape", found: dimension.kind, expected: "a whole number from 0 on")
             }
@@ -252,7 +253,7 @@ extension ManifestReader {
     }
 
     /// A row's number.
-    fileprivate func row(_ json: JSON) throws(ManifestError) -> Int32 {
+    fileprivate func row(_ json: JSON) throws(UserFacingError) -> Int32 {
         guard let row = json.int.flatMap(Int32.init(exactly:)), row >= 0 else {
             throw malformed("rows", found: json.kind, expected: "a row's number")
         }
@@ -260,7 +261,7 @@ extension ManifestReader {
     }
 
     /// Two numbers, the first no larger.
-    fileprivate func range(_ json: JSON, _ key: String) throws(ManifestError) -> Range<Int> {
+    fileprivate func range(_ json: JSON, _ key: String) throws(UserFacingError) -> Range<Int> {
         let bounds = try value(json, key, "two numbers") { $0.array?.compactMap(\.int) }
         guard bounds.count == 2, bounds[0] >= 0, bounds[0] <= bounds[1] else {
             throw malformed(key, found: "\(bounds)", expected: "two numbers, the first no larger")

@@ -10,18 +10,13 @@ public struct ProvenanceResolver: Sendable {
     ///   - manifest: the result's manifest.
     ///   - folder: the result's folder, from which the manifest's paths lead.
     ///   - source: where the files are now; nil when they are where the manifest says.
-    /// - Throws: ``ManifestError`` when one is missing, not valid or of another size.
-    public init(_ manifest: Manifest, of folder: String, source: String? = nil) throws(ManifestError) {
+    /// - Throws: ``UserFacingError`` when one is missing, not valid or of another size.
+    public init(_ manifest: Manifest, of folder: String, source: String? = nil) throws(UserFacingError) {
         var files: [WeightsFile] = []
         for listed in manifest.sources {
-            let file: WeightsFile
-            do {
-                file = try WeightsFile(path: Self.path(of: listed, beside: folder, source: source))
-            } catch {
-                throw .source(error)
-            }
+            let file = try WeightsFile(path: Self.path(of: listed, beside: folder, source: source))
             guard file.file.size == listed.bytes else {
-                throw .changed(file: file.file.path, found: file.file.size, expected: listed.bytes)
+                throw .changedSource(file: file.file.path, found: file.file.size, expected: listed.bytes)
             }
             files.append(file)
         }
@@ -46,11 +41,11 @@ public struct ProvenanceResolver: Sendable {
     ///   - provenance: what a tensor was made from.
     ///   - tensor: that tensor's name, for messages.
     /// - Returns: the tensor as it should be.
-    /// - Throws: ``ManifestError`` when the provenance does not fit the sources.
+    /// - Throws: ``UserFacingError`` when the provenance does not fit the sources.
     public func expression(
         of provenance: Provenance, tensor: String
-    ) throws(ManifestError) -> TensorExpression? {
-        try provenance.replacingLeaves { (leaf, described) throws(ManifestError) in
+    ) throws(UserFacingError) -> TensorExpression? {
+        try provenance.replacingLeaves { (leaf, described) throws(UserFacingError) in
             switch leaf {
             case .computed: return nil
             case .copied(let place, let name, let offset):
@@ -58,9 +53,9 @@ public struct ProvenanceResolver: Sendable {
                 let path = files[place].file.path
                 guard let found = tensors[place][name], found.origin?.offset == offset,
                     let expression = try? TensorExpression.stored(found)
-                else { throw .missing(file: path, tensor: name, offset: offset) }
+                else { throw .missingSourceTensor(file: path, tensor: name, offset: offset) }
                 guard found.type == described.type, found.shape == described.shape else {
-                    throw .changedTensor(
+                    throw .changedSourceTensor(
                         file: path, found: expression.summary, expected: described.summary)
                 }
                 return expression

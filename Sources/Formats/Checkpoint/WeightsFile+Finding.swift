@@ -3,8 +3,8 @@ import OrderedCollections
 extension WeightsFile {
     /// The weights of a folder: those under the names that Hugging Face or Keras give them, else the only file there.
     ///
-    /// - Throws: ``CheckpointError`` when there are none, or it is not clear which.
-    static func all(in folder: String, names: [String]) throws(CheckpointError) -> [WeightsFile] {
+    /// - Throws: ``UserFacingError`` when there are none, or it is not clear which.
+    static func all(in folder: String, names: [String]) throws(UserFacingError) -> [WeightsFile] {
         let known = Set(names)
         if known.contains("model.safetensors") { return [try named("model.safetensors", in: folder)] }
         if known.contains(SafetensorsIndex.fileName) {
@@ -25,7 +25,7 @@ extension WeightsFile {
     /// What KerasHub calls weights, in one file or several.
     private static func keras(
         in folder: String, names: Set<String>
-    ) throws(CheckpointError) -> [WeightsFile]? {
+    ) throws(UserFacingError) -> [WeightsFile]? {
         if names.contains(KerasShardIndex.wholeName) {
             return [try named(KerasShardIndex.wholeName, in: folder)]
         }
@@ -37,7 +37,7 @@ extension WeightsFile {
         return files
     }
 
-    private static func hdf5(in folder: String, names: [String]) throws(CheckpointError) -> [WeightsFile] {
+    private static func hdf5(in folder: String, names: [String]) throws(UserFacingError) -> [WeightsFile] {
         let known = Set(names)
         if known.contains("tf_model.h5") { return [try named("tf_model.h5", in: folder)] }
         if known.contains(TensorFlowIndex.fileName) {
@@ -56,13 +56,13 @@ extension WeightsFile {
         }
     }
 
-    private static func named(_ name: String, in folder: String) throws(CheckpointError) -> WeightsFile {
+    private static func named(_ name: String, in folder: String) throws(UserFacingError) -> WeightsFile {
         try WeightsFile(path: Path.join(folder, name))
     }
 
     private static func shards(
         _ names: [String], of index: String, in folder: String, count: (String) -> Int
-    ) throws(CheckpointError) -> [WeightsFile] {
+    ) throws(UserFacingError) -> [WeightsFile] {
         var files: [WeightsFile] = []
         for name in names {
             let path = Path.join(folder, name)

@@ -11,30 +11,18 @@ struct WeightsFile: Sendable {
 
     /// Opens a file, and tells its format by its first bytes.
     ///
-    /// - Throws: ``CheckpointError`` that says what is wrong with it.
-    init(path: String) throws(CheckpointError) {
+    /// - Throws: ``UserFacingError`` that says what is wrong with it.
+    init(path: String) throws(UserFacingError) {
         let isHDF5: Bool
-        do {
-            file = try InputFile(path: path)
-            isHDF5 = try HDF5File.isHDF5(file)
-        } catch {
-            throw .file(error)
-        }
+        file = try InputFile(path: path)
+        isHDF5 = try HDF5File.isHDF5(file)
         if isHDF5 {
-            do {
-                let weights = try HDF5Weights(HDF5File(file))
-                (tensors, structure) = (weights.tensors, weights.structure)
-            } catch {
-                throw .hdf5(error)
-            }
+            let weights = try HDF5Weights(HDF5File(file))
+            (tensors, structure) = (weights.tensors, weights.structure)
             metadata = [:]
         } else {
-            do {
-                let safetensors = try SafetensorsFile(file)
-                (tensors, metadata) = (safetensors.tensors, safetensors.header.metadata)
-            } catch {
-                throw .safetensors(error)
-            }
+            let safetensors = try SafetensorsFile(file)
+            (tensors, metadata) = (safetensors.tensors, safetensors.header.metadata)
             structure = nil
         }
     }

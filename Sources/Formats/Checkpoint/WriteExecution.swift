@@ -17,23 +17,19 @@ struct WriteExecution: ~Copyable {
     private static let copySize = 32 << 20
 
     /// Opens the journal and takes over what an earlier run has done.
-    init(_ plan: WritePlan, _ target: WriteTarget, _ options: WriteOptions) throws(WriteError) {
+    init(_ plan: WritePlan, _ target: WriteTarget, _ options: WriteOptions) throws(UserFacingError) {
         var journal = try WriteJournal.open(target.journal, output: plan.output)
         let fingerprint = plan.fingerprint
-        do {
-            let isResumed =
-                if let fingerprint, FileSystem.kind(of: target.model) == .folder {
-                    try journal.resume(fingerprint) && Self.holds(journal.durable, of: plan, in: target)
-                } else {
-                    false
-                }
-            if !isResumed {
-                try FileSystem.remove(target.model)
-                try FileSystem.remove(target.aside)
-                try journal.begin(fingerprint ?? "none")
+        let isResumed =
+            if let fingerprint, FileSystem.kind(of: target.model) == .folder {
+                try journal.resume(fingerprint) && Self.holds(journal.durable, of: plan, in: target)
+            } else {
+                false
             }
-        } catch {
-            throw .file(error)
+        if !isResumed {
+            try FileSystem.remove(target.model)
+            try FileSystem.remove(target.aside)
+            try journal.begin(fingerprint ?? "none")
         }
         self.plan = plan
         self.target = target
@@ -57,9 +53,9 @@ struct WriteExecution: ~Copyable {
     var overflows: [String: Int] { journal.overflows }
 
     /// Checks the room on the disk and takes it, before the first byte.
-    func prepare(_ checkSpace: (Int) throws(WriteError) -> Void) throws(WriteError) {
+    func prepare(_ checkSpace: (Int) throws(UserFacingError) -> Void) throws(UserFacingError) {
         try checkSpace(plan.byteCount - done)
-        do throws(FileError) {
+        do {
             try FileSystem.create(target.model)
             for file in plan.files {
                 for folder in Path.ancestors(of: file.name) {
@@ -69,14 +65,14 @@ struct WriteExecution: ~Copyable {
             }
         } catch {
             if done == 0 { try? FileSystem.remove(target.model) }
-            throw .file(error)
+            throw error
         }
     }
 
     /// Writes what is not written yet, all of it durable at the end.
     mutating func run(
         isCancelled: () -> Bool, progress: (WriteProgress) -> Void
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         let wanted = options.checksums && plan.manifest != nil ? plan.sources : []
         let worker = ChecksumWorker(wanted, known: journal.checksums)
         defer { worker.stop() }
@@ -93,10 +89,10 @@ struct WriteExecution: ~Copyable {
     private mutating func write(
         _ segments: [WritePlan.Segment], to file: WritePlan.File, index: Int, isCancelled: () -> Bool,
         progress: (WriteProgress) -> Void
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         let start = journal.durable[index] ?? 0
         let path = Path.join(target.model, file.name)
-        let output = try onFile { () throws(FileError) in try WritableFile(path: path) }
+        let output = try WritableFile(path: path)
         var marked = start
         for segment in segments where segment.offset + segment.count > start {
             var place = max(start, segment.offset)
@@ -116,38 +112,31 @@ struct WriteExecution: ~Copyable {
                 }
             }
         }
-        try onFile { () throws(FileError) in try output.truncate(to: file.byteCount) }
+        try output.truncate(to: file.byteCount)
         try mark(output, file, index, through: file.byteCount)
     }
 
     /// Writes the next bytes of a segment, from `start` of its own; how many that were.
     private mutating func write(
         _ segment: WritePlan.Segment, from start: Int, to output: borrowing WritableFile
-    ) throws(WriteError) -> Int {
+    ) throws(UserFacingError) -> Int {
         let rest = segment.count - start
         let place = segment.offset + start
         switch segment.content {
         case .bytes(let bytes):
-            do { try unsafe output.write(bytes.span.bytes.extracting(start..<bytes.count), at: place) } catch
-            {
-                throw .file(error)
-            }
+            try unsafe output.write(bytes.span.bytes.extracting(start..<bytes.count), at: place)
             return rest
         case .copy(let range):
             let count = min(rest, Self.copySize)
-            do {
-                let part = range.extracting(start..<start + count)
-                let first = method
-                try output.copy(part, to: place, method: &method, buffer: &buffer)
-                if method != first {
-                    options.logger.info(
-                        "copying in another way, since the file system refused",
-                        metadata: [
-                            "refused": "\(first)", "instead": "\(method)", "file": "\(range.file.path)",
-                        ])
-                }
-            } catch {
-                throw .file(error)
+            let part = range.extracting(start..<start + count)
+            let first = method
+            try output.copy(part, to: place, method: &method, buffer: &buffer)
+            if method != first {
+                options.logger.info(
+                    "copying in another way, since the file system refused",
+                    metadata: [
+                        "refused": "\(first)", "instead": "\(method)", "file": "\(range.file.path)",
+                    ])
             }
             return count
         case .computed(let tensor, let bytes, let name):
@@ -163,7 +152,7 @@ struct WriteExecution: ~Copyable {
         _ tensor: TensorExpression, _ bytes: Range<Int>, named name: String,
         to output: borrowing WritableFile,
         at place: Int
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         takeBuffer()
         let overflows: Int
         var span = buffer.mutableSpan
@@ -172,9 +161,9 @@ struct WriteExecution: ~Copyable {
         do {
             overflows = try tensor.read(bytes, into: &room)
         } catch {
-            throw .tensor(name: name, error)
+            throw error.within("tensor '\(name)' can't be written")
         }
-        do { try output.write(room.bytes, at: place) } catch { throw .file(error) }
+        try output.write(room.bytes, at: place)
         if overflows > 0 { lost[name, default: 0] += overflows }
     }
 
@@ -185,38 +174,27 @@ struct WriteExecution: ~Copyable {
     /// Makes a file durable up to a place and records it; files that are quickly written again are not recorded.
     private mutating func mark(
         _ output: borrowing WritableFile, _ file: WritePlan.File, _ index: Int, through bytes: Int
-    ) throws(WriteError) {
-        do {
-            try output.synchronize()
-            if file.tensors.isEmpty && file.byteCount < 1 << 20 { return }
-            try journal.record(file: index, through: bytes, overflows: lost)
-            lost = [:]
-        } catch {
-            throw .file(error)
-        }
+    ) throws(UserFacingError) {
+        try output.synchronize()
+        if file.tensors.isEmpty && file.byteCount < 1 << 20 { return }
+        try journal.record(file: index, through: bytes, overflows: lost)
+        lost = [:]
     }
 
-    private mutating func keep(_ checksums: [Int: String]) throws(WriteError) {
-        do {
-            for (source, checksum) in checksums { try journal.record(checksum: checksum, of: source) }
-        } catch {
-            throw .file(error)
-        }
+    private mutating func keep(_ checksums: [Int: String]) throws(UserFacingError) {
+        for (source, checksum) in checksums { try journal.record(checksum: checksum, of: source) }
     }
 
     /// The manifest with the checksums of its sources, for which it waits.
     private mutating func manifest(
         _ worker: ChecksumWorker, file: WritePlan.File, isCancelled: () -> Bool
-    ) throws(WriteError) -> [WritePlan.Segment] {
+    ) throws(UserFacingError) -> [WritePlan.Segment] {
         let checksums: [String]
-        do throws(DigestError) {
+        do {
             checksums = try worker.finish(isCancelled: isCancelled)
         } catch {
             try keep(worker.known)
-            switch error {
-            case .file(let error): throw .file(error)
-            case .interrupted: throw .interrupted(partial: target.partial)
-            }
+            throw error.isInterruption ? .interrupted(partial: target.partial) : error
         }
         try keep(worker.known)
         let manifest = options.checksums ? plan.manifest?.withChecksums(checksums) : plan.manifest
@@ -224,13 +202,6 @@ struct WriteExecution: ~Copyable {
         precondition(bytes.count == file.byteCount, "a manifest with checksums has the size that was planned")
         return [WritePlan.Segment(content: .bytes(bytes), offset: 0, count: bytes.count)]
     }
-}
-
-/// Passes a file's error on as a write's.
-private func onFile<Result: ~Copyable>(
-    _ body: () throws(FileError) -> Result
-) throws(WriteError) -> Result {
-    do { return try body() } catch { throw .file(error) }
 }
 
 extension TensorExpression {

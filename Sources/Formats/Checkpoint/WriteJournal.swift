@@ -20,14 +20,10 @@ struct WriteJournal: ~Copyable {
 
     /// Opens the journal at `path`, or begins one.
     ///
-    /// - Throws: ``WriteError/busy(path:)`` when another process has it, or what the system refuses.
-    static func open(_ path: String, output: String) throws(WriteError) -> WriteJournal {
-        do {
-            let file = try WritableFile(path: path)
-            if file.lock() { return WriteJournal(file: file) }
-        } catch {
-            throw .file(error)
-        }
+    /// - Throws: ``UserFacingError`` when another process has it, or what the system refuses.
+    static func open(_ path: String, output: String) throws(UserFacingError) -> WriteJournal {
+        let file = try WritableFile(path: path)
+        if file.lock() { return WriteJournal(file: file) }
         throw .busy(path: output)
     }
 
@@ -37,7 +33,7 @@ struct WriteJournal: ~Copyable {
     }
 
     /// Takes over what an earlier run of the same plan has done; false when there is nothing to take over.
-    mutating func resume(_ fingerprint: String) throws(FileError) -> Bool {
+    mutating func resume(_ fingerprint: String) throws(UserFacingError) -> Bool {
         let text = try file.bytes()
         let complete = text.lastIndex(of: UInt8(ascii: "\n")).map { text[...$0] } ?? []
         let lines = String(decoding: complete, as: UTF8.self).split(separator: "\n")
@@ -64,14 +60,15 @@ struct WriteJournal: ~Copyable {
     }
 
     /// Begins anew.
-    mutating func begin(_ fingerprint: String) throws(FileError) {
+    mutating func begin(_ fingerprint: String) throws(UserFacingError) {
         try file.truncate(to: 0)
         (end, durable, overflows, checksums) = (0, [:], [:], [:])
         try append("\(Self.title) \(fingerprint)\n")
     }
 
     /// Records that a file is durable up to a place, and what was lost to infinity on the way.
-    mutating func record(file index: Int, through bytes: Int, overflows lost: [String: Int]) throws(FileError)
+    mutating func record(file index: Int, through bytes: Int, overflows lost: [String: Int])
+        throws(UserFacingError)
     {
         let lines = lost.sorted { $0.key < $1.key }.map { tensor in
             let name = String(decoding: JSON.string(tensor.key).serialized(indent: nil), as: UTF8.self)
@@ -83,12 +80,12 @@ struct WriteJournal: ~Copyable {
     }
 
     /// Records the checksum of a source.
-    mutating func record(checksum: String, of source: Int) throws(FileError) {
+    mutating func record(checksum: String, of source: Int) throws(UserFacingError) {
         if checksums.updateValue(checksum, forKey: source) == checksum { return }
         try append("sha256 \(source) \(checksum)\n")
     }
 
-    private mutating func append(_ text: String) throws(FileError) {
+    private mutating func append(_ text: String) throws(UserFacingError) {
         let bytes = Array(text.utf8)
         try unsafe file.write(bytes.span.bytes, at: end)
         try file.synchronize()

@@ -4,7 +4,7 @@ extension WritePlan {
     /// Lays out a model's weights as HDF5: one file, or for Keras 3 several with an index, as Keras does it.
     static func hdf5Files(
         of checkpoint: Checkpoint, _ structure: HDF5Structure, shardSize: Int
-    ) throws(WriteError) -> [File] {
+    ) throws(UserFacingError) -> [File] {
         let names = checkpoint.tensors.keys
         let isSplit =
             structure.layout == .tensorFlowShards
@@ -51,7 +51,7 @@ extension WritePlan.File {
     fileprivate init(
         _ name: String, _ tensors: [String], of checkpoint: Checkpoint, _ structure: HDF5Structure,
         groups: OrderedDictionary<String, [HDF5Attribute]>
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         let members = tensors.compactMap { name in
             checkpoint.tensors[name].map { (name: name, expression: $0) }
         }

@@ -104,10 +104,10 @@ struct WriteOrigin: Sendable {
 extension WritePlan {
     /// Lays out a model's files.
     ///
-    /// - Throws: ``WriteError`` when the model can't be written in its format.
-    init(_ model: Checkpoint, to output: String, options: WriteOptions) throws(WriteError) {
+    /// - Throws: ``UserFacingError`` when the model can't be written in its format.
+    init(_ model: Checkpoint, to output: String, options: WriteOptions) throws(UserFacingError) {
         let checkpoint = try model.stored()
-        guard !checkpoint.tensors.isEmpty else { throw .empty }
+        guard !checkpoint.tensors.isEmpty else { throw .nothingToWrite }
         var files =
             if let structure = checkpoint.format.structure {
                 try Self.hdf5Files(of: checkpoint, structure, shardSize: options.shardSize)
@@ -135,7 +135,7 @@ extension WritePlan {
 
     private static func safetensorsFiles(
         of checkpoint: Checkpoint, shardSize: Int
-    ) throws(WriteError) -> [File] {
+    ) throws(UserFacingError) -> [File] {
         if checkpoint.tensors[SafetensorsHeader.metadataKey] != nil {
             throw .reservedName(SafetensorsHeader.metadataKey)
         }
@@ -196,7 +196,7 @@ extension WritePlan {
 
 extension WritePlan.File {
     /// A file of weights.
-    fileprivate init(_ name: String, _ tensors: [String], of checkpoint: Checkpoint) throws(WriteError) {
+    fileprivate init(_ name: String, _ tensors: [String], of checkpoint: Checkpoint) throws(UserFacingError) {
         let members = tensors.compactMap { name in
             checkpoint.tensors[name].map { (name: name, expression: $0) }
         }

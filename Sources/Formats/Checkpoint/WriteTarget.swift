@@ -26,10 +26,10 @@ struct WriteTarget {
     ///   - sources: every file that the result is made from.
     ///   - origin: what the model was opened from.
     ///   - force: whether a model that is there may be replaced.
-    /// - Throws: ``WriteError`` that says why not.
+    /// - Throws: ``UserFacingError`` that says why not.
     func check(
         sources: some Sequence<InputFile>, origin: WriteOrigin, force: Bool
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         if let obstacle = FileSystem.obstacle(toWritingIn: parent) {
             throw .noFolder(output: output, folder: parent, obstacle: obstacle)
         }
@@ -40,7 +40,7 @@ struct WriteTarget {
     }
 
     /// Refuses an output that is, holds or lies inside what it is made from.
-    private func checkApart(from files: [String], _ origin: WriteOrigin) throws(WriteError) {
+    private func checkApart(from files: [String], _ origin: WriteOrigin) throws(UserFacingError) {
         let absolute = Path.absolute(output)
         let place =
             FileSystem.resolved(output)
@@ -65,7 +65,7 @@ struct WriteTarget {
     }
 
     /// Gives the finished folder its name, and removes what it replaces.
-    func publish(force: Bool) throws(FileError) {
+    func publish(force: Bool) throws(UserFacingError) {
         try synchronize(model)
         // Without its journal a folder that was replaced and not yet removed can't be taken for unfinished work.
         try FileSystem.remove(journal)
@@ -79,7 +79,7 @@ struct WriteTarget {
     }
 
     /// Makes the names in a folder durable, and those in the folders in it.
-    private func synchronize(_ folder: String) throws(FileError) {
+    private func synchronize(_ folder: String) throws(UserFacingError) {
         for name in try FileSystem.names(folder) where FileSystem.kind(of: Path.join(folder, name)) == .folder
         {
             try synchronize(Path.join(folder, name))
@@ -87,16 +87,12 @@ struct WriteTarget {
         try FileSystem.synchronize(folder)
     }
 
-    private func holdsModelOrNothing() throws(WriteError) -> Bool {
+    private func holdsModelOrNothing() throws(UserFacingError) -> Bool {
         guard FileSystem.kind(of: output) == .folder else { return isWeights(output) }
-        do {
-            let names = try FileSystem.names(output)
-            return names.isEmpty || names.contains(Configuration.fileName)
-                || names.contains(Manifest.fileName)
-                || names.contains { isWeights($0) }
-        } catch {
-            throw .file(error)
-        }
+        let names = try FileSystem.names(output)
+        return names.isEmpty || names.contains(Configuration.fileName)
+            || names.contains(Manifest.fileName)
+            || names.contains { isWeights($0) }
     }
 
     private func isWeights(_ name: String) -> Bool {

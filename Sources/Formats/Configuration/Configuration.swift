@@ -20,11 +20,11 @@ public struct Configuration: Sendable, Equatable {
 
     /// Reads a configuration.
     ///
-    /// - Throws: ``ConfigurationError`` when it is no JSON object, or a key stands twice.
-    public init(parsing bytes: [UInt8], file: String) throws(ConfigurationError) {
-        do { json = try JSON(parsing: bytes, file: file, duplicates: .refused) } catch { throw .json(error) }
+    /// - Throws: ``UserFacingError`` when it is no JSON object, or a key stands twice.
+    public init(parsing bytes: [UInt8], file: String) throws(UserFacingError) {
+        json = try JSON(parsing: bytes, file: file, duplicates: .refused)
         guard case .object = json else {
-            throw .kind(file: file, key: "", found: json.kind, expected: "an object of settings")
+            throw .wrongKind(file: file, key: "", found: json.kind, expected: "an object of settings")
         }
         self.file = file
         original = Original(json: json, bytes: bytes)
@@ -64,36 +64,36 @@ public struct Configuration: Sendable, Equatable {
 extension Configuration {
     /// A whole number; nil when the key is missing or null.
     ///
-    /// - Throws: ``ConfigurationError/kind(file:key:found:expected:)`` for anything else.
-    public func integer(_ key: String) throws(ConfigurationError) -> Int? {
+    /// - Throws: ``UserFacingError`` for anything else.
+    public func integer(_ key: String) throws(UserFacingError) -> Int? {
         try value(key, "a whole number") { $0.int ?? $0.double.flatMap { Int(exactly: $0) } }
     }
 
     /// A number; nil when the key is missing or null.
     ///
-    /// - Throws: ``ConfigurationError/kind(file:key:found:expected:)`` for anything else.
-    public func number(_ key: String) throws(ConfigurationError) -> Double? {
+    /// - Throws: ``UserFacingError`` for anything else.
+    public func number(_ key: String) throws(UserFacingError) -> Double? {
         try value(key, "a number") { $0.double }
     }
 
     /// A truth value; nil when the key is missing or null.
     ///
-    /// - Throws: ``ConfigurationError/kind(file:key:found:expected:)`` for anything else.
-    public func flag(_ key: String) throws(ConfigurationError) -> Bool? {
+    /// - Throws: ``UserFacingError`` for anything else.
+    public func flag(_ key: String) throws(UserFacingError) -> Bool? {
         try value(key, "true or false") { $0.bool }
     }
 
     /// A string; nil when the key is missing or null.
     ///
-    /// - Throws: ``ConfigurationError/kind(file:key:found:expected:)`` for anything else.
-    public func string(_ key: String) throws(ConfigurationError) -> String? {
+    /// - Throws: ``UserFacingError`` for anything else.
+    public func string(_ key: String) throws(UserFacingError) -> String? {
         try value(key, "a string") { $0.string }
     }
 
     /// A list of strings; nil when the key is missing or null.
     ///
-    /// - Throws: ``ConfigurationError/kind(file:key:found:expected:)`` for anything else.
-    public func strings(_ key: String) throws(ConfigurationError) -> [String]? {
+    /// - Throws: ``UserFacingError`` for anything else.
+    public func strings(_ key: String) throws(UserFacingError) -> [String]? {
         try value(key, "a list of strings") { value in
             guard let elements = value.array else { return nil }
             let strings = elements.compactMap(\.string)
@@ -103,9 +103,9 @@ extension Configuration {
 
     /// A whole number that has to be there.
     ///
-    /// - Throws: ``ConfigurationError`` when it is missing, null or something else.
-    public func requiredInteger(_ key: String) throws(ConfigurationError) -> Int {
-        guard let value = try integer(key) else { throw .missing(file: file, key: key) }
+    /// - Throws: ``UserFacingError`` when it is missing, null or something else.
+    public func requiredInteger(_ key: String) throws(UserFacingError) -> Int {
+        guard let value = try integer(key) else { throw .missingKey(file: file, key: key) }
         return value
     }
 
@@ -117,10 +117,10 @@ extension Configuration {
 
     private func value<Value>(
         _ key: String, _ expected: String, _ convert: (JSON) -> Value?
-    ) throws(ConfigurationError) -> Value? {
+    ) throws(UserFacingError) -> Value? {
         guard let setting = json[key], !setting.isNull else { return nil }
         guard let value = convert(setting) else {
-            throw .kind(file: file, key: key, found: setting.kind, expected: expected)
+            throw .wrongKind(file: file, key: key, found: setting.kind, expected: expected)
         }
         return value
     }

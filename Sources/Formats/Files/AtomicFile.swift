@@ -14,11 +14,11 @@ package final class AtomicFile {
     /// Begins a file.
     ///
     /// - Parameter path: the file; one that exists is replaced at the end.
-    /// - Throws: ``FileError`` when it can't be made, or another process is making it.
-    package init(path: String) throws(FileError) {
+    /// - Throws: ``UserFacingError`` when it can't be made, or another process is making it.
+    package init(path: String) throws(UserFacingError) {
         let partial = path + ".partial"
         let file = try WritableFile(path: partial)
-        guard file.lock() else { throw FileError(.lock, partial, code: EWOULDBLOCK) }
+        guard file.lock() else { throw .file(.lock, partial, code: EWOULDBLOCK) }
         try file.truncate(to: 0)
         // Only what has the lock is removed at the end.
         (self.path, self.partial) = (path, partial)
@@ -28,18 +28,18 @@ package final class AtomicFile {
     deinit { if !isPublished { unsafe unlink(partial) } }
 
     /// Writes all of `bytes` at `offset`.
-    package func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
+    package func write(_ bytes: RawSpan, at offset: Int) throws(UserFacingError) {
         try file.write(bytes, at: offset)
     }
 
     /// Cuts the file off, or extends it with zeros.
-    package func truncate(to size: Int) throws(FileError) { try file.truncate(to: size) }
+    package func truncate(to size: Int) throws(UserFacingError) { try file.truncate(to: size) }
 
     /// Makes the file durable and gives it its name; nothing can be written afterwards.
-    package func publish() throws(FileError) {
+    package func publish() throws(UserFacingError) {
         precondition(!isPublished, "a file gets its name once")
         try file.synchronize()
-        guard unsafe rename(partial, path) == 0 else { throw FileError(.rename, path) }
+        guard unsafe rename(partial, path) == 0 else { throw .file(.rename, path) }
         isPublished = true
         try FileSystem.synchronize(Path.parent(Path.absolute(path)))
     }

@@ -10,15 +10,8 @@ package enum FileDigest {
     }
 
     /// The digest of a whole file.
-    package static func sha256(_ file: InputFile) throws(FileError) -> String {
-        do throws(DigestError) {
-            return try sha256(file, isCancelled: { false })
-        } catch {
-            switch error {
-            case .file(let error): throw error
-            case .interrupted: preconditionFailure("nobody stops it")
-            }
-        }
+    package static func sha256(_ file: InputFile) throws(UserFacingError) -> String {
+        try sha256(file, isCancelled: { false })
     }
 
     /// The digest of a whole file.
@@ -27,8 +20,8 @@ package enum FileDigest {
     ///   - file: the file.
     ///   - isCancelled: asked often; true stops.
     /// - Returns: the digest, in hexadecimal.
-    /// - Throws: ``DigestError`` when the file can't be read, or when it was stopped.
-    static func sha256(_ file: InputFile, isCancelled: () -> Bool) throws(DigestError) -> String {
+    /// - Throws: ``UserFacingError`` when the file can't be read, or when it was stopped.
+    static func sha256(_ file: InputFile, isCancelled: () -> Bool) throws(UserFacingError) -> String {
         let digest = SHA256()
         var buffer = [UInt8](repeating: 0, count: min(1 << 20, max(file.size, 1)))
         var offset = 0
@@ -38,20 +31,12 @@ package enum FileDigest {
             var span = buffer.mutableSpan
             var all = unsafe span.mutableBytes
             var room = all._mutatingExtracting(0..<count)
-            do { try file.read(at: offset, into: &room) } catch { throw .file(error) }
+            try file.read(at: offset, into: &room)
             unsafe digest.update(buffer.span.bytes.extracting(0..<count))
             offset += count
         }
         return digest.finish()
     }
-}
-
-/// Why there is no digest of a file.
-package enum DigestError: Error, Equatable {
-    /// The file can't be read.
-    case file(FileError)
-    /// It was stopped.
-    case interrupted
 }
 
 /// A SHA-256 being computed by OpenSSL's libcrypto, which frees what it needs for that when the value goes away.

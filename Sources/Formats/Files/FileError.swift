@@ -1,44 +1,35 @@
 internal import Glibc
 
-/// A call on a file that the system refused.
-public struct FileError: UserFacingError, Equatable {
-    /// What was tried.
-    public enum Operation: String, Sendable {
-        case open, read, write, create, copy, list, lock, remove, rename
-        case reserve = "reserve space for"
-        case synchronize = "make durable"
-    }
+/// What can be tried with a file.
+package enum FileOperation: String, Sendable {
+    case open, read, write, create, copy, list, lock, remove, rename
+    case reserve = "reserve space for"
+    case synchronize = "make durable"
+}
 
-    /// What was tried.
-    public let operation: Operation
-    /// The path as the caller gave it.
-    public let path: String
-    /// The value of `errno`; 0 when the file ended before it should have.
-    public let code: Int32
-
-    /// Keeps what failed, and by default the reason the system has just given.
-    public init(_ operation: Operation, _ path: String, code: Int32? = nil) {
-        self.operation = operation
-        self.path = path
-        self.code = code ?? errno
-    }
-
-    /// The path, what was tried, and the system's own words.
-    public var description: String {
+extension UserFacingError {
+    /// A call on a file that the system refused.
+    ///
+    /// A path that can't be opened is the input's fault, all else the run's.
+    ///
+    /// - Parameters:
+    ///   - operation: what was tried.
+    ///   - path: the path as the caller gave it.
+    ///   - code: the value of `errno`, by default the one that is set; 0 when the file ended before it should have.
+    /// - Returns: the error, in the system's own words.
+    package static func file(_ operation: FileOperation, _ path: String, code: Int32? = nil) -> Self {
+        let code = code ?? errno
         let reason =
             code == 0 ? "the file is shorter than when it was opened" : unsafe String(cString: strerror(code))
         let advice =
             code == ENOSPC || code == EDQUOT
             ? ". Free some space and run the same command again; it goes on where it stopped" : ""
-        return "cannot \(operation.rawValue) \(path): \(reason)\(advice)"
-    }
-
-    /// A path that can't be opened is the input's fault, all else the run's.
-    public var fault: Fault {
-        switch (operation, code) {
-        case (.open, _), (.list, _), (.read, 0), (.read, EISDIR): .input
-        default: .run
-        }
+        let kind: Kind =
+            switch (operation, code) {
+            case (.open, _), (.list, _), (.read, 0), (.read, EISDIR): .unreadable(code: code)
+            default: .system(code: code)
+            }
+        return Self(kind, "cannot \(operation.rawValue) \(path): \(reason)\(advice)")
     }
 }
 

@@ -24,8 +24,8 @@ package enum FileSystem {
     }
 
     /// The names in a folder, sorted by their bytes, without `.` and `..`.
-    package static func names(_ path: String) throws(FileError) -> [String] {
-        guard let listing = unsafe opendir(path) else { throw FileError(.list, path) }
+    package static func names(_ path: String) throws(UserFacingError) -> [String] {
+        guard let listing = unsafe opendir(path) else { throw .file(.list, path) }
         defer { unsafe closedir(listing) }
         var names: [String] = []
         while true {
@@ -36,7 +36,7 @@ package enum FileSystem {
             }
             if name != "." && name != ".." { names.append(name) }
         }
-        guard errno == 0 else { throw FileError(.list, path) }
+        guard errno == 0 else { throw .file(.list, path) }
         return names.sorted()
     }
 
@@ -52,28 +52,28 @@ package enum FileSystem {
     }
 
     /// Makes a folder; one that is there already will do.
-    package static func create(_ path: String) throws(FileError) {
-        if unsafe mkdir(path, 0o777) != 0 && errno != EEXIST { throw FileError(.create, path) }
+    package static func create(_ path: String) throws(UserFacingError) {
+        if unsafe mkdir(path, 0o777) != 0 && errno != EEXIST { throw .file(.create, path) }
     }
 
     /// Removes a file, or a folder with all that is in it; links are removed, not followed.
-    package static func remove(_ path: String) throws(FileError) {
+    package static func remove(_ path: String) throws(UserFacingError) {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFDIR else {
-            if unsafe unlink(path) != 0 { throw FileError(.remove, path) }
+            if unsafe unlink(path) != 0 { throw .file(.remove, path) }
             return
         }
         for name in try names(path) { try remove(Path.join(path, name)) }
-        if unsafe rmdir(path) != 0 { throw FileError(.remove, path) }
+        if unsafe rmdir(path) != 0 { throw .file(.remove, path) }
     }
 
     /// Makes the folder's own list of names durable.
-    static func synchronize(_ path: String) throws(FileError) {
+    static func synchronize(_ path: String) throws(UserFacingError) {
         let descriptor = retrying { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        guard descriptor >= 0 else { throw FileError(.synchronize, path) }
+        guard descriptor >= 0 else { throw .file(.synchronize, path) }
         defer { close(descriptor) }
-        if retrying({ fsync(descriptor) }) != 0 { throw FileError(.synchronize, path) }
+        if retrying({ fsync(descriptor) }) != 0 { throw .file(.synchronize, path) }
     }
 
     /// How many bytes can still be written to the disk that holds `path`.
@@ -88,23 +88,23 @@ package enum FileSystem {
 
 extension FileSystem {
     /// Renames a file or folder; fails when something stands at the new name.
-    static func rename(_ old: String, to new: String) throws(FileError) {
+    static func rename(_ old: String, to new: String) throws(UserFacingError) {
         if unsafe cs_rename_new(old, new) == 0 { return }
         let code = errno
-        guard code == EINVAL || code == ENOSYS else { throw FileError(.rename, new, code: code) }
+        guard code == EINVAL || code == ENOSYS else { throw .file(.rename, new, code: code) }
         // A file system that does not know the safe call: the check and the rename are two steps.
-        if exists(new) { throw FileError(.rename, new, code: EEXIST) }
-        if unsafe Glibc.rename(old, new) != 0 { throw FileError(.rename, new) }
+        if exists(new) { throw .file(.rename, new, code: EEXIST) }
+        if unsafe Glibc.rename(old, new) != 0 { throw .file(.rename, new) }
     }
 
     /// Puts `new` in the place of `old`, which then stands where `new` was, in one step where the file
     /// system knows how, else in three by way of `aside`.
-    static func exchange(_ new: String, with old: String, aside: String) throws(FileError) {
+    static func exchange(_ new: String, with old: String, aside: String) throws(UserFacingError) {
         if unsafe cs_exchange(new, old) == 0 { return }
         let code = errno
-        guard code == EINVAL || code == ENOSYS else { throw FileError(.rename, old, code: code) }
+        guard code == EINVAL || code == ENOSYS else { throw .file(.rename, old, code: code) }
         for (from, to) in [(old, aside), (new, old), (aside, new)] {
-            if unsafe Glibc.rename(from, to) != 0 { throw FileError(.rename, to) }
+            if unsafe Glibc.rename(from, to) != 0 { throw .file(.rename, to) }
         }
     }
 

@@ -18,10 +18,10 @@ public final class InputFile: Sendable {
 
     /// Opens the file at `path`, following links.
     ///
-    /// - Throws: ``FileError`` when it can't be opened or is not a plain file.
-    public init(path: String) throws(FileError) {
+    /// - Throws: ``UserFacingError`` when it can't be opened or is not a plain file.
+    public init(path: String) throws(UserFacingError) {
         let opened = retrying { unsafe open(path, O_RDONLY | O_CLOEXEC) }
-        guard opened >= 0 else { throw FileError(.open, path) }
+        guard opened >= 0 else { throw .file(.open, path) }
         var status = stat()
         let failure: Int32? =
             if unsafe fstat(opened, &status) != 0 {
@@ -33,7 +33,7 @@ public final class InputFile: Sendable {
             }
         if let failure {
             close(opened)
-            throw FileError(.open, path, code: failure)
+            throw .file(.open, path, code: failure)
         }
         self.path = path
         name = Path.name(path)
@@ -46,19 +46,19 @@ public final class InputFile: Sendable {
 
     /// Fills `destination` from the bytes at `offset`.
     ///
-    /// - Throws: ``FileError`` when the file can't be read or ends too early.
-    public func read(at offset: Int, into destination: inout MutableRawSpan) throws(FileError) {
+    /// - Throws: ``UserFacingError`` when the file can't be read or ends too early.
+    public func read(at offset: Int, into destination: inout MutableRawSpan) throws(UserFacingError) {
         let failure = unsafe destination.withUnsafeMutableBytes { unsafe self.fill($0, from: offset) }
         if let failure { throw failure }
     }
 
     /// The `count` bytes at `offset`.
     ///
-    /// - Throws: ``FileError`` when the file can't be read or ends too early.
-    public func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
+    /// - Throws: ``UserFacingError`` when the file can't be read or ends too early.
+    public func bytes(at offset: Int, count: Int) throws(UserFacingError) -> [UInt8] {
         // All empty arrays are one object, which threads would write at once.
         guard count > 0 else { return [] }
-        var failure: FileError?
+        var failure: UserFacingError?
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             let whole = unsafe UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
             failure = unsafe fill(whole, from: offset)
@@ -70,15 +70,15 @@ public final class InputFile: Sendable {
 
     /// All bytes of the file.
     ///
-    /// - Throws: ``FileError`` when the file can't be read.
-    public func bytes() throws(FileError) -> [UInt8] { try bytes(at: 0, count: size) }
+    /// - Throws: ``UserFacingError`` when the file can't be read.
+    public func bytes() throws(UserFacingError) -> [UInt8] { try bytes(at: 0, count: size) }
 
-    private func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int) -> FileError? {
+    private func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int) -> UserFacingError? {
         let code = transferring(buffer.count) { done in
             unsafe pread(
                 descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done, off_t(offset + done))
         }
-        return code.map { FileError(.read, path, code: $0) }
+        return code.map { UserFacingError.file(.read, path, code: $0) }
     }
 }
 

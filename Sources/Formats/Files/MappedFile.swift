@@ -11,10 +11,10 @@ internal import Glibc
     nonisolated(unsafe) private let base: UnsafeRawPointer
 
     /// Maps an open file that is not empty.
-    package init(_ file: InputFile) throws(FileError) {
+    package init(_ file: InputFile) throws(UserFacingError) {
         let address = unsafe mmap(nil, max(file.size, 1), PROT_READ, MAP_PRIVATE, file.descriptor, 0)
         guard let address = unsafe address, unsafe address != MAP_FAILED else {
-            throw FileError(.read, file.path)
+            throw .file(.read, file.path)
         }
         unsafe base = UnsafeRawPointer(address)
         path = file.path

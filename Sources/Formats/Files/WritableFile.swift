@@ -14,26 +14,26 @@ package struct WritableFile: ~Copyable {
     static let bufferSize = 8 << 20
 
     /// Opens the file at `path`, making it when it is not there; what it holds stays.
-    package init(path: String) throws(FileError) {
+    package init(path: String) throws(UserFacingError) {
         descriptor = retrying { unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) }
-        guard descriptor >= 0 else { throw FileError(.create, path) }
+        guard descriptor >= 0 else { throw .file(.create, path) }
         self.path = path
     }
 
     deinit { close(descriptor) }
 
     /// Its size now, in bytes.
-    func size() throws(FileError) -> Int {
+    func size() throws(UserFacingError) -> Int {
         let end = lseek(descriptor, 0, SEEK_END)
-        guard end >= 0 else { throw FileError(.read, path) }
+        guard end >= 0 else { throw .file(.read, path) }
         return Int(end)
     }
 
     /// Everything in it.
-    package func bytes() throws(FileError) -> [UInt8] { try InputFile(path: path).bytes() }
+    package func bytes() throws(UserFacingError) -> [UInt8] { try InputFile(path: path).bytes() }
 
     /// Writes all of `bytes` at `offset`.
-    package func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
+    package func write(_ bytes: RawSpan, at offset: Int) throws(UserFacingError) {
         let code = unsafe bytes.withUnsafeBytes { buffer in
             transferring(buffer.count) { done in
                 unsafe pwrite(
@@ -41,7 +41,7 @@ package struct WritableFile: ~Copyable {
                     off_t(offset + done))
             }
         }
-        if let code { throw FileError(.write, path, code: code) }
+        if let code { throw .file(.write, path, code: code) }
     }
 
     /// Copies a range of another file to `offset`, in the kernel where it can.
@@ -51,10 +51,10 @@ package struct WritableFile: ~Copyable {
     ///   - offset: where to.
     ///   - method: how to try it; becomes the next best when the file system refuses.
     ///   - buffer: what bytes pass through when they can't stay in the kernel; empty as long as they can.
-    /// - Throws: ``FileError`` when the source can't be read or the file not written.
+    /// - Throws: ``UserFacingError`` when the source can't be read or the file not written.
     func copy(
         _ range: FileRange, to offset: Int, method: inout CopyMethod, buffer: inout [UInt8]
-    ) throws(FileError) {
+    ) throws(UserFacingError) {
         var done = 0
         while done < range.count {
             let copied: Int
@@ -67,7 +67,7 @@ package struct WritableFile: ~Copyable {
                 }
             case .sendfile:
                 guard lseek(descriptor, off_t(offset + done), SEEK_SET) >= 0 else {
-                    throw FileError(.write, path)
+                    throw .file(.write, path)
                 }
                 copied = retrying {
                     cs_sendfile(
@@ -90,7 +90,7 @@ package struct WritableFile: ~Copyable {
                 // Nothing copied may also mean that the source has shrunk, which reading it will tell.
                 method = next
             } else {
-                throw FileError(.copy, path)
+                throw .file(.copy, path)
             }
         }
     }
@@ -103,9 +103,9 @@ package struct WritableFile: ~Copyable {
     /// Takes the disk space that the file will need, so that it can't run out later.
     ///
     /// File systems that know no such thing are left as they are.
-    func reserve(_ size: Int) throws(FileError) {
+    func reserve(_ size: Int) throws(UserFacingError) {
         if size > 0 && cs_reserve(descriptor, Int64(size)) != 0 && (errno == ENOSPC || errno == EDQUOT) {
-            throw FileError(.reserve, path)
+            throw .file(.reserve, path)
         }
     }
 
@@ -115,13 +115,13 @@ package struct WritableFile: ~Copyable {
     }
 
     /// Waits until everything written is durable.
-    package func synchronize() throws(FileError) {
-        if retrying({ fsync(descriptor) }) != 0 { throw FileError(.synchronize, path) }
+    package func synchronize() throws(UserFacingError) {
+        if retrying({ fsync(descriptor) }) != 0 { throw .file(.synchronize, path) }
     }
 
     /// Cuts the file off, or extends it with zeros.
-    package func truncate(to size: Int) throws(FileError) {
-        if retrying({ ftruncate(descriptor, off_t(size)) }) != 0 { throw FileError(.write, path) }
+    package func truncate(to size: Int) throws(UserFacingError) {
+        if retrying({ ftruncate(descriptor, off_t(size)) }) != 0 { throw .file(.write, path) }
     }
 
     /// Claims the file until it is closed; false when another process has.

@@ -9,14 +9,14 @@ struct HDF5File: Sendable {
     private let cache = HDF5ChunkCache()
 
     /// Whether a file is HDF5, going by its first bytes.
-    static func isHDF5(_ file: InputFile) throws(FileError) -> Bool {
+    static func isHDF5(_ file: InputFile) throws(UserFacingError) -> Bool {
         try HDF5Superblock.place(in: file) != nil
     }
 
     /// Reads all that is in a file but the numbers.
     ///
-    /// - Throws: ``HDF5Error`` for whatever can't be read or leads out of the file.
-    init(_ file: InputFile) throws(HDF5Error) {
+    /// - Throws: ``UserFacingError`` for whatever can't be read or leads out of the file.
+    init(_ file: InputFile) throws(UserFacingError) {
         self.file = file
         let tree = try HDF5ObjectTree(file)
         (groups, datasets) = (tree.groups, tree.datasets)

@@ -9,8 +9,8 @@ struct HDF5Weights: Sendable {
 
     /// Recognises a file's layout by what is in it.
     ///
-    /// - Throws: ``HDF5Error`` when it lists weights that are not there.
-    init(_ file: HDF5File) throws(HDF5Error) {
+    /// - Throws: ``UserFacingError`` when it lists weights that are not there.
+    init(_ file: HDF5File) throws(UserFacingError) {
         let groups = OrderedDictionary(file.groups.map { ($0.path, $0.attributes) }) { first, _ in first }
         let datasets = Dictionary(file.datasets.map { ($0.path, $0) }) { first, _ in first }
         if let listed = groups[""]?.strings("layer_names"), let first = listed.first, datasets[first] != nil {
@@ -33,23 +33,22 @@ struct HDF5Weights: Sendable {
     private init(
         _ file: HDF5File, layers: [String], root: String, datasets: [String: HDF5Dataset],
         groups: OrderedDictionary<String, [HDF5Attribute]>
-    ) throws(HDF5Error) {
+    ) throws(UserFacingError) {
         let prefix = root.isEmpty ? "" : root + "/"
         var listed: [HDF5Dataset] = []
         var tensors: [any TensorStorage] = []
         for layer in layers {
             guard let attributes = groups[prefix + layer] else {
-                throw .missing(file: file.file.path, path: prefix + layer, listed: "layer_names")
+                throw .missingDataset(file: file.file.path, path: prefix + layer, listed: "layer_names")
             }
             guard let weights = attributes.strings("weight_names") else {
-                throw .attribute(
-                    file: file.file.path, path: prefix + layer, name: "weight_names",
-                    reason: "is not there or no list of strings; save the weights again")
+                let reason = "is not there or no list of strings; save the weights again"
+                throw .hdf5Attribute("weight_names", reason: reason).at(prefix + layer, of: file.file)
             }
             for weight in weights {
                 let name = layer + "/" + weight
                 guard let dataset = datasets[prefix + name] else {
-                    throw .missing(file: file.file.path, path: prefix + name, listed: "weight_names")
+                    throw .missingDataset(file: file.file.path, path: prefix + name, listed: "weight_names")
                 }
                 listed.append(dataset)
                 tensors.append(file.tensor(dataset, named: name))
@@ -70,11 +69,11 @@ struct HDF5Weights: Sendable {
     private init(
         _ file: HDF5File, listed: [String], datasets: [String: HDF5Dataset],
         groups: OrderedDictionary<String, [HDF5Attribute]>
-    ) throws(HDF5Error) {
+    ) throws(UserFacingError) {
         var tensors: [any TensorStorage] = []
         for name in listed {
             guard let dataset = datasets[name] else {
-                throw .missing(file: file.file.path, path: name, listed: "layer_names")
+                throw .missingDataset(file: file.file.path, path: name, listed: "layer_names")
             }
             tensors.append(file.tensor(dataset, named: name))
         }

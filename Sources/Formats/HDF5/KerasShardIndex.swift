@@ -15,12 +15,11 @@ struct KerasShardIndex {
 
     /// Reads an index.
     ///
-    /// - Throws: ``CheckpointError`` when it is none, or names files outside its folder.
-    init(path: String) throws(CheckpointError) {
-        let json: JSON
-        do { json = try JSON.read(path: path, duplicates: .refused) } catch { throw .json(error) }
+    /// - Throws: ``UserFacingError`` when it is none, or names files outside its folder.
+    init(path: String) throws(UserFacingError) {
+        let json = try JSON.read(path: path, duplicates: .refused)
         guard let map = json["weight_map"]?.object, !map.isEmpty else {
-            throw .index(
+            throw .badIndex(
                 path: path, reason: "it has no object \"weight_map\" that says which file holds what")
         }
         var shards: OrderedDictionary<String, [String]> = [:]
@@ -30,7 +29,7 @@ struct KerasShardIndex {
                 !$0.isEmpty && !$0.hasPrefix(".") && !$0.contains("/")
             }
             guard files.count == names.count, !files.isEmpty else {
-                throw .index(
+                throw .badIndex(
                     path: path,
                     reason: "'\(group)' has \(value.kind) where names of files beside the index are expected")
             }
@@ -47,7 +46,7 @@ struct KerasShardIndex {
     func count(in file: String) -> Int { shards.values.count { $0.contains(file) } }
 
     /// Checks that the files hold exactly the variables that the index promises.
-    func check(_ files: [WeightsFile]) throws(CheckpointError) {
+    func check(_ files: [WeightsFile]) throws(UserFacingError) {
         var found: [String: Set<String>] = [:]
         for file in files {
             for tensor in file.tensors {

@@ -9,7 +9,7 @@ enum TensorFlowIndex {
     static let fileName = "tf_model.h5.index.json"
 
     /// Checks that the files hold exactly the weights that the index promises.
-    static func check(_ index: SafetensorsIndex, _ files: [WeightsFile]) throws(CheckpointError) {
+    static func check(_ index: SafetensorsIndex, _ files: [WeightsFile]) throws(UserFacingError) {
         let promised = Dictionary(grouping: index.shards, by: \.value)
         for file in files {
             let name = file.file.name

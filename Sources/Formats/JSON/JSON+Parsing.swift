@@ -16,10 +16,10 @@ extension JSON {
     ///   - bytes: the whole text.
     ///   - file: what error messages call it.
     ///   - duplicates: what to do with keys that stand twice in an object.
-    /// - Throws: ``JSONError`` that says where the text stops being JSON, what is there and what should be.
+    /// - Throws: ``UserFacingError`` that says where the text stops being JSON, what is there and what should be.
     public init(
         parsing bytes: Span<UInt8>, file: String, duplicates: JSONDuplicates = .lastWins
-    ) throws(JSONError) {
+    ) throws(UserFacingError) {
         var parser = JSONParser(duplicates: duplicates)
         do {
             self = try parser.parseText(bytes)
@@ -27,7 +27,7 @@ extension JSON {
             let position = JSONPosition(offset: error.offset, in: bytes)
             switch error.reason {
             case .syntax(let found, let expected):
-                throw .malformed(
+                throw .malformedJSON(
                     file: file, position: position, found: found ?? describe(error.offset, in: bytes),
                     expected: expected)
             case .duplicate(let path):
@@ -38,23 +38,20 @@ extension JSON {
 
     /// Reads a JSON text: strict RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
     ///
-    /// - Throws: ``JSONError`` that says where the text stops being JSON, what is there and what should be.
+    /// - Throws: ``UserFacingError`` that says where the text stops being JSON, what is there and what should be.
     public init(
         parsing bytes: [UInt8], file: String, duplicates: JSONDuplicates = .lastWins
-    ) throws(JSONError) {
+    ) throws(UserFacingError) {
         try self.init(parsing: bytes.span, file: file, duplicates: duplicates)
     }
 
     /// Reads a JSON file.
     ///
-    /// - Throws: ``JSONError`` when it can't be read or is not JSON.
-    public static func read(path: String, duplicates: JSONDuplicates = .lastWins) throws(JSONError) -> JSON {
-        let bytes: [UInt8]
-        do {
-            bytes = try InputFile(path: path).bytes()
-        } catch {
-            throw .unreadable(error)
-        }
+    /// - Throws: ``UserFacingError`` when it can't be read or is not JSON.
+    public static func read(path: String, duplicates: JSONDuplicates = .lastWins) throws(UserFacingError)
+        -> JSON
+    {
+        let bytes = try InputFile(path: path).bytes()
         return try JSON(parsing: bytes.span, file: path, duplicates: duplicates)
     }
 }
@@ -70,5 +67,16 @@ private func describe(_ offset: Int, in bytes: Span<UInt8>) -> String {
     default:
         let hexadecimal = String(byte, radix: 16, uppercase: true)
         return "the byte 0x\(hexadecimal.utf8.count < 2 ? "0" : "")\(hexadecimal)"
+    }
+}
+
+extension JSONParser.Failure {
+    /// What is wrong in a text that is one line of others.
+    func description(in bytes: Span<UInt8>) -> String {
+        switch reason {
+        case .syntax(let found, let expected):
+            "at its byte \(offset) there is \(found ?? describe(offset, in: bytes)) where \(expected) should be"
+        case .duplicate(let path): "\"\(path.joined(separator: "."))\" stands twice"
+        }
     }
 }

@@ -25,31 +25,23 @@ public struct JSONPosition: Sendable, Hashable {
     }
 }
 
-/// Why a JSON text could not be read.
-public enum JSONError: UserFacingError, Equatable {
-    /// The file could not be opened or read.
-    case unreadable(FileError)
+// Why a JSON text could not be read.
+extension UserFacingError {
     /// The text is not JSON.
-    case malformed(file: String, position: JSONPosition, found: String, expected: String)
-    /// A key stands twice in an object where it may stand once.
-    case duplicateKey(file: String, position: JSONPosition, path: [String])
-
-    /// The input is at fault, unless the system failed to read it.
-    public var fault: Fault {
-        if case .unreadable(let error) = self { error.fault } else { .input }
+    package static func malformedJSON(file: String, position: JSONPosition, found: String, expected: String)
+        -> Self
+    {
+        Self(
+            .malformed,
+            "\(file):\(position.line):\(position.column) (byte \(position.offset)) is not valid JSON: "
+                + "found \(found), expected \(expected)")
     }
 
-    /// The error in one sentence.
-    public var description: String {
-        switch self {
-        case .unreadable(let error):
-            error.description
-        case .malformed(let file, let position, let found, let expected):
-            "\(file):\(position.line):\(position.column) (byte \(position.offset)) is not valid JSON: "
-                + "found \(found), expected \(expected)"
-        case .duplicateKey(let file, let position, let path):
+    /// A key stands twice in an object where it may stand once.
+    package static func duplicateKey(file: String, position: JSONPosition, path: [String]) -> Self {
+        Self(
+            .malformed,
             "\(file):\(position.line):\(position.column) (byte \(position.offset)): "
-                + "\"\(path.joined(separator: "."))\" stands twice; remove one of the two"
-        }
+                + "\"\(path.joined(separator: "."))\" stands twice; remove one of the two")
     }
 }

@@ -9,23 +9,15 @@ public struct SafetensorsFile: Sendable {
 
     /// Opens a file and checks its header.
     ///
-    /// - Throws: ``SafetensorsError`` for whatever the reference implementation refuses, too.
-    public init(path: String) throws(SafetensorsError) {
-        do {
-            try self.init(InputFile(path: path))
-        } catch let error as FileError {
-            throw .file(error)
-        } catch let error as SafetensorsError {
-            throw error
-        } catch {
-            preconditionFailure("\(error)")
-        }
+    /// - Throws: ``UserFacingError`` for whatever the reference implementation refuses, too.
+    public init(path: String) throws(UserFacingError) {
+        try self.init(InputFile(path: path))
     }
 
     /// Checks the header of an open file.
     ///
-    /// - Throws: ``SafetensorsError`` for whatever the reference implementation refuses, too.
-    public init(_ file: InputFile) throws(SafetensorsError) {
+    /// - Throws: ``UserFacingError`` for whatever the reference implementation refuses, too.
+    public init(_ file: InputFile) throws(UserFacingError) {
         let (path, size) = (file.path, file.size)
         guard size >= 8 else { throw .tooShort(file: path, bytes: size) }
         let declared = try Self.bytes(of: file, at: 0, count: 8).reversed().reduce(UInt64(0)) {
@@ -40,7 +32,8 @@ public struct SafetensorsFile: Sendable {
         }
         header = try SafetensorsHeader(parsing: Self.bytes(of: file, at: 8, count: length), file: path)
         guard 8 + length + header.dataCount == size else {
-            throw .length(file: path, bytes: size, expected: UInt64(8 + length) + UInt64(header.dataCount))
+            throw .wrongLength(
+                file: path, bytes: size, expected: UInt64(8 + length) + UInt64(header.dataCount))
         }
         self.file = file
         dataOffset = 8 + length
@@ -57,9 +50,9 @@ public struct SafetensorsFile: Sendable {
         }
     }
 
-    private static func bytes(of file: InputFile, at offset: Int, count: Int) throws(SafetensorsError)
+    private static func bytes(of file: InputFile, at offset: Int, count: Int) throws(UserFacingError)
         -> [UInt8]
     {
-        do { return try file.bytes(at: offset, count: count) } catch { throw .file(error) }
+        return try file.bytes(at: offset, count: count)
     }
 }

@@ -30,16 +30,11 @@ public struct SafetensorsHeader: Sendable, Equatable {
     /// - Parameters:
     ///   - bytes: the JSON.
     ///   - file: what error messages call the file.
-    /// - Throws: ``SafetensorsError`` that says what is wrong with which tensor.
-    public init(parsing bytes: [UInt8], file: String) throws(SafetensorsError) {
-        let json: JSON
-        do {
-            json = try JSON(parsing: bytes, file: file, duplicates: .refusedWhere(Self.mayNotRepeat))
-        } catch {
-            throw .json(error)
-        }
+    /// - Throws: ``UserFacingError`` that says what is wrong with which tensor.
+    public init(parsing bytes: [UInt8], file: String) throws(UserFacingError) {
+        let json = try JSON(parsing: bytes, file: file, duplicates: .refusedWhere(Self.mayNotRepeat))
         guard case .object(let members) = json else {
-            throw .malformed(file: file, tensor: nil, found: json.kind, expected: "an object")
+            throw .malformedHeader(file: file, tensor: nil, found: json.kind, expected: "an object")
         }
         var metadata: [String: String] = [:]
         var raw: [RawEntry] = []
@@ -74,16 +69,16 @@ public struct SafetensorsHeader: Sendable, Equatable {
         }
     }
 
-    private static func metadata(_ value: JSON, file: String) throws(SafetensorsError) -> [String: String] {
+    private static func metadata(_ value: JSON, file: String) throws(UserFacingError) -> [String: String] {
         if value.isNull { return [:] }
         guard case .object(let members) = value else {
-            throw .malformed(
+            throw .malformedHeader(
                 file: file, tensor: metadataKey, found: value.kind, expected: "an object of strings")
         }
         var metadata: [String: String] = [:]
         for (key, text) in members {
             guard let string = text.string else {
-                throw .malformed(
+                throw .malformedHeader(
                     file: file, tensor: metadataKey, found: text.kind, expected: "a string for '\(key)'")
             }
             metadata[key] = string
@@ -100,9 +95,9 @@ private struct RawEntry {
     let start: UInt64
     let end: UInt64
 
-    init(_ name: String, _ value: JSON, file: String) throws(SafetensorsError) {
-        func wrong(_ found: JSON?, _ expected: String) -> SafetensorsError {
-            .malformed(file: file, tensor: name, found: found?.kind ?? "nothing", expected: expected)
+    init(_ name: String, _ value: JSON, file: String) throws(UserFacingError) {
+        func wrong(_ found: JSON?, _ expected: String) -> UserFacingError {
+            .malformedHeader(file: file, tensor: name, found: found?.kind ?? "nothing", expected: expected)
         }
         let fields: (type: JSON?, shape: JSON?, offsets: JSON?)
         switch value {
@@ -136,13 +131,13 @@ private struct RawEntry {
     }
 
     /// Checks it against the end of the tensor before it, and moves that to its own.
-    func checked(at place: inout UInt64, file: String) throws(SafetensorsError) -> SafetensorsHeader.Entry {
+    func checked(at place: inout UInt64, file: String) throws(UserFacingError) -> SafetensorsHeader.Entry {
         guard start == place, end >= start else {
-            throw .offsets(file: file, tensor: name, found: (start, end), expected: place)
+            throw .wrongOffsets(file: file, tensor: name, found: (start, end), expected: place)
         }
         let bytes = try byteCount(file: file)
         guard bytes == end - start else {
-            throw .size(
+            throw .wrongSize(
                 file: file, tensor: name, type: type, shape: shape, bytes: end - start, expected: bytes)
         }
         guard let first = Int(exactly: start), let last = Int(exactly: end),
@@ -155,7 +150,7 @@ private struct RawEntry {
             name: name, type: type, shape: shape.map { Int($0) }, bytes: first..<last)
     }
 
-    private func byteCount(file: String) throws(SafetensorsError) -> UInt64 {
+    private func byteCount(file: String) throws(UserFacingError) -> UInt64 {
         var bits: UInt64 = 1
         var hasOverflowed = false
         func multiply(by factor: UInt64) {

@@ -12,30 +12,29 @@ public struct SafetensorsIndex: Sendable {
 
     /// Reads an index.
     ///
-    /// - Throws: ``CheckpointError`` when it is no index, or names files outside its folder.
-    public init(path: String) throws(CheckpointError) {
-        let json: JSON
-        do { json = try JSON.read(path: path, duplicates: .refused) } catch { throw .json(error) }
+    /// - Throws: ``UserFacingError`` when it is no index, or names files outside its folder.
+    public init(path: String) throws(UserFacingError) {
+        let json = try JSON.read(path: path, duplicates: .refused)
         guard let map = json["weight_map"]?.object else {
-            throw .index(
+            throw .badIndex(
                 path: path, reason: "it has no object \"weight_map\" that says which file holds which tensor")
         }
         var shards: OrderedDictionary<String, String> = [:]
         shards.reserveCapacity(map.count)
         for (tensor, file) in map {
             guard let name = file.string, !name.isEmpty, !name.hasPrefix("."), !name.contains("/") else {
-                throw .index(
+                throw .badIndex(
                     path: path,
                     reason:
                         "tensor '\(tensor)' has \(file.kind) where the name of a file beside the index is expected"
                 )
             }
             if shards.updateValue(name, forKey: tensor) != nil {
-                throw .index(
+                throw .badIndex(
                     path: path, reason: "two tensors are called '\(tensor)' but for their Unicode form")
             }
         }
-        guard !shards.isEmpty else { throw .index(path: path, reason: "it names no tensor") }
+        guard !shards.isEmpty else { throw .badIndex(path: path, reason: "it names no tensor") }
         self.path = path
         self.shards = shards
     }
@@ -44,7 +43,7 @@ public struct SafetensorsIndex: Sendable {
     public var files: [String] { Set(shards.values).sorted() }
 
     /// Checks that the files hold exactly the tensors that the index promises.
-    func check(_ files: [WeightsFile]) throws(CheckpointError) {
+    func check(_ files: [WeightsFile]) throws(UserFacingError) {
         var found: [String: String] = [:]
         for file in files {
             let name = file.file.name

@@ -33,8 +33,8 @@ public final class SafetensorsStream {
     ///   - path: the file; one that exists is replaced at the end.
     ///   - name: the tensor's name.
     ///   - shape: the tensor's dimensions, outermost first.
-    /// - Throws: ``FileError`` when it cannot be created.
-    public convenience init(path: String, name: String, shape: [Int]) throws(FileError) {
+    /// - Throws: ``UserFacingError`` when it cannot be created.
+    public convenience init(path: String, name: String, shape: [Int]) throws(UserFacingError) {
         try self.init(path: path, [Tensor(name, .f32, shape: shape)])
     }
 
@@ -44,10 +44,10 @@ public final class SafetensorsStream {
     ///   - path: the file; one that exists is replaced at the end.
     ///   - tensors: in the order in which they lie in the file: none with smaller elements before one with larger ones.
     ///   - metadata: what the header says besides.
-    /// - Throws: ``FileError`` when it cannot be created, or is larger than a file can be.
+    /// - Throws: ``UserFacingError`` when it cannot be created, or is larger than a file can be.
     package init(
         path: String, _ tensors: [Tensor], metadata: [String: String] = [:]
-    ) throws(FileError) {
+    ) throws(UserFacingError) {
         precondition(tensors.dropLast().allSatisfy { $0.shape != nil }, "only the last tensor's size is open")
         precondition(zip(tensors, tensors.dropFirst()).allSatisfy { $0.type.bits >= $1.type.bits })
         let layout = try Self.layout(tensors, elements: 0, metadata, path: path)
@@ -66,11 +66,11 @@ public final class SafetensorsStream {
 
     private static func layout(
         _ tensors: [Tensor], elements: Int, _ metadata: [String: String], path: String
-    ) throws(FileError) -> SafetensorsLayout {
+    ) throws(UserFacingError) -> SafetensorsLayout {
         var members: [(name: String, expression: TensorExpression)] = []
         for tensor in tensors {
             guard let zeros = try? TensorExpression.zeros(tensor.type, shape: tensor.shape ?? [elements])
-            else { throw FileError(.create, path, code: EFBIG) }
+            else { throw .file(.create, path, code: EFBIG) }
             members.append((tensor.name, zeros))
         }
         return SafetensorsLayout(members, metadata: metadata)
@@ -78,13 +78,15 @@ public final class SafetensorsStream {
 
     /// Writes the values of the only tensor that come next.
     ///
-    /// - Throws: ``FileError`` when the disk is full.
-    public func append(_ values: [Float]) throws(FileError) { try unsafe append(values.span.bytes, to: 0) }
+    /// - Throws: ``UserFacingError`` when the disk is full.
+    public func append(_ values: [Float]) throws(UserFacingError) {
+        try unsafe append(values.span.bytes, to: 0)
+    }
 
     /// Writes the bytes of a tensor that come next.
     ///
-    /// - Throws: ``FileError`` when the disk is full.
-    package func append(_ bytes: RawSpan, to tensor: Int) throws(FileError) {
+    /// - Throws: ``UserFacingError`` when the disk is full.
+    package func append(_ bytes: RawSpan, to tensor: Int) throws(UserFacingError) {
         precondition(
             bytes.byteCount <= places[tensor].count - written[tensor], "more values than the tensor has")
         try file.write(bytes, at: places[tensor].lowerBound + written[tensor])
@@ -93,8 +95,8 @@ public final class SafetensorsStream {
 
     /// Makes the file durable and gives it its name; all values must have been written.
     ///
-    /// - Throws: ``FileError`` when the system refuses.
-    public func close() throws(FileError) {
+    /// - Throws: ``UserFacingError`` when the system refuses.
+    public func close() throws(UserFacingError) {
         for (index, tensor) in tensors.enumerated() where tensor.shape != nil {
             precondition(written[index] == places[index].count, "the tensor is not complete")
         }

@@ -36,7 +36,7 @@ struct DerivedRows {
     private static let bandSize = 8 << 20
 
     /// The band that a column is in; its numbers follow from the same columns of the base alone.
-    func band(of column: Int) throws(TensorError) -> Band {
+    func band(of column: Int) throws(UserFacingError) -> Band {
         let height = max(1, rule.count * base.type.bits / 8)
         let span = max(1, min(width, Self.bandSize / height))
         let columns = column / span * span..<min(width, (column / span + 1) * span)
@@ -57,7 +57,7 @@ struct DerivedRows {
     /// Fills `destination` with some bytes of the rows.
     ///
     /// - Returns: how many finite numbers became infinite in the base's type.
-    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError) -> Int {
+    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError) -> Int {
         if bytes.isEmpty { return 0 }
         let stride = width * base.type.bits / 8
         let rows = bytes.lowerBound / stride..<(bytes.upperBound + stride - 1) / stride
@@ -80,7 +80,7 @@ struct DerivedRows {
 
     private func gather(
         _ sources: [Int32], _ bytes: Range<Int>, stride: Int, into destination: inout MutableRawSpan
-    ) throws(TensorError) -> Int {
+    ) throws(UserFacingError) -> Int {
         var place = bytes.lowerBound
         var overflows = 0
         while place < bytes.upperBound {
@@ -96,7 +96,7 @@ struct DerivedRows {
     }
 
     /// Some of the rows, in double precision.
-    private func make(_ rows: Range<Int>) throws(TensorError) -> [Double] {
+    private func make(_ rows: Range<Int>) throws(UserFacingError) -> [Double] {
         var result = [Double](repeating: 0, count: rows.count * width)
         switch rule {
         case .gathered: break
@@ -113,7 +113,7 @@ struct DerivedRows {
 
     private func combine(
         _ combinations: RowCombinations, _ rows: Range<Int>, _ result: inout [Double]
-    ) throws(TensorError) {
+    ) throws(UserFacingError) {
         var source = [Float](repeating: 0, count: width)
         for (index, row) in rows.enumerated() {
             for place in combinations.places(of: row) {
@@ -130,7 +130,7 @@ struct DerivedRows {
     /// times the variance without ever having that matrix; zᵢ are standard normal.
     private func draw(
         _ sample: RowSample, _ rows: Range<Int>, _ result: inout [Double]
-    ) throws(TensorError) {
+    ) throws(UserFacingError) {
         let mean = try mean(of: sample.range)
         let scale = (sample.variance / Double(sample.range.count)).squareRoot()
         let centre = mean.map { Float($0) }
@@ -158,7 +158,7 @@ struct DerivedRows {
     }
 
     /// The mean of a range of rows.
-    private func mean(of range: Range<Int>) throws(TensorError) -> [Double] {
+    private func mean(of range: Range<Int>) throws(UserFacingError) -> [Double] {
         if let known = cache.mean.withLock({ $0 }) { return known }
         var sum = [Double](repeating: 0, count: width)
         try forEachBlock(of: range) { _, count, numbers in
@@ -174,7 +174,7 @@ struct DerivedRows {
     /// Reads a range of rows in bounded memory.
     private func forEachBlock(
         of range: Range<Int>, _ visit: (_ first: Int, _ count: Int, _ numbers: [Float]) -> Void
-    ) throws(TensorError) {
+    ) throws(UserFacingError) {
         let height = max(1, Self.blockSize / max(width * 4, 1))
         var numbers = [Float](repeating: 0, count: min(height, range.count) * width)
         var first = range.lowerBound

@@ -1,67 +1,67 @@
-/// Why a tensor could not be described or read.
-public enum TensorError: UserFacingError, Equatable {
-    /// The file it lies in can't be read.
-    case file(FileError)
+// Why a tensor could not be described or read.
+extension UserFacingError {
     /// There are not as many bytes as type and shape ask for.
-    case size(name: String, type: ElementType, shape: [Int], bytes: Int)
+    package static func wrongSize(name: String, type: ElementType, shape: [Int], bytes: Int) -> Self {
+        Self(
+            .malformed,
+            "tensor '\(name)' is \(type.rawValue)\(shape), which takes \(type.byteCount(shape: shape).map { "\($0) bytes" } ?? "more bytes than can be counted"), but has \(bytes) bytes"
+        )
+    }
+
     /// No whole number of bytes that a computer can count holds this shape.
-    case uncountable(type: ElementType, shape: [Int])
+    package static func uncountable(type: ElementType, shape: [Int]) -> Self {
+        Self(
+            .malformed,
+            "a tensor \(type.rawValue)\(shape) does not take a whole number of bytes that can be counted")
+    }
+
     /// Tensors that can't stand one above the other.
-    case unjoinable(first: TensorDescription, other: TensorDescription)
+    package static func unjoinable(first: TensorDescription, other: TensorDescription) -> Self {
+        Self(
+            .unsupported,
+            "\(other) can't be joined below \(first): all but the first dimension must agree")
+    }
+
     /// A part outside the tensor, or one that begins or ends inside a byte.
-    case rows(Range<Int>, of: TensorDescription)
+    package static func noRows(_ rows: Range<Int>, of tensor: TensorDescription) -> Self {
+        Self(
+            .unsupported,
+            "rows \(rows.lowerBound)..<\(rows.upperBound) can't be cut from \(tensor)")
+    }
+
     /// As many elements as before are needed.
-    case reshape(TensorDescription, to: [Int])
+    package static func cannotReshape(_ tensor: TensorDescription, to shape: [Int]) -> Self {
+        Self(
+            .unsupported,
+            "\(tensor) has another number of elements than shape \(shape)")
+    }
+
     /// There are no two last axes to exchange, or the elements are smaller than a byte.
-    case transpose(TensorDescription)
+    package static func cannotTranspose(_ tensor: TensorDescription) -> Self {
+        Self(
+            .unsupported,
+            "\(tensor) can't be transposed")
+    }
+
     /// A conversion that is not known.
-    case cast(TensorDescription, to: ElementType)
+    package static func cannotCast(_ tensor: TensorDescription, to type: ElementType) -> Self {
+        Self(
+            .unsupported,
+            "there is no conversion of \(tensor) to \(type.rawValue)")
+    }
+
     /// An operation on another number of tensors than it takes.
-    case operands(found: Int, expected: String)
+    package static func wrongOperands(found: Int, expected: String) -> Self {
+        Self(
+            .malformed,
+            "it is made of \(found) tensors, and should be of \(expected)")
+    }
+
     /// Rows that can't be made of others.
-    case derivation(TensorDescription, rule: String)
-    /// The file holds something else than its header promises.
-    case damaged(name: String, reason: String)
-    /// What makes the bytes could not.
-    case production(name: String, reason: String)
-    /// It was stopped before the result was known.
-    case interrupted
-
-    /// One sentence on what is wrong.
-    public var description: String {
-        switch self {
-        case .file(let error): error.description
-        case .size(let name, let type, let shape, let bytes):
-            "tensor '\(name)' is \(type.rawValue)\(shape), which takes \(expected(type, shape)), but has \(bytes) bytes"
-        case .uncountable(let type, let shape):
-            "a tensor \(type.rawValue)\(shape) does not take a whole number of bytes that can be counted"
-        case .unjoinable(let first, let other):
-            "\(other) can't be joined below \(first): all but the first dimension must agree"
-        case .rows(let rows, let tensor):
-            "rows \(rows.lowerBound)..<\(rows.upperBound) can't be cut from \(tensor)"
-        case .reshape(let tensor, let shape): "\(tensor) has another number of elements than shape \(shape)"
-        case .transpose(let tensor): "\(tensor) can't be transposed"
-        case .cast(let tensor, let type): "there is no conversion of \(tensor) to \(type.rawValue)"
-        case .operands(let found, let expected):
-            "it is made of \(found) tensors, and should be of \(expected)"
-        case .derivation(let tensor, let rule): "\(tensor) can't give the rows that are to be \(rule) of it"
-        case .damaged(let name, let reason): "tensor '\(name)' can't be read: \(reason)"
-        case .production(let name, let reason): "tensor '\(name)' could not be computed: \(reason)"
-        case .interrupted: "stopped before the result was known"
-        }
-    }
-
-    /// A file's own fault; else the input's.
-    public var fault: Fault {
-        switch self {
-        case .file(let error): error.fault
-        case .production, .interrupted: .run
-        default: .input
-        }
-    }
-
-    private func expected(_ type: ElementType, _ shape: [Int]) -> String {
-        type.byteCount(shape: shape).map { "\($0) bytes" } ?? "more bytes than can be counted"
+    package static func cannotDerive(_ tensor: TensorDescription, rule: String) -> Self {
+        Self(
+            .unsupported,
+            "\(tensor) can't give the rows that are to be \(rule) of it")
     }
 }
 

@@ -18,11 +18,11 @@ extension TensorExpression {
     ///   - isCancelled: asked many times a second; true stops.
     ///   - progress: told as often how many more bytes have been compared.
     /// - Returns: the first difference; nil when there is none.
-    /// - Throws: ``TensorError`` when either can't be read, or when it was stopped.
+    /// - Throws: ``UserFacingError`` when either can't be read, or when it was stopped.
     public func firstDifference(
         from expected: TensorExpression, isCancelled: () -> Bool = { false },
         progress: (Int) -> Void = { _ in }
-    ) throws(TensorError) -> ByteDifference? {
+    ) throws(UserFacingError) -> ByteDifference? {
         precondition(
             type == expected.type && shape == expected.shape, "tensors of one type and shape are compared")
         let size = min(chunkSize(atMost: 4 << 20), max(byteCount, 1))
@@ -44,7 +44,7 @@ extension TensorExpression {
         return nil
     }
 
-    private func read(_ bytes: Range<Int>, into buffer: inout [UInt8]) throws(TensorError) {
+    private func read(_ bytes: Range<Int>, into buffer: inout [UInt8]) throws(UserFacingError) {
         var span = buffer.mutableSpan
         var all = unsafe span.mutableBytes
         var room = all._mutatingExtracting(0..<bytes.count)

@@ -6,8 +6,8 @@
 extension TensorExpression {
     func readTransposed(
         _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan
-    ) throws(TensorError) -> Int {
-        guard let size = type.byteSize else { throw .transpose(original.summary) }
+    ) throws(UserFacingError) -> Int {
+        guard let size = type.byteSize else { throw .cannotTranspose(original.summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
         var overflows = 0
         var element = bytes.lowerBound / size
@@ -64,7 +64,7 @@ extension TensorExpression {
     /// Fills `destination` with a rectangle of what this tensor, a matrix or several, is when it is transposed.
     private func readTransposedBlock(
         _ block: Block, into destination: inout MutableRawSpan, _ target: Target
-    ) throws(TensorError) -> Int {
+    ) throws(UserFacingError) -> Int {
         guard case .made(let operation, let operands) = node else {
             return try gather(block, into: &destination, target)
         }
@@ -101,8 +101,8 @@ extension TensorExpression {
     /// The rectangle's rows as they lie in this tensor.
     private func readRows(
         _ block: Block, into destination: inout MutableRawSpan, _ target: Target
-    ) throws(TensorError) -> Int {
-        guard let size = type.byteSize else { throw .transpose(summary) }
+    ) throws(UserFacingError) -> Int {
+        guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
         var overflows = 0
         for row in block.rows {
@@ -118,8 +118,8 @@ extension TensorExpression {
     /// Rows that follow from others number by number: only those numbers are made, all rows at once.
     private func readTransposedBlock(
         _ made: DerivedRows, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
-    ) throws(TensorError) -> Int {
-        guard let size = type.byteSize else { throw .transpose(summary) }
+    ) throws(UserFacingError) -> Int {
+        guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         if case .gathered(let sources) = made.rule {
             return try pick(
                 sources[block.columns], of: made.base.transposed(), rows: block.rows, into: &destination,
@@ -147,8 +147,8 @@ extension TensorExpression {
     private func pick(
         _ columns: ArraySlice<Int32>, of matrix: TensorExpression, rows: Range<Int>,
         into destination: inout MutableRawSpan, _ target: Target
-    ) throws(TensorError) -> Int {
-        guard let size = type.byteSize else { throw .transpose(summary) }
+    ) throws(UserFacingError) -> Int {
+        guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         let stride = matrix.shape[1] * size
         var scratch = [UInt8](repeating: 0, count: stride)
         var overflows = 0
@@ -173,9 +173,9 @@ extension TensorExpression {
 
     private func readTransposedCast(
         _ original: TensorExpression, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
-    ) throws(TensorError) -> Int {
+    ) throws(UserFacingError) -> Int {
         guard let from = original.type.byteSize, let to = type.byteSize else {
-            throw .cast(original.summary, to: type)
+            throw .cannotCast(original.summary, to: type)
         }
         var scratch = [UInt8](repeating: 0, count: block.count * from)
         var span = scratch.mutableSpan
@@ -195,8 +195,8 @@ extension TensorExpression {
     /// Each of this tensor's rows gives one run of neighbouring elements, which becomes a column.
     private func gather(
         _ block: Block, into destination: inout MutableRawSpan, _ target: Target
-    ) throws(TensorError) -> Int {
-        guard let size = type.byteSize else { throw .transpose(summary) }
+    ) throws(UserFacingError) -> Int {
+        guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
         let run = block.rows.count * size
         // How many bytes of the original are gathered before they are spread over the result's rows.

@@ -4,8 +4,8 @@ public typealias TensorExpression = TensorTree<any TensorStorage>
 extension TensorExpression {
     /// Bytes from elsewhere, as they are.
     ///
-    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
-    public static func stored(_ storage: any TensorStorage) throws(TensorError) -> TensorExpression {
+    /// - Throws: ``UserFacingError`` when no byte count fits the shape.
+    public static func stored(_ storage: any TensorStorage) throws(UserFacingError) -> TensorExpression {
         try .leaf(storage, name: storage.name, type: storage.type, shape: storage.shape)
     }
 
@@ -15,9 +15,11 @@ extension TensorExpression {
     ///   - bytes: which part, in bytes from the tensor's start; whole elements.
     ///   - destination: as many bytes as `bytes` has.
     /// - Returns: how many finite numbers a cast has made infinite.
-    /// - Throws: ``TensorError`` when what it is made of can't be read.
+    /// - Throws: ``UserFacingError`` when what it is made of can't be read.
     @discardableResult
-    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError) -> Int {
+    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError)
+        -> Int
+    {
         precondition(bytes.lowerBound >= 0 && bytes.upperBound <= byteCount, "a part lies inside its tensor")
         precondition(destination.byteCount == bytes.count, "the destination is as long as the part")
         switch node {
@@ -42,8 +44,8 @@ extension TensorExpression {
 
     /// All of it as float32.
     ///
-    /// - Throws: ``TensorError`` when it can't be read, or its type is no floating-point one.
-    public func floats() throws(TensorError) -> [Float] {
+    /// - Throws: ``UserFacingError`` when it can't be read, or its type is no floating-point one.
+    public func floats() throws(UserFacingError) -> [Float] {
         var numbers = [Float](repeating: 0, count: elementCount)
         var span = numbers.mutableSpan
         try floats(0..<elementCount, into: &span)
@@ -55,8 +57,9 @@ extension TensorExpression {
     /// - Parameters:
     ///   - elements: which, counted from the tensor's start.
     ///   - destination: room for as many numbers.
-    /// - Throws: ``TensorError`` when they can't be read, or the type is no floating-point one.
-    public func floats(_ elements: Range<Int>, into destination: inout MutableSpan<Float>) throws(TensorError)
+    /// - Throws: ``UserFacingError`` when they can't be read, or the type is no floating-point one.
+    public func floats(_ elements: Range<Int>, into destination: inout MutableSpan<Float>)
+        throws(UserFacingError)
     {
         let numbers = try cast(to: .f32)
         var bytes = unsafe destination.mutableBytes
@@ -65,7 +68,7 @@ extension TensorExpression {
 
     private func readOperands(
         _ bytes: Range<Int>, into destination: inout MutableRawSpan
-    ) throws(TensorError) -> Int {
+    ) throws(UserFacingError) -> Int {
         var overflows = 0
         var place = 0
         for part in operandParts(bytes) ?? [] {
@@ -78,9 +81,9 @@ extension TensorExpression {
 
     private func readCast(
         _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan
-    ) throws(TensorError) -> Int {
+    ) throws(UserFacingError) -> Int {
         guard let from = original.type.byteSize, let to = type.byteSize else {
-            throw .cast(original.summary, to: type)
+            throw .cannotCast(original.summary, to: type)
         }
         // How many elements are converted at a time: the scratch stays in the second-level cache.
         let most = 1 << 16

@@ -22,8 +22,8 @@ public protocol TensorStorage: Sendable {
     /// - Parameters:
     ///   - bytes: which part, in bytes from the tensor's start; whole elements.
     ///   - destination: as many bytes as `bytes` has.
-    /// - Throws: ``TensorError`` when they can't be read or made.
-    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError)
+    /// - Throws: ``UserFacingError`` when they can't be read or made.
+    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError)
 }
 
 extension TensorStorage {
@@ -52,10 +52,10 @@ public struct StoredTensor: TensorStorage {
 
     /// A tensor in a file.
     ///
-    /// - Throws: ``TensorError/size(name:type:shape:bytes:)`` when the range is not as long as type and shape ask.
-    public init(name: String, type: ElementType, shape: [Int], range: FileRange) throws(TensorError) {
+    /// - Throws: ``UserFacingError`` when the range is not as long as type and shape ask.
+    public init(name: String, type: ElementType, shape: [Int], range: FileRange) throws(UserFacingError) {
         guard type.byteCount(shape: shape) == range.count else {
-            throw .size(name: name, type: type, shape: shape, bytes: range.count)
+            throw .wrongSize(name: name, type: type, shape: shape, bytes: range.count)
         }
         self.name = name
         self.type = type
@@ -70,16 +70,16 @@ public struct StoredTensor: TensorStorage {
     public var fingerprint: String? { range.fingerprint }
 
     /// Reads a part of the tensor from the file.
-    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError) {
+    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError) {
         let part = range.extracting(bytes)
-        do { try part.file.read(at: part.offset, into: &destination) } catch { throw .file(error) }
+        try part.file.read(at: part.offset, into: &destination)
     }
 }
 
 /// A tensor whose bytes are made when they are asked for, as a trainer's weights are.
 public struct MemoryTensor: TensorStorage {
     /// Fills the span with the part of the tensor at these bytes.
-    public typealias Producer = @Sendable (Range<Int>, inout MutableRawSpan) throws(TensorError) -> Void
+    public typealias Producer = @Sendable (Range<Int>, inout MutableRawSpan) throws(UserFacingError) -> Void
 
     /// What the tensor is called.
     public let name: String
@@ -135,7 +135,7 @@ public struct MemoryTensor: TensorStorage {
     public var fileRange: FileRange? { nil }
 
     /// Has the bytes made.
-    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError) {
+    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError) {
         try produce(bytes, &destination)
     }
 }

@@ -35,7 +35,7 @@ public struct TensorTree<Leaf: Sendable>: Sendable {
 
     private init(
         _ node: Node, name: String = "", type: ElementType, shape: [Int]
-    ) throws(TensorError) {
+    ) throws(UserFacingError) {
         guard let elements = ElementType.elementCount(shape: shape),
             let bytes = type.byteCount(elements: elements)
         else { throw .uncountable(type: type, shape: shape) }
@@ -98,29 +98,29 @@ extension TensorTree.Node: Equatable where Leaf: Equatable {}
 extension TensorTree {
     /// A tensor that is made of no other.
     ///
-    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
+    /// - Throws: ``UserFacingError`` when no byte count fits the shape.
     public static func leaf(
         _ leaf: Leaf, name: String, type: ElementType, shape: [Int]
-    ) throws(TensorError) -> TensorTree {
+    ) throws(UserFacingError) -> TensorTree {
         try TensorTree(.leaf(leaf), name: name, type: type, shape: shape)
     }
 
     /// What an operation makes of some tensors.
     ///
-    /// - Throws: ``TensorError`` when it can't be done to them.
+    /// - Throws: ``UserFacingError`` when it can't be done to them.
     public static func made(
         _ operation: TensorOperation, of operands: [TensorTree]
-    ) throws(TensorError) -> TensorTree {
-        func operand() throws(TensorError) -> TensorTree {
-            guard operands.count == 1 else { throw .operands(found: operands.count, expected: "one") }
+    ) throws(UserFacingError) -> TensorTree {
+        func operand() throws(UserFacingError) -> TensorTree {
+            guard operands.count == 1 else { throw .wrongOperands(found: operands.count, expected: "one") }
             return operands[0]
         }
         switch operation {
         case .zeros(let type, let shape):
-            guard operands.isEmpty else { throw .operands(found: operands.count, expected: "none") }
+            guard operands.isEmpty else { throw .wrongOperands(found: operands.count, expected: "none") }
             return try .zeros(type, shape: shape)
         case .joined:
-            guard !operands.isEmpty else { throw .operands(found: 0, expected: "at least one") }
+            guard !operands.isEmpty else { throw .wrongOperands(found: 0, expected: "at least one") }
             return try .joined(operands)
         case .rows(let range): return try operand().rows(range)
         case .cast(let type): return try operand().cast(to: type)
@@ -132,8 +132,8 @@ extension TensorTree {
 
     /// Nothing but zeros.
     ///
-    /// - Throws: ``TensorError/uncountable(type:shape:)`` when no byte count fits the shape.
-    public static func zeros(_ type: ElementType, shape: [Int]) throws(TensorError) -> TensorTree {
+    /// - Throws: ``UserFacingError`` when no byte count fits the shape.
+    public static func zeros(_ type: ElementType, shape: [Int]) throws(UserFacingError) -> TensorTree {
         try TensorTree(.made(.zeros(type, shape: shape), of: []), type: type, shape: shape)
     }
 
@@ -148,8 +148,8 @@ extension TensorTree {
     ///
     /// - Parameter parts: at least one; all of one type, and of one shape but for the first dimension.
     /// - Returns: a tensor with the rows of all, in order.
-    /// - Throws: ``TensorError/unjoinable(first:other:)``.
-    public static func joined(_ parts: [TensorTree]) throws(TensorError) -> TensorTree {
+    /// - Throws: ``UserFacingError``.
+    public static func joined(_ parts: [TensorTree]) throws(UserFacingError) -> TensorTree {
         guard let first = parts.first else { preconditionFailure("at least one tensor is joined") }
         if parts.count == 1 { return first }
         var rows = 0
@@ -167,23 +167,23 @@ extension TensorTree {
 
     /// A part of the first axis.
     ///
-    /// - Throws: ``TensorError/rows(_:of:)`` when it lies outside, or begins or ends inside a byte.
-    public func rows(_ range: Range<Int>) throws(TensorError) -> TensorTree {
+    /// - Throws: ``UserFacingError`` when it lies outside, or begins or ends inside a byte.
+    public func rows(_ range: Range<Int>) throws(UserFacingError) -> TensorTree {
         guard let height = shape.first, range.lowerBound >= 0, range.upperBound <= height,
             (range.lowerBound * (elementCount / max(height, 1)) * type.bits) % 8 == 0,
             let part = try? TensorTree(
                 .made(.rows(range), of: [self]), type: type, shape: [range.count] + shape.dropFirst())
-        else { throw .rows(range, of: summary) }
+        else { throw .noRows(range, of: summary) }
         return range.count == height ? self : operand(at: range) ?? part
     }
 
     /// The same elements in another shape.
     ///
-    /// - Throws: ``TensorError/reshape(_:to:)`` when that has another number of elements.
-    public func reshaped(to shape: [Int]) throws(TensorError) -> TensorTree {
+    /// - Throws: ``UserFacingError`` when that has another number of elements.
+    public func reshaped(to shape: [Int]) throws(UserFacingError) -> TensorTree {
         if shape == self.shape { return self }
         guard ElementType.elementCount(shape: shape) == elementCount else {
-            throw .reshape(summary, to: shape)
+            throw .cannotReshape(summary, to: shape)
         }
         if case .made(.reshaped, let operands) = node { return try operands[0].reshaped(to: shape) }
         return TensorTree(
@@ -193,9 +193,9 @@ extension TensorTree {
 
     /// The tensor with its last two axes exchanged: a matrix (R, C) becomes (C, R).
     ///
-    /// - Throws: ``TensorError/transpose(_:)`` when there are fewer than two axes, or an element is no whole byte.
-    public func transposed() throws(TensorError) -> TensorTree {
-        guard shape.count >= 2, type.byteSize != nil else { throw .transpose(summary) }
+    /// - Throws: ``UserFacingError`` when there are fewer than two axes, or an element is no whole byte.
+    public func transposed() throws(UserFacingError) -> TensorTree {
+        guard shape.count >= 2, type.byteSize != nil else { throw .cannotTranspose(summary) }
         if case .made(.transposed, let operands) = node { return operands[0] }
         var exchanged = shape
         exchanged.swapAt(shape.count - 2, shape.count - 1)
@@ -206,16 +206,16 @@ extension TensorTree {
 
     /// Rows made of this tensor's rows, the first axis being what a rule makes; the numbers are of the same type.
     ///
-    /// - Throws: ``TensorError/derivation(_:rule:)`` when the rule takes rows that are not there, or has to compute with
+    /// - Throws: ``UserFacingError`` when the rule takes rows that are not there, or has to compute with
     ///   numbers that have no fraction.
-    public func derived(_ rule: RowRule) throws(TensorError) -> TensorTree {
+    public func derived(_ rule: RowRule) throws(UserFacingError) -> TensorTree {
         guard let height = shape.first, rule.fits(height: height), type.byteSize != nil else {
-            throw .derivation(summary, rule: rule.name)
+            throw .cannotDerive(summary, rule: rule.name)
         }
         if case .gathered(let rows) = rule {
             if let original = try gathered(rows) { return original }
         } else if !FloatConversion.isKnown(from: .f64, to: type) {
-            throw .derivation(summary, rule: rule.name)
+            throw .cannotDerive(summary, rule: rule.name)
         }
         return try TensorTree(
             .made(.derived(rule), of: [self]), type: type, shape: [rule.count] + shape.dropFirst())
@@ -223,10 +223,10 @@ extension TensorTree {
 
     /// The same numbers in another type, rounded to nearest, ties to even.
     ///
-    /// - Throws: ``TensorError/cast(_:to:)`` when there is no such conversion.
-    public func cast(to target: ElementType) throws(TensorError) -> TensorTree {
+    /// - Throws: ``UserFacingError`` when there is no such conversion.
+    public func cast(to target: ElementType) throws(UserFacingError) -> TensorTree {
         if target == type { return self }
-        guard FloatConversion.isKnown(from: type, to: target) else { throw .cast(summary, to: target) }
+        guard FloatConversion.isKnown(from: type, to: target) else { throw .cannotCast(summary, to: target) }
         if case .made(let operation, let operands) = node {
             if case .zeros = operation { return try .zeros(target, shape: shape) }
             if operation.keepsElements {
@@ -255,7 +255,7 @@ extension TensorTree {
     }
 
     /// Rows of gathered rows as rows of what those were gathered from; nil for any other tensor.
-    private func gathered(_ rows: [Int32]) throws(TensorError) -> TensorTree? {
+    private func gathered(_ rows: [Int32]) throws(UserFacingError) -> TensorTree? {
         if case .made(.cast(let type), let operands) = node {
             return try operands[0].gathered(rows)?.cast(to: type)
         }

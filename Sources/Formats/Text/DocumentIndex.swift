@@ -17,12 +17,12 @@ package struct DocumentIndex: Sendable {
 
     /// Opens a file and checks every document.
     ///
-    /// - Throws: ``DocumentError`` that names the first line that can't be used.
-    package init(path: String) throws(DocumentError) {
+    /// - Throws: ``UserFacingError`` that names the first line that can't be used.
+    package init(path: String) throws(UserFacingError) {
         self.path = path
         (file, kind) = try Documents.open(path)
         var places: [Place] = []
-        try Documents.forEachBatch(of: file, kind) { batch throws(DocumentError) in
+        try Documents.forEachBatch(of: file, kind) { batch throws(UserFacingError) in
             for (index, part) in batch.parts.enumerated() {
                 guard let text = try batch.text(index), !text.isEmpty else { continue }
                 places.append(
@@ -30,7 +30,7 @@ package struct DocumentIndex: Sendable {
                         batch.offset + part.lowerBound, part.count, line: batch.line(of: index), path: path))
             }
         }
-        guard !places.isEmpty else { throw .empty(paths: [path]) }
+        guard !places.isEmpty else { throw .noDocuments(paths: [path]) }
         switch kind {
         case .lines: self.places = places
         case .whole: self.places = [try Self.place(0, file.size, line: 1, path: path)]
@@ -39,9 +39,9 @@ package struct DocumentIndex: Sendable {
 
     private static func place(
         _ offset: Int, _ count: Int, line: Int, path: String
-    ) throws(DocumentError) -> Place {
+    ) throws(UserFacingError) -> Place {
         guard let size = Int32(exactly: count) else {
-            throw .tooLong(path: path, line: line, bytes: count)
+            throw .documentTooLong(path: path, line: line, bytes: count)
         }
         return Place(offset: offset, count: size, line: Int32(clamping: line))
     }
@@ -62,11 +62,10 @@ package struct DocumentIndex: Sendable {
 
     /// The text of one document.
     ///
-    /// - Throws: ``DocumentError`` when it can't be read any more.
-    package func text(_ index: Int) throws(DocumentError) -> String {
+    /// - Throws: ``UserFacingError`` when it can't be read any more.
+    package func text(_ index: Int) throws(UserFacingError) -> String {
         let place = places[index]
-        let bytes: [UInt8]
-        do { bytes = try file.bytes(at: place.offset, count: Int(place.count)) } catch { throw .file(error) }
+        let bytes = try file.bytes(at: place.offset, count: Int(place.count))
         switch kind {
         case .lines:
             let text = try DocumentBatch.text(ofLine: bytes.span, path: path, line: Int(place.line))

@@ -20,42 +20,42 @@ public struct Documents: Sendable {
     ///   - isCancelled: asked after each batch; true stops.
     ///   - progress: told how many bytes are read, of how many.
     ///   - visit: is given some texts at a time.
-    /// - Throws: ``DocumentError`` that names the file and the first line that can't be used, or
-    ///   ``DocumentError/interrupted`` when it was stopped.
+    /// - Throws: ``UserFacingError`` that names the file and the first line that can't be used, or
+    ///   ``UserFacingError`` when it was stopped.
     func forEachBatch(
         isCancelled: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in },
-        _ visit: (DocumentBatch) throws(DocumentError) -> Void
-    ) throws(DocumentError) {
+        _ visit: (DocumentBatch) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
         var files: [(InputFile, DocumentBatch.Kind)] = []
         for path in paths { files.append(try Self.open(path)) }
         let total = files.reduce(0) { $0 + $1.0.size }
         var before = 0
         for (file, kind) in files {
-            try Self.forEachBatch(of: file, kind) { batch throws(DocumentError) in
+            try Self.forEachBatch(of: file, kind) { batch throws(UserFacingError) in
                 try visit(batch)
                 progress(before + batch.offset + batch.bytes.count, total)
-                if isCancelled() { throw .interrupted }
+                if isCancelled() { throw .interrupted(" before all text was read; begin again") }
             }
             before += file.size
         }
     }
 
     /// Opens a file, whose name says how documents lie in it.
-    static func open(_ path: String) throws(DocumentError) -> (InputFile, DocumentBatch.Kind) {
+    static func open(_ path: String) throws(UserFacingError) -> (InputFile, DocumentBatch.Kind) {
         let kind: DocumentBatch.Kind
         switch Path.suffix(path) {
         case "jsonl": kind = .lines
         case "txt": kind = .whole
         default: throw .unknownKind(path: path)
         }
-        do { return (try InputFile(path: path), kind) } catch { throw .file(error) }
+        return (try InputFile(path: path), kind)
     }
 
     /// Reads one file from the start.
     static func forEachBatch(
         of file: InputFile, _ kind: DocumentBatch.Kind,
-        _ visit: (DocumentBatch) throws(DocumentError) -> Void
-    ) throws(DocumentError) {
+        _ visit: (DocumentBatch) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
         var (offset, line, lineStart) = (0, 1, 0)
         while offset < file.size {
             let bytes = try bytes(of: file, kind, from: offset)
@@ -71,13 +71,11 @@ public struct Documents: Sendable {
     /// The bytes from `offset` on that are handed out together: whole lines, or what ends at a good cut.
     private static func bytes(
         of file: InputFile, _ kind: DocumentBatch.Kind, from offset: Int
-    ) throws(DocumentError) -> [UInt8] {
+    ) throws(UserFacingError) -> [UInt8] {
         var size = batchSize
         while true {
             var bytes: [UInt8]
-            do { bytes = try file.bytes(at: offset, count: min(size, file.size - offset)) } catch {
-                throw .file(error)
-            }
+            bytes = try file.bytes(at: offset, count: min(size, file.size - offset))
             guard offset + bytes.count < file.size else { return bytes }
             switch kind {
             case .whole:
@@ -160,8 +158,8 @@ struct DocumentBatch: Sendable {
 
     /// A text's UTF-8; nil when the line is blank.
     ///
-    /// - Throws: ``DocumentError`` when the text is not what the kind of file asks for.
-    func text(_ index: Int) throws(DocumentError) -> [UInt8]? {
+    /// - Throws: ``UserFacingError`` when the text is not what the kind of file asks for.
+    func text(_ index: Int) throws(UserFacingError) -> [UInt8]? {
         let text = bytes.span.extracting(parts[index])
         switch kind {
         case .lines: return try Self.text(ofLine: text, path: path, line: line(of: index))
@@ -189,7 +187,7 @@ struct DocumentBatch: Sendable {
     }
 
     /// The `text` of a line; nil when the line is blank.
-    static func text(ofLine line: Span<UInt8>, path: String, line number: Int) throws(DocumentError)
+    static func text(ofLine line: Span<UInt8>, path: String, line number: Int) throws(UserFacingError)
         -> [UInt8]?
     {
         var isBlank = true
@@ -200,11 +198,12 @@ struct DocumentBatch: Sendable {
         if isBlank { return nil }
         let json: JSON
         do {
-            json = try JSON(parsing: line, file: path)
+            var parser = JSONParser(duplicates: .lastWins)
+            json = try parser.parseText(line)
         } catch {
             let invalid = firstInvalid(Array(copying: line))
             if invalid < line.count { throw .notUTF8(path: path, line: number, byte: invalid) }
-            throw .notJSON(path: path, line: number, reason: reason(error))
+            throw .notJSON(path: path, line: number, reason: error.description(in: line))
         }
         guard let text = json["text"] else {
             let found = json.object.map { "an object with the keys \($0.keys.joined(separator: ", "))" }
@@ -214,13 +213,6 @@ struct DocumentBatch: Sendable {
             throw .noText(path: path, line: number, found: "an object whose \"text\" is \(text.kind)")
         }
         return Array(string.utf8)
-    }
-
-    private static func reason(_ error: JSONError) -> String {
-        guard case .malformed(_, let position, let found, let expected) = error else {
-            return error.description
-        }
-        return "at its byte \(position.offset) there is \(found) where \(expected) should be"
     }
 }
 

@@ -15,7 +15,7 @@ struct AddedToken: Sendable {
     let isSpecial: Bool
 
     /// Reads an element of `added_tokens`.
-    init(_ field: TokenizerField) throws(TokenizerError) {
+    init(_ field: TokenizerField) throws(UserFacingError) {
         id = try field["id"].id()
         content = try field["content"].string()
         isSingleWord = try field["single_word"].bool(default: false)

@@ -8,7 +8,7 @@ struct AddedTokens: Sendable {
     private let texts: [Int32: [UInt8]]
     private let special: Set<[UInt8]>
 
-    init(_ tokens: [AddedToken], _ normalizer: Normalizer?) throws(TokenizerError) {
+    init(_ tokens: [AddedToken], _ normalizer: Normalizer?) throws(UserFacingError) {
         // Of tokens that are found by the same text the last counts, and special ones come first.
         let ordered = tokens.filter(\.isSpecial) + tokens.filter { !$0.isSpecial }
         let before = ordered.filter { !$0.isNormalized }

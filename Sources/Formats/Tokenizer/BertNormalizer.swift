@@ -12,7 +12,7 @@ struct BertNormalizer: Sendable {
     let lowercases: Bool
 
     /// Reads the normalizer of this name.
-    init(_ field: TokenizerField) throws(TokenizerError) {
+    init(_ field: TokenizerField) throws(UserFacingError) {
         cleansText = try field["clean_text"].bool()
         isolatesIdeographs = try field["handle_chinese_chars"].bool()
         lowercases = try field["lowercase"].bool()

@@ -43,8 +43,8 @@ struct BytePairEncoding: Sendable {
     ///   - field: the model.
     ///   - vocabulary: its vocabulary joined with the added tokens.
     ///   - isByteLevel: whether words come as bytes that the vocabulary spells in ``ByteAlphabet``.
-    /// - Throws: ``TokenizerError`` for a field that is not what it should be, or a piece that is missing.
-    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(TokenizerError) {
+    /// - Throws: ``UserFacingError`` for a field that is not what it should be, or a piece that is missing.
+    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(UserFacingError) {
         if let dropout = field["dropout"].ifPresent, dropout.json?.double != 0 {
             throw dropout.unsupported("random merging (a dropout of \(dropout.json?.kind ?? ""))")
         }
@@ -60,7 +60,7 @@ struct BytePairEncoding: Sendable {
             ? WholeWords(vocabulary, isByteLevel: isByteLevel) : nil
     }
 
-    private static func affix(_ field: TokenizerField) throws(TokenizerError) -> [UInt8] {
+    private static func affix(_ field: TokenizerField) throws(UserFacingError) -> [UInt8] {
         field.isAbsent ? [] : Array(try field.string().utf8)
     }
 
@@ -82,11 +82,11 @@ struct BytePairEncoding: Sendable {
 }
 
 extension BytePairEncoding.Unknown {
-    fileprivate init(_ field: TokenizerField, _ vocabulary: Vocabulary) throws(TokenizerError) {
+    fileprivate init(_ field: TokenizerField, _ vocabulary: Vocabulary) throws(UserFacingError) {
         if let name = field["unk_token"].ifPresent {
             let text = try name.string()
             guard let id = vocabulary.modelID(of: text.utf8.span) else {
-                throw .reference(file: field.file, path: name.path, token: text, id: nil)
+                throw .wrongReference(file: field.file, path: name.path, token: text)
             }
             token = id
         } else {
@@ -123,10 +123,10 @@ extension MergeTable {
     ///   - field: the array.
     ///   - vocabulary: where the pieces must be.
     ///   - prefix: the continuation prefix, which the right piece loses when it is joined.
-    /// - Throws: ``TokenizerError`` for what is no merge, or a piece that is missing.
+    /// - Throws: ``UserFacingError`` for what is no merge, or a piece that is missing.
     fileprivate init(
         _ field: TokenizerField, _ vocabulary: Vocabulary, prefix: [UInt8]
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         guard let merges = field.json?.array else { throw field.failure("an array of merges") }
         self.init(capacity: merges.count)
         var joined: [UInt8] = []
@@ -137,10 +137,11 @@ extension MergeTable {
                 throw TokenizerField(file: field.file, path: "\(field.path)[\(index)]", json: merge)
                     .failure("two pieces")
             }
-            func id(_ piece: Span<UInt8>) throws(TokenizerError) -> Int32 {
+            func id(_ piece: Span<UInt8>) throws(UserFacingError) -> Int32 {
                 if let id = vocabulary.modelID(of: piece) { return id }
                 let text = String(decoding: Array(copying: piece), as: UTF8.self)
-                throw .mergePiece(file: field.file, index: index, merge: "\(left) \(right)", piece: text)
+                throw .missingMergePiece(
+                    file: field.file, index: index, merge: "\(left) \(right)", piece: text)
             }
             joined.removeAll(keepingCapacity: true)
             joined.append(contentsOf: left.utf8)

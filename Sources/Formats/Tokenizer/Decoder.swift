@@ -22,7 +22,7 @@ indirect enum Decoder: Sendable {
     case alignment(padding: [UInt8], delimiter: [UInt8], tidies: Bool)
 
     /// Reads `decoder`; nil when it is missing or null.
-    init?(_ field: TokenizerField) throws(TokenizerError) {
+    init?(_ field: TokenizerField) throws(UserFacingError) {
         guard let field = field.ifPresent else { return nil }
         switch try field["type"].string() {
         case "Sequence":
@@ -61,7 +61,7 @@ indirect enum Decoder: Sendable {
     }
 
     /// The tokens' text, as parts to be joined.
-    func apply(to tokens: [[UInt8]]) throws(TokenizerError) -> [[UInt8]] {
+    func apply(to tokens: [[UInt8]]) throws(UserFacingError) -> [[UInt8]] {
         switch self {
         case .sequence(let decoders):
             var tokens = tokens
@@ -120,7 +120,7 @@ private func tidied(_ text: [UInt8]) -> [UInt8] {
 
 private func replaced(
     _ tokens: [[UInt8]], _ pattern: TextPattern, _ replacement: [UInt8]
-) throws(TokenizerError) -> [[UInt8]] {
+) throws(UserFacingError) -> [[UInt8]] {
     var outputs: [[UInt8]] = []
     for token in tokens {
         var output: [UInt8] = []

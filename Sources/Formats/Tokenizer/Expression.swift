@@ -16,14 +16,14 @@ private import COniguruma
 
     /// Compiles a pattern.
     ///
-    /// - Throws: ``TokenizerError/pattern(file:pattern:reason:)``.
-    init(_ pattern: String, file: String) throws(TokenizerError) {
+    /// - Throws: ``UserFacingError``.
+    init(_ pattern: String, file: String) throws(UserFacingError) {
         guard Self.initialization == ONIG_NORMAL else {
-            throw .pattern(file: file, pattern: pattern, reason: "Oniguruma could not be initialised")
+            throw .unusablePattern(file: file, pattern: pattern, reason: "Oniguruma could not be initialised")
         }
         // `\K` moves a match's start, which the way we search (see `match`) would not see.
         guard !pattern.utf8.elementsEqual("\\K".utf8), !pattern.contains("\\K") else {
-            throw .pattern(file: file, pattern: pattern, reason: "\\K is not supported")
+            throw .unusablePattern(file: file, pattern: pattern, reason: "\\K is not supported")
         }
         var regex: OnigRegex?
         var error = unsafe OnigErrorInfo()
@@ -35,7 +35,7 @@ private import COniguruma
             var words = [UInt8](repeating: 0, count: Int(ONIG_MAX_ERROR_MESSAGE_LEN))
             let count = unsafe COnigurumaDescribe(&words, code, &error)
             let reason = String(decoding: words.prefix(Int(count)), as: UTF8.self)
-            throw .pattern(file: file, pattern: pattern, reason: reason)
+            throw .unusablePattern(file: file, pattern: pattern, reason: reason)
         }
         self.pattern = pattern
         self.file = file
@@ -47,7 +47,7 @@ private import COniguruma
     /// The first match that begins at `start` or later in `text`, which is UTF-8.
     ///
     /// What stands before `start` is seen by look-behind.
-    func match(in text: Span<UInt8>, from start: Int) throws(TokenizerError) -> Range<Int>? {
+    func match(in text: Span<UInt8>, from start: Int) throws(UserFacingError) -> Range<Int>? {
         let (position, length) = unsafe text.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return (-1, -1) }
             let end = unsafe base + buffer.count
@@ -64,11 +64,11 @@ private import COniguruma
         return nil
     }
 
-    private func failure(_ code: Int32) -> TokenizerError {
+    private func failure(_ code: Int32) -> UserFacingError {
         var words = [UInt8](repeating: 0, count: Int(ONIG_MAX_ERROR_MESSAGE_LEN))
         let count = unsafe COnigurumaDescribe(&words, code, nil)
         let reason = String(decoding: words.prefix(Int(count)), as: UTF8.self)
-        return .pattern(file: file, pattern: pattern, reason: reason)
+        return .unusablePattern(file: file, pattern: pattern, reason: reason)
     }
 
     /// The stretches of characters that have a property of Unicode, in order; none when there is no such property.

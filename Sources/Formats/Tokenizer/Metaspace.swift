@@ -18,7 +18,7 @@ struct Metaspace: Sendable {
     let divides: Bool
 
     /// Reads the pre-tokenizer or decoder of this name.
-    init(_ field: TokenizerField) throws(TokenizerError) {
+    init(_ field: TokenizerField) throws(UserFacingError) {
         var replacement: [UInt8] = []
         replacement.append(scalar: try field["replacement"].scalar().value)
         self.replacement = replacement

@@ -18,7 +18,7 @@ indirect enum Normalizer: Sendable {
     case precompiled(PrecompiledMap)
 
     /// Reads `normalizer`; nil when it is missing or null.
-    init?(_ field: TokenizerField) throws(TokenizerError) {
+    init?(_ field: TokenizerField) throws(UserFacingError) {
         guard let field = field.ifPresent else { return nil }
         let name = try field["type"].string()
         if let form = UnicodeForm(rawValue: name) {
@@ -57,7 +57,7 @@ indirect enum Normalizer: Sendable {
     }
 
     /// The normalised text.
-    func apply(to text: [UInt8]) throws(TokenizerError) -> [UInt8] {
+    func apply(to text: [UInt8]) throws(UserFacingError) -> [UInt8] {
         var isAtStart = true
         return try apply(to: text, &isAtStart)
     }
@@ -68,8 +68,8 @@ indirect enum Normalizer: Sendable {
     ///   - text: UTF-8.
     ///   - isAtStart: becomes false when the text's beginning is removed.
     /// - Returns: UTF-8.
-    /// - Throws: ``TokenizerError/pattern(file:pattern:reason:)`` when an expression gives up on the text.
-    func apply(to text: [UInt8], _ isAtStart: inout Bool) throws(TokenizerError) -> [UInt8] {
+    /// - Throws: ``UserFacingError`` when an expression gives up on the text.
+    func apply(to text: [UInt8], _ isAtStart: inout Bool) throws(UserFacingError) -> [UInt8] {
         switch self {
         case .sequence(let normalizers):
             var text = text

@@ -9,7 +9,7 @@ struct PostProcessor: Sendable {
     private var parts: [Part] = [.text]
 
     /// Reads `post_processor`; missing or null adds nothing.
-    init(_ field: TokenizerField, _ vocabulary: Vocabulary) throws(TokenizerError) {
+    init(_ field: TokenizerField, _ vocabulary: Vocabulary) throws(UserFacingError) {
         guard let field = field.ifPresent else { return }
         switch try field["type"].string() {
         case "Sequence":
@@ -38,7 +38,7 @@ struct PostProcessor: Sendable {
 
     private static func template(
         _ field: TokenizerField, _ vocabulary: Vocabulary
-    ) throws(TokenizerError) -> [Part] {
+    ) throws(UserFacingError) -> [Part] {
         var parts: [Part] = []
         for element in try field["single"].elements() {
             if let sequence = element["Sequence"].ifPresent {
@@ -64,7 +64,7 @@ struct PostProcessor: Sendable {
     /// A pair `["[CLS]", 101]`.
     private static func token(
         _ field: TokenizerField, _ vocabulary: Vocabulary
-    ) throws(TokenizerError) -> Int32 {
+    ) throws(UserFacingError) -> Int32 {
         let pair = try field.elements()
         guard pair.count == 2 else { throw field.failure("a token and its id") }
         return try checked(try pair[1].id(), pair[0], vocabulary)
@@ -72,10 +72,10 @@ struct PostProcessor: Sendable {
 
     private static func checked(
         _ id: Int32, _ token: TokenizerField, _ vocabulary: Vocabulary
-    ) throws(TokenizerError) -> Int32 {
+    ) throws(UserFacingError) -> Int32 {
         let text = try token.string()
         guard vocabulary.id(of: text.utf8.span) == id else {
-            throw .reference(file: token.file, path: token.path, token: text, id: Int(id))
+            throw .wrongReference(file: token.file, path: token.path, token: text, id: Int(id))
         }
         return id
     }

@@ -38,8 +38,8 @@ struct PreTokenizedString: Sendable {
 
     /// Divides each piece of text as `divide` says; added tokens stay.
     mutating func dividePieces(
-        _ divide: (Span<UInt8>, inout Division) throws(TokenizerError) -> Void
-    ) throws(TokenizerError) {
+        _ divide: (Span<UInt8>, inout Division) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
         var division = Division(pieces: [])
         division.pieces.reserveCapacity(pieces.count + bytes.count / 4)
         for piece in pieces {
@@ -57,7 +57,7 @@ struct PreTokenizedString: Sendable {
     /// Divides each piece of text as `divide` says; added tokens stay.
     mutating func dividePieces(_ divide: (Span<UInt8>, inout Division) -> Void) {
         do {
-            try dividePieces { bytes, division throws(TokenizerError) in divide(bytes, &division) }
+            try dividePieces { bytes, division throws(UserFacingError) in divide(bytes, &division) }
         } catch {}
     }
 
@@ -66,8 +66,8 @@ struct PreTokenizedString: Sendable {
     /// Pieces that come out empty are left out, and `rewrite` may say that a piece is no longer at the start.
     mutating func rewritePieces(
         _ rewrite: (_ piece: Span<UInt8>, _ isAtStart: inout Bool, _ output: inout [UInt8])
-            throws(TokenizerError) -> Void
-    ) throws(TokenizerError) {
+            throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count + bytes.count / 4)
         var rewritten: [Piece] = []

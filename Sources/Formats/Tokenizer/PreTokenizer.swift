@@ -24,7 +24,7 @@ struct PreTokenizer: Sendable {
     private(set) var endsInBytes = false
 
     /// Reads `pre_tokenizer`; missing or null leaves the text in one piece.
-    init(_ field: TokenizerField) throws(TokenizerError) {
+    init(_ field: TokenizerField) throws(UserFacingError) {
         guard let field = field.ifPresent else { return }
         try append(field)
         if case .writeBytes? = steps.last {
@@ -33,7 +33,7 @@ struct PreTokenizer: Sendable {
         }
     }
 
-    private mutating func append(_ field: TokenizerField) throws(TokenizerError) {
+    private mutating func append(_ field: TokenizerField) throws(UserFacingError) {
         switch try field["type"].string() {
         case "Sequence":
             for element in try field["pretokenizers"].elements() { try append(element) }
@@ -66,7 +66,7 @@ struct PreTokenizer: Sendable {
 
     private func splitter(
         _ field: TokenizerField, _ pattern: TextPattern
-    ) throws(TokenizerError) -> Splitter {
+    ) throws(UserFacingError) -> Splitter {
         Splitter(
             pattern: pattern, behavior: try Splitter.Behavior(field["behavior"]),
             isInverted: try field["invert"].bool(default: false))
@@ -75,7 +75,7 @@ struct PreTokenizer: Sendable {
     /// The kinds that only look at classes of characters.
     private func simpleSplitters(
         _ name: String, _ field: TokenizerField
-    ) throws(TokenizerError) -> [Splitter] {
+    ) throws(UserFacingError) -> [Splitter] {
         switch name {
         case "Digits":
             let isEachAlone = try field["individual_digits"].bool(default: false)
@@ -101,7 +101,7 @@ struct PreTokenizer: Sendable {
     }
 
     /// Divides `text` into words.
-    func apply(to text: inout PreTokenizedString) throws(TokenizerError) {
+    func apply(to text: inout PreTokenizedString) throws(UserFacingError) {
         for step in steps {
             switch step {
             case .split(let splitter):
@@ -111,16 +111,16 @@ struct PreTokenizer: Sendable {
             case .splitEvery(let length):
                 text.dividePieces { piece, division in divide(piece, every: length, &division) }
             case .prependSpace:
-                try text.rewritePieces { piece, _, output throws(TokenizerError) in
+                try text.rewritePieces { piece, _, output throws(UserFacingError) in
                     if piece[0] != UInt8(ascii: " ") { output.append(UInt8(ascii: " ")) }
                     output.append(piece)
                 }
             case .replaceSpaces(let metaspace):
-                try text.rewritePieces { piece, isAtStart, output throws(TokenizerError) in
+                try text.rewritePieces { piece, isAtStart, output throws(UserFacingError) in
                     metaspace.write(piece, isAtStart: isAtStart, into: &output)
                 }
             case .writeBytes:
-                try text.rewritePieces { piece, _, output throws(TokenizerError) in
+                try text.rewritePieces { piece, _, output throws(UserFacingError) in
                     ByteAlphabet.encode(piece, into: &output)
                 }
             }

@@ -15,7 +15,7 @@ struct PrecompiledMap: Sendable {
     private static let clusterLimit = 6
 
     /// Reads the normalizer of the type Precompiled.
-    init(_ field: TokenizerField) throws(TokenizerError) {
+    init(_ field: TokenizerField) throws(UserFacingError) {
         let map = field["precompiled_charsmap"]
         let text = try map.string()
         guard let data = Data(base64Encoded: text) else { throw map.failure("text in Base64") }

@@ -14,7 +14,7 @@ struct Splitter: Sendable {
         case contiguous = "Contiguous"
 
         /// Reads a behaviour's name, which some components write in lower case with underscores.
-        init(_ field: TokenizerField) throws(TokenizerError) {
+        init(_ field: TokenizerField) throws(UserFacingError) {
             let name = try field.string()
             guard
                 let behavior = Self.allCases.first(where: {
@@ -31,8 +31,8 @@ struct Splitter: Sendable {
     var isInverted = false
 
     /// Divides every piece.
-    func divide(_ text: inout PreTokenizedString) throws(TokenizerError) {
-        try text.dividePieces { bytes, division throws(TokenizerError) in
+    func divide(_ text: inout PreTokenizedString) throws(UserFacingError) {
+        try text.dividePieces { bytes, division throws(UserFacingError) in
             switch behavior {
             case .isolated:
                 try pattern.forEachPart(of: bytes) { range, _ in division.append(range) }

@@ -10,7 +10,7 @@ enum TextPattern: Sendable {
     case wordRuns
 
     /// Reads `{"String": …}` or `{"Regex": …}`.
-    init(_ field: TokenizerField) throws(TokenizerError) {
+    init(_ field: TokenizerField) throws(UserFacingError) {
         if field["Regex"].json != nil {
             self = .expression(try Expression(try field["Regex"].string(), file: field.file))
         } else if field["String"].json != nil {
@@ -27,7 +27,7 @@ enum TextPattern: Sendable {
     /// An empty match right after another match is passed over, so that there is always an end.
     func forEachPart(
         of text: Span<UInt8>, _ body: (_ range: Range<Int>, _ isMatch: Bool) -> Void
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         var done = 0
         var position = 0
         var hasMatched = false
@@ -48,7 +48,7 @@ enum TextPattern: Sendable {
     }
 
     /// The first match that begins at `start` or later.
-    private func firstMatch(in text: Span<UInt8>, from start: Int) throws(TokenizerError) -> Range<Int>? {
+    private func firstMatch(in text: Span<UInt8>, from start: Int) throws(UserFacingError) -> Range<Int>? {
         switch self {
         case .expression(let expression):
             return try expression.match(in: text, from: start)

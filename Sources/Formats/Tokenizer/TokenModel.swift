@@ -22,8 +22,8 @@ enum TokenModel: Sendable {
     ///   - field: the model.
     ///   - vocabulary: its vocabulary joined with the added tokens.
     ///   - isByteLevel: whether words come as bytes that the vocabulary spells in ``ByteAlphabet``.
-    /// - Throws: ``TokenizerError`` for a field that is not what it should be, or a piece that is missing.
-    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(TokenizerError) {
+    /// - Throws: ``UserFacingError`` for a field that is not what it should be, or a piece that is missing.
+    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(UserFacingError) {
         switch try Kind(field) {
         case .bytePair:
             self = .bytePair(
@@ -45,7 +45,7 @@ enum TokenModel: Sendable {
         case wordLevel = "WordLevel"
 
         /// Reads the `type`, which older files leave out: then the members tell, as they do the reference.
-        init(_ field: TokenizerField) throws(TokenizerError) {
+        init(_ field: TokenizerField) throws(UserFacingError) {
             if field["type"].isAbsent, !field["vocab"].isAbsent {
                 if !field["merges"].isAbsent {
                     self = .bytePair
@@ -66,11 +66,11 @@ enum TokenModel: Sendable {
 
     /// Appends the ids of a word, which is not empty, to `ids`.
     ///
-    /// - Throws: ``TokenizerError/noUnknown(file:text:key:)``.
+    /// - Throws: ``UserFacingError``.
     @inline(__always)
     func encode(
         _ word: Span<UInt8>, into ids: inout [Int32], _ workspace: inout Workspace
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         if workspace.cache.append(word, to: &ids) { return }
         let start = ids.count
         switch self {

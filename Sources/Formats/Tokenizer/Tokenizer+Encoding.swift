@@ -5,8 +5,8 @@ extension Tokenizer {
     ///   - text: any text.
     ///   - addSpecialTokens: whether the post-processor's special tokens are put around it.
     /// - Returns: the ids, each below the number of tokens.
-    /// - Throws: ``TokenizerError/pattern(file:pattern:reason:)`` when an expression gives up on the text.
-    public func encode(_ text: String, addSpecialTokens: Bool = true) throws(TokenizerError) -> [Int32] {
+    /// - Throws: ``UserFacingError`` when an expression gives up on the text.
+    public func encode(_ text: String, addSpecialTokens: Bool = true) throws(UserFacingError) -> [Int32] {
         var workspace = workspaces.take()
         var ids: [Int32] = []
         ids.reserveCapacity(text.utf8.count / 3)
@@ -22,18 +22,18 @@ extension Tokenizer {
     ///   - addSpecialTokens: whether the post-processor's special tokens are put around each.
     ///   - threads: the most threads that work.
     /// - Returns: each text's ids, in the texts' order.
-    /// - Throws: the first text's ``TokenizerError`` that can't be encoded.
+    /// - Throws: the first text's ``UserFacingError`` that can't be encoded.
     public func encode(
         _ texts: [String], addSpecialTokens: Bool = true, threads: Int
-    ) throws(TokenizerError) -> [[Int32]] {
-        try mapConcurrently(texts.count, threads: threads) { index throws(TokenizerError) in
+    ) throws(UserFacingError) -> [[Int32]] {
+        try mapConcurrently(texts.count, threads: threads) { index throws(UserFacingError) in
             try encode(texts[index], addSpecialTokens: addSpecialTokens)
         }
     }
 
     private func encode(
         _ bytes: [UInt8], into ids: inout [Int32], _ workspace: inout TokenModel.Workspace
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         let text = try words(of: bytes)
         let span = text.bytes.span
         for piece in text.pieces {

@@ -23,18 +23,15 @@ public struct Tokenizer: Sendable {
     ///
     /// - Parameter path: tokenizer.json, or the folder that holds it.
     /// - Returns: the tokenizer, ready for use by many threads.
-    /// - Throws: ``TokenizerError`` when it can't be read, contradicts itself or asks for something unknown.
-    public static func open(_ path: String) throws(TokenizerError) -> Tokenizer {
+    /// - Throws: ``UserFacingError`` when it can't be read, contradicts itself or asks for something unknown.
+    public static func open(_ path: String) throws(UserFacingError) -> Tokenizer {
         let file = path.hasSuffix(".json") ? path : path + (path.hasSuffix("/") ? "" : "/") + "tokenizer.json"
-        let bytes: [UInt8]
-        do { bytes = try InputFile(path: file).bytes() } catch { throw .json(.unreadable(error)) }
-        return try Tokenizer(parsing: bytes, file: file)
+        return try Tokenizer(parsing: InputFile(path: file).bytes(), file: file)
     }
 
     /// The tokenizer in a file that was read.
-    init(parsing bytes: [UInt8], file: String) throws(TokenizerError) {
-        let json: JSON
-        do { json = try JSON(parsing: bytes, file: file, duplicates: .refused) } catch { throw .json(error) }
+    init(parsing bytes: [UInt8], file: String) throws(UserFacingError) {
+        let json = try JSON(parsing: bytes, file: file, duplicates: .refused)
         try self.init(json: json, file: file)
         sha256 = FileDigest.sha256(bytes)
     }
@@ -44,11 +41,11 @@ public struct Tokenizer: Sendable {
     /// - Parameters:
     ///   - json: the file's content.
     ///   - file: what error messages call it.
-    /// - Throws: ``TokenizerError`` when it contradicts itself or asks for something unknown.
-    public init(json: JSON, file: String) throws(TokenizerError) {
+    /// - Throws: ``UserFacingError`` when it contradicts itself or asks for something unknown.
+    public init(json: JSON, file: String) throws(UserFacingError) {
         let root = TokenizerField(file: file, path: "", json: json)
         guard json.object != nil else {
-            throw .field(file: file, path: "the file", found: json.kind, expected: "an object")
+            throw .wrongField(file: file, path: "the file", found: json.kind, expected: "an object")
         }
         let model = root["model"]
         _ = try TokenModel.Kind(model)  // before anything in it is looked at

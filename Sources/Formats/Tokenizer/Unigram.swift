@@ -20,7 +20,7 @@ struct Unigram: Sendable {
     private static let penalty = 10.0
 
     /// Reads a `model` of the type Unigram.
-    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(TokenizerError) {
+    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(UserFacingError) {
         let list = field["vocab"]
         guard let vocab = list.json?.array else { throw list.failure("an array of pieces and their scores") }
         var pieces = ByteTrie()
@@ -51,7 +51,7 @@ struct Unigram: Sendable {
     /// Appends the ids of a word.
     func encode(
         _ word: Span<UInt8>, into ids: inout [Int32], _ path: inout BestPath, _ spelled: inout [UInt8]
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         guard isByteLevel else { return try divide(word, into: &ids, &path) }
         spelled.removeAll(keepingCapacity: true)
         ByteAlphabet.encode(word, into: &spelled)
@@ -60,7 +60,7 @@ struct Unigram: Sendable {
 
     private func divide(
         _ word: Span<UInt8>, into ids: inout [Int32], _ path: inout BestPath
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         path.begin(count: word.count)
         var start = 0
         while start < word.count {
@@ -74,7 +74,7 @@ struct Unigram: Sendable {
                 unknown == nil
             {
                 let text = String(decoding: Array(copying: word), as: UTF8.self)
-                throw .noUnknown(file: file, text: text, key: "model.unk_id")
+                throw .noUnknownToken(file: file, text: text, key: "model.unk_id")
             }
             start += length
         }

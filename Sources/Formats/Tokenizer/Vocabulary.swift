@@ -14,9 +14,9 @@ struct Vocabulary: Sendable {
     /// - Parameters:
     ///   - field: the object token → id, or an array whose elements begin with a token; its id is its index.
     ///   - added: the added tokens.
-    /// - Throws: ``TokenizerError`` for an id that is not a number, that two tokens have, or that none has,
+    /// - Throws: ``UserFacingError`` for an id that is not a number, that two tokens have, or that none has,
     ///   and for a token that has two.
-    init(_ field: TokenizerField, added: [AddedToken]) throws(TokenizerError) {
+    init(_ field: TokenizerField, added: [AddedToken]) throws(UserFacingError) {
         let entries = try Self.entries(field)
         table = ByteStringTable(capacity: entries.count + added.count)
         for (index, entry) in entries.enumerated() where table.insert(entry.token.utf8.span) != index {
@@ -34,7 +34,7 @@ struct Vocabulary: Sendable {
         for token in tokens { table.insert(token.utf8.span) }
     }
 
-    private static func entries(_ field: TokenizerField) throws(TokenizerError) -> [(
+    private static func entries(_ field: TokenizerField) throws(UserFacingError) -> [(
         token: String, id: Int32
     )] {
         var entries: [(token: String, id: Int32)] = []
@@ -66,7 +66,7 @@ struct Vocabulary: Sendable {
     private static func newTokens(
         of added: [AddedToken], _ entries: [(token: String, id: Int32)], _ table: inout ByteStringTable,
         _ field: TokenizerField
-    ) throws(TokenizerError) -> [AddedToken] {
+    ) throws(UserFacingError) -> [AddedToken] {
         var newTokens: [AddedToken] = []
         for token in added {
             let index = table.insert(token.content.utf8.span)
@@ -86,12 +86,12 @@ struct Vocabulary: Sendable {
     /// All tokens by id, and which of them the model knows.
     private static func slots(
         _ entries: [(token: String, id: Int32)], _ newTokens: [AddedToken], _ field: TokenizerField
-    ) throws(TokenizerError) -> (tokens: [String], isInModel: [Bool]) {
+    ) throws(UserFacingError) -> (tokens: [String], isInModel: [Bool]) {
         let count = entries.count + newTokens.count
         var slots = [String?](repeating: nil, count: count)
         var isInModel = [Bool](repeating: false, count: count)
         var largest = -1
-        func place(_ token: String, _ id: Int, isInModel known: Bool) throws(TokenizerError) {
+        func place(_ token: String, _ id: Int, isInModel known: Bool) throws(UserFacingError) {
             largest = max(largest, id)
             guard id < count else { return }  // there is a gap, which is told below
             if let other = slots[id] {
@@ -103,7 +103,7 @@ struct Vocabulary: Sendable {
         for (token, id) in entries { try place(token, Int(id), isInModel: true) }
         for token in newTokens { try place(token.content, Int(token.id), isInModel: false) }
         if let missing = slots.firstIndex(where: { $0 == nil }) {
-            throw .gap(file: field.file, missing: missing, largest: largest, tokens: count)
+            throw .missingID(file: field.file, missing: missing, largest: largest, tokens: count)
         }
         return (slots.compactMap(\.self), isInModel)
     }

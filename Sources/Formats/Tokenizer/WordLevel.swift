@@ -6,7 +6,7 @@ struct WordLevel: Sendable {
     private let file: String
 
     /// Reads a `model` of the type WordLevel.
-    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(TokenizerError) {
+    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(UserFacingError) {
         self.vocabulary = vocabulary
         self.isByteLevel = isByteLevel
         // The reference, too, only misses the token for unknown words when it meets one.
@@ -17,7 +17,7 @@ struct WordLevel: Sendable {
     /// Appends the id of a word.
     func encode(
         _ word: Span<UInt8>, into ids: inout [Int32], _ spelled: inout [UInt8]
-    ) throws(TokenizerError) {
+    ) throws(UserFacingError) {
         let found: Int32?
         if isByteLevel {
             spelled.removeAll(keepingCapacity: true)
@@ -28,7 +28,7 @@ struct WordLevel: Sendable {
         }
         guard let id = found ?? unknown else {
             let text = String(decoding: Array(copying: word), as: UTF8.self)
-            throw .noUnknown(file: file, text: text, key: "model.unk_token")
+            throw .noUnknownToken(file: file, text: text, key: "model.unk_token")
         }
         ids.append(id)
     }

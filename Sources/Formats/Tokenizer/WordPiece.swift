@@ -14,11 +14,11 @@ struct WordPiece: Sendable {
     private let longestPiece: Int
 
     /// Reads a `model` of the type WordPiece.
-    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(TokenizerError) {
+    init(_ field: TokenizerField, vocabulary: Vocabulary, isByteLevel: Bool) throws(UserFacingError) {
         let name = field["unk_token"]
         let text = try name.string()
         guard let unknown = vocabulary.modelID(of: text.utf8.span) else {
-            throw .reference(file: field.file, path: name.path, token: text, id: nil)
+            throw .wrongReference(file: field.file, path: name.path, token: text)
         }
         self.unknown = unknown
         self.vocabulary = vocabulary

@@ -47,12 +47,12 @@ extension Configuration {
     ///
     /// - Parameter layerType: the kind of layer, as in `sliding_attention`, where each has settings of its own.
     /// - Returns: base, kind and what belongs to it, from either dialect.
-    /// - Throws: ``ConfigurationError`` when a setting is of another kind than it should be.
-    public func rotary(layerType: String? = nil) throws(ConfigurationError) -> RotarySettings {
+    /// - Throws: ``UserFacingError`` when a setting is of another kind than it should be.
+    public func rotary(layerType: String? = nil) throws(UserFacingError) -> RotarySettings {
         let newer = json["rope_parameters"]
         if let newer, !newer.isNull {
             guard var members = newer.object else {
-                throw .kind(file: file, key: "rope_parameters", found: newer.kind, expected: "an object")
+                throw .wrongKind(file: file, key: "rope_parameters", found: newer.kind, expected: "an object")
             }
             if let layerType, let own = members[layerType]?.object { members = own }
             return try RotarySettings(members, theta: nil, share: share(members), file: file)
@@ -60,7 +60,7 @@ extension Configuration {
         var members = JSONObject()
         if let scaling = json["rope_scaling"], !scaling.isNull {
             guard let object = scaling.object else {
-                throw .kind(
+                throw .wrongKind(
                     file: file, key: "rope_scaling", found: scaling.kind, expected: "an object or null")
             }
             members = object
@@ -81,12 +81,12 @@ extension Configuration {
         }
     }
 
-    private func share(_ members: JSONObject) throws(ConfigurationError) -> Double {
+    private func share(_ members: JSONObject) throws(UserFacingError) -> Double {
         if let share = members["partial_rotary_factor"]?.double { return share }
         return try number(firstOf: ["partial_rotary_factor", "rotary_pct"]) ?? 1
     }
 
-    private func number(firstOf keys: [String]) throws(ConfigurationError) -> Double? {
+    private func number(firstOf keys: [String]) throws(UserFacingError) -> Double? {
         for key in keys {
             if let number = try number(key) { return number }
         }
@@ -105,18 +105,18 @@ public struct RotarySettings: Sendable, Equatable {
     /// Everything else that belongs to the kind, as in `factor`.
     public let parameters: JSONObject
 
-    init(_ members: JSONObject, theta: Double?, share: Double, file: String) throws(ConfigurationError) {
+    init(_ members: JSONObject, theta: Double?, share: Double, file: String) throws(UserFacingError) {
         var rest = members
         var theta = theta
         if let own = members["rope_theta"] {
             guard let number = own.double else {
-                throw .kind(file: file, key: "rope_theta", found: own.kind, expected: "a number")
+                throw .wrongKind(file: file, key: "rope_theta", found: own.kind, expected: "a number")
             }
             theta = number
         }
         let named = members["rope_type"] ?? members["type"] ?? "default"
         guard let type = named.string else {
-            throw .kind(file: file, key: "rope_type", found: named.kind, expected: "a string")
+            throw .wrongKind(file: file, key: "rope_type", found: named.kind, expected: "a string")
         }
         for key in ["rope_theta", "rope_type", "type", "partial_rotary_factor"] { rest[key] = nil }
         (self.theta, self.type, partialFactor, parameters) = (theta, type, share, rest)

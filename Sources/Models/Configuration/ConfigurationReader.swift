@@ -49,7 +49,7 @@ public struct ConfigurationReader {
     /// Keys after the first are other names of the same.
     mutating func count(
         _ keys: String..., default fallback: Int? = nil, most: Int = 1 << 24
-    ) throws(ModelError) -> Int {
+    ) throws(UserFacingError) -> Int {
         let key = present(keys)
         seen.formUnion(keys)
         let found = value(key)
@@ -60,7 +60,7 @@ public struct ConfigurationReader {
     }
 
     /// A whole number from 1, nil when the key is null or absent.
-    mutating func optionalCount(_ key: String) throws(ModelError) -> Int? {
+    mutating func optionalCount(_ key: String) throws(UserFacingError) -> Int? {
         guard let found = value(key) else { return nil }
         guard let count = found.int, count > 0 else {
             throw wrong(key, found, expected: "a whole number from 1, or null")
@@ -68,13 +68,14 @@ public struct ConfigurationReader {
         return count
     }
 
-    private func wrong(_ key: String, _ found: JSON?, expected: String) -> ModelError {
-        found.map { .wrongValue(path: path, key: prefix + key, found: $0.text, expected: expected) }
-            ?? .missing(path: path, key: prefix + key, expected: expected)
+    private func wrong(_ key: String, _ found: JSON?, expected: String) -> UserFacingError {
+        found.map { .wrongSetting(path: path, key: prefix + key, found: $0.text, expected: expected) }
+            ?? .missingSetting(path: path, key: prefix + key, expected: expected)
     }
 
     /// A number; `fallback` when the key is null or absent.
-    mutating func number(_ keys: String..., default fallback: Double? = nil) throws(ModelError) -> Double {
+    mutating func number(_ keys: String..., default fallback: Double? = nil) throws(UserFacingError) -> Double
+    {
         let key = present(keys)
         seen.formUnion(keys)
         let found = value(key)
@@ -85,19 +86,19 @@ public struct ConfigurationReader {
     }
 
     /// A number, nil when the key is null or absent.
-    mutating func optionalNumber(_ key: String) throws(ModelError) -> Double? {
+    mutating func optionalNumber(_ key: String) throws(UserFacingError) -> Double? {
         value(key) == nil ? nil : try number(key)
     }
 
     /// True or false; `fallback` when the key is null or absent.
-    mutating func flag(_ key: String, default fallback: Bool) throws(ModelError) -> Bool {
+    mutating func flag(_ key: String, default fallback: Bool) throws(UserFacingError) -> Bool {
         guard let found = value(key) else { return fallback }
         guard let flag = found.bool else { throw wrong(key, found, expected: "true or false") }
         return flag
     }
 
     /// A list of whole numbers; empty when the key is null or absent.
-    mutating func integers(_ key: String) throws(ModelError) -> [Int] {
+    mutating func integers(_ key: String) throws(UserFacingError) -> [Int] {
         guard let found = value(key) else { return [] }
         guard let list = found.array, list.allSatisfy({ $0.int != nil }) else {
             throw wrong(key, found, expected: "a list of whole numbers")
@@ -106,7 +107,7 @@ public struct ConfigurationReader {
     }
 
     /// A list of `count` numbers.
-    private mutating func numbers(_ key: String, count: Int) throws(ModelError) -> [Double] {
+    private mutating func numbers(_ key: String, count: Int) throws(UserFacingError) -> [Double] {
         let found = value(key)
         guard let list = found?.array, list.count == count, list.allSatisfy({ $0.double != nil }) else {
             throw wrong(key, found, expected: "a list of \(count) numbers")
@@ -117,12 +118,13 @@ public struct ConfigurationReader {
     // MARK: Refusing and passing over
 
     /// An error that names a key and its value.
-    func unsupported(_ key: String, _ reason: String) -> ModelError {
-        .unsupported(path: path, key: prefix + key, value: values[key]?.text ?? "absent", reason: reason)
+    func unsupported(_ key: String, _ reason: String) -> UserFacingError {
+        .unsupportedSetting(
+            path: path, key: prefix + key, value: values[key]?.text ?? "absent", reason: reason)
     }
 
     /// Refuses any value of `key` but those `allowed`; null and absent are fine.
-    mutating func require(_ key: String, in allowed: [JSON], else reason: String) throws(ModelError) {
+    mutating func require(_ key: String, in allowed: [JSON], else reason: String) throws(UserFacingError) {
         guard let found = value(key), !allowed.contains(found) else { return }
         throw unsupported(key, reason)
     }
@@ -134,7 +136,7 @@ public struct ConfigurationReader {
     mutating func note(_ text: String) { notes.append("\(path): \(text)") }
 
     /// Passes over rates of dropout, with a note where one is not zero.
-    mutating func dropout(_ keys: String...) throws(ModelError) {
+    mutating func dropout(_ keys: String...) throws(UserFacingError) {
         for key in keys where try number(key, default: 0) != 0 {
             note(
                 """
@@ -145,7 +147,7 @@ public struct ConfigurationReader {
     }
 
     /// Refuses, by name, every key that nobody has read and that is neither off nor says nothing of what is computed.
-    func refuseTheRest() throws(ModelError) {
+    func refuseTheRest() throws(UserFacingError) {
         let inert = prefix.isEmpty ? Self.inertKeys : []
         for (key, value) in values where !seen.contains(key) && !inert.contains(key) {
             let off = value.isNull || value == false || value == 0 || value == 0.0
@@ -174,7 +176,8 @@ public struct ConfigurationReader {
 
 extension ConfigurationReader {
     /// What the feed-forward part makes of its hidden values, in transformers' names (`ACT2FN`).
-    mutating func activation(_ keys: String..., default fallback: Activation) throws(ModelError) -> Activation
+    mutating func activation(_ keys: String..., default fallback: Activation) throws(UserFacingError)
+        -> Activation
     {
         let key = present(keys)
         seen.formUnion(keys)
@@ -198,7 +201,7 @@ extension ConfigurationReader {
     /// `keyValueHeads` and `maximumLength` what it takes anywhere; there are as many key-value heads as heads when nil.
     mutating func sizes(
         absent: ModelSizes.Absent? = nil, keyValueHeads fallback: Int? = nil, maximumLength: Int
-    ) throws(ModelError) -> ModelSizes {
+    ) throws(UserFacingError) -> ModelSizes {
         let absent = isPart ? absent : nil
         let hiddenSize = try count("hidden_size", "n_embd", "n_embed", default: absent?.hiddenSize)
         let heads = try count("num_attention_heads", "n_head", default: absent?.heads)
@@ -221,7 +224,7 @@ extension ConfigurationReader {
     /// `implied` is the family's rule where the list is not written out; without one, nothing is windowed.
     mutating func windowedLayers(
         _ count: Int, implied: ImpliedLayerList? = nil
-    ) throws(ModelError) -> [Bool] {
+    ) throws(UserFacingError) -> [Bool] {
         let written = value("layer_types")
         if let implied { seen.formUnion(implied.replaced) }
         guard let kinds = written?.array ?? (written == nil ? implied?.rule(values, count) ?? [] : nil) else {
@@ -237,7 +240,7 @@ extension ConfigurationReader {
             case "full_attention": result.append(false)
             case "sliding_attention": result.append(true)
             default:
-                throw .unsupported(
+                throw .unsupportedSetting(
                     path: path, key: prefix + "layer_types", value: kind.text,
                     reason: "the trainer knows full_attention and sliding_attention")
             }
@@ -246,7 +249,7 @@ extension ConfigurationReader {
     }
 
     /// A list with an entry a layer: what the file has, or what the family's rule gives.
-    mutating func list(_ implied: ImpliedLayerList, count: Int) throws(ModelError) -> [JSON] {
+    mutating func list(_ implied: ImpliedLayerList, count: Int) throws(UserFacingError) -> [JSON] {
         seen.formUnion(implied.replaced)
         let written = value(implied.key)
         guard let list = written == nil ? implied.rule(values, count) : written?.array, list.count == count
@@ -264,7 +267,7 @@ extension ConfigurationReader {
     mutating func rotary(
         _ sizes: ModelSizes, theta: Double = 10_000, share: Double = 1, isInterleaved: Bool = false,
         kind: String? = nil
-    ) throws(ModelError) -> RotaryEmbedding {
+    ) throws(UserFacingError) -> RotaryEmbedding {
         let (headSize, maximumLength) = (sizes.headSize, sizes.maximumLength)
         let theta = try number("rope_theta", "rotary_emb_base", default: theta)
         let share = try number("partial_rotary_factor", "rotary_pct", "rope_pct", default: share)
@@ -290,7 +293,7 @@ extension ConfigurationReader {
         let turned = try reader.number("partial_rotary_factor", default: share)
         let size = Int(Double(headSize) * turned)
         guard size > 0, size <= headSize, size.isMultiple(of: 2) else {
-            throw .unsupported(
+            throw .unsupportedSetting(
                 path: path, key: prefix + "partial_rotary_factor", value: "\(turned) of \(headSize) channels",
                 reason: "rotary embedding turns pairs of channels, so an even number of them must turn")
         }
@@ -307,13 +310,13 @@ extension ConfigurationReader {
     /// `truncates` says whether the settings' own `truncate` counts; in settings by kind of layer it does not.
     private mutating func ropeScaling(
         pairs: Int, maximumLength: Double, ownLength: Double?, truncates: Bool
-    ) throws(ModelError) -> RotaryEmbedding.Scaling {
+    ) throws(UserFacingError) -> RotaryEmbedding.Scaling {
         ignore("rope_type", "type")
         let named = value("rope_type") ?? value("type")
         guard let kind = named == nil ? "default" : named?.string else {
             throw wrong("rope_type", named, expected: "a name")
         }
-        func original(_ reader: inout ConfigurationReader) throws(ModelError) -> Double {
+        func original(_ reader: inout ConfigurationReader) throws(UserFacingError) -> Double {
             let inside = try reader.number("original_max_position_embeddings", default: maximumLength)
             return ownLength ?? inside
         }
@@ -362,7 +365,7 @@ extension ConfigurationReader {
     }
 
     /// The share of the load-balancing loss, where the configuration asks for one.
-    mutating func balanceFactor(default fallback: Double) throws(ModelError) -> Double? {
+    mutating func balanceFactor(default fallback: Double) throws(UserFacingError) -> Double? {
         let factor = try number("router_aux_loss_coef", default: fallback)
         return try flag("output_router_logits", default: false) ? factor : nil
     }
@@ -372,7 +375,7 @@ extension ConfigurationReader {
         _ sizes: ModelSizes, embedding: Architecture.Embedding = Architecture.Embedding(), layers: [Layer],
         finalNorm: Norm, logitFactor: Float = 1, softCap: Double? = nil,
         balanceFactor: Double? = nil
-    ) throws(ModelError) -> Architecture {
+    ) throws(UserFacingError) -> Architecture {
         var maximumLength = sizes.maximumLength
         // What stretches as far as it is asked to was made for longer sequences than it began with.
         for layer in layers {

@@ -18,7 +18,7 @@ extension Family {
             TensorRow(.up, "mlp.dense_h_to_4h", .fourfold, .hidden),
             TensorRow(.down, "mlp.dense_4h_to_h", .hidden, .fourfold),
         ], isTied: true, kerasHub: [.bloom]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         // ALiBi has no longest sequence; `seq_length` is the one that the model was trained on.
         let sizes = try reader.sizes(maximumLength: 1 << 40)
         try reader.dropout("attention_dropout", "hidden_dropout")

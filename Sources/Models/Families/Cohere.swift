@@ -8,7 +8,7 @@ extension Family {
         layer: [TensorRow(.attentionNorm, "input_layernorm", .hidden)] + llamaAttention + llamaFeedForward,
         lists: [.everyLast(["sliding_window_pattern"], default: 4)], derived: [".rotary_emb.inv_freq"],
         isTied: true
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         var sizes = try reader.sizes(maximumLength: 8_192)
         sizes.headSize = sizes.hiddenSize / sizes.heads
         let hasBias = try reader.flag("attention_bias", default: false)

@@ -10,7 +10,7 @@ extension Family {
             TensorRow(.sharedUp, "mlp.shared_experts.up_proj"),
             TensorRow(.sharedDown, "mlp.shared_experts.down_proj"),
         ], lists: [windowedAbove], derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 32, maximumLength: 2_048)
         for key in ["n_group", "topk_group"] {
             try reader.require(

@@ -1,3 +1,5 @@
+internal import Formats
+
 extension Family {
     /// Falcon (<https://arxiv.org/abs/2311.16867>): rotary embedding or ALiBi, serial or parallel, one norm or two.
     static let falcon = Family(
@@ -17,7 +19,7 @@ extension Family {
             TensorRow(.up, "mlp.dense_h_to_4h"),
             TensorRow(.down, "mlp.dense_4h_to_h"),
         ], isTied: true
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         var sizes = try reader.sizes(maximumLength: 2_048)
         try reader.dropout("attention_dropout", "hidden_dropout")
         reader.ignore("num_key_value_heads", "n_head_kv", "num_attention_heads", "n_head", "n_layer")

@@ -28,7 +28,7 @@ public struct Family: Sendable {
     /// What KerasHub has of the family; several where it has several classes.
     let kerasHub: [KerasClass]
     /// Reads the configuration; nil where the trainer does not compute the family.
-    let read: (@Sendable (inout ConfigurationReader) throws(ModelError) -> Architecture)?
+    let read: (@Sendable (inout ConfigurationReader) throws(UserFacingError) -> Architecture)?
 
     init(
         _ name: String, _ modelTypes: [String], prefixes: [String] = Self.llamaPrefixes,
@@ -36,7 +36,7 @@ public struct Family: Sendable {
         lists: [ImpliedLayerList] = [], derived: [String] = [], isTied: Bool = false,
         headSize: Int? = nil,
         kerasHub: [KerasClass] = [],
-        read: (@Sendable (inout ConfigurationReader) throws(ModelError) -> Architecture)? = nil
+        read: (@Sendable (inout ConfigurationReader) throws(UserFacingError) -> Architecture)? = nil
     ) {
         self.name = name
         self.modelTypes = modelTypes
@@ -102,14 +102,14 @@ public struct DescribedModel: Sendable {
     ///
     /// `path` is the checkpoint's, for messages.
     ///
-    /// - Throws: ``ModelError``; a key that asks for something unknown is refused by name.
-    public init(_ configuration: Configuration, path: String) throws(ModelError) {
+    /// - Throws: ``UserFacingError``; a key that asks for something unknown is refused by name.
+    public init(_ configuration: Configuration, path: String) throws(UserFacingError) {
         guard let root = configuration.json.object, let rootType = root["model_type"]?.string else {
             throw .noFamily(path: path)
         }
         for key in ["quantization_config", "compression_config", "quantization"] {
             guard let value = root[key], !value.isNull else { continue }
-            throw .unsupported(
+            throw .unsupportedSetting(
                 path: path, key: key, value: value["quant_method"]?.string ?? value.text,
                 reason:
                     "the trainer computes with the numbers themselves; start from the model that was not quantised"
@@ -118,7 +118,7 @@ public struct DescribedModel: Sendable {
         var (values, type) = (root, rootType)
         if let text = root["text_config"]?.object {
             guard Self.wrappers.contains(rootType), let own = text["model_type"]?.string else {
-                throw .unsupported(
+                throw .unsupportedSetting(
                     path: path, key: "model_type", value: rootType,
                     reason: "the trainer knows text models inside \(Self.wrappers.joined(separator: ", "))")
             }

@@ -20,7 +20,7 @@ extension Family {
             TensorRow(.up, "mlp.c_fc", .hidden, .fourfold, isTransposed: true),
             TensorRow(.down, "mlp.c_proj", .fourfold, .hidden, isTransposed: true),
         ], derived: [".attn.bias", ".attn.masked_bias"], isTied: true, kerasHub: [.gpt2]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 1_024)
         try reader.dropout("resid_pdrop", "embd_pdrop", "attn_pdrop")
         reader.ignore(

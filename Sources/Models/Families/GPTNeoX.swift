@@ -18,7 +18,7 @@ extension Family {
             TensorRow(.down, "mlp.dense_4h_to_h", .hidden, .feedForward),
         ], derived: [".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"],
         kerasHub: [.gptNeoX]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 2_048)
         let hasBias = try reader.flag("attention_bias", default: true)
         try reader.dropout("attention_dropout", "hidden_dropout")

@@ -11,7 +11,7 @@ extension Family {
                 .expertGateUp, "mlp.experts.gate_up_proj", weight: "", bias: "_bias", isTransposed: true),
             TensorRow(.expertDown, "mlp.experts.down_proj", weight: "", bias: "_bias", isTransposed: true),
         ], lists: [.everyLast([], default: 2)], headSize: 64
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 8, maximumLength: 131_072)
         let hasBias = try reader.flag("attention_bias", default: true)
         try reader.dropout("attention_dropout")
@@ -49,7 +49,7 @@ extension Family {
 
 extension ConfigurationReader {
     /// What the file says of positions, or the family's own.
-    fileprivate mutating func gptOSSRotary(_ sizes: ModelSizes) throws(ModelError) -> RotaryEmbedding {
+    fileprivate mutating func gptOSSRotary(_ sizes: ModelSizes) throws(UserFacingError) -> RotaryEmbedding {
         if value("rope_parameters") != nil || value("rope_scaling") != nil {
             return try rotary(sizes, theta: 150_000)
         }

@@ -5,7 +5,7 @@ extension Family {
     static let gemma = Family(
         "Gemma", ["gemma"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"],
         isTied: true, headSize: 256, kerasHub: [.gemma]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 16, maximumLength: 8_192)
         // The first releases name `gelu`, and mean its approximation.
         reader.ignore("hidden_act", "hidden_activation")
@@ -23,7 +23,7 @@ extension Family {
     static let gemma2 = Family(
         "Gemma 2", ["gemma2"], outer: llamaOuter, layer: twiceNormed + llamaAttention + llamaFeedForward,
         lists: [.everyLast([], default: 2)], derived: [".rotary_emb.inv_freq"], isTied: true, headSize: 256
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 4, maximumLength: 8_192)
         return try reader.gemma(
             sizes, list: .everyLast([], default: 2), isTwiceNormed: true, softCaps: (50, 30))
@@ -36,7 +36,7 @@ extension Family {
         layer: twiceNormed + llamaAttention + llamaFeedForward + queryKeyNorms,
         lists: [.everyLast(["sliding_window_pattern", "_sliding_window_pattern"], default: 6)],
         derived: [".rotary_emb.inv_freq"], isTied: true, headSize: 256
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(
             absent: ModelSizes.Absent(vocabularySize: 262_208, hiddenSize: 2_304, layers: 26, heads: 8),
             keyValueHeads: 4, maximumLength: 131_072)
@@ -54,7 +54,7 @@ extension ConfigurationReader {
     fileprivate mutating func gemma(
         _ sizes: ModelSizes, list: ImpliedLayerList?, isTwiceNormed: Bool = false,
         normalizesQueries: Bool = false, softCaps: (scores: Double?, logits: Double?)? = nil
-    ) throws(ModelError) -> Architecture {
+    ) throws(UserFacingError) -> Architecture {
         let hasBias = try flag("attention_bias", default: false)
         try dropout("attention_dropout")
         try require(
@@ -96,7 +96,7 @@ extension ConfigurationReader {
     }
 
     /// A cap; none where the key is null, `fallback` where it is absent.
-    private mutating func cap(_ key: String, default fallback: Double?) throws(ModelError) -> Float? {
+    private mutating func cap(_ key: String, default fallback: Double?) throws(UserFacingError) -> Float? {
         guard has(key) else { return fallback.map { Float($0) } }
         return try optionalNumber(key).map { Float($0) }
     }
@@ -104,7 +104,7 @@ extension ConfigurationReader {
     /// The rotary embeddings of layers that see everything and of those that see a window.
     private mutating func rotaries(
         _ sizes: ModelSizes, byKind: Bool
-    ) throws(ModelError) -> (full: RotaryEmbedding, local: RotaryEmbedding) {
+    ) throws(UserFacingError) -> (full: RotaryEmbedding, local: RotaryEmbedding) {
         guard byKind else {
             let rotary = try rotary(sizes)
             return (rotary, rotary)

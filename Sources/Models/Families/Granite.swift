@@ -1,8 +1,10 @@
+internal import Formats
+
 extension Family {
     /// Granite 3 (IBM, *Granite 3.0 Language Models*, 2024): Llama with a factor at embedding, scores, parts and logits.
     static let granite = Family(
         "Granite", ["granite"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 2_048)
         var attention = try reader.llamaAttention(sizes)
         attention.scale = Float(try reader.number("attention_multiplier", default: 1))

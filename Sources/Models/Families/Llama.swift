@@ -5,7 +5,7 @@ extension Family {
     static let llama = Family(
         "Llama", ["llama"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"],
         kerasHub: [.llama, .llama3]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(absent: ModelSizes.Absent(), maximumLength: 2_048)
         let attention = try reader.llamaAttention(sizes)
         return try reader.llama(
@@ -51,7 +51,7 @@ extension Family {
 
 extension ConfigurationReader {
     /// Attention as Llama has it.
-    mutating func llamaAttention(_ sizes: ModelSizes) throws(ModelError) -> Attention {
+    mutating func llamaAttention(_ sizes: ModelSizes) throws(UserFacingError) -> Attention {
         let hasBias = try flag("attention_bias", default: false)
         try dropout("attention_dropout")
         return Attention(
@@ -62,7 +62,7 @@ extension ConfigurationReader {
     /// Layers as Llama has them: RMSNorm before attention and before a gated feed-forward part.
     mutating func llama(
         _ sizes: ModelSizes, attention: Attention, intermediateSize: Int, mlpBias: Bool = false
-    ) throws(ModelError) -> Architecture {
+    ) throws(UserFacingError) -> Architecture {
         let norm = Norm.rms(try number("rms_norm_eps", default: 1e-6))
         let layer = Layer(
             attentionNorm: norm, attention: attention, feedForwardNorm: norm,
@@ -75,7 +75,7 @@ extension ConfigurationReader {
     /// A gated feed-forward part.
     mutating func gatedMLP(
         intermediateSize: Int? = nil, activation fallback: Activation = .silu, hasBias: Bool = false
-    ) throws(ModelError) -> GatedMLP {
+    ) throws(UserFacingError) -> GatedMLP {
         GatedMLP(
             size: try count("intermediate_size", default: intermediateSize),
             unit: .product(try activation("hidden_act", "hidden_activation", default: fallback)),

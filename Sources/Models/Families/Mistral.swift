@@ -5,7 +5,7 @@ extension Family {
     static let mistral = Family(
         "Mistral", ["mistral"], outer: llamaOuter, layer: llamaLayer, derived: [".rotary_emb.inv_freq"],
         kerasHub: [.mistral]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(
             absent: ModelSizes.Absent(), keyValueHeads: 8, maximumLength: 131_072)
         var attention = try reader.llamaAttention(sizes)
@@ -26,7 +26,7 @@ extension Family {
             TensorRow(.expertGateUp, "mlp.experts.gate_up_proj", weight: ""),
             TensorRow(.expertDown, "mlp.experts.down_proj", weight: ""),
         ], derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 8, maximumLength: 131_072)
         try reader.dropout("attention_dropout", "router_jitter_noise")
         let norm = Norm.rms(try reader.number("rms_norm_eps", default: 1e-5))
@@ -50,7 +50,7 @@ extension Family {
 
 extension ConfigurationReader {
     /// How many tokens each sees: an absent key has the reference implementation's own default.
-    fileprivate mutating func mistralWindow() throws(ModelError) -> Int? {
+    fileprivate mutating func mistralWindow() throws(UserFacingError) -> Int? {
         has("sliding_window") ? try optionalCount("sliding_window") : 4_096
     }
 }

@@ -10,7 +10,7 @@ extension Family {
     /// OLMo 2 (<https://arxiv.org/abs/2501.00656>): norms behind the parts, and of all queries and keys at once.
     static let olmo2 = Family(
         "OLMo 2", ["olmo2"], outer: llamaOuter, layer: layer, derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 2_048)
         let attention = try reader.llamaAttention(sizes)
         return try reader.olmo(sizes, [Attention](repeating: attention, count: sizes.layers))
@@ -20,7 +20,7 @@ extension Family {
     static let olmo3 = Family(
         "OLMo 3", ["olmo3"], outer: llamaOuter, layer: layer, lists: [.everyLast([], default: 4)],
         derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 2_048)
         let hasBias = try reader.flag("attention_bias", default: false)
         try reader.dropout("attention_dropout")
@@ -46,7 +46,7 @@ extension Family {
 extension ConfigurationReader {
     fileprivate mutating func olmo(
         _ sizes: ModelSizes, _ attentions: [Attention]
-    ) throws(ModelError) -> Architecture {
+    ) throws(UserFacingError) -> Architecture {
         let norm = Norm.rms(try number("rms_norm_eps", default: 1e-5))
         let feedForward = try gatedMLP()
         let layers = attentions.map { attention in

@@ -6,7 +6,7 @@ extension Family {
         "OLMoE", ["olmoe"], outer: llamaOuter,
         layer: llamaNorms + llamaAttention + queryKeyNorms + separateExperts,
         derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 4_096)
         try reader.require("clip_qkv", in: [], else: "the trainer does not clip queries, keys and values")
         let norm = Norm.rms(try reader.number("rms_norm_eps", default: 1e-5))

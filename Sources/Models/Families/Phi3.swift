@@ -10,7 +10,7 @@ extension Family {
             TensorRow(.gateUp, "mlp.gate_up_proj", .gateAndUp, .hidden),
             TensorRow(.down, "mlp.down_proj", .hidden, .feedForward),
         ], derived: [".rotary_emb.inv_freq"], kerasHub: [.phi3]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 4_096)
         var attention = try reader.llamaAttention(sizes)
         attention.window = try reader.optionalCount("sliding_window")

@@ -5,7 +5,7 @@ extension Family {
     static let qwen2 = Family(
         "Qwen 2", ["qwen2"], outer: llamaOuter, layer: llamaLayer, lists: [.aboveMaxWindow],
         derived: [".rotary_emb.inv_freq"], kerasHub: [.qwen2]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 32_768)
         return try reader.qwen(sizes, list: .aboveMaxWindow, hasBias: true)
     }
@@ -14,7 +14,7 @@ extension Family {
     static let qwen3 = Family(
         "Qwen 3", ["qwen3"], outer: llamaOuter, layer: llamaLayer + queryKeyNorms, lists: [.aboveMaxWindow],
         derived: [".rotary_emb.inv_freq"], headSize: 128, kerasHub: [.qwen3]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 32_768)
         return try reader.qwen(
             sizes, list: .aboveMaxWindow, hasBias: try reader.flag("attention_bias", default: false),
@@ -45,7 +45,7 @@ extension Family {
             TensorRow(.sharedDown, "mlp.shared_expert.down_proj"),
             TensorRow(.sharedRouter, "mlp.shared_expert_gate"),
         ], lists: [.alternatingBelowMaxWindow], derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 16, maximumLength: 32_768)
         let experts = try reader.qwenExperts(count: 60, chosen: 4, size: 1_408, hasShared: true)
         return try reader.qwen(
@@ -57,7 +57,7 @@ extension Family {
     static let qwen3MoE = Family(
         "Qwen 3 MoE", ["qwen3_moe"], outer: llamaOuter, layer: llamaLayer + queryKeyNorms + experts,
         derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 4, maximumLength: 32_768)
         let experts = try reader.qwenExperts(count: 128, chosen: 8, size: 768, hasShared: false)
         return try reader.qwen(
@@ -70,7 +70,7 @@ extension ConfigurationReader {
     /// A mixture as Qwen's configurations describe it.
     fileprivate mutating func qwenExperts(
         count: Int, chosen: Int, size: Int, hasShared: Bool
-    ) throws(ModelError) -> Experts {
+    ) throws(UserFacingError) -> Experts {
         let unit = GatedUnit.product(try activation("hidden_act", default: .silu))
         return Experts(
             count: try self.count("num_experts", "num_local_experts", default: count),
@@ -88,7 +88,7 @@ extension ConfigurationReader {
     fileprivate mutating func qwen(
         _ sizes: ModelSizes, list: ImpliedLayerList?, hasBias: Bool, hasOutputBias: Bool? = nil,
         normalizesQueries: Bool = false, experts: Experts? = nil
-    ) throws(ModelError) -> Architecture {
+    ) throws(UserFacingError) -> Architecture {
         try dropout("attention_dropout")
         let norm = Norm.rms(try number("rms_norm_eps", default: 1e-6))
         let usesWindow = try flag("use_sliding_window", default: false)

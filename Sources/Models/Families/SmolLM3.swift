@@ -5,7 +5,7 @@ extension Family {
     static let smolLM3 = Family(
         "SmolLM3", ["smollm3"], outer: llamaOuter, layer: llamaLayer,
         lists: [.rotaryLayers, .slidingWhereNotRotary], derived: [".rotary_emb.inv_freq"], isTied: true
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 4, maximumLength: 32_768)
         let hasBias = try reader.flag("attention_bias", default: false)
         try reader.dropout("attention_dropout")

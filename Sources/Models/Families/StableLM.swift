@@ -8,7 +8,7 @@ extension Family {
             TensorRow(.queryNorm, "self_attn.q_layernorm.norms.*"),
             TensorRow(.keyNorm, "self_attn.k_layernorm.norms.*"),
         ], derived: [".rotary_emb.inv_freq"]
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(maximumLength: 4_096)
         try reader.dropout("attention_dropout", "hidden_dropout")
         try reader.require(

@@ -1,3 +1,5 @@
+internal import Formats
+
 extension Family {
     /// StarCoder 2 (<https://arxiv.org/abs/2402.19173>): LayerNorm, a plain feed-forward part, biases, a window.
     static let starcoder2 = Family(
@@ -6,7 +8,7 @@ extension Family {
             TensorRow(.up, "mlp.c_fc", .feedForward, .hidden),
             TensorRow(.down, "mlp.c_proj", .hidden, .feedForward),
         ], derived: [".rotary_emb.inv_freq"], isTied: true
-    ) { reader throws(ModelError) in
+    ) { reader throws(UserFacingError) in
         let sizes = try reader.sizes(keyValueHeads: 2, maximumLength: 4_096)
         try reader.dropout("attention_dropout", "residual_dropout", "embedding_dropout")
         // Left from the code that the model was trained with.

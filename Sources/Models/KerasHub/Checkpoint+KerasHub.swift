@@ -5,7 +5,7 @@ extension Checkpoint {
     /// A KerasHub preset as Hugging Face has the model: names, shapes, configuration.
     ///
     /// A tokenizer that can't be brought along is left out, and the reason told.
-    func asHuggingFace(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+    func asHuggingFace(_ family: KerasFamily) throws(UserFacingError) -> Checkpoint {
         if let obstacle = family.obstacle(in: self) { throw obstacle }
         let layers = try layerCount("num_layers", in: configuration?["config"])
         var taken: Set<String> = []
@@ -15,17 +15,17 @@ extension Checkpoint {
             for path in place.paths {
                 guard let variable = tensors[path] else {
                     if place.part.isOptional { continue places }
-                    throw .missing(path: self.path, tensor: path, family: family.keras.name)
+                    throw .missingTensor(path: self.path, tensor: path, family: family.keras.name)
                 }
                 taken.insert(path)
                 variables.append(variable)
             }
             do { made[place.name] = try place.part.tensor(of: variables) } catch {
-                throw .tensor(name: place.name, error)
+                throw error.within("tensor '\(place.name)' can't be converted")
             }
         }
         if let extra = tensors.keys.first(where: { !taken.contains($0) }) {
-            throw .unknown(path: path, tensor: extra, family: family.keras.name)
+            throw .unexpectedTensor(path: path, tensor: extra, family: family.keras.name)
         }
         // As Hugging Face's own files have them.
         made.sort { $0.key < $1.key }
@@ -33,7 +33,7 @@ extension Checkpoint {
         result.tensors = made
         result.metadata = ["format": "pt"]
         result.format = .safetensors
-        result.configuration = try configuration.map { (preset) throws(ConversionError) in
+        result.configuration = try configuration.map { (preset) throws(UserFacingError) in
             let settings = try family.huggingFace(
                 preset, isTied: family.head.map { made[$0] == nil }, type: KerasFamily.typeName(of: self),
                 model: path)
@@ -47,7 +47,7 @@ extension Checkpoint {
     }
 
     /// A Hugging Face model as KerasHub has it.
-    func asKerasHub(_ family: KerasFamily) throws(ConversionError) -> Checkpoint {
+    func asKerasHub(_ family: KerasFamily) throws(UserFacingError) -> Checkpoint {
         let layers = try layerCount(of: family)
         let (made, places) = try kerasHubVariables(of: family, layers: layers)
         var structure = HDF5Structure(layout: .keras3, fileName: "model.weights.h5")
@@ -82,10 +82,10 @@ extension Checkpoint {
 
     /// KerasHub's variables of a Hugging Face model by their paths, and the tensors that they are made of.
     ///
-    /// - Throws: ``ConversionError`` when a tensor is missing, has no place in the family, or another shape.
+    /// - Throws: ``UserFacingError`` when a tensor is missing, has no place in the family, or another shape.
     func kerasHubVariables(
         of family: KerasFamily, layers: Int
-    ) throws(ConversionError) -> (
+    ) throws(UserFacingError) -> (
         variables: OrderedDictionary<String, TensorExpression>, places: [KerasFamily.Place]
     ) {
         let heads = try heads(of: family)
@@ -97,7 +97,7 @@ extension Checkpoint {
             let known = [place.name, place.bareName].first { tensors[$0] != nil }
             guard let known, let tensor = tensors[known] else {
                 if place.part.isOptional { continue }
-                throw .missing(path: path, tensor: place.name, family: family.keras.architecture)
+                throw .missingTensor(path: path, tensor: place.name, family: family.keras.architecture)
             }
             taken.insert(known)
             do {
@@ -105,7 +105,7 @@ extension Checkpoint {
                     made[path] = variable
                 }
             } catch {
-                throw .tensor(name: known, error)
+                throw error.within("tensor '\(known)' can't be converted")
             }
             places.append(place)
         }
@@ -114,31 +114,31 @@ extension Checkpoint {
             !taken.contains(name) && !family.family.derivedTensors.contains { name.hasSuffix($0) }
                 && !(isTied && name == family.head)
         }
-        if let extra { throw .unknown(path: path, tensor: extra, family: family.keras.architecture) }
+        if let extra { throw .unexpectedTensor(path: path, tensor: extra, family: family.keras.architecture) }
         return (made, places)
     }
 
     /// How many layers a Hugging Face model's configuration gives it.
-    func layerCount(of family: KerasFamily) throws(ConversionError) -> Int {
+    func layerCount(of family: KerasFamily) throws(UserFacingError) -> Int {
         try layerCount(family.keras.layerCount, in: configuration?.json)
     }
 
     /// How many heads a Hugging Face model has.
-    func heads(of family: KerasFamily) throws(ConversionError) -> KerasHeads {
+    func heads(of family: KerasFamily) throws(UserFacingError) -> KerasHeads {
         func setting(_ keras: String) -> Int? {
             family.keras.settings.first { $0.keras == keras }.flatMap { configuration?[$0.huggingFace]?.int }
         }
         guard let query = setting(family.keras.heads), query > 0 else {
-            throw .setting(
+            throw .unconvertibleSetting(
                 path: path, key: family.keras.heads, found: "nothing", expected: "the number of heads")
         }
         return KerasHeads(query: query, keyValue: setting("num_key_value_heads") ?? query)
     }
 
-    private func layerCount(_ key: String, in settings: JSON?) throws(ConversionError) -> Int {
+    private func layerCount(_ key: String, in settings: JSON?) throws(UserFacingError) -> Int {
         // A layer has at least one tensor.
         guard let count = settings?[key]?.int, count >= 0, count <= tensors.count else {
-            throw .setting(
+            throw .unconvertibleSetting(
                 path: path, key: key, found: settings?[key]?.kind ?? "nothing",
                 expected: "the number of layers")
         }

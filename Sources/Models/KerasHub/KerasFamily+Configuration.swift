@@ -10,10 +10,10 @@ extension KerasFamily {
     ///   - type: the type of its numbers, as both libraries call it; nil where only the configuration can tell.
     ///   - model: what error messages call the model.
     /// - Returns: the configuration.
-    /// - Throws: ``ConversionError`` for settings that Hugging Face's class does not have.
+    /// - Throws: ``UserFacingError`` for settings that Hugging Face's class does not have.
     func huggingFace(
         _ preset: Configuration, isTied: Bool? = nil, type: String? = nil, model: String
-    ) throws(ConversionError) -> Configuration {
+    ) throws(UserFacingError) -> Configuration {
         let settings = preset["config"]?.object ?? JSONObject()
         var made = JSONObject()
         made["architectures"] = [.string(keras.architecture)]
@@ -39,24 +39,24 @@ extension KerasFamily {
     }
 
     /// What keeps a preset from being put into Hugging Face's terms; nil when nothing does.
-    func obstacle(in preset: Checkpoint) -> ConversionError? {
+    func obstacle(in preset: Checkpoint) -> UserFacingError? {
         obstacle(in: preset.configuration?["config"]?.object ?? JSONObject(), model: preset.path)
     }
 
     /// The first setting under which the same weights mean something else in the other library.
-    private func obstacle(in settings: JSONObject, model: String) -> ConversionError? {
+    private func obstacle(in settings: JSONObject, model: String) -> UserFacingError? {
         let off = [
             "rope_scaling_type", "final_logit_soft_cap", "attention_logit_soft_cap", "use_post_ffw_norm",
             "use_post_attention_norm",
         ]
         for key in off {
             guard let value = settings[key], !value.isNull, value.bool != false else { continue }
-            return .setting(path: model, key: key, found: value.kind, expected: "null or false")
+            return .unconvertibleSetting(path: model, key: key, found: value.kind, expected: "null or false")
         }
         if case .fourfold = keras.width, let width = settings["hidden_dim"]?.int,
             let inner = settings["intermediate_dim"]?.int, inner != 4 * width
         {
-            return .setting(
+            return .unconvertibleSetting(
                 path: model, key: "intermediate_dim", found: "\(inner)", expected: "four times hidden_dim")
         }
         return nil
@@ -77,9 +77,9 @@ extension KerasFamily {
     }
 
     /// A preset's configuration of a Hugging Face model.
-    func preset(_ model: Checkpoint) throws(ConversionError) -> Configuration {
+    func preset(_ model: Checkpoint) throws(UserFacingError) -> Configuration {
         guard let configuration = model.configuration else {
-            throw .setting(
+            throw .unconvertibleSetting(
                 path: model.path, key: "config.json", found: "nothing", expected: "the model's settings")
         }
         try refuseOtherConstants(configuration, model: model.path)
@@ -122,7 +122,7 @@ extension KerasFamily {
     /// Refuses a model that differs in what KerasHub's class takes for granted.
     private func refuseOtherConstants(
         _ configuration: Configuration, model: String
-    ) throws(ConversionError) {
+    ) throws(UserFacingError) {
         let free: Set<String> = ["max_position_embeddings", "pad_token_id"]
         // Some configurations name the activation twice, and the second name holds.
         let namedTwice: Set<String> =
@@ -134,12 +134,12 @@ extension KerasFamily {
             func text(_ value: JSON) -> String {
                 String(decoding: value.serialized(indent: nil), as: UTF8.self)
             }
-            throw .setting(path: model, key: key, found: text(found), expected: text(value))
+            throw .unconvertibleSetting(path: model, key: key, found: text(found), expected: text(value))
         }
     }
 
     /// Has the feed-forward part's width follow.
-    private func setWidth(_ settings: inout JSONObject) throws(ConversionError) {
+    private func setWidth(_ settings: inout JSONObject) throws(UserFacingError) {
         switch keras.width {
         case .said: break
         case .withGate:
@@ -156,7 +156,7 @@ extension KerasFamily {
     private func setRotary(
         _ settings: inout JSONObject, _ configuration: Configuration, _ kinds: [KerasClass.Scaling],
         model: String
-    ) throws(ConversionError) {
+    ) throws(UserFacingError) {
         let rotary = try self.rotary(configuration, model: model)
         settings["rope_max_wavelength"] =
             rotary.theta.map { theta in
@@ -179,16 +179,17 @@ extension KerasFamily {
             }
         }
         let known = ["default"] + kinds.map { if case .linear = $0 { "linear" } else { "llama3" } }
-        throw .setting(
+        throw .unconvertibleSetting(
             path: model, key: "rope_type", found: "\"\(rotary.type)\"",
             expected: known.joined(separator: " or "))
     }
 
     private func rotary(
         _ configuration: Configuration, model: String
-    ) throws(ConversionError) -> RotarySettings {
+    ) throws(UserFacingError) -> RotarySettings {
         do { return try configuration.rotary() } catch {
-            throw .setting(path: model, key: "rope_scaling", found: "\(error)", expected: "rotary settings")
+            throw .unconvertibleSetting(
+                path: model, key: "rope_scaling", found: "\(error)", expected: "rotary settings")
         }
     }
 

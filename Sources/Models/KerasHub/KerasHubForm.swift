@@ -15,13 +15,7 @@ struct KerasHubForm: StoredForm {
 
     var library: String { "KerasHub" }
 
-    func stored(_ changed: Checkpoint) throws(WriteError) -> Checkpoint {
-        do throws(ConversionError) { return try restored(changed) } catch {
-            throw .form(reason: error.description, fault: error.fault)
-        }
-    }
-
-    private func restored(_ changed: Checkpoint) throws(ConversionError) -> Checkpoint {
+    func stored(_ changed: Checkpoint) throws(UserFacingError) -> Checkpoint {
         let count = try changed.layerCount(of: family)
         let variables = try changed.kerasHubVariables(of: family, layers: count).variables
         var result = preset
@@ -42,7 +36,7 @@ struct KerasHubForm: StoredForm {
         if let type = changed.configuration?.elementType, type != model.configuration?.elementType {
             result.configuration?.elementType = type
         }
-        do { result.auxiliaryFiles = try auxiliaryFiles(changed) } catch { throw .tokenizer(error) }
+        result.auxiliaryFiles = try auxiliaryFiles(changed)
         result.followTask(settings)
         result.followMetadata(preset)
         try keepConfiguration(of: changed, in: &result)
@@ -74,7 +68,7 @@ struct KerasHubForm: StoredForm {
     // MARK: Settings
 
     /// The settings of KerasHub's class that are others than those that the preset was opened with.
-    private func changedSettings(_ changed: Checkpoint) throws(ConversionError) -> JSONObject {
+    private func changedSettings(_ changed: Checkpoint) throws(UserFacingError) -> JSONObject {
         var settings = JSONObject()
         guard changed.configuration?.json != model.configuration?.json else { return settings }
         let (old, new) = (try family.preset(model)["config"], try family.preset(changed)["config"])
@@ -89,7 +83,7 @@ struct KerasHubForm: StoredForm {
     /// It stays as it is as long as the preset opens as the model that was written.
     private func keepConfiguration(
         of changed: Checkpoint, in result: inout Checkpoint
-    ) throws(ConversionError) {
+    ) throws(UserFacingError) {
         guard changed.configuration?.json != model.configuration?.json,
             let index = result.auxiliaryFiles.firstIndex(where: { $0.name == EmbeddedFiles.configurationName }
             ),
@@ -102,7 +96,7 @@ struct KerasHubForm: StoredForm {
     // MARK: Files
 
     /// The preset's files with what has become of those that the model was opened with.
-    private func auxiliaryFiles(_ changed: Checkpoint) throws(TokenizerEditError) -> [AuxiliaryFile] {
+    private func auxiliaryFiles(_ changed: Checkpoint) throws(UserFacingError) -> [AuxiliaryFile] {
         let tokenizer = TokenizerFiles(of: changed.auxiliaryFiles, path: changed.path)
         let before = TokenizerFiles(of: model.auxiliaryFiles, path: model.path)
         var result =

@@ -16,8 +16,8 @@ extension Checkpoint {
     ///
     /// - Parameter format: the format to write; one that the model has already changes nothing.
     /// - Returns: the result, not written yet.
-    /// - Throws: ``ConversionError`` when the model is not what its configuration says.
-    public func converted(to format: WeightsFormat) throws(ConversionError) -> Checkpoint {
+    /// - Throws: ``UserFacingError`` when the model is not what its configuration says.
+    public func converted(to format: WeightsFormat) throws(UserFacingError) -> Checkpoint {
         var result = self
         switch (format, self.format) {
         case (.safetensors, .safetensors), (.hdf5, .hdf5), (.hdf5, .library): return self

@@ -12,21 +12,21 @@ extension Checkpoint {
     ///   - type: the type; nil leaves the numbers as they are.
     ///   - format: the format; nil leaves the one it has.
     /// - Returns: the result, not written yet.
-    /// - Throws: ``ConversionError`` when the numbers can't be converted one by one.
+    /// - Throws: ``UserFacingError`` when the numbers can't be converted one by one.
     public func converted(
         to type: ElementType?, format: WeightsFormat? = nil
-    ) throws(ConversionError) -> Checkpoint {
+    ) throws(UserFacingError) -> Checkpoint {
         if type != nil || format != nil, let quantization = configuration?["quantization_config"],
             !quantization.isNull
         {
             throw .quantized(path: path)
         }
-        var result = try format.map { (format) throws(ConversionError) in try converted(to: format) } ?? self
+        var result = try format.map { (format) throws(UserFacingError) in try converted(to: format) } ?? self
         var parameters = JSONObject()
         if let type {
             for (name, tensor) in result.tensors where tensor.type.isFloatingPoint {
                 do { result.tensors[name] = try tensor.cast(to: type) } catch {
-                    throw .tensor(name: name, error)
+                    throw error.within("tensor '\(name)' can't be converted")
                 }
             }
             result.configuration?.elementType = type

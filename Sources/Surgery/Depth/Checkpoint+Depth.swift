@@ -17,9 +17,9 @@ extension Checkpoint {
     ///
     /// The family says what they are called where it is known, else the tensor names do.
     ///
-    /// - Throws: ``DepthError`` when no layers are to be seen, more than one set could be meant, or the
+    /// - Throws: ``UserFacingError`` when no layers are to be seen, more than one set could be meant, or the
     ///   configuration has another number of them.
-    public func layers() throws(DepthError) -> LayerNames.Group {
+    public func layers() throws(UserFacingError) -> LayerNames.Group {
         let groups = LayerNames.groups(in: tensors.keys)
         guard !groups.isEmpty else { throw .noLayers(path: path) }
         let configured = configuration?.layerCount
@@ -64,11 +64,11 @@ extension Checkpoint {
     ///   - plan: which layers of this model the result has.
     ///   - operation: what to call what was done, in the manifest.
     /// - Returns: the result, not written yet.
-    /// - Throws: ``DepthError`` when a plan is for another number of layers, or the configuration can't say what
+    /// - Throws: ``UserFacingError`` when a plan is for another number of layers, or the configuration can't say what
     ///   the result is.
     public func rearranged(
         _ plan: LayerPlan, operation: String
-    ) throws(DepthError) -> RearrangedCheckpoint {
+    ) throws(UserFacingError) -> RearrangedCheckpoint {
         let group = try layers()
         guard group.count == plan.sourceCount else {
             throw .planned(path: path, for: plan.sourceCount, found: group.count)
@@ -107,7 +107,7 @@ extension Checkpoint {
     }
 
     /// Refuses layers with different tensors when nothing says which layer is of which kind.
-    private func checkLayersAlike(_ group: LayerNames.Group) throws(DepthError) {
+    private func checkLayersAlike(_ group: LayerNames.Group) throws(UserFacingError) {
         var kinds = [[String: String]](repeating: [:], count: group.count)
         for (name, tensor) in tensors {
             guard let (layer, rest) = group.names.parse(name), layer < group.count else { continue }
@@ -120,7 +120,7 @@ extension Checkpoint {
                 ?? kind.keys.filter { kind[$0] != kinds[0][$0] }.min().map {
                     "their \($0) have different shapes"
                 } ?? ""
-            throw .kinds(path: path, layer: 0, other: layer, difference: difference)
+            throw .mixedLayers(path: path, layer: 0, other: layer, difference: difference)
         }
     }
 }

@@ -1,61 +1,78 @@
-public import Formats
-public import Models
+package import Formats
+package import Models
 
-/// Why a model's layers can't be rearranged.
-public enum DepthError: UserFacingError, Equatable {
+// Why a model's layers can't be rearranged.
+extension UserFacingError {
     /// No set of layers is to be seen in the tensor names.
-    case noLayers(path: String)
-    /// More than one set of layers could be meant.
-    case severalGroups(path: String, groups: [String])
-    /// Configuration and tensors have different numbers of layers.
-    case countsDiffer(path: String, key: String, configured: String, layers: LayerNames.Group)
-    /// The configuration has no key that holds the number of layers.
-    case noCount(path: String)
-    /// The configuration is a preset's of KerasHub that can't be put into Hugging Face's terms.
-    case unknownClass(path: String, name: String)
-    /// The plan is for a model with another number of layers.
-    case planned(path: String, for: Int, found: Int)
-    /// The user says how many layers the model has, and it has others.
-    case from(path: String, asked: Int, found: Int)
-    /// A key of the configuration can't say what the result is.
-    case key(path: String, key: String, value: String, reason: String)
-    /// The layers are not of one kind, and nothing known says which is which.
-    case kinds(path: String, layer: Int, other: Int, difference: String)
-
-    /// A wrong number of layers is the command line's fault, everything else the input's.
-    public var fault: Fault {
-        switch self {
-        case .planned, .from: .usage
-        default: .input
-        }
+    package static func noLayers(path: String) -> Self {
+        Self(
+            .missing,
+            "\(path): no layers are to be seen in the tensor names; names like model.layers.0.… to "
+                + "model.layers.31.… without a gap are expected")
     }
 
-    /// One sentence with file, key and numbers.
-    public var description: String {
-        switch self {
-        case .noLayers(let path):
-            "\(path): no layers are to be seen in the tensor names; names like model.layers.0.… to "
-                + "model.layers.31.… without a gap are expected"
-        case .severalGroups(let path, let groups):
+    /// More than one set of layers could be meant.
+    package static func severalGroups(path: String, groups: [String]) -> Self {
+        Self(
+            .unsupported,
             "\(path): the tensor names show several sets of layers (\(groups.joined(separator: ", "))), and the "
                 + "configuration does not tell which of them is the model; encoder-decoder models are not supported"
-        case .countsDiffer(let path, let key, let configured, let layers):
+        )
+    }
+
+    /// Configuration and tensors have different numbers of layers.
+    package static func countsDiffer(path: String, key: String, configured: String, layers: LayerNames.Group)
+        -> Self
+    {
+        Self(
+            .inconsistent,
             "\(path): config.json says \(key) is \(configured), but the tensors have \(layers.count) layers "
                 + "(\(layers.names.title(of: 0)) to \(layers.names.title(of: layers.count - 1))); one of the two files belongs to another model"
-        case .noCount(let path):
+        )
+    }
+
+    /// The configuration has no key that holds the number of layers.
+    package static func noLayerCount(path: String) -> Self {
+        Self(
+            .missing,
             "\(path): config.json has no number of layers (num_hidden_layers, n_layer, n_layers or num_layers)"
-        case .unknownClass(let path, let name):
+        )
+    }
+
+    /// The configuration is a preset's of KerasHub that can't be put into Hugging Face's terms.
+    package static func unknownKerasClass(path: String, name: String) -> Self {
+        Self(
+            .unsupported,
             "\(path) is a preset of KerasHub's class \(name), which is not known here with these settings; save it with "
-                + "KerasHub's export_to_transformers first"
-        case .planned(let path, let planned, let found):
-            "\(path) has \(found) layers, and the plan is for \(planned)"
-        case .from(let path, let asked, let found):
-            "\(path) has \(found) layers, not \(asked); give --from \(found), or leave --from out"
-        case .key(let path, let key, let value, let reason):
-            "\(path): config.json has \(key) = \(value), which can't follow the new layers: \(reason)"
-        case .kinds(let path, let layer, let other, let difference):
+                + "KerasHub's export_to_transformers first")
+    }
+
+    /// The plan is for a model with another number of layers.
+    package static func planned(path: String, for planned: Int, found: Int) -> Self {
+        Self(
+            .request,
+            "\(path) has \(found) layers, and the plan is for \(planned)")
+    }
+
+    /// The user says how many layers the model has, and it has others.
+    package static func otherLayerCount(path: String, asked: Int, found: Int) -> Self {
+        Self(
+            .request,
+            "\(path) has \(found) layers, not \(asked); give --from \(found), or leave --from out")
+    }
+
+    /// A key of the configuration can't say what the result is.
+    package static func unfollowableKey(path: String, key: String, value: String, reason: String) -> Self {
+        Self(
+            .unsupported,
+            "\(path): config.json has \(key) = \(value), which can't follow the new layers: \(reason)")
+    }
+
+    /// The layers are not of one kind, and nothing known says which is which.
+    package static func mixedLayers(path: String, layer: Int, other: Int, difference: String) -> Self {
+        Self(
+            .unsupported,
             "\(path): layers \(layer) and \(other) are not of one kind (\(difference)), and no key of config.json "
-                + "that is known says which layer is of which"
-        }
+                + "that is known says which layer is of which")
     }
 }

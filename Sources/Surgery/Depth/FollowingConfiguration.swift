@@ -17,19 +17,19 @@ extension Configuration {
     ///   - names: how the layers' tensors are called; a setting that names one is refused.
     ///   - model: the model, for messages.
     /// - Returns: the configuration, and what changed in it.
-    /// - Throws: ``DepthError`` that names the key which can't follow.
+    /// - Throws: ``UserFacingError`` that names the key which can't follow.
     func following(
         _ plan: LayerPlan, names: LayerNames, model: String
-    ) throws(DepthError) -> FollowingConfiguration {
-        guard let members = json.object else { throw .noCount(path: model) }
+    ) throws(UserFacingError) -> FollowingConfiguration {
+        guard let members = json.object else { throw .noLayerCount(path: model) }
         try refuseNames(of: names, in: json, key: "", model: model)
         var result = self
         var changes: [ConfigurationChange] = []
         var tellsLayersApart = false
         let found = layeredSettings
         guard !found.isEmpty else {
-            if let name = json["class_name"]?.string { throw .unknownClass(path: model, name: name) }
-            throw .noCount(path: model)
+            if let name = json["class_name"]?.string { throw .unknownKerasClass(path: model, name: name) }
+            throw .noLayerCount(path: model)
         }
         for (part, settings) in found {
             var layered = LayeredSettings(
@@ -55,9 +55,9 @@ extension Configuration {
     /// Refuses strings that name a layer's modules, as lists of modules that are not quantised do.
     private func refuseNames(
         of names: LayerNames, in value: JSON, key: String, model: String
-    ) throws(DepthError) {
+    ) throws(UserFacingError) {
         if let text = value.string, names.parse(text + ".") != nil || names.parse(text) != nil {
-            throw .key(
+            throw .unfollowableKey(
                 path: model, key: key, value: "\"\(text)\"",
                 reason:
                     "it names a layer's module; remove the quantisation first, or name modules without numbers"

@@ -1,3 +1,5 @@
+public import Formats
+
 /// Depth Up-Scaling: copies of a model's layers, one above the other, trimmed where they meet.
 ///
 /// Source: SOLAR 10.7B (arXiv 2312.15166), section 2: of n layers, s = 2(n − m): without the last m of the first
@@ -16,13 +18,13 @@ extension LayerPlan {
     ///   - sourceCount: how many layers the source has, n.
     ///   - count: how many layers the result is to have, s.
     /// - Returns: the plan, with a run a copy.
-    /// - Throws: ``LayerPlanError`` when n layers can't be up-scaled to s.
-    public static func depthUpScaling(from sourceCount: Int, to count: Int) throws(LayerPlanError)
+    /// - Throws: ``UserFacingError`` when n layers can't be up-scaled to s.
+    public static func depthUpScaling(from sourceCount: Int, to count: Int) throws(UserFacingError)
         -> LayerPlan
     {
         let limit = sourceCount.multipliedReportingOverflow(by: mostCopies)
         guard sourceCount > 0, count > sourceCount, !limit.overflow, count <= limit.partialValue else {
-            throw .unreachable(from: sourceCount, to: count)
+            throw .unreachableDepth(from: sourceCount, to: count)
         }
         let copies = (count + sourceCount - 1) / sourceCount
         let seams = copies - 1
@@ -48,19 +50,19 @@ extension LayerPlan {
     ///   - first: how many of the source's first layers to keep; nil for what `last` leaves.
     ///   - last: how many of the source's last layers to keep; nil for what `first` leaves.
     /// - Returns: the plan, with two runs.
-    /// - Throws: ``LayerPlanError`` when the two do not make `count` layers.
+    /// - Throws: ``UserFacingError`` when the two do not make `count` layers.
     public static func depthUpScaling(
         from sourceCount: Int, to count: Int, keepFirst first: Int?, keepLast last: Int?
-    ) throws(LayerPlanError) -> LayerPlan {
+    ) throws(UserFacingError) -> LayerPlan {
         guard first != nil || last != nil else { return try depthUpScaling(from: sourceCount, to: count) }
         guard sourceCount > 0, count > sourceCount, count <= 2 * sourceCount else {
-            throw .unreachableWithTwo(from: sourceCount, to: count)
+            throw .unreachableWithTwoRuns(from: sourceCount, to: count)
         }
         let lower = first ?? count - (last ?? 0)
         let upper = last ?? count - (first ?? 0)
         let possible = 1...sourceCount
         guard possible.contains(lower), possible.contains(upper), lower + upper == count else {
-            throw .keeping(first: first, last: last, from: sourceCount, to: count)
+            throw .cannotKeep(first: first, last: last, from: sourceCount, to: count)
         }
         return try LayerPlan(runs: [0..<lower, sourceCount - upper..<sourceCount], of: sourceCount)
     }

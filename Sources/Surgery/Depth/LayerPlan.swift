@@ -1,3 +1,5 @@
+public import Formats
+
 /// Which layer of a model each layer of another one is made from: numbers, nothing else.
 public struct LayerPlan: Sendable, Equatable {
     /// How many layers the source has.
@@ -10,10 +12,10 @@ public struct LayerPlan: Sendable, Equatable {
     /// - Parameters:
     ///   - runs: layers of the source, each run not empty.
     ///   - sourceCount: how many layers the source has.
-    /// - Throws: ``LayerPlanError/outside(run:from:)`` when a run is empty or has layers that the source has not.
-    public init(runs: [Range<Int>], of sourceCount: Int) throws(LayerPlanError) {
+    /// - Throws: ``UserFacingError`` when a run is empty or has layers that the source has not.
+    public init(runs: [Range<Int>], of sourceCount: Int) throws(UserFacingError) {
         for run in runs where run.isEmpty || run.lowerBound < 0 || run.upperBound > sourceCount {
-            throw .outside(run: run, from: sourceCount)
+            throw .layersOutside(run: run, from: sourceCount)
         }
         self.sourceCount = sourceCount
         self.runs = runs

@@ -24,7 +24,7 @@ struct LayeredSettings {
     }
 
     /// Makes every key follow that counts layers.
-    mutating func follow() throws(DepthError) {
+    mutating func follow() throws(UserFacingError) {
         let before = settings
         for (key, value) in before where !value.isNull {
             try follow(key, value)
@@ -37,7 +37,7 @@ struct LayeredSettings {
 
     // MARK: - Keys that are there
 
-    private mutating func follow(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func follow(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard let meaning = LayerKey.meaning(of: key) else { return try followUnknown(key, value) }
         switch meaning {
         case .count: try followCount(key, value)
@@ -55,14 +55,14 @@ struct LayeredSettings {
         }
     }
 
-    private mutating func followCount(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followCount(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard value.int == plan.sourceCount else {
             throw error(key, value, "the model has \(plan.sourceCount) layers")
         }
         set(key, JSON(plan.count))
     }
 
-    private mutating func followEntries(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followEntries(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard let entries = value.array, !entries.isEmpty else { return }
         guard entries.count >= plan.sourceCount else {
             throw error(key, value, "it has \(entries.count) entries for \(plan.sourceCount) layers")
@@ -71,7 +71,7 @@ struct LayeredSettings {
         set(key, .array(plan.origins.map { entries[$0] } + entries.dropFirst(plan.sourceCount)))
     }
 
-    private mutating func followRepeatedEntries(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followRepeatedEntries(_ key: String, _ value: JSON) throws(UserFacingError) {
         var entries: [JSON] = []
         for run in value.array ?? [] {
             guard let part = run[0]?.array, let count = run[1]?.int, (0...plan.sourceCount).contains(count)
@@ -87,7 +87,7 @@ struct LayeredSettings {
         set(key, [[.array(plan.origins.map { entries[$0] }), 1]])
     }
 
-    private mutating func followCharacters(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followCharacters(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard let characters = value.string.map(Array.init), characters.count == plan.sourceCount else {
             throw error(key, value, "a string of \(plan.sourceCount) characters, one a layer, is expected")
         }
@@ -95,7 +95,7 @@ struct LayeredSettings {
         set(key, JSON(String(plan.origins.map { characters[$0] })))
     }
 
-    private mutating func followIndices(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followIndices(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard let list = value.array else { throw error(key, value, "a list of layers is expected") }
         let marked = Set(list.compactMap(\.int))
         guard marked.count == list.count, marked.allSatisfy({ (0..<plan.sourceCount).contains($0) }) else {
@@ -107,7 +107,7 @@ struct LayeredSettings {
 
     private mutating func followLeading(
         _ key: String, _ value: JSON, unlessOff isOn: String?
-    ) throws(DepthError) {
+    ) throws(UserFacingError) {
         guard let count = value.int, count >= 0 else {
             throw error(key, value, "a number of layers is expected")
         }
@@ -129,7 +129,7 @@ struct LayeredSettings {
                 + "repeated layers on one side of layer \(count)")
     }
 
-    private mutating func followTrailing(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followTrailing(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard let count = value.int, (0...plan.sourceCount).contains(count) else {
             throw error(key, value, "a number of layers from 0 to \(plan.sourceCount) is expected")
         }
@@ -145,7 +145,7 @@ struct LayeredSettings {
 
     private mutating func followPeriod(
         _ key: String, _ value: JSON, list: String?, exceptions: String?
-    ) throws(DepthError) {
+    ) throws(UserFacingError) {
         if value.array != nil { return try followEntries(key, value) }
         // A word such as LLLG is a period too.
         guard let period = value.int ?? value.string?.count else {
@@ -157,7 +157,7 @@ struct LayeredSettings {
     }
 
     /// MiniCPM: each layer adds its output times `scale_depth` / √layers, which is to stay what it was.
-    private mutating func followRoot(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followRoot(_ key: String, _ value: JSON) throws(UserFacingError) {
         guard let scale = value.double, scale.isFinite else {
             throw error(key, value, "a number is expected")
         }
@@ -165,7 +165,7 @@ struct LayeredSettings {
     }
 
     /// A key that is in no rule book: what is clearly a list of layers follows, what may be about layers is refused.
-    private mutating func followUnknown(_ key: String, _ value: JSON) throws(DepthError) {
+    private mutating func followUnknown(_ key: String, _ value: JSON) throws(UserFacingError) {
         if let members = value.object { return try refuseLayers(in: members, path: key + ".") }
         let isAboutLayers = LayerKey.soundsLikeLayers(key)
         if let list = value.array, !list.isEmpty {
@@ -184,7 +184,7 @@ struct LayeredSettings {
     }
 
     /// Refuses what an object inside the settings says of layers; objects that describe another model are left alone.
-    private func refuseLayers(in members: JSONObject, path: String) throws(DepthError) {
+    private func refuseLayers(in members: JSONObject, path: String) throws(UserFacingError) {
         guard members["model_type"] == nil, members["num_hidden_layers"] == nil else { return }
         for (key, value) in members {
             if let object = value.object {
@@ -197,7 +197,7 @@ struct LayeredSettings {
 
     // MARK: - Lists that the family makes up when they are not there
 
-    private mutating func writeOut(_ list: ImpliedLayerList, before: JSONObject) throws(DepthError) {
+    private mutating func writeOut(_ list: ImpliedLayerList, before: JSONObject) throws(UserFacingError) {
         guard !hasList(list.key), let old = list.rule(before, plan.sourceCount) else { return }
         note(old[...])
         let wanted = plan.origins.map { old[$0] }
@@ -211,7 +211,7 @@ struct LayeredSettings {
     /// What becomes of a period that the new layers do not keep.
     private mutating func settle(
         period key: String, list: String?, exceptions: String?
-    ) throws(DepthError) {
+    ) throws(UserFacingError) {
         guard let value = settings[key] else { return }
         // A list says the same, layer by layer: without the period nothing contradicts it.
         if let list, hasList(list) { return set(key, nil) }
@@ -259,14 +259,14 @@ struct LayeredSettings {
         }
     }
 
-    private func refuseUnlessOff(_ key: String, _ value: JSON, _ reason: String) throws(DepthError) {
+    private func refuseUnlessOff(_ key: String, _ value: JSON, _ reason: String) throws(UserFacingError) {
         let isEmpty = value.array?.isEmpty ?? value.object?.isEmpty ?? false
         guard value.bool == false || value.int == 0 || isEmpty else { throw error(key, value, reason) }
     }
 
-    private func error(_ key: String, _ value: JSON, _ reason: String) -> DepthError {
+    private func error(_ key: String, _ value: JSON, _ reason: String) -> UserFacingError {
         let text = String(decoding: value.serialized(indent: nil), as: UTF8.self)
-        return .key(
+        return .unfollowableKey(
             path: model, key: path + key, value: text.count > 60 ? text.prefix(57) + "…" : text,
             reason: reason)
     }

@@ -11,37 +11,30 @@ extension Checkpoint {
         do {
             layers = try self.layers()
         } catch {
-            if case .countsDiffer = error { result.append(error.description) }
+            if error.kind == .inconsistent { result.append(error.description) }
         }
         return result + inconsistencies(layers: layers, tokenizer: TokenizerSummary(of: self))
     }
 
     /// Refuses a model whose configuration, tensors and tokenizer do not fit together.
     ///
-    /// - Throws: ``DisagreementError``, nothing having been written.
-    public func checkAgreement() throws(DisagreementError) {
+    /// - Throws: ``UserFacingError``, nothing having been written.
+    public func checkAgreement() throws(UserFacingError) {
         let inconsistencies = inconsistencies
-        if !inconsistencies.isEmpty { throw DisagreementError(path: path, inconsistencies: inconsistencies) }
+        if !inconsistencies.isEmpty { throw .inconsistencies(of: path, inconsistencies) }
     }
 }
 
-/// A model that does not fit together.
-public struct DisagreementError: UserFacingError, Equatable {
-    /// Where it was opened from.
-    public let path: String
-    /// What does not fit together, a sentence each.
-    public let inconsistencies: [String]
-
-    /// The first disagreement, and what to do.
-    public var description: String {
-        let others = inconsistencies.count > 1 ? " (and \(inconsistencies.count - 1) more)" : ""
+extension UserFacingError {
+    /// Parts of a model do not fit together; what does not, a sentence each.
+    package static func inconsistencies(of path: String, _ sentences: [String]) -> Self {
+        let others = sentences.count > 1 ? " (and \(sentences.count - 1) more)" : ""
         // Some begin with the path themselves.
-        let first = inconsistencies.first ?? ""
+        let first = sentences.first ?? ""
         let sentence = first.hasPrefix(path) ? first : "\(path): \(first)"
-        return
+        return Self(
+            .inconsistent,
             "\(sentence)\(others); surgery inspect shows the model, and --allow-disagreement writes it as it is"
+        )
     }
-
-    /// The input is at fault.
-    public var fault: Fault { .input }
 }

@@ -63,7 +63,7 @@ public struct Inspection: Sendable {
     /// What was done to the model by this project, oldest first.
     public let operations: [Manifest.Operation]
     /// Why a manifest that lies beside the model tells nothing of it; nil when it does, or there is none.
-    public let unusableManifest: ManifestError?
+    public let unusableManifest: UserFacingError?
     /// What does not fit together, a sentence each; empty when configuration, tensors and tokenizer agree.
     public let inconsistencies: [String]
 

@@ -58,26 +58,21 @@ public struct Proof: Sendable, Equatable {
 ///   - isCancelled: asked many times a second; true stops, and there is no proof then.
 ///   - progress: told how many bytes are compared, of how many.
 /// - Returns: what was proven of everything there is, and what was not.
-/// - Throws: ``VerificationError`` when the result has no manifest, its source is not there, a file can't be read, or it
+/// - Throws: ``UserFacingError`` when the result has no manifest, its source is not there, a file can't be read, or it
 ///   was stopped.
 public func verify(
     _ checkpoint: Checkpoint, source: String? = nil, isCancelled: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
-) throws(VerificationError) -> Proof {
-    if let error = checkpoint.unusableManifest { throw .manifest(error) }
+) throws(UserFacingError) -> Proof {
+    if let error = checkpoint.unusableManifest { throw error }
     guard let manifest = checkpoint.manifest else { throw .noManifest(path: checkpoint.path) }
-    let resolver: ProvenanceResolver
-    do {
-        resolver = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
-    } catch {
-        throw .manifest(error)
-    }
+    let resolver = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
     var proof = Proof(path: checkpoint.path, sources: resolver.sourceFiles.map(\.path))
     let total = checkpoint.byteCount
     let checksums = resolver.checkSources()
     defer { checksums.stop() }
     for (name, provenance) in manifest.provenance {
-        if isCancelled() { throw .interrupted(path: checkpoint.path) }
+        if isCancelled() { throw .unproven(checkpoint.path) }
         guard let tensor = checkpoint.tensors[name] else {
             proof.fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
             continue
@@ -93,15 +88,12 @@ public func verify(
         proof.fail(
             name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
     }
-    do throws(DigestError) {
+    do {
         proof.changedSources = try checksums.changes(isCancelled: isCancelled).map {
             .init(path: $0.path, found: $0.found, expected: $0.expected)
         }
     } catch {
-        switch error {
-        case .file(let error): throw .file(error)
-        case .interrupted: throw .interrupted(path: checkpoint.path)
-        }
+        throw error.isInterruption ? .unproven(checkpoint.path) : error
     }
     return proof
 }
@@ -111,11 +103,8 @@ extension Proof {
     fileprivate mutating func compare(
         _ tensor: TensorExpression, named name: String, with provenance: Provenance,
         of resolver: ProvenanceResolver, isCancelled: () -> Bool, progress: (Int) -> Void
-    ) throws(VerificationError) {
-        let expected: TensorExpression?
-        do { expected = try resolver.expression(of: provenance, tensor: name) } catch {
-            throw .manifest(error)
-        }
+    ) throws(UserFacingError) {
+        let expected = try resolver.expression(of: provenance, tensor: name)
         guard let expected else {
             unproven.append(name)
             return
@@ -131,10 +120,8 @@ extension Proof {
         do {
             difference = try tensor.firstDifference(
                 from: expected, isCancelled: isCancelled, progress: progress)
-        } catch .interrupted {
-            throw .interrupted(path: path)
         } catch {
-            throw .tensor(name: name, error)
+            throw error.isInterruption ? .unproven(path) : error.within("tensor '\(name)' can't be compared")
         }
         if let difference {
             fail(
@@ -153,40 +140,18 @@ extension Proof {
     }
 }
 
-/// Why a result can't be verified.
-public enum VerificationError: UserFacingError, Equatable {
+// Why a result can't be verified.
+extension UserFacingError {
     /// There is no manifest.
-    case noManifest(path: String)
-    /// The manifest or what it names is not right.
-    case manifest(ManifestError)
-    /// A source can't be read.
-    case file(FileError)
-    /// A tensor can't be read.
-    case tensor(name: String, TensorError)
-    /// It was stopped before everything was compared.
-    case interrupted(path: String)
-
-    /// What is wrong, and what to do.
-    public var description: String {
-        switch self {
-        case .noManifest(let path):
+    package static func noManifest(path: String) -> Self {
+        Self(
+            .missing,
             "\(path) has no \(Manifest.fileName), which says what a result was made from; only models that this "
-                + "program has written can be verified"
-        case .interrupted(let path): "the proof of \(path) was stopped; nothing was proven, begin again"
-        case .manifest(let error): error.description
-        case .file(let error): error.description
-        case .tensor(let name, let error): "tensor '\(name)' can't be compared: \(error)"
-        }
+                + "program has written can be verified")
     }
 
-    /// The input is at fault, unless a file could not be read.
-    public var fault: Fault {
-        switch self {
-        case .noManifest: .input
-        case .interrupted: .run
-        case .manifest(let error): error.fault
-        case .file(let error): error.fault
-        case .tensor(_, let error): error.fault
-        }
+    /// It was stopped before everything was compared.
+    package static func unproven(_ path: String) -> Self {
+        .interrupted(" before all of \(path) was compared; nothing is proven, begin again")
     }
 }

@@ -10,11 +10,11 @@ extension Checkpoint {
     ///
     /// - Parameter request: what is to become of it.
     /// - Returns: the result, not written yet.
-    /// - Throws: ``VocabularyError`` when model and tokenizer do not fit together, or what is asked for can't be.
-    public func vocabularyResized(_ request: VocabularyResize) throws(VocabularyError) -> ResizedCheckpoint {
-        guard request.multiple > 0 else { throw .multiple(request.multiple) }
+    /// - Throws: ``UserFacingError`` when model and tokenizer do not fit together, or what is asked for can't be.
+    public func vocabularyResized(_ request: VocabularyResize) throws(UserFacingError) -> ResizedCheckpoint {
+        guard request.multiple > 0 else { throw .badMultiple(request.multiple) }
         let found = try VocabularyTensors(of: self)
-        if found.isTied, let output = request.output, output != request.input { throw .tied(path: path) }
+        if found.isTied, let output = request.output, output != request.input { throw .tiedHead(path: path) }
         let donor = try request.donorTensors
         let outcome = try VocabularyPlan(request, of: self, rows: found.rows)
         var result = self
@@ -29,7 +29,7 @@ extension Checkpoint {
                     donor: donor?.rows(
                         for: tensor.role, common: outcome.common, threads: request.threads))
             } catch {
-                throw .tensor(name: tensor.name, error)
+                throw error.within("the rows of tensor '\(tensor.name)' can't be made")
             }
         }
         let changes = result.setVocabulary(outcome)
@@ -65,7 +65,7 @@ extension Checkpoint {
 extension VocabularyResize {
     /// The tensors of the model that the new tokenizer comes from, where a method looks at them.
     fileprivate var donorTensors: DonorTensors? {
-        get throws(VocabularyError) {
+        get throws(UserFacingError) {
             guard let method = [input, output].compactMap(\.self).first(where: \.needsDonor) else {
                 return nil
             }

@@ -41,14 +41,14 @@ struct DonorRows: Sendable {
     ///   - ids: their rows in the other model, which has them.
     ///   - method: `nearest` or `omp`.
     /// - Returns: for each the rows of this model and their weights.
-    /// - Throws: ``TensorError`` when the other model's rows can't be read.
+    /// - Throws: ``UserFacingError`` when the other model's rows can't be read.
     func sums(
         for ids: [Int], _ method: RowInitialization
-    ) throws(TensorError) -> [(rows: [Int32], weights: [Float])] {
+    ) throws(UserFacingError) -> [(rows: [Int32], weights: [Float])] {
         let dictionary = try RowDictionary(of: common, in: matrix, width: width)
         let targets = try matrix.derived(.gathered(ids.map(Int32.init))).floats()
         let width = width
-        return try mapConcurrently(ids.count, threads: threads) { (index) throws(TensorError) in
+        return try mapConcurrently(ids.count, threads: threads) { (index) throws(UserFacingError) in
             let target = Array(targets[index * width..<(index + 1) * width])
             let terms =
                 method == .nearest
@@ -74,7 +74,7 @@ struct RowDictionary: Sendable {
     private let width: Int
 
     /// The rows of common tokens.
-    init(of common: [DonorRows.Common], in matrix: TensorExpression, width: Int) throws(TensorError) {
+    init(of common: [DonorRows.Common], in matrix: TensorExpression, width: Int) throws(UserFacingError) {
         var rows: [Float] = []
         rows.reserveCapacity(common.count * width)
         var row = [Float](repeating: 0, count: width)

@@ -35,10 +35,10 @@ struct RowPlan {
     ///   - seed: what random numbers follow from; another for each tensor.
     ///   - donor: rows of another model, for methods that look at them.
     /// - Returns: the tensor, of which only a donor's rows have been read.
-    /// - Throws: ``TensorError`` when rows can't be made of these.
+    /// - Throws: ``UserFacingError`` when rows can't be made of these.
     func tensor(
         from base: TensorExpression, _ method: RowInitialization, seed: UInt64, donor: DonorRows?
-    ) throws(TensorError) -> TensorExpression {
+    ) throws(UserFacingError) -> TensorExpression {
         var parts: [TensorExpression] = []
         var start = 0
         while start < rows.count {
@@ -87,7 +87,7 @@ struct RowPlan {
 
     private func old(
         _ run: Range<Int>, _ first: Int, _ base: TensorExpression
-    ) throws(TensorError) -> TensorExpression {
+    ) throws(UserFacingError) -> TensorExpression {
         if isLong(run.lowerBound, run.upperBound) { return try base.rows(first..<first + run.count) }
         return try base.derived(
             .gathered(
@@ -99,7 +99,7 @@ struct RowPlan {
     private func new(
         _ run: Range<Int>, _ base: TensorExpression, _ method: RowInitialization, seed: UInt64,
         _ donor: DonorRows?
-    ) throws(TensorError) -> TensorExpression {
+    ) throws(UserFacingError) -> TensorExpression {
         switch method {
         case .zero: return try .zeros(base.type, shape: [run.count] + base.shape.dropFirst())
         case .mean: return try base.derived(.mean(of: 0..<height, count: run.count))
@@ -123,7 +123,7 @@ struct RowPlan {
     /// Rows from sums that another model's rows show; the pieces' mean where it has none.
     private func transplanted(
         _ run: Range<Int>, _ base: TensorExpression, _ method: RowInitialization, _ donor: DonorRows?
-    ) throws(TensorError) -> TensorExpression {
+    ) throws(UserFacingError) -> TensorExpression {
         let known = run.filter { donor?.knows($0) ?? false }
         let sums = try donor?.sums(for: known, method) ?? []
         var found = Dictionary(uniqueKeysWithValues: zip(known, sums))

@@ -18,14 +18,13 @@ struct VocabularyPlan {
     private var special: [String: Int] = [:]
 
     /// Works out what a request makes of a model.
-    init(_ request: VocabularyResize, of checkpoint: Checkpoint, rows: Int) throws(VocabularyError) {
+    init(_ request: VocabularyResize, of checkpoint: Checkpoint, rows: Int) throws(UserFacingError) {
         auxiliaryFiles = checkpoint.auxiliaryFiles
         plan = RowPlan(rows: (0..<rows).map { .old($0) }, height: rows)
         source = checkpoint
-        let files: TokenizerFiles
-        do { files = try checkpoint.tokenizerFiles() } catch { throw .tokenizer(error) }
+        let files = try checkpoint.tokenizerFiles()
         var old: Tokenizer?
-        if case .rows = request.change, files.isEmpty {} else { old = try Self.tokenizer(files) }
+        if case .rows = request.change, files.isEmpty {} else { old = try files.tokenizer() }
         let count = old.map { $0.largestID + 1 } ?? 0
         guard count <= rows else { throw .beyondRows(path: checkpoint.path, tokens: count, rows: rows) }
         tokens = old.map { _ in (count, count) }
@@ -36,10 +35,10 @@ struct VocabularyPlan {
         case .replaced(let new, let keepsOld):
             if let old { try replace(by: new, keepsOld: keepsOld, files, old) }
         case .rows(let wanted):
-            if request.input.needsText { throw .noText(method: request.input.rawValue) }
-            if let output = request.output, output.needsText { throw .noText(method: output.rawValue) }
+            if request.input.needsText { throw .noTextForRows(method: request.input.rawValue) }
+            if let output = request.output, output.needsText { throw .noTextForRows(method: output.rawValue) }
             guard wanted >= max(count, 1) else {
-                throw .tooSmall(path: checkpoint.path, asked: wanted, tokens: count)
+                throw .fewerRowsThanTokens(path: checkpoint.path, asked: wanted, tokens: count)
             }
             if wanted < rows { plan.rows.removeSubrange(wanted...) }
             pad(to: wanted)
@@ -51,10 +50,6 @@ struct VocabularyPlan {
         while plan.rows.count < count { plan.rows.append(.padding) }
     }
 
-    private static func tokenizer(_ files: TokenizerFiles) throws(VocabularyError) -> Tokenizer {
-        do { return try files.tokenizer() } catch { throw .tokenizer(error) }
-    }
-
     /// Puts a tokenizer's files in the place of those that are there.
     private mutating func setTokenizer(_ files: TokenizerFiles) {
         auxiliaryFiles = auxiliaryFiles.replacing(tokenizer: files)
@@ -64,10 +59,9 @@ struct VocabularyPlan {
 
     private mutating func extend(
         by extra: VocabularyExtension, _ files: TokenizerFiles, _ old: Tokenizer
-    ) throws(VocabularyError) {
-        let extended: TokenizerFiles
-        do { extended = try files.extended(by: extra) } catch { throw .tokenizer(error) }
-        let new = try Self.tokenizer(extended)
+    ) throws(UserFacingError) {
+        let extended = try files.extended(by: extra)
+        let new = try extended.tokenizer()
         setTokenizer(extended)
         tokens?.after = new.largestID + 1
         let ids = extra.tokens.map(\.id) + extra.added.map(\.id)
@@ -78,22 +72,19 @@ struct VocabularyPlan {
         try checkReach(of: ids, new)
     }
 
-    private mutating func checkReach(of ids: [Int32], _ tokenizer: Tokenizer) throws(VocabularyError) {
+    private mutating func checkReach(of ids: [Int32], _ tokenizer: Tokenizer) throws(UserFacingError) {
         var unreachable: [(id: Int32, encoded: [Int32])] = []
         for id in ids {
-            let reach: Tokenizer.Reach
-            do { reach = try tokenizer.reach(of: id) } catch { throw .encoding(error) }
-            switch reach {
+            switch try tokenizer.reach(of: id) {
             case .typed: reached.typed += 1
             case .merged: reached.merged += 1
             case .not(let encoded): unreachable.append((id, encoded))
             }
         }
         guard let first = unreachable.first else { return }
-        throw .tokenizer(
-            .unreachable(
-                count: unreachable.count, id: first.id, token: tokenizer.token(of: first.id) ?? "",
-                encoded: first.encoded))
+        throw .unreachableTokens(
+            count: unreachable.count, id: first.id, token: tokenizer.token(of: first.id) ?? "",
+            encoded: first.encoded)
     }
 
     private func pieces(of bytes: [UInt8], in old: Tokenizer) -> [RowPlan.Piece] {
@@ -104,19 +95,17 @@ struct VocabularyPlan {
 
     private mutating func replace(
         by files: TokenizerFiles, keepsOld: Bool, _ oldFiles: TokenizerFiles, _ old: Tokenizer
-    ) throws(VocabularyError) {
+    ) throws(UserFacingError) {
         var files = files
-        var new = try Self.tokenizer(files)
+        var new = try files.tokenizer()
         let gone = (0...Int32(max(old.largestID, 0))).filter { new.id(like: $0, of: old) == nil }
         if keepsOld, !gone.isEmpty {
             let first = Int32(new.largestID + 1)
             let kept = gone.enumerated().compactMap { index, id in
                 old.token(of: id).map { VocabularyExtension.Token(id: first + Int32(index), spelling: $0) }
             }
-            do { files = try files.extended(by: VocabularyExtension(tokens: kept)) } catch {
-                throw .tokenizer(error)
-            }
-            new = try Self.tokenizer(files)
+            files = try files.extended(by: VocabularyExtension(tokens: kept))
+            new = try files.tokenizer()
         }
         setTokenizer(files)
         tokens?.after = new.largestID + 1
@@ -130,23 +119,19 @@ struct VocabularyPlan {
             }
         }
         for id in 0...max(old.largestID, 0) where moved[id] == nil { moved[id] = -1 }
-        do { special = try files.specialTokens(new) } catch { throw .tokenizer(error) }
+        special = try files.specialTokens(new)
         try moveGenerationIDs()
     }
 
     /// Has generation_config.json follow.
-    private mutating func moveGenerationIDs() throws(VocabularyError) {
+    private mutating func moveGenerationIDs() throws(UserFacingError) {
         let name = "generation_config.json"
         guard let index = auxiliaryFiles.firstIndex(where: { $0.name == name }) else { return }
-        do throws(TokenizerEditError) {
-            let (bytes, json) = try auxiliaryFiles[index].json()
-            var changes: [ConfigurationChange] = []
-            let moved = settings(json, path: "", size: plan.rows.count, changes: &changes)
-            if !changes.isEmpty {
-                auxiliaryFiles[index].content = .bytes(moved.serialized(laidOutLike: bytes))
-            }
-        } catch {
-            throw .tokenizer(error)
+        let (bytes, json) = try auxiliaryFiles[index].json()
+        var changes: [ConfigurationChange] = []
+        let moved = settings(json, path: "", size: plan.rows.count, changes: &changes)
+        if !changes.isEmpty {
+            auxiliaryFiles[index].content = .bytes(moved.serialized(laidOutLike: bytes))
         }
     }
 

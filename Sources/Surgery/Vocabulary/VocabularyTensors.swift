@@ -26,15 +26,15 @@ struct VocabularyTensors {
 
     /// Finds the tensors.
     ///
-    /// - Throws: ``VocabularyError`` when there are none, or they do not agree.
-    init(of checkpoint: Checkpoint) throws(VocabularyError) {
+    /// - Throws: ``UserFacingError`` when there are none, or they do not agree.
+    init(of checkpoint: Checkpoint) throws(UserFacingError) {
         func ends(_ name: String, with suffixes: [String]) -> Bool {
             suffixes.contains { name == $0 || name.hasSuffix("." + $0) || name.hasSuffix("/" + $0) }
         }
         var found: [(name: String, role: Role)] = []
         for (name, tensor) in checkpoint.tensors where !tensor.shape.isEmpty {
             if name.contains("per_layer") && name.contains("embed") {
-                throw .unsupported(
+                throw .fixedVocabulary(
                     path: checkpoint.path, what: "embeddings of its own for each layer (\(name))")
             }
             if ends(name, with: Self.inputs) { found.append((name, .input)) }

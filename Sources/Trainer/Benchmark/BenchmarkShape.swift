@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 public import Models
 
 /// Shapes of models that figures are compared on.
@@ -48,7 +48,7 @@ public enum BenchmarkShape: String, CaseIterable, Sendable {
     /// The model.
     ///
     /// - Throws: nothing but our own mistakes: the settings are those of a known family.
-    public func described() throws(ModelError) -> DescribedModel {
+    public func described() throws(UserFacingError) -> DescribedModel {
         try DescribedModel(Configuration(settings), path: rawValue)
     }
 

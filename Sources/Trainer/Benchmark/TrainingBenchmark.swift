@@ -64,7 +64,7 @@ public struct TrainingBenchmark: Sendable {
 
     /// Measures; weights and tokens are random.
     ///
-    /// - Throws: ``EngineError`` when there is too little memory or no OpenBLAS.
+    /// - Throws: ``UserFacingError`` when there is too little memory or no OpenBLAS.
     public func run() throws -> Report {
         let engine = try CPUEngine(threads: threads)
         let layout = try ParameterLayout(

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// Causal self-attention: queries, keys and values of x(R, C), their product, and what writes into the stream.
@@ -23,7 +24,7 @@ struct AttentionBlock: Sendable {
         var result: Range<Int>, logSumExp: Range<Int>
     }
 
-    init(_ attention: Attention, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ attention: Attention, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         self.attention = attention
         let width = builder.architecture.hiddenSize
         let (queries, keys) = (
@@ -33,7 +34,7 @@ struct AttentionBlock: Sendable {
             [(.query, queries), (.key, keys), (.value, keys)], fused: .queryKeyValue, inputs: width,
             hasBias: attention.hasBias)
         if let norm = attention.queryKeyNorm {
-            func block(_ module: Module, _ heads: Int) throws(ModelError) -> NormBlock {
+            func block(_ module: Module, _ heads: Int) throws(UserFacingError) -> NormBlock {
                 try NormBlock(
                     norm.norm, module, columns: (norm.extent == .all ? heads : 1) * attention.headSize,
                     groups: norm.extent == .all ? 1 : heads, hasOwnScales: norm.extent == .headOwnScale,

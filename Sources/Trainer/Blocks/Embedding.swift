@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// Tokens become rows (R, C): a table, learned positions where there are any, and perhaps a norm.
@@ -17,15 +18,15 @@ struct EmbeddingBlock: Sendable {
         var positions: Range<Int>?
     }
 
-    init(_ architecture: Architecture, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ architecture: Architecture, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         embedding = architecture.embedding
         columns = architecture.hiddenSize
         table = try builder.weights(
             .embedding, outputs: architecture.vocabularySize, inputs: architecture.hiddenSize)
-        positions = try embedding.positions.map { count throws(ModelError) in
+        positions = try embedding.positions.map { count throws(UserFacingError) in
             try builder.weights(.positions, outputs: count, inputs: architecture.hiddenSize)
         }
-        norm = try embedding.norm.map { norm throws(ModelError) in
+        norm = try embedding.norm.map { norm throws(UserFacingError) in
             try NormBlock(norm, .embeddingNorm, columns: architecture.hiddenSize, &builder)
         }
     }

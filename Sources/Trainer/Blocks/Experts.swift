@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// A mixture of E experts of which K compute each token, <https://arxiv.org/abs/1701.06538>.
@@ -29,7 +30,7 @@ struct ExpertsBlock: Sendable {
         var sharedGate: Range<Int>?
     }
 
-    init(_ experts: Experts, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ experts: Experts, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         self.experts = experts
         let width = builder.architecture.hiddenSize
         let expert = experts.expert
@@ -45,7 +46,7 @@ struct ExpertsBlock: Sendable {
             count: experts.count, inputs: width, hasBias: expert.hasBias)
         down = try builder.expertLinear(
             [(.expertDown, width)], count: experts.count, inputs: expert.size, hasBias: expert.hasDownBias)
-        shared = try experts.shared.map { mlp throws(ModelError) in
+        shared = try experts.shared.map { mlp throws(UserFacingError) in
             try GatedMLPBlock(mlp, isShared: true, &builder)
         }
         sharedRouter =

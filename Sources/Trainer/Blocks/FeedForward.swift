@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// The feed-forward part of a layer, of whatever kind.
@@ -13,7 +14,7 @@ enum FeedForwardBlock: Sendable {
         case experts(ExpertsBlock.Activations)
     }
 
-    init(_ part: FeedForward, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ part: FeedForward, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         switch part {
         case .gated(let mlp): self = .gated(try GatedMLPBlock(mlp, &builder))
         case .plain(let mlp): self = .plain(try MLPBlock(mlp, &builder))

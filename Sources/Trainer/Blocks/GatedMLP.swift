@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// down(activation(gate(x)) · up(x)), <https://arxiv.org/abs/2002.05202>.
@@ -13,7 +14,7 @@ struct GatedMLPBlock: Sendable {
     }
 
     /// `isShared` says whether it is the expert of a mixture that computes every token.
-    init(_ mlp: GatedMLP, isShared: Bool = false, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ mlp: GatedMLP, isShared: Bool = false, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         self.mlp = mlp
         let width = builder.architecture.hiddenSize
         gateUp = try builder.linear(

@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// One layer: attention and a feed-forward part on the residual stream (R, C), and the norms around them.
@@ -26,12 +27,12 @@ struct LayerBlock: Sendable {
         var feedForwardOutput: Range<Int>?, feedForwardOutputNorm: NormBlock.Activations?
     }
 
-    init(_ layer: Layer, index: Int, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ layer: Layer, index: Int, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         self.layer = layer
         firstGradient = builder.gradientWords
         builder.layer = index
         let width = builder.architecture.hiddenSize
-        func norm(_ norm: Norm?, _ module: Module) throws(ModelError) -> NormBlock? {
+        func norm(_ norm: Norm?, _ module: Module) throws(UserFacingError) -> NormBlock? {
             guard let norm else { return nil }
             return try NormBlock(norm, module, columns: width, &builder)
         }

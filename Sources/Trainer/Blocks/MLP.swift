@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// down(activation(up(x))).
@@ -12,7 +13,7 @@ struct MLPBlock: Sendable {
         var up: Range<Int>
     }
 
-    init(_ mlp: MLP, _ builder: inout LayoutBuilder) throws(ModelError) {
+    init(_ mlp: MLP, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         self.mlp = mlp
         let width = builder.architecture.hiddenSize
         up = try builder.linear([(.up, mlp.size)], inputs: width, hasBias: mlp.hasBias)

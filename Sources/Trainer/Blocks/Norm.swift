@@ -1,3 +1,4 @@
+internal import Formats
 internal import Models
 
 /// RMSNorm or LayerNorm of rows (R, C), <https://arxiv.org/abs/1910.07467> and <https://arxiv.org/abs/1607.06450>.
@@ -23,7 +24,7 @@ struct NormBlock: Sendable {
     init(
         _ norm: Norm, _ module: Module, columns: Int, groups: Int = 1, hasOwnScales: Bool = false,
         _ builder: inout LayoutBuilder
-    ) throws(ModelError) {
+    ) throws(UserFacingError) {
         self.norm = norm
         self.columns = columns
         self.groups = groups

@@ -40,11 +40,11 @@ public struct DataMixture: TrainingData {
     ///   - isolatesDocuments: whether a token sees only its own document.
     ///   - seed: decides the documents' order.
     ///   - lanes: how many documents of a source are read in turn.
-    /// - Throws: ``DataError`` naming the file and the line that cannot be read.
+    /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
     public init(
         _ sources: [TextSource], tokenizer: Tokenizer, rows: Int, endOfText: Int?, length: Int,
         isolatesDocuments: Bool, seed: UInt64, lanes: Int = 64
-    ) throws(DataError) {
+    ) throws(UserFacingError) {
         precondition(!sources.isEmpty)
         let separator = try DocumentEncoder.separator(of: tokenizer, endOfText: endOfText)
         streams = []
@@ -67,7 +67,7 @@ public struct DataMixture: TrainingData {
     public var position: DataPosition { DataPosition(taken: taken, streams: streams.map(\.position)) }
 
     /// Goes on from where the data stood before.
-    public mutating func move(to position: DataPosition) throws(DataError) {
+    public mutating func move(to position: DataPosition) throws(UserFacingError) {
         guard position.taken.count == streams.count, position.streams.count == streams.count,
             position.taken.allSatisfy({ $0 >= 0 })
         else { throw .badPosition(path: "the mixture") }
@@ -76,7 +76,7 @@ public struct DataMixture: TrainingData {
     }
 
     /// The next sequences.
-    public mutating func next(_ count: Int) throws(DataError) -> TokenBatch {
+    public mutating func next(_ count: Int) throws(UserFacingError) -> TokenBatch {
         var tokens: [Int32] = []
         var targets: [Int32] = []
         var first: [Int32] = []

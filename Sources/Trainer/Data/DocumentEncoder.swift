@@ -16,13 +16,13 @@ struct DocumentEncoder: Sendable {
 
     /// Opens a file of documents: `.jsonl` or `.txt`, or tokens that were packed with the same tokenizer.
     ///
-    /// - Throws: ``DataError`` naming the file, and the line that cannot be read.
-    init(path: String, tokenizer: Tokenizer, rows: Int, separator: Int32?) throws(DataError) {
+    /// - Throws: ``UserFacingError`` naming the file, and the line that cannot be read.
+    init(path: String, tokenizer: Tokenizer, rows: Int, separator: Int32?) throws(UserFacingError) {
         self.tokenizer = tokenizer
         self.rows = rows
         self.separator = separator
         guard path.hasSuffix(PackedTokens.ending) else {
-            do { source = .text(try DocumentIndex(path: path)) } catch { throw .documents(error) }
+            source = .text(try DocumentIndex(path: path))
             return
         }
         let packed = try PackedTokens(path: path)
@@ -50,14 +50,14 @@ struct DocumentEncoder: Sendable {
     }
 
     /// The tokens of one document, as the tokenizer encodes it, and the separator.
-    func tokens(_ index: Int) throws(DataError) -> [Int32] {
+    func tokens(_ index: Int) throws(UserFacingError) -> [Int32] {
         var tokens = try document(index).tokens
         if let separator, !tokens.isEmpty { tokens.append(separator) }
         return tokens
     }
 
     /// The tokens of all documents, one after the other, without separators, and the bytes of their text.
-    func allTokens() throws(DataError) -> (tokens: [Int32], bytes: Int) {
+    func allTokens() throws(UserFacingError) -> (tokens: [Int32], bytes: Int) {
         var tokens: [Int32] = []
         var bytes = 0
         for index in 0..<count {
@@ -68,7 +68,7 @@ struct DocumentEncoder: Sendable {
         return (tokens, bytes)
     }
 
-    private func document(_ index: Int) throws(DataError) -> EncodedDocument {
+    private func document(_ index: Int) throws(UserFacingError) -> EncodedDocument {
         let document: EncodedDocument
         switch source {
         case .text(let file):
@@ -83,14 +83,14 @@ struct DocumentEncoder: Sendable {
     }
 
     /// What should end a document: nothing where the tokenizer marks documents itself, else `endOfText`.
-    static func separator(of tokenizer: Tokenizer, endOfText: Int?) throws(DataError) -> Int32? {
+    static func separator(of tokenizer: Tokenizer, endOfText: Int?) throws(UserFacingError) -> Int32? {
         let marks: Bool
         do {
             marks =
                 try tokenizer.encode("", addSpecialTokens: true)
                 != tokenizer.encode("", addSpecialTokens: false)
         } catch {
-            throw .tokenizer(path: "tokenizer.json", reason: error.description)
+            throw error.within("tokenizer.json")
         }
         return marks ? nil : endOfText.map(Int32.init)
     }
@@ -106,13 +106,12 @@ public struct EncodedDocument: Sendable {
 
 extension DocumentIndex {
     /// A document's tokens.
-    func encoded(_ index: Int, by tokenizer: Tokenizer) throws(DataError) -> EncodedDocument {
-        let text: String
-        do { text = try self.text(index) } catch { throw .documents(error) }
+    func encoded(_ index: Int, by tokenizer: Tokenizer) throws(UserFacingError) -> EncodedDocument {
+        let text = try self.text(index)
         do {
             return EncodedDocument(tokens: try tokenizer.encode(text), byteCount: text.utf8.count)
         } catch {
-            throw .tokenizer(path: path, reason: error.description)
+            throw error.within(path)
         }
     }
 }

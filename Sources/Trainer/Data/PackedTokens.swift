@@ -36,8 +36,8 @@ struct PackedTokens: Sendable {
 
     /// Opens a file and checks that its parts fit together.
     ///
-    /// - Throws: ``DataError`` that says what is in its place.
-    init(path: String) throws(DataError) {
+    /// - Throws: ``UserFacingError`` that says what is in its place.
+    init(path: String) throws(UserFacingError) {
         let file: SafetensorsFile
         do { file = try SafetensorsFile(path: path) } catch {
             throw .badTokens(path: path, found: error.description)
@@ -50,7 +50,7 @@ struct PackedTokens: Sendable {
         guard metadata[Key.version] == Self.version else {
             throw .badTokens(path: path, found: "version \(metadata[Key.version] ?? "none") of the format")
         }
-        func place(_ name: String, _ types: [ElementType], count: Int?) throws(DataError) -> (
+        func place(_ name: String, _ types: [ElementType], count: Int?) throws(UserFacingError) -> (
             Int, Int, ElementType
         ) {
             guard let entry = file.header.entries.first(where: { $0.name == name }), entry.shape.count == 1,
@@ -61,15 +61,15 @@ struct PackedTokens: Sendable {
         let (bytes, documents, _) = try place(Key.bytes, [.u64], count: nil)
         let (offsets, _, _) = try place(Key.offsets, [.u64], count: documents + 1)
         let (tokens, total, type) = try place(Key.tokens, [.u16, .u32], count: nil)
-        guard documents > 0 else { throw .empty(path: path) }
-        do { map = try MappedFile(file.file) } catch { throw .file(error) }
+        guard documents > 0 else { throw .noTokens(path: path) }
+        map = try MappedFile(file.file)
         (self.path, self.tokenizer, count, isWide) = (path, tokenizer, documents, type == .u32)
         (self.bytes, self.offsets, self.tokens) = (bytes, offsets, tokens)
         try checkOffsets(total: total)
     }
 
     /// Looks whether the documents lie one after the other, from the first token to the last.
-    private func checkOffsets(total: Int) throws(DataError) {
+    private func checkOffsets(total: Int) throws(UserFacingError) {
         var last: UInt64 = 0
         for index in 0...count {
             let offset = map.integer(at: offsets + index * 8, as: UInt64.self)

@@ -29,30 +29,28 @@ final class PackedTokensWriter {
     ///   - largestID: the largest id that can come.
     ///   - tokenizer: the SHA-256 of the tokenizer.json.
     ///   - tool: name and version of what writes.
-    /// - Throws: ``DataError/file(_:)``.
-    init(path: String, documents: Int, largestID: Int, tokenizer: String, tool: String) throws(DataError) {
+    /// - Throws: ``UserFacingError``.
+    init(path: String, documents: Int, largestID: Int, tokenizer: String, tool: String)
+        throws(UserFacingError)
+    {
         self.documents = documents
         isWide = largestID > Int(UInt16.max)
-        do {
-            stream = try SafetensorsStream(
-                path: path,
-                [
-                    .init(PackedTokens.Key.offsets, .u64, shape: [documents + 1]),
-                    .init(PackedTokens.Key.bytes, .u64, shape: [documents]),
-                    .init(PackedTokens.Key.tokens, isWide ? .u32 : .u16, shape: nil),
-                ],
-                metadata: [
-                    PackedTokens.Key.format: PackedTokens.format,
-                    PackedTokens.Key.version: PackedTokens.version,
-                    PackedTokens.Key.tokenizer: tokenizer, PackedTokens.Key.tool: tool,
-                ])
-        } catch {
-            throw .file(error)
-        }
+        stream = try SafetensorsStream(
+            path: path,
+            [
+                .init(PackedTokens.Key.offsets, .u64, shape: [documents + 1]),
+                .init(PackedTokens.Key.bytes, .u64, shape: [documents]),
+                .init(PackedTokens.Key.tokens, isWide ? .u32 : .u16, shape: nil),
+            ],
+            metadata: [
+                PackedTokens.Key.format: PackedTokens.format,
+                PackedTokens.Key.version: PackedTokens.version,
+                PackedTokens.Key.tokenizer: tokenizer, PackedTokens.Key.tool: tool,
+            ])
     }
 
     /// Writes the next document.
-    func append(_ tokens: [Int32], byteCount: Int) throws(DataError) {
+    func append(_ tokens: [Int32], byteCount: Int) throws(UserFacingError) {
         precondition(bytes.count < documents, "more documents than were said to come")
         for token in tokens {
             let value = UInt32(bitPattern: token)
@@ -67,23 +65,19 @@ final class PackedTokensWriter {
         if block.count >= Self.blockSize { try flush() }
     }
 
-    private func flush() throws(DataError) {
+    private func flush() throws(UserFacingError) {
         let block = block
-        do { try unsafe stream.append(block.span.bytes, to: Tensor.tokens) } catch { throw .file(error) }
+        try unsafe stream.append(block.span.bytes, to: Tensor.tokens)
         self.block = []
     }
 
     /// Makes the file durable and gives it its name; all documents must have come.
-    func close() throws(DataError) {
+    func close() throws(UserFacingError) {
         precondition(bytes.count == documents, "fewer documents than were said to come")
         try flush()
         let (offsets, bytes) = (offsets.map(\.littleEndian), bytes.map(\.littleEndian))
-        do throws(FileError) {
-            try unsafe stream.append(offsets.span.bytes, to: Tensor.offsets)
-            try unsafe stream.append(bytes.span.bytes, to: Tensor.bytes)
-            try stream.close()
-        } catch {
-            throw .file(error)
-        }
+        try unsafe stream.append(offsets.span.bytes, to: Tensor.offsets)
+        try unsafe stream.append(bytes.span.bytes, to: Tensor.bytes)
+        try stream.close()
     }
 }

@@ -6,7 +6,7 @@ extension PretrainedModel {
     public func tokenizer() throws -> Tokenizer {
         let tokenizer = try TokenizerFiles(of: checkpoint.auxiliaryFiles, path: checkpoint.path).tokenizer()
         guard tokenizer.largestID < architecture.vocabularySize else {
-            throw ModelError.vocabularyTooSmall(
+            throw UserFacingError.vocabularyTooSmall(
                 path: checkpoint.path, rows: architecture.vocabularySize, largestID: tokenizer.largestID)
         }
         return tokenizer

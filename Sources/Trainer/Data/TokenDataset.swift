@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 internal import OrderedCollections
 
 /// Rows of tokens from a safetensors file's `input_ids` (N, T), in order, beginning again at the end.
@@ -16,8 +16,8 @@ public struct TokenDataset: TrainingData {
     /// - Parameters:
     ///   - path: a safetensors file with the integer tensor `input_ids`.
     ///   - rows: rows of the model's embedding.
-    /// - Throws: ``DataError`` when the tensor is not there, of another form, or names a token without a row.
-    public init(path: String, rows: Int) throws(DataError) {
+    /// - Throws: ``UserFacingError`` when the tensor is not there, of another form, or names a token without a row.
+    public init(path: String, rows: Int) throws(UserFacingError) {
         let expected = "an integer tensor 'input_ids' of the shape [rows, tokens], two tokens or more"
         let checkpoint: Checkpoint
         do { checkpoint = try Checkpoint.open(path) } catch {
@@ -55,7 +55,7 @@ public struct TokenDataset: TrainingData {
     public var position: DataPosition { DataPosition(taken: [taken], streams: []) }
 
     /// Goes on from where the data stood before.
-    public mutating func move(to position: DataPosition) throws(DataError) {
+    public mutating func move(to position: DataPosition) throws(UserFacingError) {
         guard position.taken.count == 1, position.taken[0] >= 0 else { throw .badPosition(path: path) }
         taken = position.taken[0]
     }

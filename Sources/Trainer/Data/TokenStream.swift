@@ -22,7 +22,7 @@ struct TokenStream {
     }
 
     /// A stream at its beginning.
-    init(encoder: DocumentEncoder, seed: UInt64, source: Int, lanes: Int) throws(DataError) {
+    init(encoder: DocumentEncoder, seed: UInt64, source: Int, lanes: Int) throws(UserFacingError) {
         self.encoder = encoder
         self.seed = seed
         self.source = source
@@ -42,7 +42,7 @@ struct TokenStream {
     }
 
     /// Goes to a position that a stream of the same file and seed had.
-    mutating func move(to position: StreamPosition) throws(DataError) {
+    mutating func move(to position: StreamPosition) throws(UserFacingError) {
         guard position.lanes.count == lanes.count, position.turn >= 0, position.next >= 0 else {
             throw .badPosition(path: encoder.path)
         }
@@ -63,7 +63,7 @@ struct TokenStream {
     /// The next `count` tokens of one document and those after it, and the positions at which documents begin.
     ///
     /// The last of them is left for the lane's next turn, since nothing has been predicted from it.
-    mutating func next(_ count: Int) throws(DataError) -> (tokens: [Int32], starts: [Int]) {
+    mutating func next(_ count: Int) throws(UserFacingError) -> (tokens: [Int32], starts: [Int]) {
         let index = turn % lanes.count
         turn += 1
         var taken: [Int32] = []
@@ -82,17 +82,17 @@ struct TokenStream {
     }
 
     /// Lets a lane begin the next document that has tokens.
-    private mutating func advance(_ index: Int) throws(DataError) {
+    private mutating func advance(_ index: Int) throws(UserFacingError) {
         for _ in 0..<encoder.count {
             lanes[index] = Lane(document: next, token: 0, tokens: try tokens(of: next))
             next += 1
             if !lanes[index].tokens.isEmpty { return }
         }
-        throw .empty(path: encoder.path)
+        throw .noTokens(path: encoder.path)
     }
 
     /// The tokens of a document, counted over all passes.
-    private mutating func tokens(of document: Int) throws(DataError) -> [Int32] {
+    private mutating func tokens(of document: Int) throws(UserFacingError) -> [Int32] {
         let (epoch, place) = document.quotientAndRemainder(dividingBy: encoder.count)
         if order.epoch != epoch {
             let documents = documentOrder(count: encoder.count, seed: seed, source: source, epoch: epoch)

@@ -12,16 +12,12 @@ public struct Tokenization: Sendable {
     ///   - files: `.jsonl` or `.txt`.
     ///   - tokenizer: what encodes.
     ///   - threads: how many threads encode.
-    /// - Throws: ``DataError`` naming the file and the line that cannot be read.
-    public init(of files: [String], by tokenizer: Tokenizer, threads: Int) throws(DataError) {
+    /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
+    public init(of files: [String], by tokenizer: Tokenizer, threads: Int) throws(UserFacingError) {
         self.tokenizer = tokenizer
         self.threads = threads
         var opened: [DocumentIndex] = []
-        do {
-            for path in files { opened.append(try DocumentIndex(path: path)) }
-        } catch {
-            throw .documents(error)
-        }
+        for path in files { opened.append(try DocumentIndex(path: path)) }
         self.files = opened
     }
 
@@ -36,21 +32,21 @@ public struct Tokenization: Sendable {
     /// - Parameters:
     ///   - isCancelled: asked after each document; true stops.
     ///   - body: is given a document's tokens and bytes.
-    /// - Throws: ``DataError`` when a document can't be read or encoded, or it was stopped, and what `body` throws.
+    /// - Throws: ``UserFacingError`` when a document can't be read or encoded, or it was stopped, and what `body` throws.
     public func forEachDocument(
-        isCancelled: () -> Bool = { false }, _ body: (EncodedDocument) throws(DataError) -> Void
-    ) throws(DataError) {
+        isCancelled: () -> Bool = { false }, _ body: (EncodedDocument) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
         for file in files {
             var start = 0
             while start < file.count {
                 let range = start..<file.end(of: Self.bytesAtOnce, from: start)
                 let documents = try mapConcurrently(range.count, threads: threads) {
-                    index throws(DataError) in
+                    index throws(UserFacingError) in
                     try file.encoded(range.lowerBound + index, by: tokenizer)
                 }
                 for document in documents {
                     try body(document)
-                    if isCancelled() { throw .interrupted }
+                    if isCancelled() { throw .interrupted(" before all documents were encoded; begin again") }
                 }
                 start = range.upperBound
             }
@@ -58,9 +54,9 @@ public struct Tokenization: Sendable {
     }
 
     /// Counts everything.
-    public func statistics() throws(DataError) -> TokenStatistics {
+    public func statistics() throws(UserFacingError) -> TokenStatistics {
         var statistics = TokenStatistics(of: tokenizer)
-        try forEachDocument { document throws(DataError) in
+        try forEachDocument { document throws(UserFacingError) in
             statistics.count(document)
         }
         return statistics
@@ -76,17 +72,18 @@ public struct Tokenization: Sendable {
     ///   - isCancelled: asked now and then; true ends the work and leaves nothing behind.
     ///   - progress: is given how many documents are done.
     /// - Returns: what was written.
-    /// - Throws: ``DataError`` when something can't be read, encoded or written, or when it was stopped.
+    /// - Throws: ``UserFacingError`` when something can't be read, encoded or written, or when it was stopped.
     public func write(
         to path: String, tool: String, isCancelled: () -> Bool = { false }, progress: (Int) -> Void = { _ in }
-    ) throws(DataError) -> TokenStatistics {
+    ) throws(UserFacingError) -> TokenStatistics {
         guard let sha256 = tokenizer.sha256 else {
-            throw .tokenizer(path: path, reason: "a tokenizer without a file can't be named in a packed file")
+            throw .unusableTokenizer(
+                path: path, reason: "a tokenizer without a file can't be named in a packed file")
         }
         let writer = try PackedTokensWriter(
             path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
         var statistics = TokenStatistics(of: tokenizer)
-        try forEachDocument(isCancelled: isCancelled) { document throws(DataError) in
+        try forEachDocument(isCancelled: isCancelled) { document throws(UserFacingError) in
             try writer.append(document.tokens, byteCount: document.byteCount)
             statistics.count(document)
             progress(statistics.documents)

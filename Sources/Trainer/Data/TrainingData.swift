@@ -1,3 +1,5 @@
+public import Formats
+
 /// Where a stream of documents stands; with the same files and seed, all that is needed to go on.
 public struct StreamPosition: Codable, Sendable, Equatable {
     /// Where one lane stands: which document of all passes it reads, and how many of its tokens were taken.
@@ -27,9 +29,9 @@ public struct DataPosition: Codable, Sendable, Equatable {
 /// What a run trains on.
 public protocol TrainingData {
     /// The next `count` sequences.
-    mutating func next(_ count: Int) throws(DataError) -> TokenBatch
+    mutating func next(_ count: Int) throws(UserFacingError) -> TokenBatch
     /// Where the data stands; can be set to where it stood before.
     var position: DataPosition { get }
     /// Goes on from where the data stood before.
-    mutating func move(to position: DataPosition) throws(DataError)
+    mutating func move(to position: DataPosition) throws(UserFacingError)
 }

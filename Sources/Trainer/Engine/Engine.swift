@@ -1,3 +1,4 @@
+public import Formats
 public import Models
 
 /// Memory on an engine's device, in words of 32 bits.
@@ -28,13 +29,13 @@ public protocol Engine: AnyObject, Sendable {
     // MARK: Memory
 
     /// Memory for `count` words, all zero.
-    func makeBuffer(count: Int) throws(EngineError) -> Buffer
+    func makeBuffer(count: Int) throws(UserFacingError) -> Buffer
     /// A number, zero at first.
     func makeScalar() -> Scalar
     /// Takes what memory the operations on such shapes need beside their arguments.
     ///
-    /// - Throws: ``EngineError`` when there is not enough of it.
-    func prepare(attention: [AttentionShape], rows: RowShape) throws(EngineError)
+    /// - Throws: ``UserFacingError`` when there is not enough of it.
+    func prepare(attention: [AttentionShape], rows: RowShape) throws(UserFacingError)
     /// Copies values to the device.
     func upload(_ values: Span<Float>, to tensor: Tensor<Buffer>)
     /// Copies whole numbers to the device.

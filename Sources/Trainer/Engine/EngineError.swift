@@ -1,29 +1,28 @@
-public import Formats
+package import Formats
 
-/// Why an engine cannot work.
-public enum EngineError: UserFacingError, Equatable {
+// Why an engine cannot work.
+extension UserFacingError {
     /// The system has no memory for that many bytes.
-    case outOfMemory(bytes: Int)
-    /// OpenBLAS is not there, or not usable; `reason` is the loader's.
-    case noBLAS(reason: String)
-    /// The system would not start that many threads.
-    case noThreads(count: Int)
-
-    /// Whose fault it is.
-    public var fault: Fault { .run }
-
-    /// What is wrong and what to do.
-    public var description: String {
-        switch self {
-        case .outOfMemory(let bytes):
+    package static func outOfMemory(bytes: Int) -> Self {
+        Self(
+            .resources,
             """
             the system refused \(bytes / 1_048_576) MiB of memory; \
             take a smaller --batch or --length, or a machine with more memory
-            """
-        case .noBLAS(let reason):
-            "OpenBLAS cannot be loaded (\(reason)); install it, on Debian: apt-get install libopenblas0"
-        case .noThreads(let count):
-            "the system refused to start \(count) threads; ask for fewer with --threads"
-        }
+            """)
+    }
+
+    /// OpenBLAS is not there, or not usable; `reason` is the loader's.
+    package static func noBLAS(reason: String) -> Self {
+        Self(
+            .resources,
+            "OpenBLAS cannot be loaded (\(reason)); install it, on Debian: apt-get install libopenblas0")
+    }
+
+    /// The system would not start that many threads.
+    package static func noThreads(count: Int) -> Self {
+        Self(
+            .resources,
+            "the system refused to start \(count) threads; ask for fewer with --threads")
     }
 }

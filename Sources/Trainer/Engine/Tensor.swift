@@ -1,3 +1,5 @@
+public import Formats
+
 /// How values are kept between operations, all of which compute in float32.
 public enum Precision: Sendable, Equatable {
     /// Float32.
@@ -93,10 +95,10 @@ public struct Tensor<Buffer: EngineBuffer> {
 
     /// `count` values, all zero.
     ///
-    /// - Throws: ``EngineError`` when there is no memory.
+    /// - Throws: ``UserFacingError`` when there is no memory.
     public init<Device: Engine>(
         count: Int, precision: Precision, on engine: Device
-    ) throws(EngineError) where Device.Buffer == Buffer {
+    ) throws(UserFacingError) where Device.Buffer == Buffer {
         let region = Region(precision, start: 0, count: count)
         self.init(
             precision: precision, storage: try engine.makeBuffer(count: region.words.count),

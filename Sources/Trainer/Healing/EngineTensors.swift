@@ -7,10 +7,11 @@ extension Engine {
     /// A tensor of 32-bit elements whose bits are read from the device when they are asked for.
     func tensor(
         _ name: String, type: ElementType = .f32, shape: [Int], in buffer: Buffer
-    ) throws(TensorError) -> TensorExpression {
+    ) throws(UserFacingError) -> TensorExpression {
         let size = MemoryLayout<Float>.size
         return try .stored(
-            MemoryTensor(name: name, type: type, shape: shape) { (bytes, destination) throws(TensorError) in
+            MemoryTensor(name: name, type: type, shape: shape) {
+                (bytes, destination) throws(UserFacingError) in
                 var values = [Float](repeating: 0, count: bytes.count / size)
                 var span = values.mutableSpan
                 self.download(
@@ -22,7 +23,7 @@ extension Engine {
     }
 
     /// Fills memory with a tensor's values, some at a time; packed memory has the tensor's own type.
-    func load(_ expression: TensorExpression, into tensor: Tensor<Buffer>) throws(TensorError) {
+    func load(_ expression: TensorExpression, into tensor: Tensor<Buffer>) throws(UserFacingError) {
         guard tensor.precision == .f32 else { return try loadBits(expression, into: tensor.storage) }
         let piece = 1 << 20
         var values = [Float](repeating: 0, count: min(piece, tensor.count))
@@ -36,7 +37,7 @@ extension Engine {
     }
 
     /// Fills a buffer with the bits of a tensor of as many bytes, some at a time.
-    func loadBits(_ expression: TensorExpression, into buffer: Buffer) throws(TensorError) {
+    func loadBits(_ expression: TensorExpression, into buffer: Buffer) throws(UserFacingError) {
         let size = MemoryLayout<Float>.size
         let piece = 1 << 20
         var bytes = [UInt8](repeating: 0, count: min(piece, buffer.count) * size)

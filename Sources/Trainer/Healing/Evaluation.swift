@@ -1,5 +1,5 @@
 internal import Foundation
-internal import Formats
+public import Formats
 internal import Models
 
 /// What a model makes of a set of documents.
@@ -39,13 +39,13 @@ public struct EvaluationSet: Sendable {
 
     /// Reads and encodes a file of documents.
     ///
-    /// - Throws: ``DataError`` naming the file and what is wrong with it.
-    init(name: String, path: String, tokenizer: Tokenizer, rows: Int) throws(DataError) {
+    /// - Throws: ``UserFacingError`` naming the file and what is wrong with it.
+    init(name: String, path: String, tokenizer: Tokenizer, rows: Int) throws(UserFacingError) {
         let encoder = try DocumentEncoder(
             path: path, tokenizer: tokenizer, rows: rows, separator: nil)
         self.name = name
         (tokens, bytes) = try encoder.allTokens()
-        guard tokens.count > 1 else { throw .empty(path: path) }
+        guard tokens.count > 1 else { throw .noTokens(path: path) }
     }
 
     /// Reads sets for a model, each from a file; opens the model's tokenizer unless it is given.
@@ -69,14 +69,14 @@ public struct EvaluationSet: Sendable {
     /// All documents, one after the other, are cut into windows of the model's planned length that predict as
     /// many tokens, so that each token but the very first is predicted once.
     ///
-    /// - Throws: ``HealingError/interrupted(kept:)`` when `isCancelled`, which is asked before each batch, stopped it.
+    /// - Throws: ``UserFacingError`` when `isCancelled`, which is asked before each batch, stopped it.
     public func evaluate<Device: Engine>(
         _ model: Transformer<Device>, isCancelled: () -> Bool = { false }
-    ) throws(HealingError) -> EvaluationResult {
+    ) throws(UserFacingError) -> EvaluationResult {
         let (batch, length) = (model.plan.batch, model.plan.sequenceLength)
         var sum = 0.0
         for start in stride(from: 0, to: tokens.count - 1, by: batch * length) {
-            if isCancelled() { throw .interrupted(kept: nil) }
+            if isCancelled() { throw .interrupted("; nothing is kept") }
             // What lies beyond the end is filled with the first token and not asked for.
             var input = [Int32](repeating: tokens[0], count: batch * length)
             var targets = [Int32](repeating: -1, count: batch * length)

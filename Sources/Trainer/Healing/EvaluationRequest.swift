@@ -67,7 +67,7 @@ public struct EvaluationRequest: Sendable {
         _ model: PretrainedModel, batch: Int, length: Int, on engine: CPUEngine
     ) throws -> Transformer<CPUEngine> {
         guard length <= model.architecture.maximumLength else {
-            throw ModelError.tooLong(
+            throw UserFacingError.sequenceTooLong(
                 path: self.model, length: length, maximum: model.architecture.maximumLength)
         }
         let layout = try model.layout(training: .none)
@@ -84,18 +84,18 @@ public struct EvaluationRequest: Sendable {
     ) throws -> EvaluationResult {
         guard let logits else { return rows.evaluate(transformer) }
         guard Path.absolute(logits) != Path.absolute(self.rows ?? "") else {
-            throw DataError.badIDs(
+            throw UserFacingError.badIDs(
                 path: logits, found: "the same file for --logits", expected: "another file")
         }
         let shape = [rows.count, rows.length, transformer.architecture.vocabularySize]
         let writer = try SafetensorsStream(path: logits, name: "logits", shape: shape)
-        var failure: FileError?
+        var failure: UserFacingError?
         let result = rows.evaluate(transformer) { block in
             guard failure == nil else { return }
             var values = [Float](repeating: 0, count: block.count)
             var span = values.mutableSpan
             transformer.engine.download(block, to: &span)
-            do throws(FileError) { try writer.append(values) } catch { failure = error }
+            do throws(UserFacingError) { try writer.append(values) } catch { failure = error }
         }
         if let failure { throw failure }
         try writer.close()

@@ -1,3 +1,4 @@
+public import Formats
 public import Models
 
 /// A run of continued pre-training: a model, an optimizer and data, moved step by step.
@@ -15,11 +16,11 @@ public final class Healing<Device: Engine> {
 
     /// A run at its beginning; memory is taken here.
     ///
-    /// - Throws: ``EngineError`` when there is not enough of it.
+    /// - Throws: ``UserFacingError`` when there is not enough of it.
     public init(
         _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout,
         data: any TrainingData, on engine: Device
-    ) throws(EngineError) {
+    ) throws(UserFacingError) {
         self.plan = plan
         self.data = data
         model = try Transformer(
@@ -30,7 +31,7 @@ public final class Healing<Device: Engine> {
     /// Takes one step.
     ///
     /// - Returns: what it did.
-    /// - Throws: ``HealingError`` when the loss is no number any more, ``DataError`` when the data cannot be read.
+    /// - Throws: ``UserFacingError`` when the loss is no number any more, ``UserFacingError`` when the data cannot be read.
     public func takeStep() throws -> StepReport {
         let clock = ContinuousClock()
         let start = clock.now
@@ -44,9 +45,9 @@ public final class Healing<Device: Engine> {
         optimizer.step(model, step: step, factor: factor)
         // A step that made a number none has moved weights already, so the run ends; what was kept before is whole.
         let loss = model.takeLoss(targets: targets)
-        guard loss.isFinite else { throw HealingError.notFinite(what: "loss", step: step + 1) }
+        guard loss.isFinite else { throw UserFacingError.notFinite(what: "loss", step: step + 1) }
         let norm = optimizer.gradientNorm(on: model.engine)
-        guard norm.isFinite else { throw HealingError.notFinite(what: "gradient norm", step: step + 1) }
+        guard norm.isFinite else { throw UserFacingError.notFinite(what: "gradient norm", step: step + 1) }
         step += 1
         tokens += targets
         return StepReport(
@@ -69,8 +70,8 @@ public final class Healing<Device: Engine> {
 
     /// Goes on from where a run stood whose ``state`` have been filled again.
     ///
-    /// - Throws: ``DataError`` when the data cannot be read.
-    public func resume(_ progress: RunProgress) throws(DataError) {
+    /// - Throws: ``UserFacingError`` when the data cannot be read.
+    public func resume(_ progress: RunProgress) throws(UserFacingError) {
         try data.move(to: progress.data)
         step = progress.step
         tokens = progress.tokens

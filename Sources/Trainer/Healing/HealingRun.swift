@@ -25,7 +25,7 @@ public struct HealingRun {
         sets = try EvaluationSet.read(request.evaluations, for: model, tokenizer: setup.tokenizer)
         store = try RunStore(output: request.output, identity: setup.identity)
         if let step = store.lastStep, !request.resume {
-            guard request.force else { throw HealingError.unfinishedRun(folder: store.folder, step: step) }
+            guard request.force else { throw UserFacingError.unfinishedRun(folder: store.folder, step: step) }
             try store.removeSteps()
         }
         run = try Healing(setup.plan, model.architecture, layout: setup.layout, data: setup.data, on: engine)
@@ -45,8 +45,7 @@ public struct HealingRun {
     ///
     /// - Parameter isCancelled: asked often; true stops the run after the step at hand, and keeps it.
     /// - Returns: what it did.
-    /// - Throws: ``HealingError/interrupted(kept:)`` when it was stopped, else a ``UserFacingError``; what was kept before is
-    ///   then still there.
+    /// - Throws: ``UserFacingError`` when it was stopped or failed; what was kept before is then still there.
     public func callAsFunction(isCancelled: () -> Bool) throws -> HealingOutcome {
         let plan = run.plan
         notify(
@@ -65,11 +64,10 @@ public struct HealingRun {
             if every > 0, run.step % every == 0, run.step < plan.steps { try keep() }
         }
         outcome.after = try evaluate(isCancelled)
-        do throws(WriteError) {
+        do {
             outcome.overflows = try publish(isCancelled)
-        } catch .interrupted {
-            throw try interrupted()
         } catch {
+            if error.isInterruption { throw try interrupted() }
             try? keep()
             throw error
         }
@@ -80,20 +78,19 @@ public struct HealingRun {
     /// Keeps the run, if a step was taken.
     ///
     /// - Returns: what to throw then.
-    private func interrupted() throws -> HealingError {
-        guard run.step > 0 else { return .interrupted(kept: nil) }
+    private func interrupted() throws -> UserFacingError {
+        guard run.step > 0 else { return .interrupted("; no step was taken, so nothing is kept") }
         try keep()
-        return .interrupted(kept: run.step)
+        return .interrupted(
+            "; step \(run.step) of the run is kept, and the same command with --resume goes on")
     }
 
     /// Does something whose failure must not cost the steps that were taken, unless they are what failed.
     private func keepingOnFailure<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try body()
-        } catch let error as HealingError {
-            throw error
         } catch {
-            if run.step > 0 { try? keep() }
+            if run.step > 0, (error as? UserFacingError)?.kind != .diverged { try? keep() }
             throw error
         }
     }
@@ -103,7 +100,8 @@ public struct HealingRun {
         notify(.kept(step: run.step, folder: store.folder))
     }
 
-    private func publish(_ isCancelled: () -> Bool) throws(WriteError) -> [(tensor: String, count: Int)] {
+    private func publish(_ isCancelled: () -> Bool) throws(UserFacingError) -> [(tensor: String, count: Int)]
+    {
         var parameters = JSONObject()
         parameters["steps"] = .init(run.plan.steps)
         parameters["tokens"] = .init(run.tokens)
@@ -114,7 +112,7 @@ public struct HealingRun {
             result = try setup.model.withWeights(
                 of: run.model, by: Manifest.Operation(name: "heal", parameters: parameters))
         } catch {
-            throw .tensor(name: "weights", error)
+            throw error.within("the weights can't be written")
         }
         let report = try HealingSetup.writer(setup.request).write(
             result, to: setup.request.output, isCancelled: isCancelled,

@@ -49,7 +49,7 @@ public struct HealingSetup {
             warnings = model.notes + Self.warnings(request, sources, model)
         }
         guard plan.length <= architecture.maximumLength else {
-            throw ModelError.tooLong(
+            throw UserFacingError.sequenceTooLong(
                 path: request.model, length: plan.length, maximum: architecture.maximumLength)
         }
         if let tokens = request.tokens {
@@ -60,7 +60,7 @@ public struct HealingSetup {
         plan.schedule.warmup = request.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
         self.plan = plan
         layout = try model.layout(training: plan.trained, gradients: plan.gradients)
-        guard !layout.trained.isEmpty else { throw ModelError.nothingTrained(path: request.model) }
+        guard !layout.trained.isEmpty else { throw UserFacingError.nothingTrained(path: request.model) }
         memory = MemoryNeed(plan, architecture, layout: layout, threads: request.threads)
         identity = try RunIdentity(plan: plan, model: model, data: request.data)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
@@ -71,14 +71,14 @@ public struct HealingSetup {
 
     /// Looks whether the run fits into the memory that is available, and its result onto the disk.
     ///
-    /// - Throws: ``HealingError`` that names the options with which it would fit, or `WriteError`.
+    /// - Throws: ``UserFacingError`` that names the options with which it would fit, or `UserFacingError`.
     public func check(available: Int? = MemoryNeed.available) throws {
         try Self.writer(request).check(output)
         if let log = request.log, FileSystem.kind(of: Path.parent(Path.absolute(log))) != .folder {
-            throw HealingError.noLogFolder(log: log)
+            throw UserFacingError.noLogFolder(log: log)
         }
         guard let available, memory.total > available else { return }
-        throw HealingError.tooLittleMemory(
+        throw UserFacingError.tooLittleMemory(
             needed: memory.total, available: available, fitting: fitting(into: available))
     }
 

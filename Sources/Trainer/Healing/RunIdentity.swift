@@ -25,8 +25,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
 
     /// The identity of a run; reads the data, the configuration and the tokenizer through once.
     ///
-    /// - Throws: `FileError` when a file cannot be read.
-    init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(FileError) {
+    /// - Throws: `UserFacingError` when a file cannot be read.
+    init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(UserFacingError) {
         self.plan = plan
         self.model = model.checkpoint.sources.map { File(path: $0.name, bytes: $0.size) }
         let assets = model.source.auxiliaryFiles.map(\.name).filter { $0.hasPrefix("assets/") }
@@ -46,7 +46,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         }
     }
 
-    private static func file(_ path: String, called name: String) throws(FileError) -> File {
+    private static func file(_ path: String, called name: String) throws(UserFacingError) -> File {
         let file = try InputFile(path: path)
         return File(path: name, bytes: file.size, sha256: try FileDigest.sha256(file))
     }

@@ -23,13 +23,13 @@ final class RunStore {
 
     /// The store of the run that makes `output`; makes its folder.
     ///
-    /// - Throws: ``HealingError/busy(folder:)`` when another process carries the run out, or `FileError`.
+    /// - Throws: ``UserFacingError`` when another process carries the run out, or `UserFacingError`.
     init(output: String, identity: RunIdentity) throws {
         folder = Path.absolute(output) + ".run"
         self.identity = identity
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
-        guard lock.lock() else { throw HealingError.busy(folder: folder) }
+        guard lock.lock() else { throw UserFacingError.runBusy(folder: folder) }
     }
 
     // A run that kept nothing leaves no folder behind.
@@ -40,7 +40,7 @@ final class RunStore {
 
     /// Keeps the run as it stands.
     ///
-    /// - Throws: `WriteError` when there is no room; older checkpoints are then still there.
+    /// - Throws: `UserFacingError` when there is no room; older checkpoints are then still there.
     func save<Device: Engine>(_ run: Healing<Device>) throws {
         let older = steps.filter { $0 != run.step }
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
@@ -62,7 +62,7 @@ final class RunStore {
 
     /// Puts a run where the last checkpoint left it; does nothing when there is none.
     ///
-    /// - Throws: ``HealingError`` when the checkpoint is of a run with other settings, or is damaged.
+    /// - Throws: ``UserFacingError`` when the checkpoint is of a run with other settings, or is damaged.
     func restore<Device: Engine>(_ run: Healing<Device>) throws {
         guard let step = lastStep else { return }
         let path = path(step: step)
@@ -74,18 +74,18 @@ final class RunStore {
             checkpoint = try Checkpoint.open(path)
         } catch {
             let reason =
-                (error as? any UserFacingError)?.description ?? "\(Self.recordName) is not what was written"
-            throw HealingError.badRunState(path: path, reason: reason)
+                (error as? UserFacingError)?.description ?? "\(Self.recordName) is not what was written"
+            throw UserFacingError.badRunState(path: path, reason: reason)
         }
         let differences = identity.differences(from: record.identity)
         guard differences.isEmpty else {
-            throw HealingError.otherRun(folder: folder, differences: differences)
+            throw UserFacingError.otherRun(folder: folder, differences: differences)
         }
         for (name, buffer, isPacked) in run.state {
             let type: ElementType = isPacked ? .u32 : .f32
             guard let tensor = checkpoint.tensors[name], tensor.type == type, tensor.shape == [buffer.count]
             else {
-                throw HealingError.badRunState(
+                throw UserFacingError.badRunState(
                     path: path,
                     reason: "tensor '\(name)' is not \(type.rawValue)[\(buffer.count)], as this run's is")
             }

@@ -1,3 +1,4 @@
+public import Formats
 public import Models
 
 /// What a parameter does, from which its learning rate and weight decay follow.
@@ -118,10 +119,10 @@ public struct ParameterLayout: Sendable {
 
     /// Lays out a model whose tensors are called by `naming`.
     ///
-    /// - Throws: ``ModelError`` when tensors that one product reads are trained only in part.
+    /// - Throws: ``UserFacingError`` when tensors that one product reads are trained only in part.
     public init(
         _ architecture: Architecture, naming: TensorNaming, storage: Storage = Storage()
-    ) throws(ModelError) {
+    ) throws(UserFacingError) {
         var builder = LayoutBuilder(architecture, naming, storage)
         for (index, layer) in architecture.layers.enumerated() {
             layers.append(try LayerBlock(layer, index: index, &builder))
@@ -169,14 +170,16 @@ struct LayoutBuilder {
     // MARK: What blocks ask for
 
     /// The weights of one module: (outputs, inputs).
-    mutating func weights(_ module: Module, outputs: Int, inputs: Int) throws(ModelError) -> ParameterBlock {
+    mutating func weights(_ module: Module, outputs: Int, inputs: Int) throws(UserFacingError)
+        -> ParameterBlock
+    {
         try linear([(module, outputs)], inputs: inputs, hasBias: false).weight
     }
 
     /// A linear layer of one or several modules side by side, or of what holds all of them in one tensor.
     mutating func linear(
         _ parts: [(module: Module, outputs: Int)], fused: Module? = nil, inputs: Int, hasBias: Bool
-    ) throws(ModelError) -> Linear {
+    ) throws(UserFacingError) -> Linear {
         let outputs = parts.reduce(0) { $0 + $1.outputs }
         let chosen = choose(parts, fused, outputs)
         let role = role(of: parts[0].module)
@@ -195,7 +198,7 @@ struct LayoutBuilder {
     mutating func expertLinear(
         _ parts: [(module: Module, outputs: Int)], fused: Module? = nil, count: Int, inputs: Int,
         hasBias: Bool
-    ) throws(ModelError) -> Linear {
+    ) throws(UserFacingError) -> Linear {
         let outputs = parts.reduce(0) { $0 + $1.outputs }
         let chosen = choose(parts, fused, outputs)
         let writes = parts[0].module.writesResidual
@@ -221,14 +224,14 @@ struct LayoutBuilder {
     /// A vector of `parts` tensors of `count` values each: a norm's scale, or what is added to scores.
     mutating func vector(
         _ module: Module, isBias: Bool = false, count: Int, parts: Int = 1, role: ParameterRole
-    ) throws(ModelError) -> ParameterBlock {
+    ) throws(UserFacingError) -> ParameterBlock {
         let row = row(module)
         return try add(
             (0..<parts).map { tensor(row, isBias ? row.bias : row.weight, [count], number: $0) }, role, false)
     }
 
     /// A vector of `count` values that is never trained, for no loss has a gradient of it.
-    mutating func constant(_ module: Module, count: Int) throws(ModelError) -> ParameterBlock {
+    mutating func constant(_ module: Module, count: Int) throws(UserFacingError) -> ParameterBlock {
         let row = row(module)
         return try add([tensor(row, row.weight, [count])], .constant, false)
     }
@@ -275,7 +278,7 @@ struct LayoutBuilder {
     /// Appends tensors that are one operand.
     private mutating func add(
         _ tensors: [FileTensor], _ role: ParameterRole, _ writesResidual: Bool
-    ) throws(ModelError) -> ParameterBlock {
+    ) throws(UserFacingError) -> ParameterBlock {
         let names = tensors.map(\.name)
         let counts = tensors.map { $0.shape.reduce(1, *) }
         let count = counts.reduce(0, +)
@@ -308,7 +311,7 @@ struct LayoutBuilder {
     }
 
     /// Whether all the tensors of one operand are trained.
-    private func areTrained(_ names: [String]) throws(ModelError) -> Bool {
+    private func areTrained(_ names: [String]) throws(UserFacingError) -> Bool {
         let trained = names.filter(storage.isTrained)
         guard trained.isEmpty || trained.count == names.count else {
             throw .partlyTrained(trained: trained, frozen: names.filter { !trained.contains($0) })

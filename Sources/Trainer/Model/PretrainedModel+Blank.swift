@@ -7,10 +7,12 @@ extension PretrainedModel {
     ///
     /// - Parameter folder: holds config.json and what else belongs to the model, but no weights.
     /// - Returns: the model.
-    /// - Throws: ``CheckpointError`` or ``ModelError``, naming the file or key.
+    /// - Throws: ``UserFacingError`` or ``UserFacingError``, naming the file or key.
     public static func blank(_ folder: String) throws -> PretrainedModel {
         let folderAlone = try Checkpoint.openWithoutWeights(folder)
-        guard let configuration = folderAlone.configuration else { throw ModelError.noFamily(path: folder) }
+        guard let configuration = folderAlone.configuration else {
+            throw UserFacingError.noFamily(path: folder)
+        }
         var checkpoint = folderAlone
         checkpoint.configuration = try configuration.asHuggingFace(path: folder)
         let described = try DescribedModel(checkpoint.configuration ?? configuration, path: folder)

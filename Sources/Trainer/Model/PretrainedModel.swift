@@ -20,7 +20,7 @@ public struct PretrainedModel: Sendable {
 
     /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
     ///
-    /// - Throws: ``CheckpointError`` or ``ModelError``, naming the file, key or tensor.
+    /// - Throws: ``UserFacingError`` or ``UserFacingError``, naming the file, key or tensor.
     public static func open(_ path: String) throws -> PretrainedModel {
         try PretrainedModel(Checkpoint.open(path))
     }
@@ -28,10 +28,9 @@ public struct PretrainedModel: Sendable {
     /// A model as a surgery or a file gave it.
     ///
     /// - Parameter source: a Hugging Face model, or a preset of KerasHub.
-    /// - Throws: ``ModelError`` naming the key or tensor.
-    public init(_ source: Checkpoint) throws(ModelError) {
-        let checkpoint: Checkpoint
-        do { checkpoint = try source.asHuggingFace() } catch { throw .conversion(error) }
+    /// - Throws: ``UserFacingError`` naming the key or tensor.
+    public init(_ source: Checkpoint) throws(UserFacingError) {
+        let checkpoint = try source.asHuggingFace()
         self.source = source
         guard let settings = checkpoint.configuration else { throw .noFamily(path: checkpoint.path) }
         let described = try DescribedModel(settings, path: checkpoint.path)
@@ -46,9 +45,9 @@ public struct PretrainedModel: Sendable {
 
     /// What the model in a folder computes; reads config.json only.
     ///
-    /// - Throws: `ConfigurationError` or ``ModelError`` naming the key.
+    /// - Throws: `UserFacingError` or ``UserFacingError`` naming the key.
     public static func described(_ folder: String) throws -> DescribedModel {
-        guard FileSystem.kind(of: folder) == .folder else { throw ModelError.noFolder(path: folder) }
+        guard FileSystem.kind(of: folder) == .folder else { throw UserFacingError.noFolder(path: folder) }
         let path = Path.join(folder, Configuration.fileName)
         let configuration = try Configuration(parsing: InputFile(path: path).bytes(), file: path)
         return try DescribedModel(configuration.asHuggingFace(path: folder), path: folder)
@@ -56,12 +55,12 @@ public struct PretrainedModel: Sendable {
 
     /// The token that ends a text, as config.json names it; nil when it names none.
     ///
-    /// - Throws: ``ModelError`` when the embedding has no row for it.
-    public func endOfText() throws(ModelError) -> Int? {
+    /// - Throws: ``UserFacingError`` when the embedding has no row for it.
+    public func endOfText() throws(UserFacingError) -> Int? {
         let value = checkpoint.configuration?.json["eos_token_id"]
         guard let token = value?.int ?? value?[0]?.int else { return nil }
         guard token >= 0, token < architecture.vocabularySize else {
-            throw .wrongValue(
+            throw .wrongSetting(
                 path: checkpoint.path, key: "eos_token_id", found: String(token),
                 expected: "a row of the embedding, 0 to \(architecture.vocabularySize - 1)")
         }
@@ -83,10 +82,10 @@ public struct PretrainedModel: Sendable {
     ///   - selection: what is trained.
     ///   - gradients: how the gradients of the layers' matrices are kept.
     /// - Returns: the layout.
-    /// - Throws: ``ModelError`` when a pattern names no tensor, or tensors that are computed as one only in part.
+    /// - Throws: ``UserFacingError`` when a pattern names no tensor, or tensors that are computed as one only in part.
     public func layout(
         training selection: TensorSelection, gradients: GradientPrecision = .f32
-    ) throws(ModelError) -> ParameterLayout {
+    ) throws(UserFacingError) -> ParameterLayout {
         let names = layout.parameters.map(\.name)
         if selection != .none, let pattern = selection.unmatched(by: names).first {
             throw .noSuchTensor(path: checkpoint.path, pattern: pattern, example: names[0])
@@ -107,10 +106,10 @@ public struct PretrainedModel: Sendable {
 
     /// Reads weights into a model of this shape: all of them, or only those that are frozen.
     ///
-    /// - Throws: ``TensorError`` when a tensor cannot be read.
+    /// - Throws: ``UserFacingError`` when a tensor cannot be read.
     public func load<Device: Engine>(
         into transformer: Transformer<Device>, onlyFrozen: Bool = false
-    ) throws(TensorError) {
+    ) throws(UserFacingError) {
         for parameter in transformer.layout.parameters where !(onlyFrozen && parameter.isTrained) {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
             try transformer.engine.load(
@@ -125,10 +124,10 @@ public struct PretrainedModel: Sendable {
     ///   - transformer: the trained model; its weights are read when the checkpoint is written.
     ///   - operation: what was done, for the manifest.
     /// - Returns: the model, not written yet; tensors that were frozen are the source's own.
-    /// - Throws: ``TensorError`` when a type cannot hold weights.
+    /// - Throws: ``UserFacingError`` when a type cannot hold weights.
     public func withWeights<Device: Engine>(
         of transformer: Transformer<Device>, by operation: Manifest.Operation
-    ) throws(TensorError) -> Checkpoint {
+    ) throws(UserFacingError) -> Checkpoint {
         var trained: [String: TensorExpression] = [:]
         for parameter in transformer.layout.parameters where parameter.isTrained {
             guard let old = checkpoint.tensors[parameter.name] else { continue }
@@ -151,7 +150,7 @@ public struct PretrainedModel: Sendable {
         return result
     }
 
-    private func check() throws(ModelError) {
+    private func check() throws(UserFacingError) {
         let path = checkpoint.path
         var known: Set<String> = []
         for parameter in layout.parameters {

@@ -1,3 +1,4 @@
+public import Formats
 public import Models
 
 /// A decoder-only transformer on an engine: its weights, and memory for one batch.
@@ -27,7 +28,7 @@ public final class Transformer<Device: Engine> {
     /// Memory for the batches of `plan` is taken here.
     public init(
         _ architecture: Architecture, layout: ParameterLayout, plan: ActivationPlan, on engine: Device
-    ) throws(EngineError) {
+    ) throws(UserFacingError) {
         self.engine = engine
         self.architecture = architecture
         self.layout = layout

@@ -1,3 +1,5 @@
+public import Formats
+
 /// The optimizer's numbers, apart from the learning rate's course.
 public struct AdamWSettings: Codable, Sendable, Equatable {
     /// The peak learning rate.
@@ -66,7 +68,7 @@ public struct AdamW<Device: Engine> {
     public init(
         _ settings: AdamWSettings, moments precision: MomentPrecision = .f32, for layout: ParameterLayout,
         on engine: Device
-    ) throws(EngineError) {
+    ) throws(UserFacingError) {
         self.settings = settings
         groups = ParameterGroup.groups(of: layout, settings)
         mean = try Tensor(count: layout.trainedCount, precision: precision.precision, on: engine)

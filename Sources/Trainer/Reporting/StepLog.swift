@@ -9,12 +9,12 @@ public final class StepLog {
 
     /// Opens the log; lines of steps after `step` are dropped, as they will be taken again.
     ///
-    /// - Throws: ``HealingError/notALog(path:)`` for a file that holds something else, or `FileError`.
+    /// - Throws: ``UserFacingError`` for a file that holds something else, or `UserFacingError`.
     public init(path: String, keepingUpTo step: Int) throws {
         var kept: [UInt8] = []
         switch FileSystem.kind(of: path) {
         case .file: kept = try Self.lines(of: InputFile(path: path).bytes(), path: path, upTo: step)
-        case .folder, .other: throw HealingError.notALog(path: path)
+        case .folder, .other: throw UserFacingError.notALog(path: path)
         case nil: break
         }
         file = try WritableFile(path: path)
@@ -26,7 +26,7 @@ public final class StepLog {
 
     /// Writes a step's line.
     ///
-    /// - Throws: `FileError` when the disk is full.
+    /// - Throws: `UserFacingError` when the disk is full.
     public func write(_ report: StepReport) throws {
         let line = [UInt8](try encoder.encode(report)) + [UInt8(ascii: "\n")]
         unsafe try file.write(line.span.bytes, at: size)
@@ -38,7 +38,7 @@ public final class StepLog {
         var kept: [UInt8] = []
         for (number, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
             guard let report = try? JSONDecoder().decode(StepReport.self, from: Data(line)) else {
-                if number == 0 { throw HealingError.notALog(path: path) }
+                if number == 0 { throw UserFacingError.notALog(path: path) }
                 continue
             }
             if report.step <= step { kept += line + [UInt8(ascii: "\n")] }

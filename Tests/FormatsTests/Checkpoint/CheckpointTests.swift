@@ -12,8 +12,8 @@ import Testing
         try SmallModel.write(into: folder)
     }
 
-    private func error(_ path: String = "base") -> CheckpointError? {
-        #expect(throws: CheckpointError.self) { _ = try Checkpoint.open(folder.path(path)) }
+    private func error(_ path: String = "base") -> UserFacingError? {
+        #expect(throws: UserFacingError.self) { _ = try Checkpoint.open(folder.path(path)) }
     }
 
     @Test func opensShards() throws {
@@ -63,15 +63,9 @@ import Testing
 
     @Test func shardsWithoutIndex() throws {
         try FileSystem.remove(folder.path("base/model.safetensors.index.json"))
-        guard case .noIndex = error() else {
-            Issue.record("opened")
-            return
-        }
+        #expect(error()?.message.contains("but no index") == true)
         try FileSystem.remove(folder.path("base/model-00002-of-00002.safetensors"))
-        guard case .noIndex = error() else {
-            Issue.record("opened half a model")
-            return
-        }
+        #expect(error()?.message.contains("but no index") == true)
     }
 
     @Test func missingShard() throws {
@@ -103,23 +97,14 @@ import Testing
     @Test(arguments: ["../secret.safetensors", "/etc/passwd", "", ".hidden"])
     func anIndexStaysInItsFolder(name: String) throws {
         try folder.write("base/model.safetensors.index.json", "{\"weight_map\": {\"a\": \"\(name)\"}}")
-        guard case .index = error() else {
-            Issue.record("followed '\(name)'")
-            return
-        }
+        #expect(error()?.message.contains("is no index of a model") == true)
     }
 
     @Test func brokenConfiguration() throws {
         try folder.write("base/config.json", "{\"a\": 1,}")
-        guard case .configuration(.json) = error() else {
-            Issue.record("opened")
-            return
-        }
+        #expect(error()?.message.contains("is not valid JSON") == true)
         try folder.write("base/config.json", "[]")
-        guard case .configuration(.kind) = error() else {
-            Issue.record("opened")
-            return
-        }
+        #expect(error()?.kind == .malformed && error()?.message.contains("should be an object") == true)
     }
 }
 

@@ -35,9 +35,9 @@ import Testing
     /// How a write ends that is to stop when the writer has asked so many times; nil when it came to its end.
     private func interruption(
         of model: Checkpoint, with writer: CheckpointWriter, after questions: Int
-    ) throws -> WriteError? {
+    ) throws -> UserFacingError? {
         var asked = 0
-        do throws(WriteError) {
+        do throws(UserFacingError) {
             try writer.write(
                 model, to: folder.path("out"),
                 isCancelled: {
@@ -203,7 +203,7 @@ import Testing
     @Test func twoWritersOfOneOutput() throws {
         try folder.makeFolder(".out.partial")
         let journal = try WriteJournal.open(folder.path(".out.partial/journal"), output: "out")
-        #expect(throws: WriteError.busy(path: folder.path("out"))) {
+        #expect(throws: UserFacingError.busy(path: folder.path("out"))) {
             try writer().write(model(), to: folder.path("out"))
         }
         #expect(journal.durable.isEmpty)

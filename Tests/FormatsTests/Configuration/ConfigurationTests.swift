@@ -70,11 +70,11 @@ private func text(_ configuration: Configuration) -> String {
             try settings.flag("t") == true && settings.string("s") == "x"
                 && settings.strings("l") == ["a", "b"])
         #expect(try settings.integer("z") == nil && settings.integer("none") == nil)
-        #expect(throws: ConfigurationError.missing(file: "config.json", key: "none")) {
+        #expect(throws: UserFacingError.missingKey(file: "config.json", key: "none")) {
             _ = try settings.requiredInteger("none")
         }
-        let error = #expect(throws: ConfigurationError.self) { _ = try settings.integer("s") }
+        let error = #expect(throws: UserFacingError.self) { _ = try settings.integer("s") }
         #expect(error?.description == "config.json: 's' is the string \"x\", and should be a whole number")
-        #expect(throws: ConfigurationError.self) { _ = try configuration(#"{"a": 1, "a": 2}"#) }
+        #expect(throws: UserFacingError.self) { _ = try configuration(#"{"a": 1, "a": 2}"#) }
     }
 }

@@ -41,8 +41,8 @@ struct AtomicFileTests {
     /// The one that comes second must not take the first one's file away.
     @Test func isMadeByOneAtATime() throws {
         let file = try AtomicFile(path: folder.path("a"))
-        let error = #expect(throws: FileError.self) { _ = try AtomicFile(path: folder.path("a")) }
-        #expect(error?.operation == .lock)
+        let error = #expect(throws: UserFacingError.self) { _ = try AtomicFile(path: folder.path("a")) }
+        #expect(error == .file(.lock, folder.path("a.partial"), code: EWOULDBLOCK))
         #expect(try folder.names() == ["a.partial"])
         try file.publish()
         #expect(try folder.names() == ["a"])
@@ -50,7 +50,7 @@ struct AtomicFileTests {
 
     @Test func saysWhereItCannotBe() throws {
         let path = folder.path("none/a")
-        let error = #expect(throws: FileError.self) { _ = try AtomicFile(path: path) }
-        #expect(error?.operation == .create && error?.path == path + ".partial")
+        let error = #expect(throws: UserFacingError.self) { _ = try AtomicFile(path: path) }
+        #expect(error == .file(.create, path + ".partial", code: ENOENT))
     }
 }

@@ -12,15 +12,17 @@ struct HDF5HostileTests {
         "array": "arrays inside elements", "bomb": "only 0 are stored",
         "bomb-contiguous": "only 0 are stored",
         "bomb-uncountable": "can't be counted", "chunk-bomb": "can be unpacked at once",
-        "compound": "compound values", "cycle": "a/b is the same group as a",
-        "dangling": "link is a soft link",
-        "deep": "more than 64 groups deep", "doubled": "b is the same group as a",
-        "extended-float": "floating-point numbers of 16 bytes", "external-link": "link is an external link",
+        "compound": "compound values", "cycle": "a/b: it is the same group as a",
+        "dangling": "link: it is a soft link",
+        "deep": "more than 64 groups deep", "doubled": "b: it is the same group as a",
+        "extended-float": "floating-point numbers of 16 bytes",
+        "external-link": "link: it is an external link",
         "external-storage": "kept in external files", "lzf": "filter 32000 (lzf)",
         "missing-layer": "no dataset gone", "missing-weight": "no dataset dense/gone",
-        "named-type": "t is a named type", "no-weight-names": "attribute weight_names is not there",
+        "named-type": "t: it is a named type", "no-weight-names": "attribute weight_names is not there",
         "null": "no shape", "opaque": "2 opaque bytes (attribute dtype", "opaque-other": "said to be float7",
-        "reference": "references", "root-cycle": "root is the same group as /", "soft": "link is a soft link",
+        "reference": "references", "root-cycle": "root: it is the same group as /",
+        "soft": "link: it is a soft link",
         "text": "strings", "virtual": "virtual dataset",
         "weight-names-numbers": "attribute weight_names is not",
     ]
@@ -36,7 +38,7 @@ struct HDF5HostileTests {
         #expect(files.count == Self.words.count)
         for file in files {
             let path = try HDF5Fixtures.path("hostile/\(file)")
-            let error = #expect(throws: CheckpointError.self, "\(file)") { try Checkpoint.open(path) }
+            let error = #expect(throws: UserFacingError.self, "\(file)") { try Checkpoint.open(path) }
             let words = Self.words[String(file.dropLast(3))] ?? "unknown file"
             #expect(error?.description.contains(words) == true, "\(file): \(error?.description ?? "")")
             #expect(error?.fault == .input)
@@ -50,7 +52,7 @@ struct HDF5HostileTests {
         let whole = try InputFile(path: HDF5Fixtures.path(name)).bytes()
         for count in Set((0..<24).map { whole.count * $0 / 24 } + [1, 7, 8, 9, 95, 96, 97, whole.count - 1]) {
             try folder.write("cut.h5", Array(whole[..<count]))
-            #expect(throws: CheckpointError.self, "\(count)") { try Checkpoint.open(folder.path("cut.h5")) }
+            #expect(throws: UserFacingError.self, "\(count)") { try Checkpoint.open(folder.path("cut.h5")) }
         }
     }
 
@@ -116,7 +118,7 @@ struct HDF5HostileTests {
         let error = try #require(
             throws: (any Error).self
         ) { try Self.readAll(folder.path("changed.h5")) }
-        let description = (error as? any UserFacingError)?.description ?? ""
+        let description = (error as? UserFacingError)?.description ?? ""
         #expect(description.contains(patch.words), "\(description)")
     }
 
@@ -129,7 +131,7 @@ struct HDF5HostileTests {
         let sum = HDF5Mutation.lookup3(bytes[..<44])
         for index in 0..<4 { bytes[44 + index] = UInt8(truncatingIfNeeded: sum >> (8 * index)) }
         try folder.write("open.h5", bytes)
-        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path("open.h5")) }
+        let error = #expect(throws: UserFacingError.self) { try Checkpoint.open(folder.path("open.h5")) }
         #expect(error?.description.contains("still being written") == true)
     }
 
@@ -149,7 +151,7 @@ struct HDF5HostileTests {
             do {
                 try Self.readAll(folder.path("changed.h5"))
                 models += 1
-            } catch let error as any UserFacingError {
+            } catch let error as UserFacingError {
                 #expect(error.fault == .input)
                 errors += 1
             }
@@ -179,13 +181,13 @@ struct HDF5HostileTests {
         #expect(try Checkpoint.open(folder.path).tensors.isEmpty == false)
         let index = String(decoding: try folder.bytes("model.weights.json"), as: UTF8.self)
         try folder.write("model.weights.json", index.replacing("model_00000", with: "../model_00000"))
-        #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+        #expect(throws: UserFacingError.self) { try Checkpoint.open(folder.path) }
         try folder.write(
             "model.weights.json", index.replacing("/layers/mistral_layer", with: "/layers/other_layer"))
-        #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+        #expect(throws: UserFacingError.self) { try Checkpoint.open(folder.path) }
         try folder.write("model.weights.json", index)
         try FileSystem.remove(folder.path("model_00001.weights.h5"))
-        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+        let error = #expect(throws: UserFacingError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.description.contains("model_00001.weights.h5, which is not there") == true)
     }
 }

@@ -98,13 +98,15 @@ struct HDF5WritingTests {
     }
 
     @Test func whatHDF5CannotHoldIsRefused() throws {
-        func failure(_ names: [(String, ElementType)]) throws -> WriteError? {
+        func failure(_ names: [(String, ElementType)]) throws -> UserFacingError? {
             var model = Checkpoint(tensors: [:])
             for (name, type) in names { model.tensors[name] = try .zeros(type, shape: [2]) }
             model.format.structure = HDF5Structure(layout: .plain, fileName: "model.h5")
-            return #expect(throws: WriteError.self) { try CheckpointWriter().plan(model, to: "/tmp/none") }
+            return #expect(throws: UserFacingError.self) {
+                try CheckpointWriter().plan(model, to: "/tmp/none")
+            }
         }
-        #expect(try failure([("a", .f8E4M3)]) == .type(name: "a", .f8E4M3))
+        #expect(try failure([("a", .f8E4M3)]) == .noHDF5Type(name: "a", .f8E4M3))
         #expect(try failure([("a/../b", .f32)]) == .reservedName("a/../b"))
         #expect(try failure([("/a", .f32)]) == .reservedName("/a"))
         #expect(try failure([("a", .f32), ("a/b", .f32)]) == .nameInsideTensor("a/b", tensor: "a"))

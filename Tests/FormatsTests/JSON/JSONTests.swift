@@ -2,7 +2,7 @@ import Testing
 
 @testable import Formats
 
-private func parse(_ text: String, duplicates: JSONDuplicates = .lastWins) throws(JSONError) -> JSON {
+private func parse(_ text: String, duplicates: JSONDuplicates = .lastWins) throws(UserFacingError) -> JSON {
     try JSON(parsing: Array(text.utf8), file: "test.json", duplicates: duplicates)
 }
 
@@ -39,7 +39,9 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
     @Test func nestingIsLimited() throws {
         let deepest = String(repeating: "[", count: 127) + String(repeating: "]", count: 127)
         _ = try parse(deepest)
-        let error = #expect(throws: JSONError.self) { try parse(String(repeating: "[", count: 1_000_000)) }
+        let error = #expect(throws: UserFacingError.self) {
+            try parse(String(repeating: "[", count: 1_000_000))
+        }
         #expect(
             error?.description
                 == "test.json:1:128 (byte 127) is not valid JSON: found one more, "
@@ -85,7 +87,7 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
             ),
         ])
     func malformedTextIsRefused(_ source: String, _ message: String) {
-        let error = #expect(throws: JSONError.self) { try parse(source) }
+        let error = #expect(throws: UserFacingError.self) { try parse(source) }
         #expect(
             error?.description.hasPrefix("test.json" + message) == true, "\(error?.description ?? "no error")"
         )
@@ -97,7 +99,7 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
             [0x22, 0xF4, 0x90, 0x80, 0x80, 0x22],
         ] as [[UInt8]])
     func bytesThatAreNotUTF8AreRefused(_ bytes: [UInt8]) {
-        let error = #expect(throws: JSONError.self) { try JSON(parsing: bytes, file: "test.json") }
+        let error = #expect(throws: UserFacingError.self) { try JSON(parsing: bytes, file: "test.json") }
         #expect(
             error?.description.contains("byte 1) is not valid JSON: found bytes that are not UTF-8") == true)
     }
@@ -106,15 +108,15 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
         let source = Array(#"{"a":[1.5e-3,"\u00e9\ud83d\ude00",null,true,{"b":"é"}]}"#.utf8)
         _ = try JSON(parsing: source, file: "whole")
         for count in 0..<source.count {
-            #expect(throws: JSONError.self) { try JSON(parsing: Array(source[..<count]), file: "cut") }
+            #expect(throws: UserFacingError.self) { try JSON(parsing: Array(source[..<count]), file: "cut") }
         }
     }
 
     @Test func missingFilesAndFoldersAreNamed() {
-        let missing = #expect(throws: JSONError.self) { try JSON.read(path: "/nowhere/x") }
+        let missing = #expect(throws: UserFacingError.self) { try JSON.read(path: "/nowhere/x") }
         #expect(missing?.description == "cannot open /nowhere/x: No such file or directory")
         #expect(missing?.fault == .input)
-        let folder = #expect(throws: JSONError.self) { try JSON.read(path: "/") }
+        let folder = #expect(throws: UserFacingError.self) { try JSON.read(path: "/") }
         #expect(folder?.description == "cannot open /: Is a directory")
     }
 }
@@ -125,7 +127,7 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
     }
 
     @Test func theyAreRefusedWithTheirPath() {
-        let error = #expect(throws: JSONError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try parse(#"{"x":[0,{"a":1,"b":2,"a":3}]}"#, duplicates: .refused)
         }
         #expect(
@@ -137,7 +139,7 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
         #expect(
             try parse(#"{"a":1,"a":2,"b":{"__metadata__":1,"__metadata__":2}}"#, duplicates: duplicates)["a"]
                 == 2)
-        #expect(throws: JSONError.self) {
+        #expect(throws: UserFacingError.self) {
             try parse(#"{"__metadata__":null,"__metadata__":null}"#, duplicates: duplicates)
         }
     }

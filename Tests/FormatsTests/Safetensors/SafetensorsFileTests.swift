@@ -27,7 +27,7 @@ private let verdicts = golden["files"]?.object ?? JSONObject()
             #expect(file.tensors.count == names?.count)
             for tensor in file.tensors { _ = try bytes(of: .stored(tensor)) }
         } else {
-            let error = #expect(throws: SafetensorsError.self) { _ = try SafetensorsFile(path: path) }
+            let error = #expect(throws: UserFacingError.self) { _ = try SafetensorsFile(path: path) }
             #expect(error?.description.contains("\(name).safetensors") == true)
             #expect(error?.fault == .input)
         }
@@ -39,7 +39,7 @@ private let verdicts = golden["files"]?.object ?? JSONObject()
         let whole = try InputFile(path: fixtures + "/reference.safetensors").bytes()
         for length in stride(from: 0, to: whole.count, by: 7) {
             try folder.write("cut.safetensors", Array(whole[..<length]))
-            #expect(throws: SafetensorsError.self) {
+            #expect(throws: UserFacingError.self) {
                 _ = try SafetensorsFile(path: folder.path("cut.safetensors"))
             }
         }
@@ -83,7 +83,7 @@ private let verdicts = golden["files"]?.object ?? JSONObject()
         ),
         ("metadata-number", "tensor '__metadata__' has the number 1 where a string for 'a' is expected"),
     ]) func messages(name: String, part: String) {
-        let error = #expect(throws: SafetensorsError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             _ = try SafetensorsFile(path: "\(fixtures)/\(name).safetensors")
         }
         #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")

@@ -44,10 +44,10 @@ struct SafetensorsStreamTests {
 
     @Test func refusesMoreThanAFileHolds() throws {
         let path = folder.path("a.safetensors")
-        let error = #expect(throws: FileError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             _ = try SafetensorsStream(path: path, name: "x", shape: [1 << 40, 1 << 40])
         }
-        #expect(error?.code == EFBIG)
+        #expect(error?.kind == .system(code: EFBIG))
         #expect(try folder.names() == [])
     }
 }

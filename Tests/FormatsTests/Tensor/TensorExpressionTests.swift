@@ -145,20 +145,22 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
             MemoryTensor(name: "p", type: .f4, shape: [2, 4], bytes: [1, 2, 3, 4]))
         #expect(try bytes(of: packed.rows(1..<2)) == [3, 4])
         let odd = try TensorExpression.stored(MemoryTensor(name: "p", type: .f4, shape: [2, 1], bytes: [1]))
-        #expect(throws: TensorError.rows(0..<1, of: odd.summary)) { _ = try odd.rows(0..<1) }
-        #expect(throws: TensorError.transpose(packed.summary)) { _ = try packed.transposed() }
+        #expect(throws: UserFacingError.noRows(0..<1, of: odd.summary)) { _ = try odd.rows(0..<1) }
+        #expect(throws: UserFacingError.cannotTranspose(packed.summary)) { _ = try packed.transposed() }
     }
 
     @Test func whatCannotBe() throws {
         let tensor = try counting([4, 3])
         let other = try counting([4, 2])
-        #expect(throws: TensorError.unjoinable(first: tensor.summary, other: other.summary)) {
+        #expect(throws: UserFacingError.unjoinable(first: tensor.summary, other: other.summary)) {
             _ = try TensorExpression.joined([tensor, other])
         }
-        #expect(throws: TensorError.rows(3..<5, of: tensor.summary)) { _ = try tensor.rows(3..<5) }
-        #expect(throws: TensorError.reshape(tensor.summary, to: [5])) { _ = try tensor.reshaped(to: [5]) }
-        #expect(throws: TensorError.cast(tensor.summary, to: .f32)) { _ = try tensor.floats() }
-        #expect(throws: TensorError.uncountable(type: .f64, shape: [.max, 2])) {
+        #expect(throws: UserFacingError.noRows(3..<5, of: tensor.summary)) { _ = try tensor.rows(3..<5) }
+        #expect(throws: UserFacingError.cannotReshape(tensor.summary, to: [5])) {
+            _ = try tensor.reshaped(to: [5])
+        }
+        #expect(throws: UserFacingError.cannotCast(tensor.summary, to: .f32)) { _ = try tensor.floats() }
+        #expect(throws: UserFacingError.uncountable(type: .f64, shape: [.max, 2])) {
             _ = try TensorExpression.zeros(.f64, shape: [.max, 2])
         }
         #expect(tensor.summary.description == "tensor 't' U16[4, 3]")
@@ -177,7 +179,7 @@ private func numbers(_ tensor: TensorExpression, part: Int = .max) throws -> [In
             offset: 4_500_001, found: changed[4_500_001], expected: bytes[4_500_001])
         #expect(try other.firstDifference(from: one) == difference)
         var compared: [Int] = []
-        #expect(throws: TensorError.interrupted) {
+        #expect(throws: UserFacingError.interrupted) {
             try other.firstDifference(from: one, isCancelled: { true }, progress: { compared.append($0) })
         }
         #expect(compared.count == 1)

@@ -47,7 +47,7 @@ struct DocumentIndexTests {
         ("{\"text\": 5}", "line 1: it is an object whose \"text\" is the number 5"),
     ])
     func namesTheBadLine(_ text: String, _ message: String) throws {
-        let error = #expect(throws: DocumentError.self) { try file("bad.jsonl", text) }
+        let error = #expect(throws: UserFacingError.self) { try file("bad.jsonl", text) }
         #expect(error?.description.contains("/bad.jsonl, \(message)") == true, "\(String(describing: error))")
     }
 
@@ -56,15 +56,17 @@ struct DocumentIndexTests {
             ("a.jsonl", "\n\n"), ("b.jsonl", ""), ("c.txt", ""), ("d.jsonl", "{\"text\": \"\"}"),
         ] {
             let path = try #require(folder).write(name, text)
-            #expect(throws: DocumentError.empty(paths: [path])) { try DocumentIndex(path: path) }
+            #expect(throws: UserFacingError.noDocuments(paths: [path])) { try DocumentIndex(path: path) }
         }
         let path = try #require(folder).write("a.parquet", "PAR1")
-        #expect(throws: DocumentError.unknownKind(path: path)) { try DocumentIndex(path: path) }
+        #expect(throws: UserFacingError.unknownKind(path: path)) { try DocumentIndex(path: path) }
     }
 
     @Test func saysWhereBytesStopBeingUTF8() throws {
         let path = try #require(folder).write("latin.txt", Data([0x61, 0x0A, 0xC3, 0xA4, 0xE4, 0x62]))
-        #expect(throws: DocumentError.notUTF8(path: path, line: 2, byte: 2)) { try DocumentIndex(path: path) }
+        #expect(throws: UserFacingError.notUTF8(path: path, line: 2, byte: 2)) {
+            try DocumentIndex(path: path)
+        }
     }
 
     @Test func aLongTextFileIsStillOneDocument() throws {

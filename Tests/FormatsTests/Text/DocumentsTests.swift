@@ -13,7 +13,7 @@ struct DocumentsTests {
     private func texts(_ content: Data, _ name: String) throws -> [String] {
         let path = try folder.write(name, content)
         var texts: [String] = []
-        try Documents(paths: [path]).forEachBatch { batch throws(DocumentError) in
+        try Documents(paths: [path]).forEachBatch { batch throws(UserFacingError) in
             for part in batch.parts.indices {
                 if let text = try batch.text(part) { texts.append(String(decoding: text, as: UTF8.self)) }
             }
@@ -84,7 +84,7 @@ struct DocumentsTests {
         ("\n \n", "no text in it"), ("", "no text in it"), ("{\"text\": \"\"}", "no text in it"),
     ])
     func refuses(_ content: String, _ message: String) throws {
-        let error = try #require(throws: DocumentError.self) { try self.words(Data(content.utf8)) }
+        let error = try #require(throws: UserFacingError.self) { try self.words(Data(content.utf8)) }
         #expect("\(error)".contains("corpus.jsonl") && "\(error)".contains(message), "\(error)")
         #expect(error.fault == .input)
     }
@@ -96,13 +96,13 @@ struct DocumentsTests {
         for (content, name, byte) in [
             (json, "c.jsonl", 10), (Data("ok\nab".utf8) + [0xFF], "c.txt", 2), (long, "d.txt", 9 << 20),
         ] {
-            let error = #expect(throws: DocumentError.self) { try self.words(content, name) }
+            let error = #expect(throws: UserFacingError.self) { try self.words(content, name) }
             #expect(error == .notUTF8(path: "\(folder.path)/\(name)", line: 2, byte: byte))
         }
     }
 
     @Test func refusesOtherKindsOfFiles() throws {
-        #expect(throws: DocumentError.unknownKind(path: "a.csv")) {
+        #expect(throws: UserFacingError.unknownKind(path: "a.csv")) {
             try Documents(paths: ["a.csv"]).forEachBatch { _ in }
         }
     }

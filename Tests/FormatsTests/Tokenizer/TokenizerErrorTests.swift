@@ -3,18 +3,13 @@ import Testing
 @testable import Formats
 
 /// A tokenizer.json in one line, with `changes` in place of its parts.
-private func tokenizer(_ changes: String...) throws(TokenizerError) -> Tokenizer {
+private func tokenizer(_ changes: String...) throws(UserFacingError) -> Tokenizer {
     var json: JSON = [
         "added_tokens": [["id": 4, "content": "<s>", "special": true]],
         "model": ["type": "BPE", "vocab": ["a": 0, "b": 1, "ab": 2, "c": 3], "merges": [["a", "b"]]],
     ]
     for change in changes {
-        let part: JSON
-        do {
-            part = try JSON(parsing: Array(change.utf8), file: "test")
-        } catch {
-            throw .json(error)
-        }
+        let part = try JSON(parsing: Array(change.utf8), file: "test")
         for (key, value) in part.object ?? JSONObject() { merge(value, into: &json, at: key) }
     }
     return try Tokenizer(json: json, file: "t.json")
@@ -175,7 +170,7 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
             ),
         ])
     func whatIsWrongIsNamed(_ change: String, _ message: String) {
-        let error = #expect(throws: TokenizerError.self) { try tokenizer(change) }
+        let error = #expect(throws: UserFacingError.self) { try tokenizer(change) }
         #expect(error?.description == message)
         #expect(error?.fault == .input)
     }
@@ -187,21 +182,21 @@ private func merge(_ value: JSON, into json: inout JSON, at key: String) {
     func aTextWithoutTokensIsAnErrorWhereNoneStandsForTheUnknown(_ change: String, _ key: String) throws {
         let tokenizer = try tokenizer(change)
         #expect(try tokenizer.encode("a<s>") == [0, 4])
-        let error = #expect(throws: TokenizerError.self) { try tokenizer.encode("a?") }
+        let error = #expect(throws: UserFacingError.self) { try tokenizer.encode("a?") }
         #expect(
             error?.description
                 == "t.json: \"a?\" has a part that is no token, and \(key) names none for that; name one")
     }
 
     @Test func aMissingFileIsNamed() {
-        let error = #expect(throws: TokenizerError.self) { try Tokenizer.open("/nowhere") }
+        let error = #expect(throws: UserFacingError.self) { try Tokenizer.open("/nowhere") }
         #expect(error?.description == "cannot open /nowhere/tokenizer.json: No such file or directory")
     }
 
     @Test func aPatternThatGivesUpIsAnErrorAndNotAWrongAnswer() throws {
         let tokenizer = try tokenizer(
             #"{"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(x+x+)+y"},"behavior":"Isolated"}}"#)
-        let error = #expect(throws: TokenizerError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try tokenizer.encode(String(repeating: "x", count: 40))
         }
         #expect(

@@ -93,21 +93,21 @@ struct KerasTokenizerTests {
     }
 
     @Test func whatHasNoCounterpartIsRefused() throws {
-        var error = #expect(throws: TokenizerEditError.self) {
+        var error = #expect(throws: UserFacingError.self) {
             try TokenizerFiles.open(Self.folder("unigram"))
         }
         #expect("\(try #require(error))".contains("Unigram"))
         var files = try auxiliaryFiles("gpt2")
         files[0].content = .bytes(Array(#"{"class_name": "BertTokenizer"}"#.utf8))
-        error = #expect(throws: TokenizerEditError.self) { try KerasTokenizer(of: files, path: "model") }
-        #expect(error == .kerasClass(file: "model/tokenizer.json", name: "BertTokenizer"))
-        error = #expect(throws: TokenizerEditError.self) {
+        error = #expect(throws: UserFacingError.self) { try KerasTokenizer(of: files, path: "model") }
+        #expect(error == .unknownKerasTokenizer(file: "model/tokenizer.json", name: "BertTokenizer"))
+        error = #expect(throws: UserFacingError.self) {
             let gpt2 = try TokenizerFiles.open(Self.folder("gpt2"))
             return try gpt2.kerasHub(#require(KerasTokenizerClass.named("Llama3Tokenizer")))
         }
         #expect("\(try #require(error))".contains("a Llama3Tokenizer needs the token <|begin_of_text|>"))
         files = try auxiliaryFiles("gpt2").filter { !$0.name.hasSuffix("merges.txt") }
-        error = #expect(throws: TokenizerEditError.self) {
+        error = #expect(throws: UserFacingError.self) {
             try KerasTokenizer(of: files, path: "model")?.huggingFace()
         }
         #expect("\(try #require(error))".contains("assets/tokenizer/merges.txt"))

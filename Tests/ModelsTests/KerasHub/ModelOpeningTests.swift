@@ -99,7 +99,7 @@ struct ModelOpeningTests {
     @Test func whatHasNoPlaceIsNotWritten() throws {
         var model = try preset("gpt2").asHuggingFace()
         model.tensors["transformer.extra.weight"] = model.tensors["transformer.ln_f.weight"]
-        let error = #expect(throws: WriteError.self) { try CheckpointWriter().plan(model, to: "out") }
+        let error = #expect(throws: UserFacingError.self) { try CheckpointWriter().plan(model, to: "out") }
         #expect(error?.description.contains("transformer.extra.weight") == true && error?.fault == .input)
     }
 
@@ -109,7 +109,7 @@ struct ModelOpeningTests {
             Issue.record("\(model.format)")
             return
         }
-        #expect(throws: OpeningError.checkpoint(.missing(path: "not/there"))) {
+        #expect(throws: UserFacingError.nothingThere(path: "not/there")) {
             try Checkpoint.openModel("not/there")
         }
     }

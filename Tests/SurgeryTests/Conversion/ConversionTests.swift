@@ -22,7 +22,7 @@ struct ConversionTests {
     @Test func refusesQuantisedModels() throws {
         let source = try MemoryModels.layers(
             2, configuration: #"{"num_hidden_layers": 2, "quantization_config": {"quant_method": "fp8"}}"#)
-        #expect(throws: ConversionError.quantized(path: "model")) { try source.converted(to: .f32) }
+        #expect(throws: UserFacingError.quantized(path: "model")) { try source.converted(to: .f32) }
         #expect(try source.converted(to: nil).tensors.count == 6)
     }
 }

@@ -95,10 +95,10 @@ struct KerasConversionTests {
         if kind == "soft cap" { preset.configuration?["config"]?["final_logit_soft_cap"] = 30 }
         let model = try preset.asHuggingFace()
         #expect(Array(model.tensors.keys) == Array(preset.tensors.keys) && model.format.structure != nil)
-        #expect(throws: DepthUpScalingError.model(.unknownClass(path: preset.path, name: name))) {
+        #expect(throws: UserFacingError.unknownKerasClass(path: preset.path, name: name)) {
             try model.depthUpScaled(DepthUpScaling(to: 6))
         }
-        #expect(throws: VocabularyError.self) {
+        #expect(throws: UserFacingError.self) {
             try model.vocabularyResized(VocabularyResize(.rows(40), input: .zero))
         }
         // What depends on no layers goes on.
@@ -187,19 +187,21 @@ struct KerasConversionTests {
         let preset = try Checkpoint.open(Self.fixture("gpt2"))
         var more = preset
         more.tensors["layers/other/vars/0"] = more.tensors["layers/layer_normalization/vars/0"]
-        var error = #expect(throws: ConversionError.self) {
+        var error = #expect(throws: UserFacingError.self) {
             try more.converted(to: nil, format: .safetensors)
         }
-        #expect(error == .unknown(path: more.path, tensor: "layers/other/vars/0", family: "GPT2Backbone"))
+        #expect(
+            error == .unexpectedTensor(path: more.path, tensor: "layers/other/vars/0", family: "GPT2Backbone")
+        )
         var less = preset
         less.tensors["layers/layer_normalization/vars/0"] = nil
-        error = #expect(throws: ConversionError.self) { try less.converted(to: nil, format: .safetensors) }
+        error = #expect(throws: UserFacingError.self) { try less.converted(to: nil, format: .safetensors) }
         #expect(
             error
-                == .missing(
+                == .missingTensor(
                     path: less.path, tensor: "layers/layer_normalization/vars/0", family: "GPT2Backbone"))
         var many = preset
         many.configuration?["config"]?["num_layers"] = JSON(1 << 40)
-        #expect(throws: ConversionError.self) { try many.converted(to: nil, format: .safetensors) }
+        #expect(throws: UserFacingError.self) { try many.converted(to: nil, format: .safetensors) }
     }
 }

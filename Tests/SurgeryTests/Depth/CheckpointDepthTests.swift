@@ -84,7 +84,7 @@ struct CheckpointDepthTests {
 
     @Test func refusesAWrongFrom() throws {
         let source = try MemoryModels.layers(8)
-        let error = #expect(throws: DepthUpScalingError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try source.depthUpScaled(DepthUpScaling(from: 32, to: 48))
         }
         #expect(error?.description == "model has 8 layers, not 32; give --from 8, or leave --from out")
@@ -94,15 +94,14 @@ struct CheckpointDepthTests {
     @Test func refusesAConfigurationOfAnotherModel() throws {
         let source = try MemoryModels.layers(
             8, configuration: #"{"model_type": "llama", "num_hidden_layers": 12}"#)
-        let error = #expect(throws: DepthUpScalingError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try source.depthUpScaled(DepthUpScaling(to: 12))
         }
         #expect(
             error
-                == .model(
-                    .countsDiffer(
-                        path: "model", key: "num_hidden_layers", configured: "12",
-                        layers: LayerNames.Group(names: LayerNames(prefix: "model.layers."), count: 8))))
+                == .countsDiffer(
+                    path: "model", key: "num_hidden_layers", configured: "12",
+                    layers: LayerNames.Group(names: LayerNames(prefix: "model.layers."), count: 8)))
         #expect(error?.fault == .input)
     }
 
@@ -116,7 +115,7 @@ struct CheckpointDepthTests {
     ])
     func refusesWhatHasNoLayers(names: [String], message: String) throws {
         let source = try MemoryModels.checkpoint(names)
-        let error = #expect(throws: DepthUpScalingError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try source.depthUpScaled(DepthUpScaling(to: 3))
         }
         #expect(error?.description.contains(message) == true)
@@ -124,7 +123,7 @@ struct CheckpointDepthTests {
 
     @Test func refusesLayersOfSeveralKindsThatNothingTellsApart() throws {
         let names = ["layers.0.dense", "layers.1.expert", "layers.2.dense", "layers.3.expert"]
-        let error = #expect(throws: DepthUpScalingError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try MemoryModels.checkpoint(names).depthUpScaled(DepthUpScaling(to: 6))
         }
         #expect(

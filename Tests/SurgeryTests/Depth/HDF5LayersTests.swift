@@ -117,7 +117,7 @@ struct HDF5LayersTests {
         #expect(Set(written.tensors.keys) == Set(deep.tensors.keys) && written.tensors.count == 7)
         try folder.write(
             "source/tf_model.h5.index.json", index.replacing("h_._3/", with: "h_._9/"))
-        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path("source")) }
+        let error = #expect(throws: UserFacingError.self) { try Checkpoint.open(folder.path("source")) }
         #expect(error?.description.contains("h_._3/attn/weight:0") == true)
     }
 

@@ -62,7 +62,7 @@ struct LayerPlanTests {
         (Int.max, 4, "a model without layers can't be up-scaled"),
     ])
     func unreachable(from: Int, to: Int, message: String) {
-        let error = #expect(throws: LayerPlanError.self) { try LayerPlan.depthUpScaling(from: from, to: to) }
+        let error = #expect(throws: UserFacingError.self) { try LayerPlan.depthUpScaling(from: from, to: to) }
         #expect(error?.description == message)
         #expect(error?.fault == .usage)
     }
@@ -74,13 +74,13 @@ struct LayerPlanTests {
             (40, 40, 80),
         ] as [(Int?, Int?, Int)])
     func impossibleToKeep(first: Int?, last: Int?, to: Int) {
-        #expect(throws: LayerPlanError.self) {
+        #expect(throws: UserFacingError.self) {
             try LayerPlan.depthUpScaling(from: 32, to: to, keepFirst: first, keepLast: last)
         }
     }
 
     @Test func namesTheNumbersThatWouldDo() {
-        let error = LayerPlanError.keeping(first: 24, last: 23, from: 32, to: 48)
+        let error = UserFacingError.cannotKeep(first: 24, last: 23, from: 32, to: 48)
         #expect(
             error.description
                 == "the first 24 and the last 23 of 32 layers can't make 48: "
@@ -88,10 +88,12 @@ struct LayerPlanTests {
     }
 
     @Test func refusesRunsOutsideTheSource() {
-        #expect(throws: LayerPlanError.outside(run: 2..<9, from: 8)) {
+        #expect(throws: UserFacingError.layersOutside(run: 2..<9, from: 8)) {
             try LayerPlan(runs: [0..<8, 2..<9], of: 8)
         }
-        #expect(throws: LayerPlanError.outside(run: 3..<3, from: 8)) { try LayerPlan(runs: [3..<3], of: 8) }
+        #expect(throws: UserFacingError.layersOutside(run: 3..<3, from: 8)) {
+            try LayerPlan(runs: [3..<3], of: 8)
+        }
     }
 
     @Test func periodsAndEnds() throws {

@@ -17,7 +17,7 @@ struct LayeredSettingsTests {
     private func refusal(_ settings: String, of count: Int = 8, to target: Int = 12) throws -> String {
         let text = #"{"num_hidden_layers": \#(count), \#(settings)}"#
         let source = try MemoryModels.layers(count, configuration: text)
-        let error = #expect(throws: DepthUpScalingError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try source.depthUpScaled(DepthUpScaling(to: target))
         }
         #expect(error?.fault == .input)

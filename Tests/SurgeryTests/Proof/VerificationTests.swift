@@ -9,14 +9,14 @@ import Testing
 struct VerificationTests {
     @Test func needsAManifest() throws {
         let source = try MemoryModels.layers(2)
-        #expect(throws: VerificationError.noManifest(path: "model")) { try verify(source) }
+        #expect(throws: UserFacingError.noManifest(path: "model")) { try verify(source) }
     }
 
     @Test func refusesAManifestOfFormat1() throws {
         var source = try MemoryModels.layers(2)
-        let error = ManifestError.unreleased(file: "model/surgery.json", format: 1)
+        let error = UserFacingError.unreleasedManifest(file: "model/surgery.json")
         source.unusableManifest = error
-        #expect(throws: VerificationError.manifest(error)) { try verify(source) }
+        #expect(throws: error) { try verify(source) }
     }
 
     /// A manifest without sources: what it says must still be what is there.
@@ -72,7 +72,7 @@ struct VerificationTests {
         #expect(moments > result.tensors.count)
         for moment in [1, 2, result.tensors.count, 2 * result.tensors.count] {
             var asked = 0
-            #expect(throws: VerificationError.interrupted(path: result.path)) {
+            #expect(throws: UserFacingError.unproven(result.path)) {
                 try verify(result) {
                     asked += 1
                     return asked >= moment
@@ -100,6 +100,6 @@ struct VerificationTests {
             tool: manifest.tool, operations: [],
             sources: [.init(path: hole, bytes: size, sha256: "0")], provenance: [:])
         let waiting = result
-        #expect(throws: VerificationError.interrupted(path: waiting.path)) { try verify(waiting) { true } }
+        #expect(throws: UserFacingError.unproven(waiting.path)) { try verify(waiting) { true } }
     }
 }

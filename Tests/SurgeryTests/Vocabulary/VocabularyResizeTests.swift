@@ -108,7 +108,7 @@ struct VocabularyResizeTests {
         let source = try model(tied: true)
         let result = try source.vocabularyResized(VocabularyResize(.extended(abc)))
         #expect(result.checkpoint.names == ["model.embed_tokens.weight", "model.norm.weight"])
-        #expect(throws: VocabularyError.tied(path: "model")) {
+        #expect(throws: UserFacingError.tiedHead(path: "model")) {
             _ = try source.vocabularyResized(
                 VocabularyResize(.extended(abc), input: .subwordMean, output: .subwordFirst))
         }
@@ -152,10 +152,10 @@ struct VocabularyResizeTests {
         #expect(Array(new.prefix(10)) == old && new.count == 18)
         #expect(Set(new.suffix(8)).count == 8)
         #expect(result.origins.padding == 4)
-        #expect(throws: VocabularyError.tooSmall(path: "model", asked: 4, tokens: 5)) {
+        #expect(throws: UserFacingError.fewerRowsThanTokens(path: "model", asked: 4, tokens: 5)) {
             _ = try source.vocabularyResized(VocabularyResize(.rows(4), input: .mean))
         }
-        #expect(throws: VocabularyError.noText(method: "subword-mean")) {
+        #expect(throws: UserFacingError.noTextForRows(method: "subword-mean")) {
             _ = try source.vocabularyResized(VocabularyResize(.rows(9)))
         }
     }
@@ -163,7 +163,7 @@ struct VocabularyResizeTests {
     @Test func refusesWhatDoesNotFitTogether() throws {
         var source = try model()
         source["lm_head.weight"] = try source["lm_head.weight"]?.rows(0..<4)
-        let error = try #require(throws: VocabularyError.self) {
+        let error = try #require(throws: UserFacingError.self) {
             _ = try source.vocabularyResized(VocabularyResize(.extended(abc)))
         }
         #expect("\(error)".contains("lm_head.weight has 4 rows, but model.embed_tokens.weight has 5"))
@@ -171,15 +171,15 @@ struct VocabularyResizeTests {
         for name in ["model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"] {
             small[name] = try small[name]?.rows(0..<3)
         }
-        #expect(throws: VocabularyError.beyondRows(path: "model", tokens: 5, rows: 3)) {
+        #expect(throws: UserFacingError.beyondRows(path: "model", tokens: 5, rows: 3)) {
             _ = try small.vocabularyResized(VocabularyResize(.extended(abc)))
         }
         let unreachable = VocabularyExtension(tokens: [.init(id: 5, spelling: "cab")])
-        let reach = try #require(throws: VocabularyError.self) {
+        let reach = try #require(throws: UserFacingError.self) {
             _ = try model().vocabularyResized(VocabularyResize(.extended(unreachable)))
         }
         #expect("\(reach)".contains("\"cab\" (id 5), typed alone, is encoded as [2, 3]"))
-        #expect(throws: VocabularyError.self) {
+        #expect(throws: UserFacingError.self) {
             _ = try MemoryModels.layers(2).vocabularyResized(VocabularyResize(.rows(9), input: .mean))
         }
     }

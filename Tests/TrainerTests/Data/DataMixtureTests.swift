@@ -81,11 +81,11 @@ import Testing
     }
 
     @Test(arguments: [0, -1, Double.nan, .infinity]) func refusesAWeight(_ weight: Double) throws {
-        #expect(throws: DataError.self) { try mixture([weight]) }
+        #expect(throws: UserFacingError.self) { try mixture([weight]) }
     }
 
     @Test func refusesTokensWithoutARow() throws {
-        let error = #expect(throws: DataError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try DataMixture(
                 [TextSource(path: example("data/english.val.jsonl"), weight: 1)],
                 tokenizer: #require(tokenizer),
@@ -115,7 +115,7 @@ import Testing
             default: position.taken = [-1]
             }
             var other = try mixture([1])
-            #expect(throws: DataError.self) { try other.move(to: position) }
+            #expect(throws: UserFacingError.self) { try other.move(to: position) }
         }
     }
 }

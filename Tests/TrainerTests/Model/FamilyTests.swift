@@ -63,7 +63,7 @@ import Testing
         ("\"logit_softcapping\": 30.0", "logit_softcapping = 30.0"),
     ])
     func refusesByName(_ key: String, _ named: String) throws {
-        let error = #expect(throws: ModelError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try describe("{\"model_type\": \"llama\", \(Self.base), \(key)}")
         }
         let message = try #require(error).description.replacing(" ", with: "")
@@ -138,12 +138,12 @@ import Testing
     }
 
     @Test func refusesAnUnknownFamily() throws {
-        let error = #expect(throws: ModelError.self) { try describe("{\"model_type\": \"mamba\"}") }
+        let error = #expect(throws: UserFacingError.self) { try describe("{\"model_type\": \"mamba\"}") }
         let message = try #require(error).description
         #expect(message.contains("'mamba'") && message.contains("llama") && message.contains("gpt_oss"))
-        #expect(throws: ModelError.noFamily(path: "model")) { try describe("{}") }
+        #expect(throws: UserFacingError.noFamily(path: "model")) { try describe("{}") }
         let text = "{\"model_type\": \"idefics\", \"text_config\": {\"model_type\": \"llama\", \(Self.base)}}"
-        let wrapper = #expect(throws: ModelError.self) { try describe(text) }
+        let wrapper = #expect(throws: UserFacingError.self) { try describe(text) }
         #expect(try #require(wrapper).description.contains("model_type = idefics"))
     }
 
@@ -152,20 +152,21 @@ import Testing
         var wrong = golden
         wrong.tensors["model.layers.1.mlp.up_proj.weight"] = try .zeros(.f32, shape: [3, 64])
         #expect(
-            throws: ModelError.shapeMismatch(
+            throws: UserFacingError.shapeMismatch(
                 path: golden.path, tensor: "model.layers.1.mlp.up_proj.weight", found: [3, 64],
                 expected: [176, 64])
         ) { try PretrainedModel(wrong) }
         wrong = golden
         wrong.tensors["model.layers.3.input_layernorm.weight"] = try .zeros(.f32, shape: [64])
         #expect(
-            throws: ModelError.unexpectedTensor(
+            throws: UserFacingError.unexpectedTensor(
                 path: golden.path, tensor: "model.layers.3.input_layernorm.weight", shape: [64])
         ) { try PretrainedModel(wrong) }
         wrong = golden
         wrong.tensors["model.norm.weight"] = nil
-        #expect(throws: ModelError.missingTensor(path: golden.path, tensor: "model.norm.weight", shape: [64]))
-        {
+        #expect(
+            throws: UserFacingError.missingTensor(path: golden.path, tensor: "model.norm.weight", shape: [64])
+        ) {
             try PretrainedModel(wrong)
         }
     }

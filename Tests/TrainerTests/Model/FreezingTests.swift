@@ -46,10 +46,10 @@ import Testing
         let model = try golden.pretrained()
         let example = model.layout.parameters[0].name
         #expect(
-            throws: ModelError.noSuchTensor(
+            throws: UserFacingError.noSuchTensor(
                 path: try golden.folder, pattern: "model.layer.*", example: example)
         ) { try model.layout(training: TensorSelection(freeze: ["model.layer.*"])) }
-        let error = #expect(throws: ModelError.self) {
+        let error = #expect(throws: UserFacingError.self) {
             try model.layout(training: TensorSelection(train: ["model.layers.0.self_attn.q_proj.*"]))
         }
         #expect(

@@ -62,7 +62,10 @@ import Testing
         final class Counter { var value = 0 }
         let count = Counter()
         let run = try HealingRun(HealingSetup(request)) { if case .step = $0 { count.value += 1 } }
-        do { _ = try run { count.value >= limit } } catch HealingError.interrupted(kept: limit) {}
+        do {
+            _ = try run { count.value >= limit }
+        } catch let error as UserFacingError where error.message.contains("step \(limit) of the run is kept")
+        {}
     }
 
     /// A preset healed and a preset converted and healed are the same numbers; what was frozen and what describes the

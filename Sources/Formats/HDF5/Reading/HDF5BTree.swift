@@ -10,16 +10,16 @@ extension HDF5Reader {
     ///   - keySize: how many bytes a key has.
     ///   - level: on which level the root has to be, if that is known.
     /// - Returns: the keys and the addresses, in the tree's order.
-    /// - Throws: ``HDF5FormatError`` when it is damaged.
+    /// - Throws: ``UserFacingError`` when it is damaged.
     mutating func tree(
         at address: Int, kind: Int, most: Int, keySize: Int, level: Int? = nil
-    ) throws(HDF5FormatError) -> [(key: HDF5Cursor, child: Int)] {
+    ) throws(UserFacingError) -> [(key: HDF5Cursor, child: Int)] {
         let name = "a tree's node"
         try visit(address, name)
         let prefixSize = 8 + 2 * superblock.sizes.address
         var prefix = try bytes(at: address, count: prefixSize, name)
         guard try prefix.take(4).elementsEqual("TREE".utf8), try prefix.number(1) == kind else {
-            throw .damaged("\(name) is not at byte \(address), where it should be")
+            throw .damagedHDF5("\(name) is not at byte \(address), where it should be")
         }
         let (found, count) = (try prefix.number(1), try prefix.number(2))
         guard level == nil || found == level, found < 64, count <= most else {
@@ -68,7 +68,7 @@ struct HDF5BTree {
     /// Reads the tree of a kind at an address, whose records have so many bytes.
     init(
         at address: Int, kind: Int, recordSize: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         try reader.visit(address, Self.name)
         let sizes = reader.superblock.sizes
         let size = 18 + sizes.address + sizes.length
@@ -94,9 +94,9 @@ struct HDF5BTree {
     }
 
     /// Computes how much fits into the nodes of each level: that decides how many bytes numbers of records take.
-    private mutating func addLevels(_ depth: Int, sizes: HDF5Sizes) throws(HDF5FormatError) {
+    private mutating func addLevels(_ depth: Int, sizes: HDF5Sizes) throws(UserFacingError) {
         let most = (nodeSize - Self.overhead) / recordSize
-        guard most > 0, depth < 32 else { throw .damaged("\(Self.name) is \(depth) levels deep") }
+        guard most > 0, depth < 32 else { throw .damagedHDF5("\(Self.name) is \(depth) levels deep") }
         levels.append(Level(most: most, mostBelow: most, pointerSize: 0))
         for level in 0..<depth {
             let below = levels[level]
@@ -105,7 +105,7 @@ struct HDF5BTree {
             let count = (nodeSize - Self.overhead - pointerSize) / (recordSize + pointerSize)
             let (product, overflow) = (count + 1).multipliedReportingOverflow(by: below.mostBelow)
             guard count > 0, !overflow, product <= Int.max - count else {
-                throw .damaged("\(Self.name) has nodes of \(nodeSize) bytes on \(depth) levels")
+                throw .damagedHDF5("\(Self.name) has nodes of \(nodeSize) bytes on \(depth) levels")
             }
             levels.append(Level(most: count, mostBelow: product + count, pointerSize: pointerSize))
         }
@@ -116,10 +116,10 @@ struct HDF5BTree {
 
     private mutating func read(
         at address: Int, count: Int, level: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         try reader.visit(address, Self.name)
         guard count <= levels[level].most else {
-            throw .damaged("\(Self.name) has \(count) records in a node")
+            throw .damagedHDF5("\(Self.name) has \(count) records in a node")
         }
         let size = 6 + count * recordSize + (level > 0 ? (count + 1) * levels[level].pointerSize : 0)
         var whole = try reader.bytes(at: address, count: nodeSize, Self.name)

@@ -34,18 +34,18 @@ struct HDF5Chunks: Sendable {
     init(
         sides: [Int], bytes: Int, type: HDF5Datatype, space: HDF5Dataspace, filters: [HDF5Filter],
         isEdgePlain: Bool
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         let shape = space.shape ?? []
         guard sides.count > 1, sides.count == shape.count + 1, sides.last == type.size,
             sides.allSatisfy({ $0 > 0 }), let size = ElementType.elementCount(shape: sides),
             size <= UInt32.max
         else {
-            throw .damaged(
+            throw .damagedHDF5(
                 "a dataset of \(shape.count) dimensions has chunks of \(sides.dropLast()) elements")
         }
         let most = max(Self.largest, bytes)
         guard size / type.size <= most else {
-            throw .shape(
+            throw .hdf5Shape(
                 "chunks of shape \(sides.dropLast())",
                 expected: "at most \(most) elements can be unpacked at once")
         }

@@ -27,24 +27,24 @@ struct HDF5Cursor {
     var offset: Int { origin + bytes.startIndex }
 
     /// Says what is wrong with the structure, and where it is.
-    func damaged(_ reason: String) -> HDF5FormatError {
-        .damaged("\(name) at byte \(start) \(reason)")
+    func damaged(_ reason: String) -> UserFacingError {
+        .damagedHDF5("\(name) at byte \(start) \(reason)")
     }
 
     /// The next bytes.
-    mutating func take(_ count: Int) throws(HDF5FormatError) -> ArraySlice<UInt8> {
+    mutating func take(_ count: Int) throws(UserFacingError) -> ArraySlice<UInt8> {
         guard count >= 0, count <= bytes.count else { throw damaged("ends too early") }
         defer { bytes = bytes.dropFirst(count) }
         return bytes.prefix(count)
     }
 
     /// The next bytes by themselves.
-    mutating func part(_ count: Int, _ name: String) throws(HDF5FormatError) -> HDF5Cursor {
+    mutating func part(_ count: Int, _ name: String) throws(UserFacingError) -> HDF5Cursor {
         HDF5Cursor(try take(count), origin: origin, name, sizes: sizes)
     }
 
     /// The next bytes by themselves, having compared their checksum, which follows them.
-    mutating func summed(_ count: Int) throws(HDF5FormatError) -> HDF5Cursor {
+    mutating func summed(_ count: Int) throws(UserFacingError) -> HDF5Cursor {
         let part = try part(count, name)
         guard try word(4) == HDF5Checksum.lookup3(Array(part.bytes)) else {
             throw damaged("has another checksum than its bytes")
@@ -53,12 +53,12 @@ struct HDF5Cursor {
     }
 
     /// The next number, unsigned, of so many bytes.
-    mutating func word(_ count: Int) throws(HDF5FormatError) -> UInt64 {
+    mutating func word(_ count: Int) throws(UserFacingError) -> UInt64 {
         try take(count).reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// The next number where it has to be one that can be counted with.
-    mutating func number(_ count: Int) throws(HDF5FormatError) -> Int {
+    mutating func number(_ count: Int) throws(UserFacingError) -> Int {
         guard let number = Int(exactly: try word(count)) else {
             throw damaged("has a number larger than any file")
         }
@@ -66,17 +66,17 @@ struct HDF5Cursor {
     }
 
     /// The next numbers, each of so many bytes.
-    mutating func numbers(_ count: Int, of width: Int) throws(HDF5FormatError) -> [Int] {
+    mutating func numbers(_ count: Int, of width: Int) throws(UserFacingError) -> [Int] {
         var numbers: [Int] = []
         for _ in 0..<count { numbers.append(try number(width)) }
         return numbers
     }
 
     /// The next length.
-    mutating func length() throws(HDF5FormatError) -> Int { try number(sizes.length) }
+    mutating func length() throws(UserFacingError) -> Int { try number(sizes.length) }
 
     /// The next address, counted from where the file begins; nil where it is undefined.
-    mutating func optionalAddress() throws(HDF5FormatError) -> Int? {
+    mutating func optionalAddress() throws(UserFacingError) -> Int? {
         let word = try word(sizes.address)
         guard word != UInt64.max >> UInt64(64 - 8 * sizes.address) else { return nil }
         guard let address = Int(exactly: word) else { throw damaged("has an address beyond any file") }
@@ -84,27 +84,27 @@ struct HDF5Cursor {
     }
 
     /// The next address, which has to be defined.
-    mutating func address() throws(HDF5FormatError) -> Int {
+    mutating func address() throws(UserFacingError) -> Int {
         guard let address = try optionalAddress() else { throw damaged("leads nowhere") }
         return address
     }
 
     /// Expects a mark of four letters and a version.
-    mutating func expect(_ mark: String, version: Int) throws(HDF5FormatError) {
+    mutating func expect(_ mark: String, version: Int) throws(UserFacingError) {
         guard try take(4).elementsEqual(mark.utf8), try number(1) == version else {
             throw damaged("does not begin with \(mark) and \(version)")
         }
     }
 
     /// Expects a number of one byte to be among some.
-    mutating func version(_ known: ClosedRange<Int>) throws(HDF5FormatError) -> Int {
+    mutating func version(_ known: ClosedRange<Int>) throws(UserFacingError) -> Int {
         let version = try number(1)
         guard known.contains(version) else { throw damaged("has the unknown version \(version)") }
         return version
     }
 
     /// Takes text that a zero byte ends, and fills up to a multiple of `unit`.
-    mutating func text(unit: Int = 1) throws(HDF5FormatError) -> String {
+    mutating func text(unit: Int = 1) throws(UserFacingError) -> String {
         guard let end = bytes.firstIndex(of: 0) else { throw damaged("has a name without an end") }
         let count = end - bytes.startIndex + 1
         return String(decoding: try take((count + unit - 1) / unit * unit).prefix(count - 1), as: UTF8.self)

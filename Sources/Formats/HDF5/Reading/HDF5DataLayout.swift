@@ -9,9 +9,9 @@ enum HDF5DataLayout: Sendable {
     init(
         _ message: HDF5Cursor, type: HDF5Datatype, space: HDF5Dataspace, filters: [HDF5Filter],
         in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         guard let count = space.count, let bytes = ElementType.elementCount(shape: [count, type.size]) else {
-            throw .shape("a shape whose bytes can't be counted", expected: "no file holds that much")
+            throw .hdf5Shape("a shape whose bytes can't be counted", expected: "no file holds that much")
         }
         var body = message
         let version = try body.version(1...4)
@@ -36,7 +36,7 @@ enum HDF5DataLayout: Sendable {
             if version > 2 { try Self.check(try body.length(), bytes, space) }
             let base = reader.superblock.base
             if let address, bytes > 0, address > reader.file.size - base - bytes {
-                throw .shape(
+                throw .hdf5Shape(
                     "\(bytes) bytes from byte \(address) on",
                     expected: "the file ends at \(reader.file.size); it is cut off, download it again")
             }
@@ -51,14 +51,14 @@ enum HDF5DataLayout: Sendable {
                 try chunks.readIndex(&body, flags: flags, in: &reader)
             }
             self = .chunked(chunks)
-        case 3: throw .storage("a virtual dataset, made of others")
+        case 3: throw .hdf5Storage("a virtual dataset, made of others")
         default: throw body.damaged("has the unknown layout \(kind)")
         }
     }
 
-    private static func check(_ size: Int, _ bytes: Int, _ space: HDF5Dataspace) throws(HDF5FormatError) {
+    private static func check(_ size: Int, _ bytes: Int, _ space: HDF5Dataspace) throws(UserFacingError) {
         guard size == bytes else {
-            throw .damaged(
+            throw .damagedHDF5(
                 "a dataset of \(space.shape ?? []) has \(size) bytes, and its elements take \(bytes)")
         }
     }
@@ -84,7 +84,7 @@ extension HDF5Chunks {
     /// Reads the tree that versions up to 3 of the layout have.
     fileprivate mutating func readTree(
         at address: Int?, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         guard let address else { return }
         let most = 2 * reader.superblock.settings.chunks
         // The chunk's size, which of its filters were left out, and where it begins on each axis.
@@ -105,7 +105,7 @@ extension HDF5Chunks {
     /// Reads the index that version 4 of the layout names, whose message ends with it.
     fileprivate mutating func readIndex(
         _ body: inout HDF5Cursor, flags: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         switch try body.number(1) {
         case 1:
             guard isPacked == (flags & 2 != 0) else {
@@ -121,7 +121,7 @@ extension HDF5Chunks {
             if let address = try body.optionalAddress() {
                 try readArray(at: address, pageBits: pageBits, in: &reader)
             }
-        case 4: throw .storage("stored so that it can grow along one axis")
+        case 4: throw .hdf5Storage("stored so that it can grow along one axis")
         case 5:
             _ = try body.take(6)
             if let address = try body.optionalAddress() { try readRecords(at: address, in: &reader) }
@@ -130,13 +130,13 @@ extension HDF5Chunks {
     }
 
     /// Chunks that follow each other without an index.
-    private mutating func addAll(from address: Int?, in reader: HDF5Reader) throws(HDF5FormatError) {
+    private mutating func addAll(from address: Int?, in reader: HDF5Reader) throws(UserFacingError) {
         guard let address else { return }
         let most = reader.file.size / byteCount
         guard !isPacked, let grid, let count = ElementType.elementCount(shape: grid), count <= most,
             address <= reader.file.size
         else {
-            throw .damaged("\(Self.name) is not there, and its chunks are packed or more than fit")
+            throw .damagedHDF5("\(Self.name) is not there, and its chunks are packed or more than fit")
         }
         for number in 0..<count {
             try add(
@@ -148,7 +148,7 @@ extension HDF5Chunks {
     /// Reads a tree in which each record is a chunk (VII.E).
     private mutating func readRecords(
         at address: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         let size = elementSize(reader.superblock.sizes)
         let tree = try HDF5BTree(
             at: address, kind: isPacked ? 11 : 10, recordSize: size + 8 * sides.count, in: &reader)
@@ -162,7 +162,7 @@ extension HDF5Chunks {
     /// Reads what an index says of a chunk.
     private func chunk(
         _ bytes: inout HDF5Cursor, size: Int
-    ) throws(HDF5FormatError) -> (address: Int?, count: Int, mask: UInt32) {
+    ) throws(UserFacingError) -> (address: Int?, count: Int, mask: UInt32) {
         let address = try bytes.optionalAddress()
         guard isPacked else { return (address, byteCount, 0) }
         let count = try bytes.number(size - bytes.sizes.address - 4)
@@ -177,7 +177,7 @@ extension HDF5Chunks {
     /// Reads an array of all chunks (VII.C).
     private mutating func readArray(
         at address: Int, pageBits: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         try reader.visit(address, Self.name)
         let sizes = reader.superblock.sizes
         let headerSize = 8 + sizes.length + sizes.address
@@ -199,7 +199,7 @@ extension HDF5Chunks {
     /// Reads the block that has an array's elements, or pages of them.
     private mutating func readBlock(
         at block: Int, of header: Int, grid: [Int], size: Int, perPage: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         try reader.visit(block, Self.name)
         let count = grid.reduce(1, *)
         let pages = count > perPage ? (count + perPage - 1) / perPage : 0
@@ -227,7 +227,7 @@ extension HDF5Chunks {
 
     private mutating func addChunks(
         _ elements: HDF5Cursor, from first: Int, grid: [Int], size: Int, in reader: HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         var (elements, number) = (elements, first)
         while elements.left >= size {
             let (address, count, mask) = try chunk(&elements, size: size)
@@ -245,10 +245,10 @@ extension HDF5Chunks {
     ///   - count: how many bytes it has there.
     ///   - mask: a bit for each filter that was left out.
     ///   - reader: what has the file.
-    /// - Throws: ``HDF5FormatError`` when it reaches beyond the file, or is there twice.
+    /// - Throws: ``UserFacingError`` when it reaches beyond the file, or is there twice.
     private mutating func add(
         _ scaled: [Int], address: Int?, count: Int, mask: UInt32, in reader: HDF5Reader
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         guard let address else { return }
         for ((index, side), length) in zip(zip(scaled, sides), shape) {
             guard length > 0, index <= (length - 1) / side else { return }
@@ -257,10 +257,11 @@ extension HDF5Chunks {
         let base = reader.superblock.base
         let size = reader.file.size - base
         guard address <= size, count <= size - address, count > 0 else {
-            throw .damaged("the chunk at \(origin) has \(count) bytes from \(address) on, the file \(size)")
+            throw .damagedHDF5(
+                "the chunk at \(origin) has \(count) bytes from \(address) on, the file \(size)")
         }
         guard insert(Chunk(offset: base + address, count: count, mask: mask), at: origin) else {
-            throw .damaged("an index has two chunks that begin at \(origin)")
+            throw .damagedHDF5("an index has two chunks that begin at \(origin)")
         }
     }
 

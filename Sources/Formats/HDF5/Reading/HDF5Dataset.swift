@@ -25,19 +25,19 @@ struct HDF5Dataset: Sendable {
     /// Checks a dataset's header as a whole; nil for what is no dataset.
     init?(
         _ object: HDF5Object, address: Int, path: String, file: InputFile
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         guard case .dataset(let datatype, let space, let layout, let fillValue) = object.kind else {
             return nil
         }
         type = try datatype.elementType(
             marked: object.attributes.first { $0.name == HDF5Datatype.markName }?.strings)
-        guard let shape = space.shape else { throw .shape("no shape", expected: "a tensor needs one") }
+        guard let shape = space.shape else { throw .hdf5Shape("no shape", expected: "a tensor needs one") }
         // A layout is of elements that can be counted.
         let bytes = space.count.map { $0 * datatype.size } ?? 0
         let stored = layout.storedByteCount(of: bytes)
         let (most, overflow) = stored.multipliedReportingOverflow(by: Self.largestExpansion)
         guard bytes <= Self.smallest || overflow || bytes <= most, stored <= file.size else {
-            throw .shape("shape \(shape), \(bytes) bytes", expected: "only \(stored) are stored")
+            throw .hdf5Shape("shape \(shape), \(bytes) bytes", expected: "only \(stored) are stored")
         }
         (self.path, self.address, self.shape, self.layout) = (path, address, shape, layout)
         (isBigEndian, self.fillValue) = (datatype.isBigEndian && datatype.size > 1, fillValue)

@@ -8,7 +8,7 @@ struct HDF5Dataspace {
     let count: Int?
 
     /// Reads a dataspace.
-    init(_ cursor: inout HDF5Cursor) throws(HDF5FormatError) {
+    init(_ cursor: inout HDF5Cursor) throws(UserFacingError) {
         let version = try cursor.version(1...2)
         let rank = try cursor.number(1)
         let hasMaximum = try cursor.number(1) & 1 != 0
@@ -59,7 +59,7 @@ struct HDF5Datatype {
     private static let deepest = 16
 
     /// Reads a datatype.
-    init(_ cursor: inout HDF5Cursor, depth: Int = 0) throws(HDF5FormatError) {
+    init(_ cursor: inout HDF5Cursor, depth: Int = 0) throws(UserFacingError) {
         guard depth < Self.deepest else { throw cursor.damaged("has types inside types without end") }
         let first = try cursor.number(1)
         let bits = try cursor.number(3)
@@ -93,31 +93,31 @@ struct HDF5Datatype {
 
     /// The type under the name that safetensors gives it, where it has one; an attribute, its mark, may say that two opaque
     /// bytes are a bfloat16.
-    func elementType(marked mark: [String]?) throws(HDF5FormatError) -> ElementType {
+    func elementType(marked mark: [String]?) throws(UserFacingError) -> ElementType {
         if let type { return type }
         switch kind {
-        case .integer: throw .type("integers of \(size) bytes")
-        case .float: throw .type("floating-point numbers of \(size) bytes and an unusual layout")
-        case .enumeration: throw .type("an enumeration")
+        case .integer: throw .hdf5Type("integers of \(size) bytes")
+        case .float: throw .hdf5Type("floating-point numbers of \(size) bytes and an unusual layout")
+        case .enumeration: throw .hdf5Type("an enumeration")
         case .opaque:
             if size == 2, mark == [Self.mark] { return .bf16 }
             if let mark {
-                throw .type("\(size) opaque bytes that are said to be \(mark.joined(separator: ", "))")
+                throw .hdf5Type("\(size) opaque bytes that are said to be \(mark.joined(separator: ", "))")
             }
-            throw .type(
+            throw .hdf5Type(
                 "\(size) opaque bytes (attribute \(Self.markName) = \"\(Self.mark)\" would make them numbers)"
             )
-        case .string: throw .type("strings")
-        case .compound: throw .type("compound values")
-        case .reference: throw .type("references")
-        case .variableLength: throw .type(isVariableString ? "strings" : "lists of any length")
-        case .array: throw .type("arrays inside elements")
-        case .time, .bitField: throw .type("elements of an unknown kind")
+        case .string: throw .hdf5Type("strings")
+        case .compound: throw .hdf5Type("compound values")
+        case .reference: throw .hdf5Type("references")
+        case .variableLength: throw .hdf5Type(isVariableString ? "strings" : "lists of any length")
+        case .array: throw .hdf5Type("arrays inside elements")
+        case .time, .bitField: throw .hdf5Type("elements of an unknown kind")
         }
     }
 
     /// Reads where an element's bits lie; whether they fill all its bytes.
-    private func readBits(_ cursor: inout HDF5Cursor) throws(HDF5FormatError) -> Bool {
+    private func readBits(_ cursor: inout HDF5Cursor) throws(UserFacingError) -> Bool {
         let (offset, precision) = (try cursor.number(2), try cursor.number(2))
         guard precision > 0, offset + precision <= 8 * size else {
             throw cursor.damaged("has \(precision) bits from bit \(offset) on in \(size) bytes")
@@ -136,7 +136,7 @@ struct HDF5Datatype {
     }
 
     /// Where sign, exponent and fraction lie tells the type; newer libraries have a bfloat16 of their own.
-    private mutating func readFloat(_ cursor: inout HDF5Cursor, bits: Int) throws(HDF5FormatError) {
+    private mutating func readFloat(_ cursor: inout HDF5Cursor, bits: Int) throws(UserFacingError) {
         let isWhole = try readBits(&cursor)
         let (exponent, exponentSize) = (try cursor.number(1), try cursor.number(1))
         let (fraction, fractionSize) = (try cursor.number(1), try cursor.number(1))
@@ -162,7 +162,7 @@ struct HDF5Datatype {
     /// Members of a compound.
     private mutating func readMembers(
         _ cursor: inout HDF5Cursor, count: Int, version: Int, depth: Int
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         guard count > 0 else { throw cursor.damaged("has a compound of nothing") }
         for _ in 0..<count {
             _ = try cursor.text(unit: version < 3 ? 8 : 1)
@@ -187,7 +187,7 @@ struct HDF5Datatype {
     /// called FALSE and 1 TRUE.
     private mutating func readNames(
         _ cursor: inout HDF5Cursor, count: Int, version: Int, depth: Int
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         let numbers = try HDF5Datatype(&cursor, depth: depth + 1)
         guard numbers.kind == .integer, numbers.size == size else {
             throw cursor.damaged("has an enumeration of \(size) bytes whose numbers are no such integers")
@@ -205,7 +205,7 @@ struct HDF5Datatype {
 
     private mutating func readArray(
         _ cursor: inout HDF5Cursor, version: Int, depth: Int
-    ) throws(HDF5FormatError) {
+    ) throws(UserFacingError) {
         let rank = try cursor.number(1)
         guard version > 1, (1...32).contains(rank) else {
             throw cursor.damaged("has an array of \(rank) dimensions")
@@ -220,7 +220,7 @@ struct HDF5Datatype {
         }
     }
 
-    private static func product(_ factors: [Int], _ cursor: HDF5Cursor) throws(HDF5FormatError) -> Int {
+    private static func product(_ factors: [Int], _ cursor: HDF5Cursor) throws(UserFacingError) -> Int {
         guard let product = ElementType.elementCount(shape: factors) else {
             throw cursor.damaged("has a size without measure")
         }

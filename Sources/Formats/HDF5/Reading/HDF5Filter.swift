@@ -13,7 +13,7 @@ enum HDF5Filter: Sendable, Equatable {
     private static let names = [4: "szip", 5: "nbit", 6: "scaleoffset"]
 
     /// Reads a list of filters (IV.A.2.l), versions 1 and 2, for elements of so many bytes.
-    static func pipeline(_ message: HDF5Cursor, elementSize: Int) throws(HDF5FormatError) -> [HDF5Filter] {
+    static func pipeline(_ message: HDF5Cursor, elementSize: Int) throws(UserFacingError) -> [HDF5Filter] {
         var body = message
         let version = try body.version(1...2)
         let count = try body.number(1)
@@ -39,10 +39,10 @@ enum HDF5Filter: Sendable, Equatable {
             case 1: filters.append(.deflate)
             case 2: filters.append(.shuffle(size: options.first ?? elementSize))
             case 3: filters.append(.fletcher32)
-            default: throw .filter("filter \(number)" + (name.isEmpty ? "" : " (\(name))"))
+            default: throw .hdf5Filter("filter \(number)" + (name.isEmpty ? "" : " (\(name))"))
             }
         }
-        guard filters.count(where: { $0 == .deflate }) < 2 else { throw .filter("gzip more than once") }
+        guard filters.count(where: { $0 == .deflate }) < 2 else { throw .hdf5Filter("gzip more than once") }
         return filters
     }
 

@@ -4,7 +4,7 @@ struct HDF5LocalHeap {
     private let size: Int
 
     /// Reads the heap at an address, and checks its list of free blocks.
-    init(at address: Int, in reader: inout HDF5Reader) throws(HDF5FormatError) {
+    init(at address: Int, in reader: inout HDF5Reader) throws(UserFacingError) {
         let name = "a heap of names"
         try reader.visit(address, name)
         let sizes = reader.superblock.sizes
@@ -18,7 +18,7 @@ struct HDF5LocalHeap {
     }
 
     /// Follows the free blocks, each of which says where the next is; 1 ends the list.
-    private func checkFree(from first: UInt64) throws(HDF5FormatError) {
+    private func checkFree(from first: UInt64) throws(UserFacingError) {
         var (next, left) = (first, size / (2 * data.sizes.length))
         while next != 1 {
             guard let place = Int(exactly: next), place <= size, left > 0 else {
@@ -35,7 +35,7 @@ struct HDF5LocalHeap {
     }
 
     /// The name at an offset, which ends inside the heap.
-    func name(at offset: Int) throws(HDF5FormatError) -> String {
+    func name(at offset: Int) throws(UserFacingError) -> String {
         var rest = data
         _ = try rest.take(offset)
         return try rest.text()
@@ -47,7 +47,7 @@ extension HDF5Reader {
     private static let largestHeap = 64 << 20
 
     /// The string that an element leads to: its length, the address of a global heap (III.E), its number there.
-    mutating func string(_ element: inout HDF5Cursor) throws(HDF5FormatError) -> String {
+    mutating func string(_ element: inout HDF5Cursor) throws(UserFacingError) -> String {
         let (count, address, number) = (
             try element.number(4), try element.optionalAddress(), try element.number(4)
         )
@@ -64,7 +64,7 @@ extension HDF5Reader {
     }
 
     /// The objects of the global heap at an address, by their numbers.
-    private mutating func objects(at address: Int) throws(HDF5FormatError) -> [Int: HDF5Cursor] {
+    private mutating func objects(at address: Int) throws(UserFacingError) -> [Int: HDF5Cursor] {
         let name = "a global heap"
         let headerSize = 8 + superblock.sizes.length
         var header = try bytes(at: address, count: headerSize, name)
@@ -109,7 +109,7 @@ struct HDF5FractalHeap {
     private static let name = "a fractal heap"
 
     /// Reads and checks the heap at an address, whose objects are named in so many bytes.
-    init(at address: Int, identifierSize: Int, in reader: inout HDF5Reader) throws(HDF5FormatError) {
+    init(at address: Int, identifierSize: Int, in reader: inout HDF5Reader) throws(UserFacingError) {
         try reader.visit(address, Self.name)
         let sizes = reader.superblock.sizes
         let size = 22 + 12 * sizes.length + 3 * sizes.address
@@ -117,7 +117,7 @@ struct HDF5FractalHeap {
         var header = try whole.summed(size)
         try header.expect("FRHP", version: 0)
         let found = try header.number(2)
-        guard try header.number(2) == 0 else { throw .storage("described in a heap that is packed") }
+        guard try header.number(2) == 0 else { throw .hdf5Storage("described in a heap that is packed") }
         isSummed = try header.number(1) & 2 != 0
         let largestObject = try header.number(4)
         _ = try header.length()
@@ -149,7 +149,7 @@ struct HDF5FractalHeap {
     /// How many rows there are at most whose blocks hold objects themselves.
     private var directRows: Int { largestDirect.trailingZeroBitCount - startSize.trailingZeroBitCount + 2 }
 
-    private mutating func readLarge(at tree: Int, in reader: inout HDF5Reader) throws(HDF5FormatError) {
+    private mutating func readLarge(at tree: Int, in reader: inout HDF5Reader) throws(UserFacingError) {
         let sizes = reader.superblock.sizes
         let tree = try HDF5BTree(
             at: tree, kind: 1, recordSize: sizes.address + 2 * sizes.length, in: &reader)
@@ -162,7 +162,7 @@ struct HDF5FractalHeap {
     /// The object that an identifier names.
     mutating func object(
         _ identifier: HDF5Cursor, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> HDF5Cursor {
+    ) throws(UserFacingError) -> HDF5Cursor {
         var identifier = identifier
         let flags = try identifier.number(1)
         switch flags >> 4 {
@@ -175,23 +175,25 @@ struct HDF5FractalHeap {
                 return try reader.bytes(at: identifier.address(), count: identifier.length(), Self.name)
             }
             let number = try identifier.word(min(identifierSize - 1, 8))
-            guard let place = large[number] else { throw .damaged("\(Self.name) has no object \(number)") }
+            guard let place = large[number] else {
+                throw .damagedHDF5("\(Self.name) has no object \(number)")
+            }
             return try reader.bytes(at: place.address, count: place.count, Self.name)
-        default: throw .damaged("\(Self.name) has an object of the unknown kind \(flags)")
+        default: throw .damagedHDF5("\(Self.name) has an object of the unknown kind \(flags)")
         }
     }
 
     /// An object in a block.
     private mutating func managed(
         at offset: Int, count: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> HDF5Cursor {
-        guard let root else { throw .damaged("\(Self.name) has an object and no blocks") }
+    ) throws(UserFacingError) -> HDF5Cursor {
+        guard let root else { throw .damagedHDF5("\(Self.name) has an object and no blocks") }
         var block = (address: root, start: 0, size: startSize)
         if rows > 0 { block = try locate(offset, in: root, start: 0, rows: rows, &reader) }
         let overhead = 5 + reader.superblock.sizes.address + offsetSize + (isSummed ? 4 : 0)
         let place = offset - block.start
         guard place >= overhead, place <= block.size, count <= block.size - place else {
-            throw .damaged("\(Self.name) has an object beyond its block")
+            throw .damagedHDF5("\(Self.name) has an object beyond its block")
         }
         var bytes = try read("FHDB", at: block.address, start: block.start, count: block.size, &reader)
         try reader.spend(count, Self.name)
@@ -202,7 +204,7 @@ struct HDF5FractalHeap {
     /// The block in which an offset is, found through the blocks that list others.
     private mutating func locate(
         _ offset: Int, in address: Int, start: Int, rows: Int, _ reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> (address: Int, start: Int, size: Int) {
+    ) throws(UserFacingError) -> (address: Int, start: Int, size: Int) {
         let sizes = reader.superblock.sizes
         let prefix = 5 + sizes.address + offsetSize
         var list = try read(
@@ -210,7 +212,7 @@ struct HDF5FractalHeap {
         let inside = offset - start
         let exponent = 63 - max(1, inside >> firstRowBits).leadingZeroBitCount
         let row = inside >> firstRowBits == 0 ? 0 : exponent + 1
-        guard row < rows else { throw .damaged("\(Self.name) has an object beyond its rows") }
+        guard row < rows else { throw .damagedHDF5("\(Self.name) has an object beyond its rows") }
         let size = row == 0 ? startSize : startSize << (row - 1)
         let rowStart = row == 0 ? 0 : 1 << (firstRowBits + row - 1)
         let column = (inside - rowStart) / size
@@ -218,23 +220,23 @@ struct HDF5FractalHeap {
         let child = (address: try list.address(), start: start + rowStart + column * size, size: size)
         guard row >= directRows else { return child }
         let childRows = size.trailingZeroBitCount - firstRowBits + 1
-        guard childRows > 0, childRows < rows else { throw .damaged("\(Self.name) has too many rows") }
+        guard childRows > 0, childRows < rows else { throw .damagedHDF5("\(Self.name) has too many rows") }
         return try locate(offset, in: child.address, start: child.start, rows: childRows, &reader)
     }
 
     /// Compares the checksum of a block of objects, which stands inside it and counts as zero.
-    private func checkSum(of block: HDF5Cursor) throws(HDF5FormatError) {
+    private func checkSum(of block: HDF5Cursor) throws(UserFacingError) {
         var rest = block
         let start = Array(try rest.take(5 + block.sizes.address + offsetSize))
         let stored = try rest.number(4)
         let sum = HDF5Checksum.lookup3(start + [0, 0, 0, 0] + Array(try rest.take(rest.left)))
-        guard sum == stored else { throw .damaged("\(Self.name) has another checksum than its bytes") }
+        guard sum == stored else { throw .damagedHDF5("\(Self.name) has another checksum than its bytes") }
     }
 
     /// A block that says of itself what is known of it.
     private mutating func read(
         _ mark: String, at place: Int, start: Int, count: Int, _ reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> HDF5Cursor {
+    ) throws(UserFacingError) -> HDF5Cursor {
         if let known = blocks[place], known.left == count { return known }
         try reader.visit(place, Self.name)
         var block = try reader.bytes(at: place, count: count + (mark == "FHIB" ? 4 : 0), Self.name)
@@ -242,7 +244,7 @@ struct HDF5FractalHeap {
         var prefix = block
         try prefix.expect(mark, version: 0)
         guard try prefix.address() == address, try prefix.number(offsetSize) == start else {
-            throw .damaged("\(Self.name) has a block of another place at byte \(place)")
+            throw .damagedHDF5("\(Self.name) has a block of another place at byte \(place)")
         }
         blocks[place] = block
         return block

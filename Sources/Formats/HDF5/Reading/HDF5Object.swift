@@ -26,13 +26,13 @@ struct HDF5Object {
     let attributes: [HDF5Attribute]
 
     /// Reads the object whose header is at an address.
-    init(at address: Int, in reader: inout HDF5Reader) throws(HDF5FormatError) {
+    init(at address: Int, in reader: inout HDF5Reader) throws(UserFacingError) {
         let header = try HDF5ObjectHeader(at: address, in: &reader)
         for message in header.messages {
             switch message.kind {
-            case .externalFiles: throw .storage("kept in external files")
+            case .externalFiles: throw .hdf5Storage("kept in external files")
             case .sharedTable, .treeSizes, .driverInfo, .freeSpace, .cache:
-                throw .storage(
+                throw .hdf5Storage(
                     "described by a message \(message.kind.rawValue) that belongs to the superblock")
             default: continue
             }
@@ -40,7 +40,7 @@ struct HDF5Object {
         attributes = try Self.attributes(header, in: &reader)
         let (symbols, linkInfo) = (try header.one(.symbolTable), try header.one(.linkInfo))
         if symbols != nil || linkInfo != nil {
-            var links = try symbols.map { table throws(HDF5FormatError) in try reader.symbols(table) } ?? []
+            var links = try symbols.map { table throws(UserFacingError) in try reader.symbols(table) } ?? []
             links += try Self.links(header, linkInfo, in: &reader)
             links.sort { $0.name < $1.name }
             try Self.checkNames(links.map(\.name))
@@ -48,7 +48,7 @@ struct HDF5Object {
             return
         }
         guard var message = try header.one(.datatype) else {
-            throw .damaged("an object's header at byte \(address) is neither a group's nor a dataset's")
+            throw .damagedHDF5("an object's header at byte \(address) is neither a group's nor a dataset's")
         }
         let type = try HDF5Datatype(&message)
         guard var message = try header.one(.dataspace) else {
@@ -57,11 +57,11 @@ struct HDF5Object {
         }
         let space = try HDF5Dataspace(&message)
         let fillValue = try Self.fillValue(header, of: type)
-        let filters = try header.one(.filterPipeline).map { message throws(HDF5FormatError) in
+        let filters = try header.one(.filterPipeline).map { message throws(UserFacingError) in
             try HDF5Filter.pipeline(message, elementSize: type.size)
         }
         guard let layout = try header.one(.dataLayout) else {
-            throw .damaged("a dataset's header does not say where the data is")
+            throw .damagedHDF5("a dataset's header does not say where the data is")
         }
         kind = .dataset(
             type, space,
@@ -69,16 +69,16 @@ struct HDF5Object {
             fillValue: fillValue)
     }
 
-    private static func checkNames(_ names: [String]) throws(HDF5FormatError) {
+    private static func checkNames(_ names: [String]) throws(UserFacingError) {
         for (name, next) in zip(names, names.dropFirst()) where name == next {
-            throw .damaged("two links or attributes are called \(name)")
+            throw .damagedHDF5("two links or attributes are called \(name)")
         }
     }
 
     /// What a dataset is filled with (IV.A.2.e and f): one element, as the file has it; nil for zeros.
     private static func fillValue(
         _ header: HDF5ObjectHeader, of type: HDF5Datatype
-    ) throws(HDF5FormatError) -> [UInt8]? {
+    ) throws(UserFacingError) -> [UInt8]? {
         var message: HDF5Cursor
         if let new = try header.one(.fillValue) {
             message = new
@@ -106,11 +106,11 @@ extension HDF5Object {
     /// A group's links in its header and in a heap (IV.A.2.c).
     private static func links(
         _ header: HDF5ObjectHeader, _ info: HDF5Cursor?, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> [Link] {
+    ) throws(UserFacingError) -> [Link] {
         // By name: a hash, and which object of the heap it is.
         let dense = try reader.dense(
             info, orderSize: 8, kind: 5, recordSize: 11, identifierSize: 7
-        ) { record throws(HDF5FormatError) in _ = try record.take(4) }
+        ) { record throws(UserFacingError) in _ = try record.take(4) }
         var links: [Link] = []
         for message in header.all(.link) + dense { links.append(try Link(message)) }
         return links
@@ -119,7 +119,7 @@ extension HDF5Object {
 
 extension HDF5Object.Link {
     /// Reads a link (IV.A.2.g).
-    fileprivate init(_ message: HDF5Cursor) throws(HDF5FormatError) {
+    fileprivate init(_ message: HDF5Cursor) throws(UserFacingError) {
         var body = message
         _ = try body.version(1...1)
         let flags = try body.number(1)
@@ -132,7 +132,7 @@ extension HDF5Object.Link {
 
 extension HDF5Reader {
     /// The links of a group that has a tree of symbols, and their names in a heap (IV.A.2.r).
-    fileprivate mutating func symbols(_ table: HDF5Cursor) throws(HDF5FormatError) -> [HDF5Object.Link] {
+    fileprivate mutating func symbols(_ table: HDF5Cursor) throws(UserFacingError) -> [HDF5Object.Link] {
         var table = table
         let tree = try table.address()
         let heap = try HDF5LocalHeap(at: table.address(), in: &self)
@@ -147,7 +147,7 @@ extension HDF5Reader {
     /// A leaf of symbols (III.B).
     private mutating func symbols(
         at address: Int, heap: HDF5LocalHeap
-    ) throws(HDF5FormatError) -> [HDF5Object.Link] {
+    ) throws(UserFacingError) -> [HDF5Object.Link] {
         let name = "a node of symbols"
         try visit(address, name)
         var prefix = try bytes(at: address, count: 8, name)
@@ -177,8 +177,8 @@ extension HDF5Reader {
     /// tree.
     fileprivate mutating func dense(
         _ message: HDF5Cursor?, orderSize: Int, kind: Int, recordSize: Int, identifierSize: Int,
-        skip: (inout HDF5Cursor) throws(HDF5FormatError) -> Void
-    ) throws(HDF5FormatError) -> [HDF5Cursor] {
+        skip: (inout HDF5Cursor) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) -> [HDF5Cursor] {
         guard var body = message else { return [] }
         _ = try body.version(0...0)
         let flags = try body.number(1)
@@ -204,15 +204,15 @@ extension HDF5Object {
     /// An object's attributes in its header and in a heap (IV.A.2.v).
     private static func attributes(
         _ header: HDF5ObjectHeader, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> [HDF5Attribute] {
+    ) throws(UserFacingError) -> [HDF5Attribute] {
         // By name: which object of the heap it is, flags, a number and a hash.
         let dense = try reader.dense(
             header.one(.attributeInfo), orderSize: 2, kind: 8, recordSize: 17, identifierSize: 8
-        ) { record throws(HDF5FormatError) in
+        ) { record throws(UserFacingError) in
             var flags = record
             _ = try flags.take(8)
             guard try flags.number(1) & 2 == 0 else {
-                throw .storage("described by an attribute that is kept elsewhere")
+                throw .hdf5Storage("described by an attribute that is kept elsewhere")
             }
         }
         var found: [(name: String, attribute: HDF5Attribute?)] = []
@@ -230,12 +230,12 @@ extension HDF5Reader {
     /// Reads an attribute (IV.A.2.m), versions 1 to 3; nil for one that refers to other objects.
     fileprivate mutating func attribute(
         _ message: HDF5Cursor
-    ) throws(HDF5FormatError) -> (name: String, attribute: HDF5Attribute?) {
+    ) throws(UserFacingError) -> (name: String, attribute: HDF5Attribute?) {
         var body = message
         let version = try body.version(1...3)
         let flags = try body.number(1)
         guard version == 1 || flags & 3 == 0 else {
-            throw .storage("described by an attribute of a named type")
+            throw .hdf5Storage("described by an attribute of a named type")
         }
         let sizes = try body.numbers(3, of: 2)
         if version == 3 { _ = try body.take(1) }

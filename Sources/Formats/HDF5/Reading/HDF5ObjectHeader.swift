@@ -28,7 +28,7 @@ struct HDF5ObjectHeader {
     private static let name = "an object's header"
 
     /// Reads the header at an address.
-    init(at address: Int, in reader: inout HDF5Reader) throws(HDF5FormatError) {
+    init(at address: Int, in reader: inout HDF5Reader) throws(UserFacingError) {
         try reader.visit(address, Self.name)
         var mark = try reader.bytes(at: address, count: 4, Self.name)
         isFirst = try !mark.take(4).elementsEqual("OHDR".utf8)
@@ -48,7 +48,7 @@ struct HDF5ObjectHeader {
             } else {
                 var summed = try block.summed(block.left - 4)
                 guard try summed.take(4).elementsEqual("OCHK".utf8) else {
-                    throw .damaged("\(Self.name) goes on at byte \(next.address), where no part of it is")
+                    throw .damagedHDF5("\(Self.name) goes on at byte \(next.address), where no part of it is")
                 }
                 try add(summed)
             }
@@ -58,7 +58,7 @@ struct HDF5ObjectHeader {
     /// The messages in the first block of version 1.
     private static func firstBlock(
         at address: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> HDF5Cursor {
+    ) throws(UserFacingError) -> HDF5Cursor {
         var prefix = try reader.bytes(at: address, count: 16, name)
         _ = try prefix.version(1...1)
         _ = try prefix.take(7)
@@ -68,7 +68,7 @@ struct HDF5ObjectHeader {
     /// The messages in the first block of version 2; what stands before them decides how long they are.
     private mutating func secondBlock(
         at address: Int, in reader: inout HDF5Reader
-    ) throws(HDF5FormatError) -> HDF5Cursor {
+    ) throws(UserFacingError) -> HDF5Cursor {
         var start = try reader.bytes(at: address, count: 6, Self.name)
         try start.expect("OHDR", version: 2)
         let flags = try start.number(1)
@@ -78,7 +78,7 @@ struct HDF5ObjectHeader {
         var prefix = try reader.bytes(at: address, count: skipped + width, Self.name)
         _ = try prefix.take(skipped)
         let count = try prefix.number(width)
-        guard count <= reader.file.size else { throw .damaged("\(Self.name) has \(count) bytes") }
+        guard count <= reader.file.size else { throw .damagedHDF5("\(Self.name) has \(count) bytes") }
         var whole = try reader.bytes(at: address, count: skipped + width + count + 4, Self.name)
         var block = try whole.summed(skipped + width + count)
         _ = try block.take(skipped + width)
@@ -86,7 +86,7 @@ struct HDF5ObjectHeader {
     }
 
     /// Adds the messages of a block.
-    private mutating func add(_ block: HDF5Cursor) throws(HDF5FormatError) {
+    private mutating func add(_ block: HDF5Cursor) throws(UserFacingError) {
         var block = block
         let headerSize = isFirst ? 8 : 4 + order
         while isFirst ? block.left > 0 : block.left >= headerSize {
@@ -95,16 +95,18 @@ struct HDF5ObjectHeader {
             let flags = try block.number(1)
             _ = try block.take(isFirst ? 3 : order)
             guard !isFirst || count.isMultiple(of: 8) else {
-                throw .damaged("\(Self.name) has a message of \(count) bytes")
+                throw .damagedHDF5("\(Self.name) has a message of \(count) bytes")
             }
             var body = try block.part(count, "message \(number) of \(Self.name)")
-            guard flags & 2 == 0 else { throw .storage("described by a message that is kept elsewhere") }
+            guard flags & 2 == 0 else { throw .hdf5Storage("described by a message that is kept elsewhere") }
             switch Kind(rawValue: number) {
             case .continuation: continuations.append((try body.address(), try body.length()))
             case let kind?: messages.append(Message(kind: kind, body: body))
             // A newer library's message may say that who does not know it must not go on.
             case nil:
-                guard flags & 0x80 == 0 else { throw .storage("described by the unknown message \(number)") }
+                guard flags & 0x80 == 0 else {
+                    throw .hdf5Storage("described by the unknown message \(number)")
+                }
             }
         }
     }
@@ -113,9 +115,11 @@ struct HDF5ObjectHeader {
     func all(_ kind: Kind) -> [HDF5Cursor] { messages.filter { $0.kind == kind }.map(\.body) }
 
     /// The message of a kind of which there is one at most.
-    func one(_ kind: Kind) throws(HDF5FormatError) -> HDF5Cursor? {
+    func one(_ kind: Kind) throws(UserFacingError) -> HDF5Cursor? {
         let found = all(kind)
-        guard found.count < 2 else { throw .damaged("\(Self.name) has \(found.count) messages of one kind") }
+        guard found.count < 2 else {
+            throw .damagedHDF5("\(Self.name) has \(found.count) messages of one kind")
+        }
         return found.first
     }
 }

@@ -16,19 +16,19 @@ struct HDF5ObjectTree {
 
     /// Reads all objects of a file.
     ///
-    /// - Throws: ``HDF5Error`` for whatever can't be read or leads out of the file.
-    init(_ file: InputFile) throws(HDF5Error) {
-        do { reader = try HDF5Reader(file) } catch { throw error.error(file: file.path, path: "") }
+    /// - Throws: ``UserFacingError`` for whatever can't be read or leads out of the file.
+    init(_ file: InputFile) throws(UserFacingError) {
+        do { reader = try HDF5Reader(file) } catch { throw error.at("", of: file) }
         try visit(reader.superblock.root, path: "", depth: 0)
         groups.sort { NaturalOrder.precedes($0.path, $1.path) }
         datasets.sort { NaturalOrder.precedes($0.path, $1.path) }
     }
 
     /// Reads the object whose header is at an address, and all below it.
-    private mutating func visit(_ address: Int, path: String, depth: Int) throws(HDF5Error) {
+    private mutating func visit(_ address: Int, path: String, depth: Int) throws(UserFacingError) {
         let file = reader.file
         if let (first, dataset) = known[address] {
-            guard var dataset else { throw .cycle(file: file.path, path: path, first: first) }
+            guard var dataset else { throw .groupCycle(first: first).at(path, of: file) }
             dataset.path = path
             datasets.append(dataset)
             return
@@ -39,7 +39,7 @@ struct HDF5ObjectTree {
             object = try HDF5Object(at: address, in: &reader)
             dataset = try HDF5Dataset(object, address: address, path: path, file: file)
         } catch {
-            throw error.error(file: file.path, path: path)
+            throw error.at(path, of: file)
         }
         known[address] = (path, dataset)
         switch object.kind {
@@ -47,26 +47,26 @@ struct HDF5ObjectTree {
             groups.append((path, object.attributes))
             for link in links { try follow(link, path: path, depth: depth + 1) }
         case .dataset: if let dataset { datasets.append(dataset) }
-        case .datatype: throw .kind(file: file.path, path: path, found: "a named type")
+        case .datatype: throw .hdf5Kind("a named type").at(path, of: file)
         }
     }
 
     private mutating func follow(
         _ link: HDF5Object.Link, path: String, depth: Int
-    ) throws(HDF5Error) {
-        let file = reader.file.path
+    ) throws(UserFacingError) {
+        let file = reader.file
         let inner = path.isEmpty ? link.name : path + "/" + link.name
         // Others would take such names for paths.
         guard !link.name.isEmpty, link.name != ".", !link.name.contains("/"), !link.name.contains("\0") else {
-            throw .link(file: file, path: inner, kind: "an unnamed or misnamed")
+            throw .hdf5Link("an unnamed or misnamed").at(inner, of: file)
         }
-        guard depth <= Self.deepest else { throw .tooDeep(file: file, path: inner) }
+        guard depth <= Self.deepest else { throw .tooDeep.at(inner, of: file) }
         switch (link.kind, link.address) {
         case (0, let address?): try visit(address, path: inner, depth: depth)
-        case (0, nil): throw .link(file: file, path: inner, kind: "an empty")
-        case (1, _): throw .link(file: file, path: inner, kind: "a soft")
-        case (64, _): throw .link(file: file, path: inner, kind: "an external")
-        default: throw .link(file: file, path: inner, kind: "a user-defined")
+        case (0, nil): throw .hdf5Link("an empty").at(inner, of: file)
+        case (1, _): throw .hdf5Link("a soft").at(inner, of: file)
+        case (64, _): throw .hdf5Link("an external").at(inner, of: file)
+        default: throw .hdf5Link("a user-defined").at(inner, of: file)
         }
     }
 }

@@ -16,7 +16,7 @@ struct HDF5Reader {
     private var budget: Int
 
     /// Reads a file's superblock, and what it leads to.
-    init(_ file: InputFile) throws(HDF5FormatError) {
+    init(_ file: InputFile) throws(UserFacingError) {
         self.file = file
         budget = 2 * file.size + 1 << 20
         superblock = try HDF5Superblock(file)
@@ -29,60 +29,27 @@ struct HDF5Reader {
     /// The bytes at an address.
     mutating func bytes(
         at address: Int, count: Int, _ name: String
-    ) throws(HDF5FormatError) -> HDF5Cursor {
+    ) throws(UserFacingError) -> HDF5Cursor {
         let size = file.size - superblock.base
         guard count >= 0, address >= 0, address <= size, count <= size - address else {
-            throw .damaged("\(name) at byte \(address) reaches beyond the file's end, \(size)")
+            throw .damagedHDF5("\(name) at byte \(address) reaches beyond the file's end, \(size)")
         }
         try spend(count, name)
         let start = superblock.base + address
-        do {
-            let bytes = try file.bytes(at: start, count: count)
-            return HDF5Cursor(bytes, at: start, name, sizes: superblock.sizes)
-        } catch {
-            throw .file(error)
-        }
+        let bytes = try file.bytes(at: start, count: count)
+        return HDF5Cursor(bytes, at: start, name, sizes: superblock.sizes)
     }
 
     /// Counts bytes of structure, of which there are not more than in the file.
-    mutating func spend(_ count: Int, _ name: String) throws(HDF5FormatError) {
+    mutating func spend(_ count: Int, _ name: String) throws(UserFacingError) {
         budget -= count
-        guard budget >= 0 else { throw .damaged("\(name) is part of more than the file can hold") }
+        guard budget >= 0 else { throw .damagedHDF5("\(name) is part of more than the file can hold") }
     }
 
     /// Notes that a structure is reached, which happens once.
-    mutating func visit(_ address: Int, _ name: String) throws(HDF5FormatError) {
+    mutating func visit(_ address: Int, _ name: String) throws(UserFacingError) {
         guard visited.insert(address).inserted else {
-            throw .damaged("\(name) at byte \(address) is reached in two ways")
-        }
-    }
-}
-
-/// Why a structure of a file was refused; the one who knows the object's path makes an ``HDF5Error`` of it.
-enum HDF5FormatError: Error, Equatable {
-    /// It is damaged: what is wrong with it.
-    case damaged(String)
-    /// It is sound, and of a kind that is not read: what it is.
-    case storage(String)
-    /// Data that is packed by a method that is not there.
-    case filter(String)
-    /// Elements that are no numbers of a known kind.
-    case type(String)
-    /// A shape that can't be right.
-    case shape(String, expected: String)
-    /// The system could not read it.
-    case file(FileError)
-
-    /// The error, with the file and the object.
-    func error(file: String, path: String) -> HDF5Error {
-        let path = path.isEmpty ? "/" : path
-        return switch self {
-        case .damaged(let reason): .damaged(file: file, path: path, reason: reason)
-        case .storage(let found): .storage(file: file, path: path, found: found)
-        case .filter(let name): .filter(file: file, path: path, name: name)
-        case .type(let found): .type(file: file, path: path, found: found)
-        case .shape(let found, let expected): .shape(file: file, path: path, found: found, expected: expected)
-        case .file(let error): .file(error)
+            throw .damagedHDF5("\(name) at byte \(address) is reached in two ways")
         }
     }
 }

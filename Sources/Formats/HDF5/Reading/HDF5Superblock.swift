@@ -27,7 +27,7 @@ struct HDF5Superblock {
     static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 
     /// Where the superblock begins; nil when there is none.
-    static func place(in file: InputFile) throws(FileError) -> Int? {
+    static func place(in file: InputFile) throws(UserFacingError) -> Int? {
         var place = 0
         while place + signature.count <= file.size {
             if try file.bytes(at: place, count: signature.count) == signature { return place }
@@ -37,15 +37,11 @@ struct HDF5Superblock {
     }
 
     /// Reads and checks a file's superblock.
-    init(_ file: InputFile) throws(HDF5FormatError) {
+    init(_ file: InputFile) throws(UserFacingError) {
         let name = "the superblock"
         let bytes: [UInt8]
-        do {
-            base = try Self.place(in: file) ?? 0
-            bytes = try file.bytes(at: base, count: min(256, file.size - base))
-        } catch {
-            throw .file(error)
-        }
+        base = try Self.place(in: file) ?? 0
+        bytes = try file.bytes(at: base, count: min(256, file.size - base))
         var start = HDF5Cursor(bytes, at: base, name, sizes: HDF5Sizes(address: 8, length: 8))
         _ = try start.take(8)
         let version = try start.version(0...3)
@@ -58,12 +54,13 @@ struct HDF5Superblock {
         }
         sizes = HDF5Sizes(address: try start.number(1), length: try start.number(1))
         guard [2, 4, 8].contains(sizes.address), [2, 4, 8].contains(sizes.length) else {
-            throw .damaged("\(name) has addresses of \(sizes.address) and lengths of \(sizes.length) bytes")
+            throw .damagedHDF5(
+                "\(name) has addresses of \(sizes.address) and lengths of \(sizes.length) bytes")
         }
         var rest = HDF5Cursor(bytes, at: base, name, sizes: sizes)
         _ = try rest.take(bytes.count - start.left)
         guard try rest.number(1) & 1 == 0 || version < 3 else {
-            throw .damaged("\(name) says that the file is still being written, or was never closed")
+            throw .damagedHDF5("\(name) says that the file is still being written, or was never closed")
         }
         if version < 2 {
             settings.leaf = try rest.number(2)
@@ -75,16 +72,16 @@ struct HDF5Superblock {
             }
         }
         guard try rest.address() == base else {
-            throw .damaged("\(name) at byte \(base) says that it is elsewhere")
+            throw .damagedHDF5("\(name) at byte \(base) says that it is elsewhere")
         }
         let more = try rest.optionalAddress()
         let end = try rest.address()
         guard end <= file.size else {
-            throw .damaged("the file has \(file.size) bytes, and \(name) says \(end)")
+            throw .damagedHDF5("the file has \(file.size) bytes, and \(name) says \(end)")
         }
         if version < 2 {
             // A description of drivers: the data is in other files.
-            guard try rest.optionalAddress() == nil else { throw .storage("kept in several files") }
+            guard try rest.optionalAddress() == nil else { throw .hdf5Storage("kept in several files") }
             _ = try rest.length()
         }
         extensionAddress = version < 2 ? nil : more
@@ -96,14 +93,14 @@ struct HDF5Superblock {
         try checkSettings()
     }
 
-    private func checkSettings() throws(HDF5FormatError) {
+    private func checkSettings() throws(UserFacingError) {
         guard settings.leaf > 0, settings.group > 0, settings.chunks > 0 else {
-            throw .damaged("the superblock has trees without entries")
+            throw .damagedHDF5("the superblock has trees without entries")
         }
     }
 
     /// The settings as the superblock's extension has them, having checked that it says nothing else of weight.
-    func extended(by header: HDF5ObjectHeader) throws(HDF5FormatError) -> Settings {
+    func extended(by header: HDF5ObjectHeader) throws(UserFacingError) -> Settings {
         var extended = self
         for message in header.messages {
             var body = message.body
@@ -116,7 +113,7 @@ struct HDF5Superblock {
                 extended.settings.group = try body.number(2)
                 extended.settings.leaf = try body.number(2)
                 try extended.checkSettings()
-            default: throw .storage("described by a message \(message.kind.rawValue) of its superblock")
+            default: throw .hdf5Storage("described by a message \(message.kind.rawValue) of its superblock")
             }
         }
         return extended.settings

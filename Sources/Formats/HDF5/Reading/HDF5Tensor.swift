@@ -18,13 +18,11 @@ struct HDF5Tensor: TensorStorage {
 
     var origin: TensorOrigin? { TensorOrigin(file: file, offset: dataset.address) }
 
-    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(TensorError) {
+    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError) {
         guard let size = type.byteSize else { preconditionFailure("datasets have whole bytes") }
         switch dataset.layout {
         case .contiguous(let start?):
-            do { try file.read(at: start + bytes.lowerBound, into: &destination) } catch {
-                throw .file(error)
-            }
+            try file.read(at: start + bytes.lowerBound, into: &destination)
         case .contiguous(nil):
             Self.copy(unwritten(bytes.count), 0..<bytes.count, to: 0, of: &destination)
         case .chunked(let chunks):
@@ -48,7 +46,7 @@ struct HDF5Tensor: TensorStorage {
     private func read(
         _ box: HDF5Block, of chunks: HDF5Chunks, at origin: [Int], to place: Int,
         of destination: inout MutableRawSpan
-    ) throws(TensorError) {
+    ) throws(UserFacingError) {
         let size = chunks.elementSize
         let runs = chunks.runs(of: box, in: origin)
         guard let first = runs.first, let last = runs.last else { return }
@@ -56,14 +54,10 @@ struct HDF5Tensor: TensorStorage {
         let number = chunks.number(of: origin)
         let bytes: [UInt8]
         if let chunk = chunks[number], chunks.filters.isEmpty, chunk.count == chunks.byteCount {
-            do {
-                bytes = try file.bytes(at: chunk.offset + source.lowerBound, count: source.count)
-            } catch {
-                throw .file(error)
-            }
+            bytes = try file.bytes(at: chunk.offset + source.lowerBound, count: source.count)
         } else {
             bytes = try cache.chunk(number, of: dataset.path, count: chunks.byteCount) {
-                () throws(TensorError) in try unpacked(chunks, number, at: origin)
+                () throws(UserFacingError) in try unpacked(chunks, number, at: origin)
             }
             source = 0..<chunks.byteCount
         }
@@ -77,16 +71,13 @@ struct HDF5Tensor: TensorStorage {
     /// The bytes of a chunk.
     private func unpacked(
         _ chunks: HDF5Chunks, _ number: Int, at origin: [Int]
-    ) throws(TensorError) -> [UInt8] {
+    ) throws(UserFacingError) -> [UInt8] {
         guard let chunk = chunks[number] else { return unwritten(chunks.byteCount) }
-        let packed: [UInt8]
-        do { packed = try file.bytes(at: chunk.offset, count: chunk.count) } catch { throw .file(error) }
+        let packed = try file.bytes(at: chunk.offset, count: chunk.count)
         guard let bytes = chunks.unpack(packed, mask: chunk.mask, at: origin) else {
             let reason =
                 "the chunk at \(origin), byte \(chunk.offset), does not have \(chunks.byteCount) bytes, or not these"
-            throw .damaged(
-                name: name,
-                reason: HDF5Error.damaged(file: file.path, path: dataset.path, reason: reason).description)
+            throw .damagedHDF5(reason).at(dataset.path, of: file).within("tensor '\(name)' can't be read")
         }
         return bytes
     }
@@ -137,8 +128,8 @@ final class HDF5ChunkCache: Sendable {
 
     /// The chunk of a number, which has so many bytes and is unpacked where it is not known.
     func chunk(
-        _ number: Int, of path: String, count: Int, unpack: () throws(TensorError) -> [UInt8]
-    ) throws(TensorError) -> [UInt8] {
+        _ number: Int, of path: String, count: Int, unpack: () throws(UserFacingError) -> [UInt8]
+    ) throws(UserFacingError) -> [UInt8] {
         let known = chunks.withLock { chunks -> [UInt8]? in
             if chunks.path == path, let known = chunks.bytes[number] { return known }
             // Room is made before the chunk takes any.

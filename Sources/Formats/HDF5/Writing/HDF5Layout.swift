@@ -23,14 +23,14 @@ struct HDF5Layout {
     ///   - tensors: what it holds, in the order of the data.
     ///   - structure: how the tensors lie in it.
     ///   - groups: which of the structure's groups it has besides those on the way to its tensors.
-    /// - Throws: ``WriteError`` when a name or a type can't be written.
+    /// - Throws: ``UserFacingError`` when a name or a type can't be written.
     init(
         _ tensors: [(name: String, expression: TensorExpression)], structure: HDF5Structure,
         groups: OrderedDictionary<String, [HDF5Attribute]>
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         try Self.check(tensors.map(\.name), below: structure.prefix, groups: groups.keys)
         let temporary = try Self.temporaryFile()
-        let places = try HDF5Library.locked { () throws(WriteError) -> [Place] in
+        let places = try HDF5Library.locked { () throws(UserFacingError) -> [Place] in
             let skeleton = try HDF5Skeleton(path: temporary.path)
             try skeleton.addGroups(groups, above: tensors.map { structure.prefix + $0.name })
             var places: [Place] = []
@@ -42,11 +42,11 @@ struct HDF5Layout {
             try skeleton.finish()
             return places
         }
-        do { parts = try Self.parts(of: temporary, around: places) } catch { throw .file(error) }
+        parts = try Self.parts(of: temporary, around: places)
     }
 
-    private static func temporaryFile() throws(WriteError) -> TemporaryFile {
-        do { return try TemporaryFile() } catch { throw .file(error) }
+    private static func temporaryFile() throws(UserFacingError) -> TemporaryFile {
+        return try TemporaryFile()
     }
 
     private struct Place {
@@ -57,7 +57,7 @@ struct HDF5Layout {
 
     private static func parts(
         of temporary: borrowing TemporaryFile, around places: [Place]
-    ) throws(FileError) -> [Part] {
+    ) throws(UserFacingError) -> [Part] {
         let file = try InputFile(path: temporary.path)
         var parts: [Part] = []
         var end = 0
@@ -73,7 +73,7 @@ struct HDF5Layout {
     /// Checks that names are such as HDF5 takes for paths, and that none leads through a tensor.
     private static func check(
         _ names: [String], below prefix: String, groups: some Sequence<String>
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         let datasets = Dictionary(names.map { (prefix + $0, $0) }) { first, _ in first }
         for (path, name) in datasets {
             let isPlain = path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {

@@ -13,7 +13,7 @@ struct HDF5Skeleton: ~Copyable {
     private let attributeCreation: HDF5Handle
 
     /// Begins a file; what is at `path` is lost.
-    init(path: String) throws(WriteError) {
+    init(path: String) throws(UserFacingError) {
         guard let creation = HDF5Handle(CHDF5FileCreation()), let access = HDF5Handle(CHDF5FileAccess()),
             let file = unsafe HDF5Handle(H5Fcreate(path, CHDF5Truncate(), creation.id, access.id)),
             let linkCreation = HDF5Handle(CHDF5LinkCreation()),
@@ -31,7 +31,7 @@ struct HDF5Skeleton: ~Copyable {
     /// Makes groups and those on the way to them and to `paths`.
     func addGroups(
         _ groups: OrderedDictionary<String, [HDF5Attribute]>, above paths: [String]
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         let ancestors = (groups.keys + paths).flatMap { HDF5Structure.ancestors(of: $0) }
         // A group comes before what is in it.
         for path in Set(groups.keys + ancestors).sorted(by: NaturalOrder.precedes) {
@@ -50,8 +50,8 @@ struct HDF5Skeleton: ~Copyable {
     /// - Returns: where its data goes in the file; nil when it has none.
     func addDataset(
         _ path: String, _ tensor: TensorExpression, attributes: [HDF5Attribute]
-    ) throws(WriteError) -> Int? {
-        guard let type = Self.type(of: tensor.type) else { throw .type(name: path, tensor.type) }
+    ) throws(UserFacingError) -> Int? {
+        guard let type = Self.type(of: tensor.type) else { throw .noHDF5Type(name: path, tensor.type) }
         guard let space = Self.space(tensor.shape),
             let dataset = unsafe HDF5Handle(
                 H5Dcreate2(
@@ -70,13 +70,13 @@ struct HDF5Skeleton: ~Copyable {
     }
 
     /// Ends the file, so that all of it can be read.
-    consuming func finish() throws(WriteError) {
+    consuming func finish() throws(UserFacingError) {
         guard H5Fflush(file.id, H5F_SCOPE_GLOBAL) >= 0 else { throw Self.failure("end the file", "") }
     }
 
     private func add(
         _ attribute: HDF5Attribute, to object: borrowing HDF5Handle, at path: String
-    ) throws(WriteError) {
+    ) throws(UserFacingError) {
         guard let type = attribute.type, let space = Self.space(attribute.shape),
             let made = unsafe HDF5Handle(
                 H5Acreate2(
@@ -118,8 +118,8 @@ struct HDF5Skeleton: ~Copyable {
         }
     }
 
-    private static func failure(_ doing: String, _ path: String) -> WriteError {
-        .hdf5(doing: doing, path: path, reason: HDF5Library.takeError())
+    private static func failure(_ doing: String, _ path: String) -> UserFacingError {
+        .hdf5Failure(doing: doing, path: path, reason: HDF5Library.takeError())
     }
 }
 

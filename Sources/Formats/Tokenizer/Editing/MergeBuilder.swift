@@ -7,15 +7,15 @@ struct MergeBuilder {
     /// The rank and the outcome of each new merge.
     private var merges: [UInt64: (rank: Int, id: Int32)] = [:]
 
-    init(_ tokenizer: Tokenizer) throws(LearningError) {
+    init(_ tokenizer: Tokenizer) throws(UserFacingError) {
         self.tokenizer = tokenizer
         spelling = try TokenSpelling(tokenizer)
     }
 
-    mutating func add(_ string: String) throws(TokenListError) {
+    mutating func add(_ string: String) throws(UserFacingError) {
         let text = spelled(string)
         guard spelling.standsAlone(text) else {
-            throw .token(
+            throw .unusableToken(
                 string,
                 reason:
                     "the tokenizer divides it into several words before it merges; add it with --tokens-as added"
@@ -33,14 +33,14 @@ struct MergeBuilder {
         guard pieces.count > 1 else {
             // What an earlier string needed on its way is asked for twice.
             guard let piece = pieces.first, Int(piece) > tokenizer.largestID else {
-                throw .token(string, reason: "it is one already")
+                throw .unusableToken(string, reason: "it is one already")
             }
             return
         }
         while pieces.count > 1 {
             let joined = self.text(of: pieces[0]) + self.text(of: pieces[1])
             guard tokenizer.vocabulary.id(of: joined.span) == nil else {
-                throw .token(
+                throw .unusableToken(
                     string,
                     reason:
                         "on the way to it \"\(String(decoding: joined, as: UTF8.self))\" would merge, which is an old token that text would then be encoded with; add it with --tokens-as added"

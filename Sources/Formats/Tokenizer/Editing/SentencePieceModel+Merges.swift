@@ -1,8 +1,8 @@
 extension SentencePieceModel {
     /// Refuses what a byte-pair encoding of Hugging Face's can't do alike.
     ///
-    /// - Throws: ``TokenizerEditError/malformed(file:found:expected:)``.
-    package func checkConvertible() throws(TokenizerEditError) {
+    /// - Throws: ``UserFacingError``.
+    package func checkConvertible() throws(UserFacingError) {
         let kinds = ["no type", "Unigram", "byte-pair encoding", "words", "characters"]
         let kind = Int(training.modelType)
         if training.modelType != 2 {

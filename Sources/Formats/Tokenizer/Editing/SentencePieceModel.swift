@@ -52,8 +52,8 @@ package struct SentencePieceModel {
 
     /// Reads the pieces.
     ///
-    /// - Throws: ``TokenizerEditError/malformed(file:found:expected:)`` when this is no such file.
-    package init(_ bytes: [UInt8], file: String) throws(TokenizerEditError) {
+    /// - Throws: ``UserFacingError`` when this is no such file.
+    package init(_ bytes: [UInt8], file: String) throws(UserFacingError) {
         (self.bytes, self.file) = (bytes, file)
         guard read(), !pieces.isEmpty else {
             throw .malformed(

@@ -12,10 +12,9 @@ public enum TokenList {
 
     /// Reads a file with a string a line; empty lines are passed over.
     ///
-    /// - Throws: ``DocumentError`` when it can't be read, is not UTF-8 or has no string.
-    public static func read(_ path: String) throws(DocumentError) -> [String] {
-        let bytes: [UInt8]
-        do { bytes = try InputFile(path: path).bytes() } catch { throw .file(error) }
+    /// - Throws: ``UserFacingError`` when it can't be read, is not UTF-8 or has no string.
+    public static func read(_ path: String) throws(UserFacingError) -> [String] {
+        let bytes = try InputFile(path: path).bytes()
         var strings: [String] = []
         for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .enumerated()
@@ -26,27 +25,18 @@ public enum TokenList {
             }
             if !string.isEmpty { strings.append(string) }
         }
-        guard !strings.isEmpty else { throw .empty(paths: [path]) }
+        guard !strings.isEmpty else { throw .noDocuments(paths: [path]) }
         return strings
     }
 }
 
-/// Why strings can't become tokens.
-public enum TokenListError: UserFacingError, Equatable {
+// Why strings can't become tokens.
+extension UserFacingError {
     /// A string can't be a token of the kind that was asked for.
-    case token(String, reason: String)
-    /// The tokenizer can't get tokens.
-    case tokenizer(LearningError)
-
-    /// The input is at fault.
-    public var fault: Fault { .input }
-
-    /// Which string, and why.
-    public var description: String {
-        switch self {
-        case .token(let string, let reason): "\"\(string)\" can't become a token: \(reason)"
-        case .tokenizer(let error): error.description
-        }
+    package static func unusableToken(_ string: String, reason: String) -> Self {
+        Self(
+            .unsupported,
+            "\"\(string)\" can't become a token: \(reason)")
     }
 }
 
@@ -56,20 +46,21 @@ extension VocabularyExtension {
     /// As merges, a string's pieces are joined from the left, one after the other, so what stands between the pieces and
     /// the string become tokens, too.
     ///
-    /// - Throws: ``TokenListError`` when a string is a token already, or can't be reached by merges.
-    public init(_ strings: [String], as kind: TokenList.Kind, for tokenizer: Tokenizer) throws(TokenListError)
+    /// - Throws: ``UserFacingError`` when a string is a token already, or can't be reached by merges.
+    public init(_ strings: [String], as kind: TokenList.Kind, for tokenizer: Tokenizer)
+        throws(UserFacingError)
     {
         self.init()
         guard kind != .merges else {
             var builder: MergeBuilder
-            do { builder = try MergeBuilder(tokenizer) } catch { throw .tokenizer(error) }
+            builder = try MergeBuilder(tokenizer)
             for string in strings { try builder.add(string) }
             self = builder.result
             return
         }
         for string in strings {
             guard tokenizer.id(of: string) == nil, !added.contains(where: { $0.content == string }) else {
-                throw .token(string, reason: "it is one already")
+                throw .unusableToken(string, reason: "it is one already")
             }
             added.append(
                 AddedToken(

@@ -12,8 +12,8 @@ extension Tokenizer {
 
     /// How a token can be reached by encoding.
     ///
-    /// - Throws: ``TokenizerError`` when a pattern gives up on its text.
-    public func reach(of id: Int32) throws(TokenizerError) -> Reach {
+    /// - Throws: ``UserFacingError`` when a pattern gives up on its text.
+    public func reach(of id: Int32) throws(UserFacingError) -> Reach {
         let bytes = bytes(of: id)
         var typed: [Int32]?
         if let text = String(validating: bytes, as: UTF8.self) {

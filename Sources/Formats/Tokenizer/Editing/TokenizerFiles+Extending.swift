@@ -3,8 +3,8 @@ extension TokenizerFiles {
     ///
     /// - Parameter extra: the tokens.
     /// - Returns: the files, of which those that change are in memory.
-    /// - Throws: ``TokenizerEditError`` when a file is not what it should be.
-    public func extended(by extra: VocabularyExtension) throws(TokenizerEditError) -> TokenizerFiles {
+    /// - Throws: ``UserFacingError`` when a file is not what it should be.
+    public func extended(by extra: VocabularyExtension) throws(UserFacingError) -> TokenizerFiles {
         var result = self
         guard let main = try json("tokenizer.json") else { throw .noTokenizer(path: path) }
         try result.replace("tokenizer.json", with: try extendedTokenizer(main, by: extra))
@@ -32,7 +32,7 @@ extension TokenizerFiles {
 
     private func extendedTokenizer(
         _ json: JSON, by extra: VocabularyExtension
-    ) throws(TokenizerEditError) -> JSON {
+    ) throws(UserFacingError) -> JSON {
         let file = Path.join(path, "tokenizer.json")
         guard var root = json.object, var model = root["model"]?.object else {
             throw .malformed(file: file, found: "no model", expected: "an object with the vocabulary")
@@ -65,7 +65,7 @@ extension TokenizerFiles {
     /// The merges in the form that they have: pairs in newer files, text in older ones.
     private func extendedMerges(
         _ merges: JSON?, by extra: [VocabularyExtension.Merge], file: String
-    ) throws(TokenizerEditError) -> JSON {
+    ) throws(UserFacingError) -> JSON {
         guard var list = merges?.array else {
             throw .malformed(file: file, found: "no model.merges", expected: "a list of merges")
         }
@@ -89,7 +89,7 @@ extension TokenizerFiles {
 
     private func extendAddedTokens(
         _ result: inout TokenizerFiles, _ added: [VocabularyExtension.AddedToken]
-    ) throws(TokenizerEditError) {
+    ) throws(UserFacingError) {
         let special = added.filter(\.isSpecial).map { JSON.string($0.content) }
         if var configuration = try json("tokenizer_config.json")?.object {
             if var decoder = configuration["added_tokens_decoder"]?.object {

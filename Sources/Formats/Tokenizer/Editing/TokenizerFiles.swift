@@ -22,31 +22,23 @@ public struct TokenizerFiles: Sendable {
     public var isEmpty: Bool { !auxiliaryFiles.contains { $0.name == "tokenizer.json" } }
 
     /// The file of a name, read; nil when there is none.
-    package func bytes(_ name: String) throws(TokenizerEditError) -> [UInt8]? {
+    package func bytes(_ name: String) throws(UserFacingError) -> [UInt8]? {
         guard let auxiliaryFile = auxiliaryFiles.first(where: { $0.name == name }) else { return nil }
-        do { return try auxiliaryFile.bytes() } catch { throw .file(error) }
+        return try auxiliaryFile.bytes()
     }
 
     /// A file of a name as JSON; nil when there is none.
-    package func json(_ name: String) throws(TokenizerEditError) -> JSON? {
+    package func json(_ name: String) throws(UserFacingError) -> JSON? {
         guard let bytes = try bytes(name) else { return nil }
-        do {
-            return try JSON(parsing: bytes, file: Path.join(path, name), duplicates: .refused)
-        } catch {
-            throw .json(error)
-        }
+        return try JSON(parsing: bytes, file: Path.join(path, name), duplicates: .refused)
     }
 
     /// The tokenizer that they describe.
     ///
-    /// - Throws: ``TokenizerEditError`` when there is none, or it can't be used.
-    public func tokenizer() throws(TokenizerEditError) -> Tokenizer {
+    /// - Throws: ``UserFacingError`` when there is none, or it can't be used.
+    public func tokenizer() throws(UserFacingError) -> Tokenizer {
         guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path) }
-        do {
-            return try Tokenizer(parsing: bytes, file: Path.join(path, "tokenizer.json"))
-        } catch {
-            throw .tokenizer(error)
-        }
+        return try Tokenizer(parsing: bytes, file: Path.join(path, "tokenizer.json"))
     }
 
     /// Replaces a file's content.
@@ -56,7 +48,7 @@ public struct TokenizerFiles: Sendable {
     }
 
     /// Replaces a JSON file's content, laid out as it was.
-    mutating func replace(_ name: String, with json: JSON) throws(TokenizerEditError) {
+    mutating func replace(_ name: String, with json: JSON) throws(UserFacingError) {
         guard let old = try bytes(name) else { return }
         replace(name, with: json.serialized(laidOutLike: old))
     }
@@ -79,8 +71,8 @@ extension [AuxiliaryFile] {
 extension TokenizerFiles {
     /// The ids of the special tokens that tokenizer_config.json names, by what they are for: `bos`, `eos`, `pad` and so on.
     ///
-    /// - Throws: ``TokenizerEditError`` when the file can't be read.
-    public func specialTokens(_ tokenizer: Tokenizer) throws(TokenizerEditError) -> [String: Int] {
+    /// - Throws: ``UserFacingError`` when the file can't be read.
+    public func specialTokens(_ tokenizer: Tokenizer) throws(UserFacingError) -> [String: Int] {
         var ids: [String: Int] = [:]
         for (key, value) in try json("tokenizer_config.json")?.object ?? JSONObject()
         where key.hasSuffix("_token") {
@@ -96,12 +88,9 @@ extension TokenizerFiles {
 extension AuxiliaryFile {
     /// The file's bytes, and the JSON in them.
     ///
-    /// - Throws: ``TokenizerEditError`` when it can't be read or is not JSON.
-    package func json() throws(TokenizerEditError) -> (bytes: [UInt8], json: JSON) {
-        let bytes: [UInt8]
-        do { bytes = try self.bytes() } catch { throw .file(error) }
-        do { return (bytes, try JSON(parsing: bytes, file: name, duplicates: .refused)) } catch {
-            throw .json(error)
-        }
+    /// - Throws: ``UserFacingError`` when it can't be read or is not JSON.
+    package func json() throws(UserFacingError) -> (bytes: [UInt8], json: JSON) {
+        let bytes = try self.bytes()
+        return (bytes, try JSON(parsing: bytes, file: name, duplicates: .refused))
     }
 }

@@ -71,51 +71,42 @@ public struct VocabularyExtension: Sendable, Equatable {
     }
 }
 
-/// Why a tokenizer's files can't be changed.
-public enum TokenizerEditError: UserFacingError, Equatable {
+// Why a tokenizer's files can't be changed.
+extension UserFacingError {
     /// There is no tokenizer.json.
-    case noTokenizer(path: String)
-    /// A file can't be read.
-    case file(FileError)
-    /// A file is not JSON.
-    case json(JSONError)
-    /// The tokenizer is not valid, or not supported.
-    case tokenizer(TokenizerError)
-    /// A file is not what it should be.
-    case malformed(file: String, found: String, expected: String)
-    /// A preset of KerasHub has a tokenizer of a class that is not known.
-    case kerasClass(file: String, name: String)
-    /// A tokenizer has no form that KerasHub could read.
-    case noKerasForm(path: String, reason: String)
-    /// New tokens can't be reached by encoding a text.
-    case unreachable(count: Int, id: Int32, token: String, encoded: [Int32])
-
-    /// The input is at fault, unless a file could not be read.
-    public var fault: Fault {
-        switch self {
-        case .file(let error): error.fault
-        case .json(let error): error.fault
-        case .tokenizer(let error): error.fault
-        case .noTokenizer, .malformed, .kerasClass, .noKerasForm, .unreachable: .input
-        }
+    package static func noTokenizer(path: String) -> Self {
+        Self(
+            .missing,
+            "\(path) has no tokenizer.json, which is where its tokens are described")
     }
 
-    /// What is wrong, in one sentence.
-    public var description: String {
-        switch self {
-        case .noTokenizer(let path): "\(path) has no tokenizer.json, which is where its tokens are described"
-        case .file(let error): error.description
-        case .json(let error): error.description
-        case .tokenizer(let error): error.description
-        case .malformed(let file, let found, let expected): "\(file) has \(found), expected \(expected)"
-        case .kerasClass(let file, let name):
+    /// A file is not what it should be.
+    package static func malformed(file: String, found: String, expected: String) -> Self {
+        Self(
+            .malformed,
+            "\(file) has \(found), expected \(expected)")
+    }
+
+    /// A preset of KerasHub has a tokenizer of a class that is not known.
+    package static func unknownKerasTokenizer(file: String, name: String) -> Self {
+        Self(
+            .unsupported,
             "\(file) is a \(name) of KerasHub, which has no counterpart here; the tokenizers of GPT-2, GPT-NeoX, BLOOM, "
-                + "Qwen, Llama, Mistral, Gemma and Phi-3 have"
-        case .noKerasForm(let path, let reason):
-            "the tokenizer of \(path) can't be written for KerasHub: \(reason)"
-        case .unreachable(let count, let id, let token, let encoded):
+                + "Qwen, Llama, Mistral, Gemma and Phi-3 have")
+    }
+
+    /// A tokenizer has no form that KerasHub could read.
+    package static func noKerasForm(path: String, reason: String) -> Self {
+        Self(
+            .unsupported,
+            "the tokenizer of \(path) can't be written for KerasHub: \(reason)")
+    }
+
+    /// New tokens can't be reached by encoding a text.
+    package static func unreachableTokens(count: Int, id: Int32, token: String, encoded: [Int32]) -> Self {
+        Self(
+            .unsupported,
             "\(count) of the new tokens can't be reached: \"\(token)\" (id \(id)), typed alone, is encoded as "
-                + "\(encoded); leave it out, or add it as an added token"
-        }
+                + "\(encoded); leave it out, or add it as an added token")
     }
 }

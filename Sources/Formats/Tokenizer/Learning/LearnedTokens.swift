@@ -34,37 +34,21 @@ public struct LearnedTokens: Sendable, Equatable {
     public internal(set) var tokensAfter = 0
 }
 
-/// Why no tokens were learned.
-public enum LearningError: UserFacingError, Equatable {
-    /// The corpus can't be used.
-    case documents(DocumentError)
+// Why no tokens were learned.
+extension UserFacingError {
     /// The tokenizer is of a kind that can't learn.
-    case unsupported(file: String, what: String)
-    /// The corpus has fewer tokens to give than were asked for.
-    case tooFew(asked: Int, given: Int, words: Int)
-    /// It was stopped before all tokens were learned.
-    case interrupted
-
-    /// Asking for too much is the command line's fault, everything else the input's.
-    public var fault: Fault {
-        switch self {
-        case .documents(let error): error.fault
-        case .interrupted: .run
-        case .unsupported: .input
-        case .tooFew: .input
-        }
+    package static func cannotLearn(file: String, what: String) -> Self {
+        Self(
+            .unsupported,
+            "\(file): \(what); tokens are learned only by a byte-pair encoding whose pieces are spelled alike wherever they stand"
+        )
     }
 
-    /// What is wrong, and what to do.
-    public var description: String {
-        switch self {
-        case .documents(let error): error.description
-        case .interrupted: "stopped; nothing was learned, begin again"
-        case .unsupported(let file, let what):
-            "\(file): \(what); tokens are learned only by a byte-pair encoding whose pieces are spelled alike wherever they stand"
-        case .tooFew(let asked, let given, let words):
+    /// The corpus has fewer tokens to give than were asked for.
+    package static func tooFewTokens(asked: Int, given: Int, words: Int) -> Self {
+        Self(
+            .missing,
             "the corpus gives \(given) tokens, not \(asked): in its \(words) distinct words no other pair comes twice; "
-                + "ask for \(given), or give more text"
-        }
+                + "ask for \(given), or give more text")
     }
 }

@@ -14,8 +14,8 @@ struct MergeLearner {
 
     /// Encodes the words and finds their pairs.
     ///
-    /// - Throws: ``LearningError/unsupported(file:what:)`` for vocabularies that mark where in a word a piece stands.
-    init(_ tokenizer: Tokenizer, _ words: WordCounts) throws(LearningError) {
+    /// - Throws: ``UserFacingError`` for vocabularies that mark where in a word a piece stands.
+    init(_ tokenizer: Tokenizer, _ words: WordCounts) throws(UserFacingError) {
         self.tokenizer = tokenizer
         spelling = try TokenSpelling(tokenizer)
         var workspace = Tokenizer.WordWorkspace()
@@ -30,12 +30,12 @@ struct MergeLearner {
 
     /// Learns up to so many tokens; fewer when the words have no more to give.
     ///
-    /// - Throws: ``LearningError/interrupted`` when it was stopped.
-    mutating func learn(_ count: Int, isCancelled: () -> Bool) throws(LearningError) -> LearnedTokens {
+    /// - Throws: ``UserFacingError`` when it was stopped.
+    mutating func learn(_ count: Int, isCancelled: () -> Bool) throws(UserFacingError) -> LearnedTokens {
         index.pairs.indices.forEach { enter($0) }
         for (scalar, saving) in missing.savings { queue.push(.init(saving: saving, left: -1, right: scalar)) }
         while learned.tokens.count < count, let candidate = queue.pop() {
-            if isCancelled() { throw .interrupted }
+            if isCancelled() { throw .interrupted("; nothing was learned, begin again") }
             if candidate.left < 0 {
                 addCharacter(candidate)
             } else if let number = index.number(candidate.left, candidate.right) {

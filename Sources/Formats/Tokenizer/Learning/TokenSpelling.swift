@@ -9,13 +9,13 @@ struct TokenSpelling {
 
     /// Looks at a tokenizer.
     ///
-    /// - Throws: ``LearningError/unsupported(file:what:)`` for vocabularies that mark where in a word a piece stands.
-    init(_ tokenizer: Tokenizer) throws(LearningError) {
+    /// - Throws: ``UserFacingError`` for vocabularies that mark where in a word a piece stands.
+    init(_ tokenizer: Tokenizer) throws(UserFacingError) {
         guard let model = tokenizer.bytePair else {
-            throw .unsupported(file: "tokenizer.json", what: "the model is no byte-pair encoding")
+            throw .cannotLearn(file: "tokenizer.json", what: "the model is no byte-pair encoding")
         }
         guard model.continuationPrefix.isEmpty, model.endSuffix.isEmpty else {
-            throw .unsupported(
+            throw .cannotLearn(
                 file: "tokenizer.json",
                 what: "pieces are marked by where they stand in a word "
                     + "(continuing_subword_prefix or end_of_word_suffix)")

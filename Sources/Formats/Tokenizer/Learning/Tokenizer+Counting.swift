@@ -30,24 +30,24 @@ extension Tokenizer {
     ///   - isCancelled: asked again and again; true stops.
     ///   - progress: told how many bytes are read, of how many.
     /// - Returns: the figures.
-    /// - Throws: ``DocumentError`` that names the first line that can't be used, or when it was stopped.
+    /// - Throws: ``UserFacingError`` that names the first line that can't be used, or when it was stopped.
     public func figures(
         of corpus: Documents, threads: Int = 1, isCancelled: () -> Bool = { false },
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
-    ) throws(DocumentError) -> TextFigures {
-        let total = Mutex((figures: TextFigures(), failure: (part: Int, error: DocumentError)?.none))
+    ) throws(UserFacingError) -> TextFigures {
+        let total = Mutex((figures: TextFigures(), failure: (part: Int, error: UserFacingError)?.none))
         try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
-            batch throws(DocumentError) in
+            batch throws(UserFacingError) in
             DispatchQueue.concurrentPerform(iterations: max(threads, 1)) { worker in
                 var figures = TextFigures()
                 for part in stride(from: worker, to: batch.parts.count, by: max(threads, 1)) {
-                    do throws(DocumentError) {
+                    do throws(UserFacingError) {
                         guard let text = try batch.text(part) else { continue }
                         figures.bytes += text.count
-                        do throws(TokenizerError) {
+                        do throws(UserFacingError) {
                             figures.tokens += try self.count(text)
                         } catch {
-                            throw .tokenizer(path: batch.path, line: batch.line(of: part), error)
+                            throw error.within("\(batch.path), line \(batch.line(of: part))")
                         }
                     } catch {
                         total.withLock {
@@ -64,11 +64,11 @@ extension Tokenizer {
             if let failure = total.withLock({ $0.failure }) { throw failure.error }
         }
         let figures = total.withLock { $0.figures }
-        if figures.bytes == 0 { throw .empty(paths: corpus.paths) }
+        if figures.bytes == 0 { throw .noDocuments(paths: corpus.paths) }
         return figures
     }
 
-    private func count(_ text: [UInt8]) throws(TokenizerError) -> Int {
+    private func count(_ text: [UInt8]) throws(UserFacingError) -> Int {
         try encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false).count
     }
 }

@@ -19,24 +19,17 @@ extension Tokenizer {
     ///   - isCancelled: asked again and again; true stops.
     ///   - progress: told how many bytes of the corpus are read, of how many.
     /// - Returns: the tokens and merges.
-    /// - Throws: ``LearningError`` when the corpus can't be used or has not as many to give, or when it was stopped.
+    /// - Throws: ``UserFacingError`` when the corpus can't be used or has not as many to give, or when it was stopped.
     public func learning(
         _ count: Int, from corpus: Documents, threads: Int = 1, isCancelled: () -> Bool = { false },
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
-    ) throws(LearningError) -> LearnedTokens {
-        let words: WordCounts
-        do {
-            words = try WordCounts.counted(
-                in: corpus, self, threads: threads, isCancelled: isCancelled, progress: progress)
-        } catch .interrupted {
-            throw .interrupted
-        } catch {
-            throw .documents(error)
-        }
+    ) throws(UserFacingError) -> LearnedTokens {
+        let words = try WordCounts.counted(
+            in: corpus, self, threads: threads, isCancelled: isCancelled, progress: progress)
         var learner = try MergeLearner(self, words)
         let learned = try learner.learn(count, isCancelled: isCancelled)
         guard learned.tokens.count == count else {
-            throw .tooFew(asked: count, given: learned.tokens.count, words: words.counts.count)
+            throw .tooFewTokens(asked: count, given: learned.tokens.count, words: words.counts.count)
         }
         return learned
     }

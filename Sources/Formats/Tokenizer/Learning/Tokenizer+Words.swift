@@ -16,11 +16,11 @@ extension Tokenizer {
     }
 
     /// The words that a text falls into before the model, and the added tokens found in it.
-    func words(of text: [UInt8]) throws(TokenizerError) -> PreTokenizedString {
+    func words(of text: [UInt8]) throws(UserFacingError) -> PreTokenizedString {
         var text = PreTokenizedString(text)
         addedTokens.original.divide(&text)
         if let normalizer {
-            try text.rewritePieces { piece, isAtStart, output throws(TokenizerError) in
+            try text.rewritePieces { piece, isAtStart, output throws(UserFacingError) in
                 output.append(contentsOf: try normalizer.apply(to: Array(copying: piece), &isAtStart))
             }
         }

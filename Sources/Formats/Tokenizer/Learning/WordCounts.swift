@@ -17,7 +17,7 @@ struct WordCounts: Sendable {
     }
 
     /// Adds the words of a text.
-    mutating func add(text: [UInt8], _ tokenizer: Tokenizer) throws(TokenizerError) {
+    mutating func add(text: [UInt8], _ tokenizer: Tokenizer) throws(UserFacingError) {
         textBytes += text.count
         let divides = tokenizer.dividesWords || tokenizer.preTokenizer.endsInBytes
         let pieces = try tokenizer.words(of: text)
@@ -53,14 +53,14 @@ extension WordCounts {
     ///   - isCancelled: asked again and again; true stops.
     ///   - progress: told how many bytes are read, of how many.
     /// - Returns: the words.
-    /// - Throws: ``DocumentError`` that names the first line that can't be used, or when it was stopped.
+    /// - Throws: ``UserFacingError`` that names the first line that can't be used, or when it was stopped.
     static func counted(
         in corpus: Documents, _ tokenizer: Tokenizer, threads: Int, isCancelled: () -> Bool = { false },
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
-    ) throws(DocumentError) -> WordCounts {
+    ) throws(UserFacingError) -> WordCounts {
         let counters = (0..<max(threads, 1)).map { _ in Counter() }
         try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
-            batch throws(DocumentError) in
+            batch throws(UserFacingError) in
             let shares = shares(of: batch, among: counters.count)
             DispatchQueue.concurrentPerform(iterations: counters.count) { worker in
                 counters[worker].count(batch, shares[worker], tokenizer)
@@ -70,7 +70,7 @@ extension WordCounts {
         }
         var total = WordCounts()
         for counter in counters { counter.state.withLock { total.add($0) } }
-        guard total.words.count > 0 else { throw .empty(paths: corpus.paths) }
+        guard total.words.count > 0 else { throw .noDocuments(paths: corpus.paths) }
         return total
     }
 
@@ -91,17 +91,17 @@ extension WordCounts {
     /// What one thread counts.
     private final class Counter: Sendable {
         let state = Mutex(WordCounts())
-        private let failure = Mutex<DocumentError?>(nil)
+        private let failure = Mutex<UserFacingError?>(nil)
 
         func count(_ batch: DocumentBatch, _ parts: Range<Int>, _ tokenizer: Tokenizer) {
             state.withLock { counts in
-                do throws(DocumentError) {
+                do throws(UserFacingError) {
                     for part in parts {
                         guard let text = try batch.text(part), !text.isEmpty else { continue }
-                        do throws(TokenizerError) {
+                        do throws(UserFacingError) {
                             try counts.add(text: text, tokenizer)
                         } catch {
-                            throw .tokenizer(path: batch.path, line: batch.line(of: part), error)
+                            throw error.within("\(batch.path), line \(batch.line(of: part))")
                         }
                     }
                 } catch {
@@ -110,7 +110,7 @@ extension WordCounts {
             }
         }
 
-        func check() throws(DocumentError) {
+        func check() throws(UserFacingError) {
             if let error = failure.withLock({ $0 }) { throw error }
         }
     }

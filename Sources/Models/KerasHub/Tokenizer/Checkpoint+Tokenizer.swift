@@ -4,8 +4,8 @@ extension Checkpoint {
     /// The files of the model's tokenizer in Hugging Face's terms.
     ///
     /// - Returns: the files, which may be none.
-    /// - Throws: ``TokenizerEditError`` when a preset's tokenizer is of a class that is not known, or not what it should be.
-    public func tokenizerFiles() throws(TokenizerEditError) -> TokenizerFiles {
+    /// - Throws: ``UserFacingError`` when a preset's tokenizer is of a class that is not known, or not what it should be.
+    public func tokenizerFiles() throws(UserFacingError) -> TokenizerFiles {
         let own = TokenizerFiles(of: auxiliaryFiles, path: path)
         if case .library = format, !own.isEmpty { return own }
         // One that could not be brought along says why.
@@ -13,17 +13,16 @@ extension Checkpoint {
     }
 
     /// Refuses a preset's tokenizer that is of a known class, but not what it should be.
-    func checkPresetTokenizer() throws(ConversionError) {
+    func checkPresetTokenizer() throws(UserFacingError) {
         do { _ = try tokenizerFiles() } catch {
-            if case .kerasClass = error { return }
-            throw .tokenizer(error)
+            if error.kind != .unsupported { throw error }
         }
     }
 
     /// A preset's tokenizer in Hugging Face's terms; nil when it has none, or the model is no preset.
     ///
     /// The one that it was made with is kept beside it, and is it as long as KerasHub's says the same.
-    private func presetTokenizer() throws(TokenizerEditError) -> ConvertedTokenizer? {
+    private func presetTokenizer() throws(UserFacingError) -> ConvertedTokenizer? {
         let keras = try KerasTokenizer(of: auxiliaryFiles, path: path)
         let kept = EmbeddedFiles.tokenizer(of: auxiliaryFiles, path: path)
         if !kept.isEmpty {
@@ -37,8 +36,8 @@ extension Checkpoint {
 
     /// The other files with a tokenizer's in place of those that are there; in a KerasHub preset as KerasHub has them.
     ///
-    /// - Throws: ``TokenizerEditError/noKerasForm(path:reason:)`` when the preset's class can't hold the tokenizer.
-    func auxiliaryFiles(with tokenizer: TokenizerFiles) throws(TokenizerEditError) -> [AuxiliaryFile] {
+    /// - Throws: ``UserFacingError`` when the preset's class can't hold the tokenizer.
+    func auxiliaryFiles(with tokenizer: TokenizerFiles) throws(UserFacingError) -> [AuxiliaryFile] {
         var others = auxiliaryFiles
         let kept = EmbeddedFiles.tokenizer(of: auxiliaryFiles, path: path)
         if !kept.isEmpty {
@@ -58,15 +57,12 @@ extension Checkpoint {
     /// The class of KerasHub's that a Hugging Face model becomes: of several the one whose tokenizer is of the model's kind.
     ///
     /// Llama 3 is a class of its own, whose tokens are spelled in bytes.
-    func kerasFamily() throws(ConversionError) -> KerasFamily? {
+    func kerasFamily() throws(UserFacingError) -> KerasFamily? {
         guard configuration?["class_name"] == nil, let first = KerasFamily.family(of: configuration) else {
             return nil
         }
         guard first.family.kerasHub.count > 1 else { return first }
-        let isByteLevel: Bool
-        do { isByteLevel = try TokenizerFiles(of: auxiliaryFiles, path: path).isByteLevel } catch {
-            throw .tokenizer(error)
-        }
+        let isByteLevel = try TokenizerFiles(of: auxiliaryFiles, path: path).isByteLevel
         let keras = first.family.kerasHub.first {
             KerasTokenizerClass.all(of: $0.name).contains { $0.isBytePair == isByteLevel }
         }
@@ -75,7 +71,7 @@ extension Checkpoint {
 
     /// Has a preset's tokenizer follow into Hugging Face's terms, and the configuration name its special tokens.
     mutating func convertKerasTokenizer() {
-        do throws(TokenizerEditError) {
+        do {
             guard let converted = try presetTokenizer() else { return }
             auxiliaryFiles.removeAll {
                 $0.name == "tokenizer.json" || $0.name.hasPrefix(KerasTokenizer.folder)
@@ -84,22 +80,19 @@ extension Checkpoint {
             for (role, id) in converted.roles where role != "unk" {
                 configuration?[role + "_token_id"] = JSON(id)
             }
-        } catch .kerasClass(_, let name) {
-            skippedFiles.append(
-                SkippedFile(name: "tokenizer.json", reason: "a \(name), which has no counterpart"))
         } catch {
-            skippedFiles.append(SkippedFile(name: "tokenizer.json", reason: error.description))
+            skippedFiles.append(SkippedFile(name: "tokenizer.json", reason: error.message))
         }
     }
 
     /// Has a Hugging Face tokenizer follow into KerasHub's terms; it is kept as it is, too, and alone where KerasHub has no
     /// form for it.
-    mutating func convertTokenizer(to family: KerasFamily) throws(ConversionError) {
+    mutating func convertTokenizer(to family: KerasFamily) throws(UserFacingError) {
         let files = TokenizerFiles(of: auxiliaryFiles, path: path)
         if files.isEmpty { return }
         auxiliaryFiles.removeAll { TokenizerFiles.names.contains($0.name) }
         auxiliaryFiles += EmbeddedFiles.kept(files)
-        do throws(TokenizerEditError) {
+        do throws(UserFacingError) {
             let isByteLevel = try files.isByteLevel
             let kind = KerasTokenizerClass.all(of: family.keras.name).first { $0.isBytePair == isByteLevel }
             guard let kind else {
@@ -109,13 +102,12 @@ extension Checkpoint {
                         + (isByteLevel ? "SentencePiece's models" : "byte pairs") + " only")
             }
             auxiliaryFiles += try files.kerasHub(kind)
-        } catch .noKerasForm(_, let reason) {
+        } catch {
+            if error.kind != .unsupported { throw error }
             skippedFiles.append(
                 SkippedFile(
                     name: "KerasHub's tokenizer",
-                    reason: "\(reason); Hugging Face's is in \(EmbeddedFiles.folder)"))
-        } catch {
-            throw .tokenizer(error)
+                    reason: "\(error.message); Hugging Face's is in \(EmbeddedFiles.folder)"))
         }
     }
 }

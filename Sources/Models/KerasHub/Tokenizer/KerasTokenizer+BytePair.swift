@@ -7,11 +7,11 @@ extension KerasTokenizer {
     /// A byte-pair tokenizer in Hugging Face's terms.
     func bytePairs(
         _ normalizer: JSON, _ words: KerasTokenizerClass.Words
-    ) throws(TokenizerEditError) -> ConvertedTokenizer {
+    ) throws(UserFacingError) -> ConvertedTokenizer {
         let file = Path.join(path, Self.folder + Self.vocabularyName)
         let json: JSON
         let bytes = try asset(Self.vocabularyName)
-        do { json = try JSON(parsing: bytes, file: file, duplicates: .refused) } catch { throw .json(error) }
+        json = try JSON(parsing: bytes, file: file, duplicates: .refused)
         guard let tokens = json.object, tokens.allSatisfy({ $0.value.int != nil }) else {
             throw .malformed(file: file, found: json.kind, expected: "an object of tokens with their ids")
         }
@@ -42,7 +42,7 @@ extension KerasTokenizer {
         return (named ?? kind.roles.map(\.token) + kind.others).filter { seen.insert($0).inserted }
     }
 
-    private func merges() throws(TokenizerEditError) -> [JSON] {
+    private func merges() throws(UserFacingError) -> [JSON] {
         let lines = try asset(Self.mergesName).split(separator: UInt8(ascii: "\n"))
         var merges: [JSON] = []
         for (index, line) in lines.enumerated() {
@@ -61,7 +61,7 @@ extension KerasTokenizer {
         return merges
     }
 
-    private func dividing(_ words: KerasTokenizerClass.Words) throws(TokenizerEditError) -> JSON {
+    private func dividing(_ words: KerasTokenizerClass.Words) throws(UserFacingError) -> JSON {
         let prefix = JSON.bool(json["config"]?["add_prefix_space"]?.bool ?? false)
         func split(at pattern: String) -> JSON {
             [

@@ -6,7 +6,7 @@ extension KerasTokenizer {
     static let modelName = "vocabulary.spm", huggingFaceModelName = "tokenizer.model"
 
     /// A SentencePiece tokenizer in Hugging Face's terms.
-    func pieces() throws(TokenizerEditError) -> ConvertedTokenizer {
+    func pieces() throws(UserFacingError) -> ConvertedTokenizer {
         let bytes = try asset(Self.modelName)
         let model = try SentencePieceModel(bytes, file: Path.join(path, Self.folder + Self.modelName))
         try model.checkConvertible()

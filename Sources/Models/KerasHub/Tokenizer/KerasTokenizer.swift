@@ -16,13 +16,15 @@ struct KerasTokenizer: Sendable {
 
     /// Reads a preset's tokenizer; nil when there is no tokenizer.json, or it is Hugging Face's.
     ///
-    /// - Throws: ``TokenizerEditError`` when it is of a class that is not known, or can't be read.
-    init?(of auxiliaryFiles: [AuxiliaryFile], path: String) throws(TokenizerEditError) {
+    /// - Throws: ``UserFacingError`` when it is of a class that is not known, or can't be read.
+    init?(of auxiliaryFiles: [AuxiliaryFile], path: String) throws(UserFacingError) {
         guard let main = auxiliaryFiles.first(where: { $0.name == "tokenizer.json" }) else { return nil }
         let json = try main.json().json
         guard let name = json["class_name"]?.string else { return nil }
         let file = Path.join(path, "tokenizer.json")
-        guard let kind = KerasTokenizerClass.named(name) else { throw .kerasClass(file: file, name: name) }
+        guard let kind = KerasTokenizerClass.named(name) else {
+            throw .unknownKerasTokenizer(file: file, name: name)
+        }
         self.init(kind, json: json, assets: auxiliaryFiles, path: path)
     }
 
@@ -35,33 +37,29 @@ struct KerasTokenizer: Sendable {
     }
 
     /// A file of its vocabulary.
-    func asset(_ name: String) throws(TokenizerEditError) -> [UInt8] {
+    func asset(_ name: String) throws(UserFacingError) -> [UInt8] {
         guard let auxiliaryFile = assets.first(where: { $0.name == Self.folder + name }) else {
             throw .malformed(
                 file: Path.join(path, "tokenizer.json"), found: "a \(kind.name) without its vocabulary",
                 expected: "the file \(Self.folder)\(name) beside it")
         }
-        do { return try auxiliaryFile.bytes() } catch { throw .file(error) }
+        return try auxiliaryFile.bytes()
     }
 
     /// Whether its vocabulary lies in files of the same bytes as these.
-    func hasAssets(_ files: [AuxiliaryFile]) throws(TokenizerEditError) -> Bool {
+    func hasAssets(_ files: [AuxiliaryFile]) throws(UserFacingError) -> Bool {
         for file in files where file.name.hasPrefix(Self.folder) {
-            do {
-                guard let own = assets.first(where: { $0.name == file.name }),
-                    try own.bytes() == file.bytes()
-                else { return false }
-            } catch {
-                throw .file(error)
-            }
+            guard let own = assets.first(where: { $0.name == file.name }),
+                try own.bytes() == file.bytes()
+            else { return false }
         }
         return true
     }
 
     /// The same tokenizer in Hugging Face's terms.
     ///
-    /// - Throws: ``TokenizerEditError`` when its vocabulary is not what it should be.
-    func huggingFace() throws(TokenizerEditError) -> ConvertedTokenizer {
+    /// - Throws: ``UserFacingError`` when its vocabulary is not what it should be.
+    func huggingFace() throws(UserFacingError) -> ConvertedTokenizer {
         switch kind.kind {
         case .bytePair(let normalizer, let words): try bytePairs(normalizer, words)
         case .sentencePiece: try pieces()

@@ -8,7 +8,7 @@ extension KerasTokenizer {
 extension TokenizerFiles {
     /// Whether its tokens are spelled in the alphabet of bytes.
     var isByteLevel: Bool {
-        get throws(TokenizerEditError) {
+        get throws(UserFacingError) {
             if isEmpty { return false }
             return try tokenizer().isByteLevel
         }
@@ -20,10 +20,10 @@ extension TokenizerFiles {
     ///   - kind: the class.
     ///   - old: the tokenizer.json that it has had, whose settings stay.
     /// - Returns: KerasHub's tokenizer.json and the files of the vocabulary.
-    /// - Throws: ``TokenizerEditError/noKerasForm(path:reason:)`` when the class can't hold it.
+    /// - Throws: ``UserFacingError`` when the class can't hold it.
     func kerasHub(
         _ kind: KerasTokenizerClass, like old: JSON? = nil
-    ) throws(TokenizerEditError) -> [AuxiliaryFile] {
+    ) throws(UserFacingError) -> [AuxiliaryFile] {
         let tokenizer = try tokenizer()
         if let missing = kind.needed.first(where: { tokenizer.id(of: $0) == nil }) {
             throw .noKerasForm(path: path, reason: "a \(kind.name) needs the token \(missing)")
@@ -45,7 +45,7 @@ extension TokenizerFiles {
 
     // MARK: Byte pairs
 
-    private func bytePairs(_ root: JSON) throws(TokenizerEditError) -> [(String, [UInt8])] {
+    private func bytePairs(_ root: JSON) throws(UserFacingError) -> [(String, [UInt8])] {
         var vocabulary = root["model"]?["vocab"]?.object ?? JSONObject()
         for token in root["added_tokens"]?.array ?? [] {
             if let content = token["content"]?.string, let id = token["id"] { vocabulary[content] = id }
@@ -64,7 +64,7 @@ extension TokenizerFiles {
     /// Sets what a byte-pair class says of how text is divided.
     private func set(
         _ main: inout JSON, of kind: KerasTokenizerClass, _ root: JSON, isNew: Bool
-    ) throws(TokenizerEditError) {
+    ) throws(UserFacingError) {
         var tokens = isNew ? [] : main["config"]?["unsplittable_tokens"]?.array ?? []
         for token in root["added_tokens"]?.array ?? [] {
             if let content = token["content"], !tokens.contains(content) { tokens.append(content) }
@@ -86,7 +86,7 @@ extension TokenizerFiles {
     }
 
     /// The one pattern that divides a text into words.
-    private func pattern(_ root: JSON) throws(TokenizerEditError) -> String {
+    private func pattern(_ root: JSON) throws(UserFacingError) -> String {
         let steps = steps(root)
         if steps.count == 1, steps[0]["use_regex"]?.bool != false { return KerasTokenizerClass.gpt2Pattern }
         if steps.count == 2, let pattern = steps[0]["pattern"]?["Regex"]?.string,
@@ -101,7 +101,7 @@ extension TokenizerFiles {
     // MARK: SentencePiece
 
     /// SentencePiece's model with the tokens that tokenizer.json has beyond it.
-    private func pieces(_ tokenizer: Tokenizer) throws(TokenizerEditError) -> [UInt8] {
+    private func pieces(_ tokenizer: Tokenizer) throws(UserFacingError) -> [UInt8] {
         guard let bytes = try bytes(KerasTokenizer.huggingFaceModelName) else {
             throw .noKerasForm(
                 path: path,

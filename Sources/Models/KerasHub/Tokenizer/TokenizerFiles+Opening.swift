@@ -3,17 +3,13 @@ public import Formats
 extension TokenizerFiles {
     /// Opens a tokenizer's files in a folder; those of a KerasHub preset in Hugging Face's terms.
     ///
-    /// - Throws: ``TokenizerEditError`` when there is no tokenizer.json, or it is of a class that is not known.
-    public static func open(_ folder: String) throws(TokenizerEditError) -> TokenizerFiles {
+    /// - Throws: ``UserFacingError`` when there is no tokenizer.json, or it is of a class that is not known.
+    public static func open(_ folder: String) throws(UserFacingError) -> TokenizerFiles {
         var auxiliaryFiles: [AuxiliaryFile] = []
         for name in names + KerasTokenizer.assetNames
         where FileSystem.kind(of: Path.join(folder, name)) == .file {
-            do {
-                let file = try InputFile(path: Path.join(folder, name))
-                auxiliaryFiles.append(AuxiliaryFile(name: name, content: .file(file)))
-            } catch {
-                throw .file(error)
-            }
+            let file = try InputFile(path: Path.join(folder, name))
+            auxiliaryFiles.append(AuxiliaryFile(name: name, content: .file(file)))
         }
         guard auxiliaryFiles.contains(where: { $0.name == "tokenizer.json" }) else {
             throw .noTokenizer(path: folder)

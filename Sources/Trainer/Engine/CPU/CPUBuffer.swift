@@ -1,3 +1,4 @@
+internal import Formats
 internal import Glibc
 
 /// Float32 values in main memory; parts of one buffer share it.
@@ -7,7 +8,7 @@ internal import Glibc
     /// How many values it holds.
     public let count: Int
 
-    init(count: Int) throws(EngineError) {
+    init(count: Int) throws(UserFacingError) {
         allocation = try Allocation(count: count)
         offset = 0
         self.count = count
@@ -35,7 +36,7 @@ internal import Glibc
     nonisolated(unsafe) let base: UnsafeMutablePointer<Float>
     private let bytes: Int
 
-    init(count: Int) throws(EngineError) {
+    init(count: Int) throws(UserFacingError) {
         let bytes = max(count, 1) * MemoryLayout<Float>.stride
         let pages = unsafe mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { throw .outOfMemory(bytes: bytes) }

@@ -1,3 +1,4 @@
+public import Formats
 internal import CKernels
 internal import COpenBLAS
 internal import Logging
@@ -28,7 +29,7 @@ public final class CPUEngine: Engine {
     private let scratch = Mutex<CPUBuffer?>(nil)
 
     /// An engine with `threads` threads.
-    public init(threads: Int) throws(EngineError) {
+    public init(threads: Int) throws(UserFacingError) {
         if let failure = unsafe cob_load() { throw .noBLAS(reason: unsafe String(cString: failure)) }
         blasCore = unsafe String(cString: cob_core())
         pool = try ThreadPool(threads: threads)
@@ -37,7 +38,7 @@ public final class CPUEngine: Engine {
     }
 
     /// See ``Engine/makeBuffer(count:)``.
-    public func makeBuffer(count: Int) throws(EngineError) -> CPUBuffer { try CPUBuffer(count: count) }
+    public func makeBuffer(count: Int) throws(UserFacingError) -> CPUBuffer { try CPUBuffer(count: count) }
 
     /// See ``Engine/makeScalar()``.
     public func makeScalar() -> CPUScalar { CPUScalar() }
@@ -76,7 +77,7 @@ public final class CPUEngine: Engine {
     }
 
     /// See ``Engine/prepare(attention:rows:)``.
-    public func prepare(attention: [AttentionShape], rows: RowShape) throws(EngineError) {
+    public func prepare(attention: [AttentionShape], rows: RowShape) throws(UserFacingError) {
         let forAttention = attention.map(attentionScratch).max() ?? 0
         let count = max(
             forAttention, threads * Self.tileMemory, 2 * Self.normBlocks(rows.rows) * rows.columns)

@@ -1,3 +1,4 @@
+internal import Formats
 internal import CThreadPool
 private import Synchronization
 
@@ -12,7 +13,7 @@ private import Synchronization
     private let busy = Atomic(false)
 
     /// Starts `threads` - 1 threads.
-    init(threads: Int) throws(EngineError) {
+    init(threads: Int) throws(UserFacingError) {
         precondition(threads > 0)
         guard let pool = unsafe ctp_create(threads) else { throw .noThreads(count: threads) }
         unsafe self.pool = pool

@@ -82,7 +82,7 @@ struct TokenizerFilesTests {
             [0x0A, 10, 0x0A, 3, 0x61, 0x62, 0x61, 0x15, 0, 0, 0x40, 0xC0]
             + [0x0A, 14, 0x0A, 5] + Array("<new>".utf8) + [0x15, 0, 0, 0, 0, 0x18, 3] + [0x12, 2, 0x20, 4]
         #expect(Array(model.bytes.dropFirst(old.count)) == appended)
-        #expect(throws: TokenizerEditError.self) {
+        #expect(throws: UserFacingError.self) {
             _ = try SentencePieceModel(Array("IQ== 0\n".utf8), file: "tokenizer.model")
         }
     }
