@@ -66,7 +66,7 @@ public struct TrainingBenchmark: Sendable {
     ///
     /// - Throws: ``UserFacingError`` when there is too little memory or no OpenBLAS.
     public func run() throws -> Report {
-        let engine = try CPUEngine(threads: threads)
+        let engine = try DefaultEngine(threads: threads)
         let layout = try ParameterLayout(
             model.architecture, naming: TensorNaming(model.family, names: []),
             storage: ParameterLayout.Storage(gradients: gradients.precision))

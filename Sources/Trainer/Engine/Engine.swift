@@ -12,6 +12,7 @@ public protocol EngineBuffer: Sendable {
 /// The operations that a decoder-only transformer is made of, forward and backward.
 ///
 /// The model, the optimizer and the loop know a device only by this protocol; ``CPUEngine`` is its first home.
+/// Which one computes is chosen in `DefaultEngine.swift`.
 /// Letters as in the papers: B sequences of T tokens make R = B · T rows; C channels, H heads of D channels,
 /// F channels of the feed-forward layer, V tokens, E experts of which K are chosen. Tensors are row-major.
 ///

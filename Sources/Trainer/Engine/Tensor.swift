@@ -13,6 +13,9 @@ public enum Precision: Sendable, Equatable {
     /// Whole numbers of 32 bits: tokens, positions, experts.
     case int32
 
+    /// How many eight-bit values share a scale; parts of them begin at multiples of it.
+    static let block = 256
+
     /// How many values a 32-bit word holds.
     var valuesPerWord: Int {
         switch self {
@@ -57,9 +60,6 @@ public struct Region: Sendable, Equatable {
 
 /// Values on a device: what every operation of an ``Engine`` reads and writes.
 public struct Tensor<Buffer: EngineBuffer> {
-    /// How many values share a scale; parts of eight-bit values begin at multiples of it.
-    public static var block: Int { 256 }
-
     /// How the values are kept.
     public let precision: Precision
     /// The values, as many to a 32-bit word as the precision says.
@@ -103,7 +103,7 @@ public struct Tensor<Buffer: EngineBuffer> {
         self.init(
             precision: precision, storage: try engine.makeBuffer(count: region.words.count),
             scales: try engine.makeBuffer(
-                count: precision == .int8 ? (count + Self.block - 1) / Self.block : 0),
+                count: precision == .int8 ? (count + Precision.block - 1) / Precision.block : 0),
             count: count, start: 0)
     }
 
@@ -117,8 +117,9 @@ public struct Tensor<Buffer: EngineBuffer> {
                 precision: precision, storage: storage[words], scales: scales, count: range.count,
                 start: start + range.lowerBound)
         }
-        precondition(range.lowerBound % Self.block == 0, "\(range) does not begin at a block")
-        let blocks = range.lowerBound / Self.block..<(range.upperBound + Self.block - 1) / Self.block
+        precondition(range.lowerBound % Precision.block == 0, "\(range) does not begin at a block")
+        let blocks =
+            range.lowerBound / Precision.block..<(range.upperBound + Precision.block - 1) / Precision.block
         return Tensor(
             precision: precision, storage: storage[words], scales: scales[blocks], count: range.count,
             start: start + range.lowerBound)

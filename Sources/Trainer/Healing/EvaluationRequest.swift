@@ -45,7 +45,7 @@ public struct EvaluationRequest: Sendable {
     ) throws -> [(name: String, result: EvaluationResult)] {
         let model = try PretrainedModel.open(model)
         model.notes.forEach(warn)
-        let engine = try CPUEngine(threads: threads)
+        let engine = try DefaultEngine(threads: threads)
         if let rows {
             let rows = try TokenDataset(path: rows, rows: model.architecture.vocabularySize)
             let transformer = try self.transformer(model, batch: 1, length: rows.length, on: engine)
@@ -64,8 +64,8 @@ public struct EvaluationRequest: Sendable {
     }
 
     private func transformer(
-        _ model: PretrainedModel, batch: Int, length: Int, on engine: CPUEngine
-    ) throws -> Transformer<CPUEngine> {
+        _ model: PretrainedModel, batch: Int, length: Int, on engine: DefaultEngine
+    ) throws -> Transformer<DefaultEngine> {
         guard length <= model.architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
                 path: self.model, length: length, maximum: model.architecture.maximumLength)
@@ -80,7 +80,7 @@ public struct EvaluationRequest: Sendable {
     }
 
     private func evaluate(
-        _ rows: TokenDataset, _ transformer: Transformer<CPUEngine>
+        _ rows: TokenDataset, _ transformer: Transformer<DefaultEngine>
     ) throws -> EvaluationResult {
         guard let logits else { return rows.evaluate(transformer) }
         guard Path.absolute(logits) != Path.absolute(self.rows ?? "") else {

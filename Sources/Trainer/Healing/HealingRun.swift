@@ -1,10 +1,10 @@
 internal import Formats
 
-/// Carries out a ``HealingSetup`` on the processor.
+/// Carries out a ``HealingSetup`` on the ``DefaultEngine``.
 public struct HealingRun {
     private let setup: HealingSetup
-    private let engine: CPUEngine
-    private let run: Healing<CPUEngine>
+    private let engine: DefaultEngine
+    private let run: Healing<DefaultEngine>
     private let store: RunStore
     private let sets: [EvaluationSet]
     private let log: StepLog?
@@ -21,7 +21,7 @@ public struct HealingRun {
         let (request, model) = (setup.request, setup.model)
         self.setup = setup
         self.notify = notify
-        engine = try CPUEngine(threads: request.threads)
+        engine = try DefaultEngine(threads: request.threads)
         sets = try EvaluationSet.read(request.evaluations, for: model, tokenizer: setup.tokenizer)
         store = try RunStore(output: request.output, identity: setup.identity)
         if let step = store.lastStep, !request.resume {

@@ -24,7 +24,7 @@ public struct MemoryNeed: Sendable, Equatable {
         weights = 4 * (layout.trainedCount + layout.frozenWords)
         gradients = 4 * layout.gradientWords
         let moment = Region(plan.moments.precision, start: 0, count: layout.trainedCount)
-        let scales = plan.moments == .int8 ? layout.trainedCount / Tensor<CPUBuffer>.block : 0
+        let scales = plan.moments == .int8 ? layout.trainedCount / Precision.block : 0
         moments = 2 * 4 * (moment.words.count + scales)
         activations = 4 * plan.activations(architecture, layout).count - gradients
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.

@@ -38,7 +38,7 @@ extension CPUEngine {
                 return wholeStep(range, update, constants[list])
             }
             // Packed values a block at a time, so that what is unpacked stays in the nearest cache.
-            let size = Tensor<CPUBuffer>.block
+            let size = Precision.block
             for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
                 packedStep(start..<min(start + size, range.upperBound), update, constants[list])
             }
@@ -99,7 +99,7 @@ private func packedStep(
     let (start, count) = (range.lowerBound, range.count)
     let first = UInt32(truncatingIfNeeded: mean.start + start)
     let (meanKey, squareKey) = (step &* 0x2545_F491, step &* 0x2545_F491 &+ 0x9E37_79B1)
-    let size = Tensor<CPUBuffer>.block
+    let size = Precision.block
     unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * size) { values in
         guard let base = values.baseAddress else { return }
         let g = unsafe gradients.unpacked(range, into: base)
