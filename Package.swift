@@ -86,7 +86,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
-            dependencies: ["Trainer", "Models", "Formats", "TestSupport", "CKernels", orderedCollections],
+            dependencies: [
+                "Trainer", "Surgery", "Models", "Formats", "TestSupport", "CKernels", orderedCollections,
+            ],
             resources: [.copy("Fixtures")],
             swiftSettings: strict),
         .testTarget(

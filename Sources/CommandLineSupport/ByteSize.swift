@@ -1,3 +1,4 @@
+internal import Formats
 public import ArgumentParser
 
 /// A number of bytes as it is typed: "5GB", "300 MB", "1.5GiB", "1000000".

@@ -1,3 +1,5 @@
+internal import Formats
+
 /// What a long run shows of itself on standard error: one line that is rewritten on a terminal, else a plain line
 /// now and then, so that a log stays short.
 public struct ProgressLine {

@@ -1,10 +1,8 @@
 public import ArgumentParser
-import CommandLineSupport
-import Formats
 public import Models
-import Surgery
+public import Surgery
 
-struct Convert: ModelStep {
+struct Convert: OperationCommand {
     static let configuration = CommandConfiguration(
         abstract:
             "Writes a model with its numbers in another type, in another format, or in files of another size.",
@@ -25,52 +23,21 @@ struct Convert: ModelStep {
     @Argument(help: "The model: a folder, or a file of weights.")
     var model = "."
 
-    @Option(name: [.customShort("o"), .long], help: "The folder to write.")
-    var output: String
+    @Option(
+        name: [.customShort("o"), .long],
+        help: "The folder to write. (default: beside the model, as in NAME-bf16)")
+    var output: String?
 
     @Option(help: "The type of the numbers.")
-    var dtype: NumberType?
+    var dtype: Conversion.NumberType?
 
     @Option(help: "The format of the weights.")
     var to: WeightsFormat?
 
     @OptionGroup var options: OutputOptions
 
-    func run() throws {
-        try runReportingErrors {
-            let source = try Checkpoint.openModel(model)
-            let result = try apply(to: source)
-            let writing = Writing(
-                command: "convert", source: source, result: result.checkpoint, output: output,
-                options: options)
-            try writing.run(result)
-        }
-    }
-
-    func apply(to source: Checkpoint) throws -> StepResult {
-        StepResult(
-            checkpoint: try source.converted(to: dtype?.elementType, format: to),
-            rows: (dtype.map { [("numbers", $0.elementType.rawValue)] } ?? [])
-                + (to.map { [("format", $0.rawValue)] } ?? []),
-            details: [
-                ("dtype", dtype.map { .string($0.elementType.rawValue) } ?? .null),
-                ("to", to.map { .string($0.rawValue) } ?? .null),
-            ])
-    }
+    var operation: any SurgeryOperation { Conversion(dtype: dtype, to: to) }
 }
 
 extension WeightsFormat: ExpressibleByArgument {}
-
-/// The types that a model can be converted to, as they are typed.
-enum NumberType: String, CaseIterable, ExpressibleByArgument {
-    case f32, bf16, f16
-
-    /// The type itself.
-    var elementType: ElementType {
-        switch self {
-        case .f32: .f32
-        case .bf16: .bf16
-        case .f16: .f16
-        }
-    }
-}
+extension Conversion.NumberType: ExpressibleByArgument {}

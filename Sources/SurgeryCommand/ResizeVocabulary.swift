@@ -1,10 +1,8 @@
 import ArgumentParser
-import CommandLineSupport
 import Formats
-import Models
 import Surgery
 
-struct ResizeVocabulary: ModelStep {
+struct ResizeVocabulary: OperationCommand {
     static let configuration = CommandConfiguration(
         commandName: "resize-vocab",
         abstract: "Gives a model more tokens, or other ones, with everything that has to follow in step.",
@@ -36,32 +34,15 @@ struct ResizeVocabulary: ModelStep {
 
     @OptionGroup var options: OutputOptions
 
+    var operation: any SurgeryOperation {
+        var operation = VocabularyChange()
+        change.fill(&operation)
+        rows.fill(&operation)
+        return operation
+    }
+
     func validate() throws {
-        try change.validateChoice()
-    }
-
-    func run() throws {
-        try runReportingErrors {
-            let source = try Checkpoint.openModel(model)
-            if !options.allowDisagreement { try source.checkAgreement() }
-            let result = try apply(to: source)
-            let writing = Writing(
-                command: "resize-vocab", source: source, result: result.checkpoint,
-                output: output ?? OutputPath.beside(model, suffix: result.suffix), options: options)
-            try writing.run(result)
-        }
-    }
-
-    func apply(to source: Checkpoint) throws -> StepResult {
-        let made = try change.make(for: source)
-        let result = try source.vocabularyResized(
-            try rows.request(made.change, donor: change.tokenizer))
-        let report = VocabularyReport(
-            result: result, learned: made.learned,
-            texts: try change.heldOutTexts(source: source, result: result.checkpoint))
-        return StepResult(
-            checkpoint: result.checkpoint, suffix: "vocab-\(result.rows.after)", rows: report.rows,
-            changes: result.changes.map(\.description),
-            details: report.details)
+        // A contradiction is the command line's, before anything is opened.
+        do { try (operation as? VocabularyChange)?.check() } catch { throw ValidationError(error.message) }
     }
 }

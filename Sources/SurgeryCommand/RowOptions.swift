@@ -1,7 +1,4 @@
 public import ArgumentParser
-import CommandLineSupport
-import Formats
-import Models
 public import Surgery
 
 /// How rows begin and how many there are, as it is typed.
@@ -25,16 +22,13 @@ struct RowOptions: ParsableArguments {
     @Flag(help: "Drop rows that no token has, which are kept otherwise.")
     var dropPadding = false
 
-    /// A request with these rows.
-    func request(_ change: VocabularyResize.Change, donor folder: String?) throws -> VocabularyResize {
-        var pair = initialization ?? .standard
-        if case .rows = change, initialization == nil { pair = .transformers }
-        let needsDonor = pair.input.needsDonor || (initOutput ?? pair.output).needsDonor
-        let donor = try needsDonor ? folder.map { path in try Checkpoint.openModel(path) } : nil
-        return VocabularyResize(
-            change, multiple: padToMultipleOf, dropsPadding: dropPadding, input: pair.input,
-            output: initOutput ?? pair.output, seed: seed, donor: donor,
-            threads: Processor.count)
+    /// Puts what was typed into an operation.
+    func fill(_ operation: inout VocabularyChange) {
+        operation.initialization = initialization?.name
+        operation.initOutput = initOutput
+        operation.seed = seed == 0 ? nil : seed
+        operation.padToMultipleOf = padToMultipleOf == 1 ? nil : padToMultipleOf
+        operation.dropPadding = dropPadding ? true : nil
     }
 }
 

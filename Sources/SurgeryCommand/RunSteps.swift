@@ -9,8 +9,8 @@ struct RunSteps: ParsableCommand {
         commandName: "run",
         abstract: "Does several things to a model and writes the result once.",
         discussion: """
-            Each --step is what would be typed after `surgery`, without a model and without where and how to write: dus, \
-            resize-vocab or convert. What one step makes is what the next one is given; no model in between is written, and \
+            Each --step is what would be typed after `surgery`, without a model and without where and how to write: \
+            \(SurgeryCommand.operations.map { $0._commandName }.joined(separator: ", ")). What one step makes is what the next one is given; no model in between is written, and \
             surgery.json lists all steps, so that `surgery verify` proves the result against the source.
 
             example:
@@ -33,33 +33,37 @@ struct RunSteps: ParsableCommand {
         try runReportingErrors {
             let source = try Checkpoint.openModel(model)
             if !options.allowDisagreement { try source.checkAgreement() }
-            var total = StepResult(checkpoint: source)
+            var total = Outcome(source)
             var details: [JSON] = []
             for (text, step) in zip(step, steps) {
                 // A step may have put it into another library's terms.
-                let made = try step.apply(to: total.checkpoint.asHuggingFace())
+                let made = try watching { context in
+                    try total.checkpoint.asHuggingFace().applying(step.operation, context)
+                }
                 var object = JSONObject()
                 object["step"] = .string(text)
                 for (key, value) in made.details { object[key] = value }
                 details.append(.object(object))
-                total = StepResult(
-                    checkpoint: made.checkpoint, rows: total.rows + made.rows,
-                    changes: total.changes + made.changes)
+                total.checkpoint = made.checkpoint
+                total.summary += made.summary
+                total.changes += made.changes
+                total.warnings += made.warnings
             }
             let writing = Writing(
                 command: "run", source: source, result: total.checkpoint, output: output, options: options)
-            try writing.run(rows: total.rows, changes: total.changes, details: [("steps", .array(details))])
+            var steps = JSONObject()
+            steps["steps"] = .array(details)
+            try writing.run(total, details: steps)
         }
     }
 
-    private static let kinds: [String: any ModelStep.Type] = [
-        "dus": DepthUpScale.self, "resize-vocab": ResizeVocabulary.self, "convert": Convert.self,
-    ]
-
-    private func parse(_ text: String) throws -> any ModelStep {
+    private func parse(_ text: String) throws -> any OperationCommand {
         let words = Self.words(of: text)
-        guard let name = words.first, let kind = Self.kinds[name] else {
-            throw ValidationError("--step '\(text)': a step begins with dus, resize-vocab or convert")
+        let known = SurgeryCommand.operations
+        guard let name = words.first, let kind = known.first(where: { $0._commandName == name }) else {
+            throw ValidationError(
+                "--step '\(text)': a step begins with \(known.map { $0._commandName }.joined(separator: ", "))"
+            )
         }
         let own = [
             "-o", "--output", "--force", "--dry-run", "--json", "--shard-size", "--allow-disagreement",
@@ -67,10 +71,8 @@ struct RunSteps: ParsableCommand {
         if let word = words.first(where: { own.contains($0) }) {
             throw ValidationError("--step '\(text)': \(word) stands behind surgery run, not in a step")
         }
-        // Convert asks for an output, which is here that of all steps.
-        let arguments = words.dropFirst() + (name == "convert" ? ["-o", output] : [])
-        let step: any ModelStep
-        do { step = try kind.parse(Array(arguments)) } catch {
+        let step: any OperationCommand
+        do { step = try kind.parse(Array(words.dropFirst())) } catch {
             throw ValidationError("--step '\(text)': \(kind.message(for: error))")
         }
         guard step.model == "." else {

@@ -10,19 +10,15 @@ struct Writing {
     let output: String
     let options: OutputOptions
 
-    /// Plans, checks, writes and reports what a step made.
-    func run(_ step: StepResult) throws {
-        try run(rows: step.rows, changes: step.changes, details: step.details)
-    }
-
-    /// Plans, checks, writes and reports.
+    /// Plans, checks, writes and reports what was made.
     ///
     /// - Parameters:
-    ///   - rows: what the command has to say of the result, label and text.
-    ///   - changes: what changes in the configuration, a line each.
-    ///   - details: what the command adds to the JSON object.
+    ///   - outcome: what is told of the result.
+    ///   - details: what the command adds to the JSON object; nil for what the outcome has for it.
     /// - Throws: what stands in the way of writing, or that it was stopped.
-    func run(rows: [(String, String)], changes: [String], details: [(String, JSON)]) throws {
+    func run(_ outcome: Outcome, details: JSONObject? = nil) throws {
+        let details = details ?? outcome.details
+        for warning in outcome.warnings { warn(warning) }
         if options.allowDisagreement {
             for disagreement in source.inconsistencies { warn(disagreement) }
         } else {
@@ -30,7 +26,7 @@ struct Writing {
         }
         let writer = CheckpointWriter(options: options.writeOptions)
         let plan = try writer.plan(result, to: output)
-        show(plan, rows: rows, changes: changes)
+        show(plan, outcome)
         try writer.check(plan)
         for left in plan.skippedFiles where options.dryRun {
             report("left behind: \(left.name) (\(left.reason))")
@@ -53,11 +49,11 @@ struct Writing {
         if options.json { printJSON(json(plan, details: details, report: written, seconds: seconds)) }
     }
 
-    private func show(_ plan: WritePlan, rows: [(String, String)], changes: [String]) {
+    private func show(_ plan: WritePlan, _ outcome: Outcome) {
         var table = Table(columns: [("", .left), ("", .left)])
         table.add("source", source.path)
         table.add("output", output)
-        for (label, text) in rows { table.add(label, text) }
+        for line in outcome.summary { table.add(line.label, line.text) }
         table.add(
             "parameters",
             source.parameterCount == plan.parameterCount
@@ -67,7 +63,9 @@ struct Writing {
             "to write",
             "\(Units.bytes(plan.byteCount)) in \(plan.files.count) files, "
                 + "\(Units.bytes(plan.copiedByteCount)) of them copied as they are")
-        for (index, change) in changes.enumerated() { table.add(index == 0 ? "config.json" : "", change) }
+        for (index, change) in outcome.changes.enumerated() {
+            table.add(index == 0 ? "config.json" : "", change.description)
+        }
         report(table.description)
     }
 
@@ -82,7 +80,7 @@ struct Writing {
     }
 
     private func json(
-        _ plan: WritePlan, details: [(String, JSON)], report: WriteReport?, seconds: Double?
+        _ plan: WritePlan, details: JSONObject, report: WriteReport?, seconds: Double?
     ) -> JSON {
         var object: JSON = [
             "command": .string(command), "source": .string(source.path), "output": .string(output),

@@ -11,7 +11,7 @@ struct DepthUpScaleTests {
         let run = try CommandRun(["dus", "--from", "4", "--to", "6"], in: folder.model)
         #expect(run.code == 0, "\(run.messages)")
         #expect(run.output == "")
-        #expect(run.messages.contains("4 → 6: layers 0–2, then 1–3"))
+        #expect(run.messages.contains("4 → 6: 0-2,1-3"))
         #expect(try folder.names() == ["base", "base-dus-6"])
         #expect(try folder.contents() == before)
         let (source, result) = (try folder.tensors(of: "base"), try folder.tensors(of: "base-dus-6"))

@@ -108,7 +108,7 @@ struct ResizeVocabularyTests {
         let manifest = try Checkpoint.open(folder.url.appending(path: "out").path).manifest
         #expect(manifest?.operations.map(\.name) == ["dus", "resize-vocab", "convert"])
         for (step, message) in [
-            ("prune --to 3", "begins with dus, resize-vocab or convert"),
+            ("shrink --to 3", "begins with dus, layers, expand, prune, resize-vocab, convert"),
             ("dus --tto 3", "Missing expected argument '--to <to>'"),
             ("dus --to 9 -o x", "-o stands behind surgery run"),
             ("dus base --to 9", "the model base stands behind"),
@@ -189,8 +189,8 @@ struct ResizeVocabularyTests {
 
     /// One sentence, the exit code, nothing written.
     @Test(arguments: [
-        (["--learn", "5"], 64, "--learn and --corpus go together"),
-        ([], 64, "give one of --learn, --tokenizer, --tokens and --size"),
+        (["--learn", "5"], 64, "learn and corpus go together"),
+        ([], 64, "give one of learn, tokenizer, tokens and size"),
         (["--size", "9000", "--learn", "3", "--corpus", "c.jsonl"], 64, "give one of"),
         (["--learn", "5", "--corpus", "bad.jsonl"], 2, "bad.jsonl, line 2: it is not JSON"),
         (["--learn", "5", "--corpus", "empty.jsonl"], 2, "no text in it"),

@@ -73,3 +73,19 @@ struct GoldenModel: Sendable, CustomTestStringConvertible {
 func fixture(_ name: String) throws -> String {
     try #require(Bundle.module.resourceURL).appending(path: "Fixtures/\(name)").path()
 }
+
+extension PretrainedModel {
+    /// The model with its weights and memory for all rows; it is trained unless `recomputation` is nil.
+    func transformer(
+        for rows: TokenDataset, _ recomputation: Recomputation?, gradients: GradientPrecision = .f32,
+        on engine: CPUEngine
+    ) throws -> Transformer<CPUEngine> {
+        let layout = try layout(training: recomputation == nil ? .none : .all, gradients: gradients)
+        let plan = ActivationPlan(
+            architecture, layout: layout, batch: rows.count, sequenceLength: rows.length,
+            training: recomputation.map { ActivationPlan.Training(recomputation: $0) })
+        let transformer = try Transformer(architecture, layout: layout, plan: plan, on: engine)
+        try load(into: transformer)
+        return transformer
+    }
+}

@@ -15,13 +15,16 @@ public struct Manifest: Sendable, Equatable {
     public struct Operation: Sendable, Equatable {
         /// The command's name, as in `dus`.
         public let name: String
-        /// What it was told, and what follows from it, as where each layer came from.
+        /// What it was told: what its command and a recipe call the same.
         public let parameters: JSONObject
+        /// What followed, as where each layer came from.
+        public let facts: JSONObject
 
         /// An operation of this name and these parameters.
-        public init(name: String, parameters: JSONObject) {
+        public init(name: String, parameters: JSONObject, facts: JSONObject = JSONObject()) {
             self.name = name
             self.parameters = parameters
+            self.facts = facts
         }
     }
 
@@ -162,7 +165,11 @@ extension Manifest {
 }
 
 extension Manifest.Operation {
-    fileprivate var json: JSON { ["name": .string(name), "parameters": .object(parameters)] }
+    fileprivate var json: JSON {
+        var json: JSON = ["name": .string(name), "parameters": .object(parameters)]
+        if !facts.isEmpty { json["facts"] = .object(facts) }
+        return json
+    }
 }
 
 extension Manifest.Source {
@@ -200,7 +207,9 @@ struct ManifestReader {
         try list(json, key) { (operation) throws(UserFacingError) in
             Manifest.Operation(
                 name: try value(operation, "name", "a string") { $0.string },
-                parameters: try value(operation, "parameters", "an object") { $0.object })
+                parameters: try value(operation, "parameters", "an object") { $0.object },
+                facts: operation["facts"] == nil
+                    ? JSONObject() : try value(operation, "facts", "an object") { $0.object })
         }
     }
 

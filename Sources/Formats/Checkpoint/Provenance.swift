@@ -135,6 +135,12 @@ extension TensorOperation {
         case .cast(let type): ["op": "cast", "type": .string(type.rawValue)]
         case .transposed: ["op": "transposed"]
         case .reshaped(let shape): ["op": "reshaped", "shape": .array(shape.map { JSON($0) })]
+        case .scaled(let factor): ["op": "scaled", "factor": JSON(Double(factor))]
+        case .noised(let rule):
+            [
+                "op": "noised", "share": JSON(Double(rule.share)), "deviation": JSON(Double(rule.deviation)),
+                "seed": .string(String(rule.seed)),
+            ]
         case .derived(let rule): rule.json
         }
     }
@@ -147,6 +153,15 @@ extension TensorOperation {
         case "cast": self = .cast(try reader.type(json))
         case "transposed": self = .transposed
         case "reshaped": self = .reshaped(try reader.shape(json))
+        case "scaled": self = .scaled(Float(try reader.value(json, "factor", "a number") { $0.double }))
+        case "noised":
+            self = .noised(
+                NoiseRule(
+                    share: Float(try reader.value(json, "share", "a number") { $0.double }),
+                    deviation: Float(try reader.value(json, "deviation", "a number") { $0.double }),
+                    seed: try reader.value(json, "seed", "a number in quotes") {
+                        $0.string.flatMap { UInt64($0) }
+                    }))
         default:
             guard let rule = try RowRule(json, op: op, reader) else {
                 throw reader.malformed("op", found: "\"\(op)\"", expected: "an operation this program knows")

@@ -36,6 +36,14 @@ extension TensorExpression {
             case .joined, .rows, .reshaped: return try readOperands(bytes, into: &destination)
             case .cast: return try readCast(operands[0], bytes, into: &destination)
             case .transposed: return try readTransposed(operands[0], bytes, into: &destination)
+            case .scaled(let factor):
+                return try readComputed(operands[0], bytes, into: &destination) { numbers, _ in
+                    for index in numbers.indices { numbers[index] *= factor }
+                }
+            case .noised(let rule):
+                return try readComputed(operands[0], bytes, into: &destination) { numbers, start in
+                    rule.add(to: &numbers, from: start)
+                }
             case .derived(let rule):
                 return try DerivedRows(of: operands[0], rule, rowCache).read(bytes, into: &destination)
             }
@@ -75,6 +83,32 @@ extension TensorExpression {
             var room = destination._mutatingExtracting(place..<place + part.bytes.count)
             overflows += try part.tensor.read(part.bytes, into: &room)
             place += part.bytes.count
+        }
+        return overflows
+    }
+
+    /// Computes with the numbers of another tensor in float32 and rounds them to this one's type.
+    ///
+    /// `compute` is given some numbers and the place of the first.
+    private func readComputed(
+        _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan,
+        _ compute: (_ numbers: inout MutableSpan<Float>, _ start: Int) -> Void
+    ) throws(UserFacingError) -> Int {
+        guard let size = type.byteSize else { preconditionFailure("such numbers take whole bytes") }
+        let most = 1 << 16
+        var overflows = 0
+        var numbers = [Float](repeating: 0, count: min(bytes.count / size, most))
+        var element = bytes.lowerBound / size
+        while element < bytes.upperBound / size {
+            let count = min(bytes.upperBound / size - element, most)
+            var all = numbers.mutableSpan
+            var part = all._mutatingExtracting(0..<count)
+            try original.floats(element..<element + count, into: &part)
+            compute(&part, element)
+            let place = element * size - bytes.lowerBound
+            var target = destination._mutatingExtracting(place..<place + count * size)
+            overflows += unsafe FloatConversion.convert(part.span.bytes, .f32, to: &target, type)
+            element += count
         }
         return overflows
     }

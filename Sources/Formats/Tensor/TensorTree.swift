@@ -72,6 +72,10 @@ public enum TensorOperation: Sendable, Hashable {
     case transposed
     /// A tensor's elements in this shape.
     case reshaped([Int])
+    /// A tensor's numbers times this, in float32, rounded to the type that they have.
+    case scaled(Float)
+    /// A tensor's numbers with noise mixed in, in float32, rounded to the type that they have.
+    case noised(NoiseRule)
     /// Rows made of a tensor's rows.
     case derived(RowRule)
 
@@ -126,6 +130,8 @@ extension TensorTree {
         case .cast(let type): return try operand().cast(to: type)
         case .transposed: return try operand().transposed()
         case .reshaped(let shape): return try operand().reshaped(to: shape)
+        case .scaled(let factor): return try operand().scaled(by: factor)
+        case .noised(let rule): return try operand().noised(rule)
         case .derived(let rule): return try operand().derived(rule)
         }
     }
@@ -219,6 +225,33 @@ extension TensorTree {
         }
         return try TensorTree(
             .made(.derived(rule), of: [self]), type: type, shape: [rule.count] + shape.dropFirst())
+    }
+
+    /// The numbers times a factor, of the same type.
+    ///
+    /// - Throws: ``UserFacingError`` when they have no fraction.
+    public func scaled(by factor: Float) throws(UserFacingError) -> TensorTree {
+        if factor == 1 { return self }
+        guard isComputable else { throw .cannotCast(summary, to: .f32) }
+        return TensorTree(
+            .made(.scaled(factor), of: [self]), type: type, shape: shape, elementCount: elementCount,
+            byteCount: byteCount)
+    }
+
+    /// The numbers with noise mixed in, of the same type.
+    ///
+    /// - Throws: ``UserFacingError`` when they have no fraction.
+    public func noised(_ rule: NoiseRule) throws(UserFacingError) -> TensorTree {
+        if rule.share == 0 { return self }
+        guard isComputable else { throw .cannotCast(summary, to: .f32) }
+        return TensorTree(
+            .made(.noised(rule), of: [self]), type: type, shape: shape, elementCount: elementCount,
+            byteCount: byteCount)
+    }
+
+    /// Whether its numbers can be computed with in float32 and rounded back.
+    private var isComputable: Bool {
+        FloatConversion.isKnown(from: type, to: .f32) && FloatConversion.isKnown(from: .f32, to: type)
     }
 
     /// The same numbers in another type, rounded to nearest, ties to even.

@@ -26,6 +26,12 @@ extension Configuration {
         layeredSettings.first?.settings ?? json.object ?? JSONObject()
     }
 
+    /// The width of the residual stream; nil when the configuration does not say.
+    public var width: Int? {
+        ["hidden_size", "n_embd", "n_embed", "d_model", "dim"].lazy.compactMap { languageModel[$0]?.int }
+            .first
+    }
+
     /// The number of layers as the configuration has it, with its key; nil when it has none.
     public var layerCount: (key: String, value: JSON)? {
         guard let (part, settings) = layeredSettings.first, let count = Self.layerCount(in: settings) else {

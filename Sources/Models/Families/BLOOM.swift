@@ -17,7 +17,7 @@ extension Family {
             TensorRow(.attentionOutput, "self_attention.dense", .hidden, .queries),
             TensorRow(.up, "mlp.dense_h_to_4h", .fourfold, .hidden),
             TensorRow(.down, "mlp.dense_4h_to_h", .hidden, .fourfold),
-        ], isTied: true, kerasHub: [.bloom]
+        ], isTied: true, noIdentity: ("apply_residual_connection_post_layernorm", true), kerasHub: [.bloom]
     ) { reader throws(UserFacingError) in
         // ALiBi has no longest sequence; `seq_length` is the one that the model was trained on.
         let sizes = try reader.sizes(maximumLength: 1 << 40)

@@ -25,6 +25,8 @@ public struct Family: Sendable {
     public let isTied: Bool
     /// The size of a head where the configuration does not say; the width shared among the heads when nil.
     public let headSize: Int?
+    /// The setting with which a norm stands in the residual stream itself, so that no layer can do nothing; nil where none does.
+    public let noIdentity: (key: String, value: JSON)?
     /// What KerasHub has of the family; several where it has several classes.
     let kerasHub: [KerasClass]
     /// Reads the configuration; nil where the trainer does not compute the family.
@@ -34,7 +36,7 @@ public struct Family: Sendable {
         _ name: String, _ modelTypes: [String], prefixes: [String] = Self.llamaPrefixes,
         layers: String = "layers.", outer: [TensorRow], layer: [TensorRow],
         lists: [ImpliedLayerList] = [], derived: [String] = [], isTied: Bool = false,
-        headSize: Int? = nil,
+        headSize: Int? = nil, noIdentity: (key: String, value: JSON)? = nil,
         kerasHub: [KerasClass] = [],
         read: (@Sendable (inout ConfigurationReader) throws(UserFacingError) -> Architecture)? = nil
     ) {
@@ -48,6 +50,7 @@ public struct Family: Sendable {
         derivedTensors = derived
         self.isTied = isTied
         self.headSize = headSize
+        self.noIdentity = noIdentity
         self.kerasHub = kerasHub
         self.read = read
     }

@@ -79,4 +79,21 @@ public struct TensorRow: Sendable {
         self.dimensions = dimensions
         self.isTransposed = isTransposed
     }
+
+    /// What a module's tensor is.
+    public enum Part: Sendable { case weight, bias }
+
+    /// What a tensor of a layer is to this module; nil when it is none of its.
+    ///
+    /// - Parameter rest: the tensor's name behind the layer's number.
+    /// - Returns: the weight or the bias, of any expert or head.
+    public func part(named rest: Substring) -> Part? {
+        if let place = name.firstIndex(of: "*") {
+            guard rest.hasPrefix(name[..<place]) else { return nil }
+            let behind = rest.dropFirst(name[..<place].count).drop { $0.isASCII && $0.isNumber }
+            let end = name[name.index(after: place)...]
+            return behind == end + weight ? .weight : behind == end + bias ? .bias : nil
+        }
+        return rest == name + weight ? .weight : rest == name + bias ? .bias : nil
+    }
 }

@@ -66,7 +66,8 @@ extension Family {
     private static let opt = Family(
         "OPT", ["opt"], prefixes: ["model.decoder.", "decoder."],
         outer: [TensorRow(.embedding, "embed_tokens"), TensorRow(.head, "lm_head")],
-        layer: [TensorRow(.attentionOutput, "self_attn.out_proj"), TensorRow(.down, "fc2")])
+        layer: [TensorRow(.attentionOutput, "self_attn.out_proj"), TensorRow(.down, "fc2")],
+        noIdentity: ("do_layer_norm_before", false))
     private static let internLM2 = Family(
         "InternLM 2", ["internlm2"], prefixes: ["model.", ""],
         outer: [

@@ -1,7 +1,7 @@
 public import Formats
 
 /// The format that a model's weights are written in.
-public enum WeightsFormat: String, Sendable, CaseIterable {
+public enum WeightsFormat: String, Codable, Sendable, CaseIterable {
     /// As Hugging Face writes them.
     case safetensors
     /// As Keras writes them.

@@ -2,8 +2,55 @@ public import Formats
 public import Models
 internal import OrderedCollections
 
+/// A model with its numbers in another type, rounded to nearest, ties to even, and in files of another format.
+public struct Conversion: SurgeryOperation {
+    /// `convert`.
+    public static let name = "convert"
+    /// The names of all parameters.
+    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+
+    /// The types that a model can be converted to, as they are typed.
+    public enum NumberType: String, Codable, Sendable, CaseIterable {
+        case f32, bf16, f16
+
+        /// The type itself.
+        public var elementType: ElementType {
+            switch self {
+            case .f32: .f32
+            case .bf16: .bf16
+            case .f16: .f16
+            }
+        }
+    }
+
+    /// The type of the numbers; nil leaves them as they are.
+    public var dtype: NumberType?
+    /// The format of the weights; nil leaves the one that they have.
+    public var to: WeightsFormat?
+
+    private enum CodingKeys: String, CodingKey, CaseIterable { case dtype, to }
+
+    /// A request.
+    public init(dtype: NumberType? = nil, to: WeightsFormat? = nil) {
+        self.dtype = dtype
+        self.to = to
+    }
+
+    /// The result, not written yet, and what is told of it.
+    public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
+        var outcome = Outcome(try source.cast(to: dtype?.elementType, format: to))
+        outcome.facts["dtype"] = dtype.map { .string($0.elementType.rawValue) } ?? .null
+        outcome.facts["to"] = to.map { .string($0.rawValue) } ?? .null
+        if let dtype { outcome.say("numbers", dtype.elementType.rawValue) }
+        if let to { outcome.say("format", to.rawValue) }
+        outcome.suffix = [dtype?.rawValue, to?.rawValue].compactMap(\.self).joined(separator: "-")
+        if outcome.suffix.isEmpty { outcome.suffix = "copy" }
+        return outcome
+    }
+}
+
 extension Checkpoint {
-    /// The model with its numbers in another type, rounded to nearest, ties to even, and in files of another format.
+    /// The model with its numbers in another type and in files of another format.
     ///
     /// Only floating-point tensors are converted; integers and truth values stay what they are. The configuration's
     /// `dtype` or `torch_dtype` follows.
@@ -14,7 +61,13 @@ extension Checkpoint {
     /// - Returns: the result, not written yet.
     /// - Throws: ``UserFacingError`` when the numbers can't be converted one by one.
     public func converted(
-        to type: ElementType?, format: WeightsFormat? = nil
+        to type: Conversion.NumberType?, format: WeightsFormat? = nil
+    ) throws(UserFacingError) -> Checkpoint {
+        try applying(Conversion(dtype: type, to: format)).checkpoint
+    }
+
+    fileprivate func cast(
+        to type: ElementType?, format: WeightsFormat?
     ) throws(UserFacingError) -> Checkpoint {
         if type != nil || format != nil, let quantization = configuration?["quantization_config"],
             !quantization.isNull
@@ -22,18 +75,13 @@ extension Checkpoint {
             throw .quantized(path: path)
         }
         var result = try format.map { (format) throws(UserFacingError) in try converted(to: format) } ?? self
-        var parameters = JSONObject()
-        if let type {
-            for (name, tensor) in result.tensors where tensor.type.isFloatingPoint {
-                do { result.tensors[name] = try tensor.cast(to: type) } catch {
-                    throw error.within("tensor '\(name)' can't be converted")
-                }
+        guard let type else { return result }
+        for (name, tensor) in result.tensors where tensor.type.isFloatingPoint {
+            do { result.tensors[name] = try tensor.cast(to: type) } catch {
+                throw error.within("tensor '\(name)' can't be converted")
             }
-            result.configuration?.elementType = type
-            parameters["dtype"] = .string(type.rawValue)
         }
-        if let format { parameters["to"] = .string(format.rawValue) }
-        result.operations.append(Manifest.Operation(name: "convert", parameters: parameters))
+        result.configuration?.elementType = type
         return result
     }
 }

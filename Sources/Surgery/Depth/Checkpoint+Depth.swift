@@ -2,16 +2,6 @@ public import Formats
 public import Models
 internal import OrderedCollections
 
-/// A checkpoint whose layers follow a plan, and what that changed.
-public struct RearrangedCheckpoint: Sendable {
-    /// The result.
-    public let checkpoint: Checkpoint
-    /// Which layers it is made of.
-    public let plan: LayerPlan
-    /// What changed in the configuration.
-    public let changes: [ConfigurationChange]
-}
-
 extension Checkpoint {
     /// The model's layers.
     ///
@@ -56,19 +46,15 @@ extension Checkpoint {
         return right.isEmpty ? groups : right
     }
 
-    /// The same model with its layers repeated as a plan says.
+    /// The same model with the layers that a plan has.
     ///
     /// Tensors of layers are renamed, everything else moves along. The configuration follows.
     ///
-    /// - Parameters:
-    ///   - plan: which layers of this model the result has.
-    ///   - operation: what to call what was done, in the manifest.
+    /// - Parameter plan: which layers of this model the result has.
     /// - Returns: the result, not written yet.
-    /// - Throws: ``UserFacingError`` when a plan is for another number of layers, or the configuration can't say what
-    ///   the result is.
-    public func rearranged(
-        _ plan: LayerPlan, operation: String
-    ) throws(UserFacingError) -> RearrangedCheckpoint {
+    /// - Throws: ``UserFacingError`` when a plan is for another number of layers, the configuration can't say what
+    ///   the result is, or layers can't be made what the plan says.
+    func rearranged(_ plan: LayerPlan) throws(UserFacingError) -> Outcome {
         let group = try layers()
         guard group.count == plan.sourceCount else {
             throw .planned(path: path, for: plan.sourceCount, found: group.count)
@@ -83,16 +69,43 @@ extension Checkpoint {
             tellsLayersApart = following.tellsLayersApart
         }
         if !tellsLayersApart { try checkLayersAlike(group) }
-        result.tensors = group.names.rearranged(tensors, origins: plan.origins, of: plan.sourceCount)
+        result.tensors = group.names.rearranged(tensors, origins: plan.sources, of: plan.sourceCount)
+        try result.changeWriters(plan, group.names)
         if let structure = format.structure {
             result.format = .hdf5(
-                structure.rearranged(origins: plan.origins, of: plan.sourceCount, names: group.names))
+                structure.rearranged(origins: plan.sources, of: plan.sourceCount, names: group.names))
             result.leaveArchitecture(layers: group.count)
         }
-        result.operations.append(Manifest.Operation(name: operation, plan: plan))
-        return RearrangedCheckpoint(
-            checkpoint: result, plan: plan,
-            changes: ConfigurationChange.inFiles(changes, from: self, to: result))
+        var outcome = Outcome(result)
+        outcome.plan = plan
+        outcome.changes = ConfigurationChange.inFiles(changes, from: self, to: result)
+        outcome.say("layers", "\(plan.sourceCount) → \(plan.count): \(plan)")
+        outcome.facts["layers"] = [
+            "before": JSON(plan.sourceCount), "after": JSON(plan.count), "plan": .string("\(plan)"),
+            "origins": .array(plan.sources.map { JSON($0) }),
+        ]
+        return outcome
+    }
+
+    /// Makes zero, or multiplies, what the layers write that a plan says so of.
+    private mutating func changeWriters(_ plan: LayerPlan, _ names: LayerNames) throws(UserFacingError) {
+        guard plan.layers.contains(where: { $0.zeroesWriters || $0.scale != 1 }) else { return }
+        let writers = try ResidualWriters(of: self)
+        if plan.layers.contains(where: \.zeroesWriters) { try writers.checkIdentity(of: self) }
+        var parts: [Int: [(rest: Substring, tensor: TensorExpression)]] = [:]
+        for (name, tensor) in tensors {
+            guard let (layer, rest) = names.parse(name), layer < plan.count else { continue }
+            let change = plan.layers[layer]
+            if change.zeroesWriters || change.scale != 1 { parts[layer, default: []].append((rest, tensor)) }
+        }
+        for (layer, tensors) in parts.sorted(by: { $0.key < $1.key }) {
+            let change = plan.layers[layer]
+            try writers.check(layer, tensors, scaled: !change.zeroesWriters)
+            for (rest, tensor) in tensors where writers.write(rest) {
+                self.tensors[names.name(layer: layer, rest: rest)] =
+                    change.zeroesWriters ? tensor.zeroed() : try tensor.scaled(by: change.scale)
+            }
+        }
     }
 
     /// Leaves Keras's own description of a model that has another number of layers now.
@@ -122,16 +135,5 @@ extension Checkpoint {
                 } ?? ""
             throw .mixedLayers(path: path, layer: 0, other: layer, difference: difference)
         }
-    }
-}
-
-extension Manifest.Operation {
-    /// What the manifest says of rearranged layers: how many there were and are, and where each is from.
-    init(name: String, plan: LayerPlan) {
-        var parameters = JSONObject()
-        parameters["from"] = JSON(plan.sourceCount)
-        parameters["to"] = JSON(plan.count)
-        parameters["layers"] = .array(plan.origins.map { JSON($0) })
-        self.init(name: name, parameters: parameters)
     }
 }

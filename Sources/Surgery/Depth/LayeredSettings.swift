@@ -68,7 +68,7 @@ struct LayeredSettings {
             throw error(key, value, "it has \(entries.count) entries for \(plan.sourceCount) layers")
         }
         note(entries.prefix(plan.sourceCount))
-        set(key, .array(plan.origins.map { entries[$0] } + entries.dropFirst(plan.sourceCount)))
+        set(key, .array(plan.sources.map { entries[$0] } + entries.dropFirst(plan.sourceCount)))
     }
 
     private mutating func followRepeatedEntries(_ key: String, _ value: JSON) throws(UserFacingError) {
@@ -84,7 +84,7 @@ struct LayeredSettings {
             throw error(key, value, "it has \(entries.count) entries for \(plan.sourceCount) layers")
         }
         note(entries[...])
-        set(key, [[.array(plan.origins.map { entries[$0] }), 1]])
+        set(key, [[.array(plan.sources.map { entries[$0] }), 1]])
     }
 
     private mutating func followCharacters(_ key: String, _ value: JSON) throws(UserFacingError) {
@@ -92,7 +92,7 @@ struct LayeredSettings {
             throw error(key, value, "a string of \(plan.sourceCount) characters, one a layer, is expected")
         }
         tellsLayersApart = tellsLayersApart || Set(characters).count > 1
-        set(key, JSON(String(plan.origins.map { characters[$0] })))
+        set(key, JSON(String(plan.sources.map { characters[$0] })))
     }
 
     private mutating func followIndices(_ key: String, _ value: JSON) throws(UserFacingError) {
@@ -102,7 +102,7 @@ struct LayeredSettings {
             throw error(key, value, "different layers from 0 to \(plan.sourceCount - 1) are expected")
         }
         tellsLayersApart = tellsLayersApart || !marked.isEmpty
-        set(key, .array(plan.origins.indices.filter { marked.contains(plan.origins[$0]) }.map { JSON($0) }))
+        set(key, .array(plan.sources.indices.filter { marked.contains(plan.sources[$0]) }.map { JSON($0) }))
     }
 
     private mutating func followLeading(
@@ -200,7 +200,7 @@ struct LayeredSettings {
     private mutating func writeOut(_ list: ImpliedLayerList, before: JSONObject) throws(UserFacingError) {
         guard !hasList(list.key), let old = list.rule(before, plan.sourceCount) else { return }
         note(old[...])
-        let wanted = plan.origins.map { old[$0] }
+        let wanted = plan.sources.map { old[$0] }
         guard list.rule(settings, plan.count) != wanted else { return }
         let marked = wanted.indices.filter { wanted[$0] == true }
         set(list.key, .array(list.isIndices ? marked.map { JSON($0) } : wanted))
@@ -227,8 +227,8 @@ struct LayeredSettings {
     /// In Qwen's mixtures of experts these are the dense layers.
     private mutating func set(_ period: Int, of key: String, exceptions: String) {
         let named = Set(settings[exceptions]?.array?.compactMap(\.int) ?? [])
-        let unmarked = plan.origins.indices.filter { index in
-            named.contains(index) || !(plan.origins[index] + 1).isMultiple(of: period)
+        let unmarked = plan.sources.indices.filter { index in
+            named.contains(index) || !(plan.sources[index] + 1).isMultiple(of: period)
         }
         set(key, 1)
         set(exceptions, .array(unmarked.map { JSON($0) }))

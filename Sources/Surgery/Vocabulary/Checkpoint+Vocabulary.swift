@@ -12,6 +12,14 @@ extension Checkpoint {
     /// - Returns: the result, not written yet.
     /// - Throws: ``UserFacingError`` when model and tokenizer do not fit together, or what is asked for can't be.
     public func vocabularyResized(_ request: VocabularyResize) throws(UserFacingError) -> ResizedCheckpoint {
+        var result = try resized(request)
+        result.checkpoint.operations.append(
+            Manifest.Operation(name: VocabularyChange.name, parameters: JSONObject(), facts: result.facts))
+        return result
+    }
+
+    /// The same, with nothing said of it in the manifest.
+    func resized(_ request: VocabularyResize) throws(UserFacingError) -> ResizedCheckpoint {
         guard request.multiple > 0 else { throw .badMultiple(request.multiple) }
         let found = try VocabularyTensors(of: self)
         if found.isTied, let output = request.output, output != request.input { throw .tiedHead(path: path) }
@@ -33,11 +41,11 @@ extension Checkpoint {
             }
         }
         let changes = result.setVocabulary(outcome)
-        result.operations.append(request.operation(outcome, methods))
         return ResizedCheckpoint(
             checkpoint: result, changes: ConfigurationChange.inFiles(changes, from: self, to: result),
             tokens: outcome.tokens,
-            rows: (found.rows, outcome.plan.rows.count), origins: outcome.origins, reached: outcome.reached,
+            rows: (found.rows, outcome.plan.rows.count), origins: outcome.origins,
+            newRows: outcome.newRanges, reached: outcome.reached,
             initializations: methods)
     }
 
@@ -72,23 +80,6 @@ extension VocabularyResize {
             guard case .replaced = change, let donor else { throw .noDonor(method: method.rawValue) }
             return DonorTensors(checkpoint: donor, found: try VocabularyTensors(of: donor))
         }
-    }
-
-    /// What the manifest says of it.
-    fileprivate func operation(
-        _ outcome: VocabularyPlan, _ methods: (input: RowInitialization, output: RowInitialization)
-    ) -> Manifest.Operation {
-        var parameters = JSONObject()
-        if let tokens = outcome.tokens {
-            parameters["tokens"] = ["before": JSON(tokens.before), "after": JSON(tokens.after)]
-        }
-        parameters["rows"] = ["before": JSON(outcome.plan.height), "after": JSON(outcome.plan.rows.count)]
-        parameters["new_rows"] = .array(
-            outcome.newRanges.map { [JSON($0.lowerBound), JSON($0.upperBound)] })
-        parameters["init"] = .string(methods.input.rawValue)
-        parameters["init_output"] = .string(methods.output.rawValue)
-        parameters["seed"] = .string(String(seed))
-        return Manifest.Operation(name: "resize-vocab", parameters: parameters)
     }
 }
 

@@ -1,7 +1,7 @@
 /// How the rows of new tokens begin.
 ///
 /// The pieces of a token are the old tokenizer's tokens of its text.
-public enum RowInitialization: String, Sendable, CaseIterable {
+public enum RowInitialization: String, Codable, Sendable, CaseIterable {
     /// Nothing but zeros.
     case zero
     /// The mean of all old rows.

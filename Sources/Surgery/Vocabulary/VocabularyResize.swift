@@ -49,7 +49,7 @@ public struct VocabularyResize: Sendable {
 /// A checkpoint with another vocabulary, and what that changed.
 public struct ResizedCheckpoint: Sendable {
     /// The result.
-    public let checkpoint: Checkpoint
+    public internal(set) var checkpoint: Checkpoint
     /// What changed in the configuration.
     public let changes: [ConfigurationChange]
     /// How many tokens the tokenizer had and has; nil where there is no tokenizer.
@@ -58,6 +58,8 @@ public struct ResizedCheckpoint: Sendable {
     public let rows: (before: Int, after: Int)
     /// How many rows are old ones, new tokens', and without a token.
     public let origins: RowOrigins
+    /// The ranges of rows that are not the source's.
+    public let newRows: [Range<Int>]
     /// How many of the new tokens are reached by typing them, and how many through the merges alone.
     public let reached: (typed: Int, merged: Int)
     /// How new rows begin, in the embedding and in the output head.

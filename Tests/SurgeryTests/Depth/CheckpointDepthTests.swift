@@ -21,7 +21,7 @@ struct CheckpointDepthTests {
         #expect(result.checkpoint.configuration?["num_hidden_layers"]?.int == 6)
         #expect(result.changes.map(\.description) == ["num_hidden_layers: 4 → 6"])
         #expect(result.checkpoint.operations.map(\.name) == ["dus"])
-        #expect(result.checkpoint.operations[0].parameters["layers"] == [0, 1, 2, 1, 2, 3])
+        #expect(result.checkpoint.operations[0].facts["layers"]?["plan"] == "0-2,1-3")
     }
 
     @Test func keepsTheOrderOfTheFile() throws {

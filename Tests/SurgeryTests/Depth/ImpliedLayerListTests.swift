@@ -7,12 +7,12 @@ import Testing
 /// longer gives what the layers had.
 @Suite("Lists that families leave out")
 struct ImpliedLayerListTests {
-    private func result(_ settings: String, of count: Int, to target: Int) throws -> RearrangedCheckpoint {
+    private func result(_ settings: String, of count: Int, to target: Int) throws -> Outcome {
         let text = #"{"num_hidden_layers": \#(count), \#(settings)}"#
         return try MemoryModels.layers(count, configuration: text).depthUpScaled(DepthUpScaling(to: target))
     }
 
-    private func types(_ result: RearrangedCheckpoint) -> String? {
+    private func types(_ result: Outcome) -> String? {
         result.checkpoint.configuration?["layer_types"]?.array?.compactMap { $0.string?.prefix(1) }.joined()
     }
 

@@ -7,19 +7,20 @@ struct LayerPlanTests {
     /// SOLAR: 32 → 48 with m = 8, the seam going from 23 to 8 (arXiv 2312.15166, figure 1).
     @Test func solar() throws {
         let plan = try LayerPlan.depthUpScaling(from: 32, to: 48)
-        #expect(plan.origins == Array(0...23) + Array(8...31))
-        #expect(plan.description == "layers 0–23, then 8–31")
+        #expect(plan.sources == Array(0...23) + Array(8...31))
+        #expect(plan.origins.indices.filter { plan.origins[$0] == .duplicate } == Array(24..<40))
+        #expect(plan.description == "0-23,8-31")
     }
 
     /// Solar Pro: Phi-3-medium's 40 → 64 = 2(40 − 8).
     @Test func solarPro() throws {
-        #expect(try LayerPlan.depthUpScaling(from: 40, to: 64).runs == [0..<32, 8..<40])
+        #expect(try LayerPlan.depthUpScaling(from: 40, to: 64).description == "0-31,8-39")
     }
 
     /// Yi-9B repeats layers 12 to 27 of 32.
     @Test func yi() throws {
         let plan = try LayerPlan.depthUpScaling(from: 32, to: 48, keepFirst: 28, keepLast: nil)
-        #expect(plan.origins == Array(0...11) + Array(12...27) + Array(12...27) + Array(28...31))
+        #expect(plan.sources == Array(0...27) + Array(12...31))
         #expect(try LayerPlan.depthUpScaling(from: 32, to: 48, keepFirst: nil, keepLast: 20) == plan)
         #expect(try LayerPlan.depthUpScaling(from: 32, to: 48, keepFirst: 28, keepLast: 20) == plan)
     }
@@ -37,7 +38,7 @@ struct LayerPlanTests {
         (1, 4, [0..<1, 0..<1, 0..<1, 0..<1]),
     ])
     func runs(from: Int, to: Int, runs: [Range<Int>]) throws {
-        #expect(try LayerPlan.depthUpScaling(from: from, to: to).runs == runs)
+        #expect(try LayerPlan.depthUpScaling(from: from, to: to) == LayerPlan(runs: runs, of: from))
     }
 
     /// Whatever is asked for within reach comes out with that many layers, its first and last layer in place.
@@ -46,10 +47,10 @@ struct LayerPlanTests {
         for target in count + 1...LayerPlan.mostCopies * count {
             let plan = try LayerPlan.depthUpScaling(from: count, to: target)
             #expect(plan.count == target)
-            #expect(plan.origins.count == target)
-            #expect(plan.origins.first == 0)
-            #expect(plan.origins.last == count - 1)
-            #expect(Set(plan.origins).count == count)
+            #expect(plan.sources.count == target)
+            #expect(plan.sources.first == 0)
+            #expect(plan.sources.last == count - 1)
+            #expect(Set(plan.sources).count == count)
         }
     }
 
@@ -88,12 +89,37 @@ struct LayerPlanTests {
     }
 
     @Test func refusesRunsOutsideTheSource() {
-        #expect(throws: UserFacingError.layersOutside(run: 2..<9, from: 8)) {
+        #expect(throws: UserFacingError.layerOutside(8, of: 8)) {
             try LayerPlan(runs: [0..<8, 2..<9], of: 8)
         }
-        #expect(throws: UserFacingError.layersOutside(run: 3..<3, from: 8)) {
+        #expect(throws: UserFacingError.noLayersPlanned) {
             try LayerPlan(runs: [3..<3], of: 8)
         }
+    }
+
+    @Test(arguments: [
+        ("0-3", "0-3"), (" 0 - 1 , 3 ", "0-1,3"), ("3-0", "3-0"), ("2,2,2", "2,2,2"), ("0-1,1-2", "0-1,1-2"),
+        ("0-1,1:zero,2-3", "0-1,1:zero,2-3"),
+        ("1-2:scale=0.5,3:zero:scale=2", "1-2:scale=0.5,3:zero:scale=2.0"),
+        ("0,1,2,3", "0-3"), ("0,1,0", "0-1,0"),
+    ])
+    func readsWhatIsTyped(text: String, same: String) throws {
+        let plan = try LayerPlan(text, of: 4)
+        #expect(plan.description == same)
+        #expect(try LayerPlan(same, of: 4) == plan)
+    }
+
+    @Test(arguments: [
+        ("", "at '': expected a layer or a range"), ("0-1,", "at '': expected"), ("0..3", "at '0..3'"),
+        ("-1", "at '-1'"), ("1-2-3", "at '1-2-3'"), ("0:zeros", "expected zero or scale=X behind the colon"),
+        ("0:scale=", "expected zero or scale=X"), ("0:scale=nan", "expected zero or scale=X"),
+        ("0-4", "layer 4 is asked of a model that has layers 0 to 3"), ("9-0", "layer 9 is asked"),
+        ("99999999999999999999", "at '99999999999999999999'"),
+    ])
+    func refusesWhatIsNoPlan(text: String, message: String) {
+        let error = #expect(throws: UserFacingError.self) { try LayerPlan(text, of: 4) }
+        #expect(
+            error?.message.contains(message) == true && error?.kind == .request, "\(error?.message ?? "")")
     }
 
     @Test func periodsAndEnds() throws {

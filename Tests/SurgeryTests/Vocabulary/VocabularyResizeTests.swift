@@ -74,7 +74,7 @@ struct VocabularyResizeTests {
                 "tokenizer.json", "generation_config.json", "README.md",
             ])
         #expect(result.checkpoint.operations.map(\.name) == ["resize-vocab"])
-        #expect(result.checkpoint.operations[0].parameters["new_rows"] == [[5, 7]])
+        #expect(result.checkpoint.operations[0].facts["new_rows"] == [[5, 7]])
     }
 
     /// The first new row by method; the old ones are (0, 1), (4, 9), (16, 25), (36, 49) and (64, 81).

@@ -7,20 +7,6 @@ import Testing
 
 /// Every kind of model beside what PyTorch computes of it.
 @Suite struct GoldenModelTests {
-    /// The model with its weights and memory for all rows; it is trained unless `recomputation` is nil.
-    private func transformer(
-        of model: PretrainedModel, for rows: TokenDataset, _ recomputation: Recomputation?,
-        gradients: GradientPrecision = .f32, on engine: CPUEngine
-    ) throws -> Transformer<CPUEngine> {
-        let layout = try model.layout(training: recomputation == nil ? .none : .all, gradients: gradients)
-        let plan = ActivationPlan(
-            model.architecture, layout: layout, batch: rows.count, sequenceLength: rows.length,
-            training: recomputation.map { ActivationPlan.Training(recomputation: $0) })
-        let transformer = try Transformer(model.architecture, layout: layout, plan: plan, on: engine)
-        try model.load(into: transformer)
-        return transformer
-    }
-
     @Test func thereIsOneForEachFamily() throws {
         let families = try Set(
             GoldenModel.all.map { golden in
@@ -65,7 +51,7 @@ import Testing
     private func expectLossAndLogits(of model: PretrainedModel, _ golden: GoldenModel) throws {
         let rows = try golden.rows()
         let engine = try CPUEngine(threads: 2)
-        let transformer = try transformer(of: model, for: rows, nil, on: engine)
+        let transformer = try model.transformer(for: rows, nil, on: engine)
         var logits: [Float] = []
         let batch = rows.rows(0..<rows.count)
         let loss = transformer.loss(batch) { _, block in logits += values(block, on: engine) }
@@ -92,8 +78,8 @@ import Testing
         let model = try golden.pretrained()
         let rows = try golden.rows()
         let engine = try CPUEngine(threads: 2)
-        let transformer = try transformer(
-            of: model, for: rows, recomputation, gradients: precision, on: engine)
+        let transformer = try model.transformer(
+            for: rows, recomputation, gradients: precision, on: engine)
         let batch = rows.rows(0..<rows.count)
         transformer.backward(batch, scale: 1 / Float(batch.targetCount), accumulate: false)
         let reference = try golden.reference()
@@ -139,8 +125,8 @@ import Testing
         let rows = try golden.rows()
         let training = try golden.training()
         let engine = try CPUEngine(threads: 2)
-        let transformer = try transformer(
-            of: model, for: rows, recomputation, gradients: gradients, on: engine)
+        let transformer = try model.transformer(
+            for: rows, recomputation, gradients: gradients, on: engine)
         let optimizer = try AdamW(training.settings, moments: moments, for: transformer.layout, on: engine)
         let batch = rows.rows(0..<rows.count)
         let count = batch.targetCount

@@ -1,7 +1,7 @@
 /// Strings that are to become tokens.
 public enum TokenList {
     /// How they are added.
-    public enum Kind: Sendable {
+    public enum Kind: String, Codable, Sendable, CaseIterable {
         /// As tokens of the model, reached through merges.
         case merges
         /// As added tokens, found in a text before everything else, also inside words.

@@ -1,6 +1,4 @@
-import CommandLineSupport
-import Formats
-import Surgery
+internal import Formats
 
 /// What is told of a resized vocabulary.
 struct VocabularyReport {
@@ -8,8 +6,8 @@ struct VocabularyReport {
     let learned: LearnedTokens?
     let texts: [(path: String, before: TextFigures, after: TextFigures)]
 
-    /// For people: label and text.
-    var rows: [(String, String)] {
+    /// For people.
+    var lines: [Outcome.Line] {
         var rows: [(String, String)] = []
         if let tokens = result.tokens {
             let new = result.reached.typed + result.reached.merged
@@ -40,7 +38,7 @@ struct VocabularyReport {
                     "\(Units.fixed(text.before.bytesPerToken, digits: 2)) → \(Units.fixed(text.after.bytesPerToken, digits: 2)) (\(text.path))"
                 ))
         }
-        return rows
+        return rows.map { Outcome.Line(label: $0.0, text: $0.1) }
     }
 
     private var methods: String {
@@ -59,49 +57,41 @@ struct VocabularyReport {
         return [corpus] + texts
     }
 
-    /// For programs; Documentation/surgery-resize-vocab.md describes the keys.
-    var details: [(String, JSON)] {
-        let origins = result.origins
-        return [
-            (
-                "tokens",
-                result.tokens.map {
-                    [
-                        "before": JSON($0.before), "after": JSON($0.after),
-                        "reached_by_typing": JSON(result.reached.typed),
-                        "reached_by_merges": JSON(result.reached.merged),
-                    ]
-                } ?? .null
-            ),
-            (
-                "rows",
+    /// For programs and the manifest; Documentation/surgery-resize-vocab.md describes the keys.
+    var facts: JSONObject {
+        var facts = result.facts
+        facts["text"] = .array(
+            figures.map {
                 [
-                    "before": JSON(result.rows.before), "after": JSON(result.rows.after),
-                    "kept": JSON(origins.kept), "new": JSON(origins.initialized),
-                    "padding": JSON(origins.padding), "dropped": JSON(origins.dropped),
+                    "path": .string($0.path), "bytes": JSON($0.before.bytes),
+                    "tokens_before": JSON($0.before.tokens), "tokens_after": JSON($0.after.tokens),
+                    "bytes_per_token_before": JSON($0.before.bytesPerToken),
+                    "bytes_per_token_after": JSON($0.after.bytesPerToken),
                 ]
-            ),
-            ("init", .string(result.initializations.input.rawValue)),
-            ("init_output", .string(result.initializations.output.rawValue)),
-            (
-                "text",
-                .array(
-                    figures.map {
-                        [
-                            "path": .string($0.path), "bytes": JSON($0.before.bytes),
-                            "tokens_before": JSON($0.before.tokens), "tokens_after": JSON($0.after.tokens),
-                            "bytes_per_token_before": JSON($0.before.bytesPerToken),
-                            "bytes_per_token_after": JSON($0.after.bytesPerToken),
-                        ]
-                    })
-            ),
-            (
-                "configuration",
-                .array(
-                    result.changes.map {
-                        ["key": .string($0.key), "before": $0.before ?? .null, "after": $0.after ?? .null]
-                    })
-            ),
+            })
+        return facts
+    }
+}
+
+extension ResizedCheckpoint {
+    /// What followed, for programs and the manifest.
+    var facts: JSONObject {
+        var facts = JSONObject()
+        facts["tokens"] =
+            tokens.map {
+                [
+                    "before": JSON($0.before), "after": JSON($0.after),
+                    "reached_by_typing": JSON(reached.typed), "reached_by_merges": JSON(reached.merged),
+                ]
+            } ?? .null
+        facts["rows"] = [
+            "before": JSON(rows.before), "after": JSON(rows.after), "kept": JSON(origins.kept),
+            "new": JSON(origins.initialized), "padding": JSON(origins.padding),
+            "dropped": JSON(origins.dropped),
         ]
+        facts["new_rows"] = .array(newRows.map { [JSON($0.lowerBound), JSON($0.upperBound)] })
+        facts["init"] = .string(initializations.input.rawValue)
+        facts["init_output"] = .string(initializations.output.rawValue)
+        return facts
     }
 }

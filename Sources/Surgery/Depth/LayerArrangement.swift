@@ -1,0 +1,26 @@
+public import Formats
+internal import Models
+
+/// Any arrangement of a model's layers: repeated, left out, turned round, scaled, or without effect.
+public struct LayerArrangement: SurgeryOperation {
+    /// `layers`.
+    public static let name = "layers"
+    /// The names of all parameters.
+    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+
+    /// The layers, as ``LayerPlan/init(_:of:)`` reads them.
+    public var plan: String
+
+    private enum CodingKeys: String, CodingKey, CaseIterable { case plan }
+
+    /// A request.
+    public init(plan: String) { self.plan = plan }
+
+    /// The result, not written yet, and what is told of it.
+    public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
+        let plan = try LayerPlan(plan, of: source.layers().count)
+        var outcome = try source.rearranged(plan)
+        outcome.suffix = "layers-\(plan.count)"
+        return outcome
+    }
+}

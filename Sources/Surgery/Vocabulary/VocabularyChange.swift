@@ -1,0 +1,138 @@
+public import Formats
+internal import Models
+
+/// More tokens for a model, or other ones, with everything that has to follow in step.
+public struct VocabularyChange: SurgeryOperation {
+    /// `resize-vocab`.
+    public static let name = "resize-vocab"
+    /// The names of all parameters.
+    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+
+    /// Learn so many tokens from `corpus`.
+    public var learn: Int?
+    /// Texts to learn from.
+    public var corpus: [String]?
+    /// The folder of the tokenizer to go over to.
+    public var tokenizer: String?
+    /// Whether tokens that the other tokenizer does not have follow behind its own instead of being dropped.
+    public var keepOld: Bool?
+    /// The file of tokens to add, one a line.
+    public var tokens: String?
+    /// How they are added; nil for by merges.
+    public var tokensAs: TokenList.Kind?
+    /// The number of rows, where nothing else changes.
+    public var size: Int?
+    /// Texts to say of how many bytes a token stands for before and after.
+    public var heldOut: [String]?
+    /// How new rows begin, a name of ``InitializationPair``; nil for what goes best with the change.
+    public var initialization: String?
+    /// How new rows of the head begin, where that differs.
+    public var initOutput: RowInitialization?
+    /// What random numbers follow from; nil for 0.
+    public var seed: UInt64?
+    /// What the number of rows becomes a multiple of; nil for 1.
+    public var padToMultipleOf: Int?
+    /// Whether rows that no token has are dropped.
+    public var dropPadding: Bool?
+
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+        case learn, corpus, tokenizer, tokens, size, seed
+        case keepOld = "keep-old"
+        case tokensAs = "tokens-as"
+        case heldOut = "held-out"
+        case initialization = "init"
+        case initOutput = "init-output"
+        case padToMultipleOf = "pad-to-multiple-of"
+        case dropPadding = "drop-padding"
+    }
+
+    /// A request that says nothing yet of what is to become of the vocabulary.
+    public init() {}
+
+    /// Refuses anything but one choice, or parameters that belong to another.
+    ///
+    /// - Throws: ``UserFacingError`` that names them.
+    public func check() throws(UserFacingError) {
+        let chosen = [learn != nil, tokenizer != nil, tokens != nil, size != nil].count { $0 }
+        guard chosen == 1 else { throw .wrongChoice("give one of learn, tokenizer, tokens and size") }
+        if let learn, learn < 1 { throw .wrongChoice("learn \(learn): give a number from 1 on") }
+        if (learn == nil) != (corpus ?? []).isEmpty { throw .wrongChoice("learn and corpus go together") }
+        if keepOld == true && tokenizer == nil { throw .wrongChoice("keep-old goes with tokenizer") }
+        if let initialization, InitializationPair(name: initialization) == nil {
+            throw .wrongChoice(
+                "init '\(initialization)' is none of \(InitializationPair.allNames.joined(separator: ", "))")
+        }
+    }
+
+    /// The result, not written yet, and what is told of it.
+    public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
+        try check()
+        let made = try change(of: source, context)
+        let result = try source.resized(try request(made.change, context))
+        let report = VocabularyReport(
+            result: result, learned: made.learned,
+            texts: try heldOutTexts(source: source, result: result.checkpoint, context))
+        var outcome = Outcome(result.checkpoint)
+        outcome.changes = result.changes
+        outcome.summary = report.lines
+        outcome.facts = report.facts
+        outcome.suffix = "vocab-\(result.rows.after)"
+        return outcome
+    }
+
+    /// The change, with what was learned for it.
+    private func change(
+        of source: Checkpoint, _ context: OperationContext
+    ) throws(UserFacingError) -> (change: VocabularyResize.Change, learned: LearnedTokens?) {
+        if let size { return (.rows(size), nil) }
+        if let tokenizer {
+            return (.replaced(by: try TokenizerFiles.open(tokenizer), keepsOld: keepOld ?? false), nil)
+        }
+        let old = try source.tokenizerFiles().tokenizer()
+        if let tokens {
+            let strings = try TokenList.read(tokens)
+            return (.extended(try VocabularyExtension(strings, as: tokensAs ?? .merges, for: old)), nil)
+        }
+        let learned = try old.learning(
+            learn ?? 0, from: Documents(paths: corpus ?? []), threads: context.threads,
+            isCancelled: context.isCancelled, progress: { context.progress("reading", $0, $1) })
+        return (.extended(VocabularyExtension(learned, for: old)), learned)
+    }
+
+    private func request(
+        _ change: VocabularyResize.Change, _ context: OperationContext
+    ) throws(UserFacingError) -> VocabularyResize {
+        var pair = initialization.flatMap { InitializationPair(name: $0) } ?? .standard
+        if case .rows = change, initialization == nil { pair = .transformers }
+        let needsDonor = pair.input.needsDonor || (initOutput ?? pair.output).needsDonor
+        var donor: Checkpoint?
+        if needsDonor, let tokenizer { donor = try Checkpoint.openModel(tokenizer) }
+        return VocabularyResize(
+            change, multiple: padToMultipleOf ?? 1, dropsPadding: dropPadding ?? false, input: pair.input,
+            output: initOutput ?? pair.output, seed: seed ?? 0, donor: donor, threads: context.threads)
+    }
+
+    /// How many bytes a token stands for in the held-out texts, before and after.
+    private func heldOutTexts(
+        source: Checkpoint, result: Checkpoint, _ context: OperationContext
+    ) throws(UserFacingError) -> [(path: String, before: TextFigures, after: TextFigures)] {
+        guard let heldOut, !heldOut.isEmpty else { return [] }
+        let old = try source.tokenizerFiles().tokenizer()
+        let new = try result.tokenizerFiles().tokenizer()
+        var texts: [(path: String, before: TextFigures, after: TextFigures)] = []
+        for path in heldOut {
+            func figures(_ tokenizer: Tokenizer) throws(UserFacingError) -> TextFigures {
+                try tokenizer.figures(
+                    of: Documents(paths: [path]), threads: context.threads, isCancelled: context.isCancelled,
+                    progress: { context.progress("counting", $0, $1) })
+            }
+            texts.append((path, try figures(old), try figures(new)))
+        }
+        return texts
+    }
+}
+
+extension UserFacingError {
+    /// Parameters that contradict each other.
+    fileprivate static func wrongChoice(_ advice: String) -> Self { Self(.request, advice) }
+}
