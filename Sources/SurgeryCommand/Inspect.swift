@@ -98,6 +98,12 @@ extension Inspection {
                     + String(
                         decoding: JSON.object(operation.parameters).serialized(indent: nil), as: UTF8.self))
         }
+        if !lineage.isEmpty {
+            let kinds = Lineage.Kind.allCases.compactMap { kind in
+                lineage[kind].map { "\(Units.count($0)) \(kind.rawValue)" }
+            }
+            table.add("made of", kinds.joined(separator: ", "))
+        }
         table.add("agreement", agreement)
         return table
     }
@@ -143,7 +149,16 @@ extension Inspection {
                 ]
             } ?? .null,
             "operations": .array(
-                operations.map { ["name": .string($0.name), "parameters": .object($0.parameters)] }),
+                operations.map {
+                    [
+                        "name": .string($0.name), "parameters": .object($0.parameters),
+                        "facts": .object($0.facts),
+                    ]
+                }),
+            "lineage": .object(
+                Lineage.Kind.allCases.reduce(into: JSONObject()) { object, kind in
+                    if let count = lineage[kind] { object[kind.rawValue] = JSON(count) }
+                }),
             "agrees": .bool(inconsistencies.isEmpty),
             "inconsistencies": .array(inconsistencies.map { .string($0) }),
         ]

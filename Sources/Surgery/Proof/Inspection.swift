@@ -62,6 +62,8 @@ public struct Inspection: Sendable {
     public let hasConfiguration: Bool
     /// What was done to the model by this project, oldest first.
     public let operations: [Manifest.Operation]
+    /// How many numbers are copied, duplicated, fresh and so on, as the manifest says; empty without one.
+    public let lineage: [Lineage.Kind: Int]
     /// Why a manifest that lies beside the model tells nothing of it; nil when it does, or there is none.
     public let unusableManifest: UserFacingError?
     /// What does not fit together, a sentence each; empty when configuration, tensors and tokenizer agree.
@@ -99,6 +101,7 @@ public struct Inspection: Sendable {
         let tokenizer = TokenizerSummary(of: checkpoint) ?? TokenizerSummary(of: stored)
         self.tokenizer = tokenizer
         unusableManifest = checkpoint.unusableManifest
+        lineage = checkpoint.manifest?.numbers ?? [:]
         operations = (checkpoint.manifest?.history ?? []) + (checkpoint.manifest?.operations ?? [])
         var inconsistencies = problem.map { [$0] } ?? []
         var layers: LayerNames.Group?
@@ -175,5 +178,18 @@ public struct TokenizerSummary: Sendable, Equatable {
             size = nil
             problem = "\(error)"
         }
+    }
+}
+
+extension Manifest {
+    /// How many numbers of all tensors are of each kind.
+    fileprivate var numbers: [Lineage.Kind: Int] {
+        var numbers: [Lineage.Kind: Int] = [:]
+        for (name, lineage) in lineage {
+            guard let tensor = provenance[name] else { continue }
+            let width = tensor.elementCount / max(tensor.shape.first ?? 1, 1)
+            for run in lineage.runs { numbers[run.kind, default: 0] += run.rows.count * width }
+        }
+        return numbers
     }
 }
