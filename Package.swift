@@ -10,6 +10,7 @@ let strict: [SwiftSetting] = [
 ]
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let orderedCollections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
@@ -26,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // Oniguruma, whose regular expressions are those of Hugging Face's pre-tokenizers.
@@ -48,7 +50,7 @@ let package = Package(
             name: "Formats",
             dependencies: [
                 "COniguruma", "CHDF5", "CZlib", "COpenSSL", "CKernels", "CSystemCalls", orderedCollections,
-                logging,
+                logging, yaml,
             ], swiftSettings: strict),
         .target(name: "Models", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
         .target(

@@ -21,7 +21,8 @@ struct SurgeryCommandTests {
             json.object?.keys == [
                 "path", "model_type", "family", "architectures", "layers", "parameters", "bytes",
                 "tensor_count",
-                "types", "files", "tokenizer", "operations", "lineage", "agrees", "inconsistencies", "tensors",
+                "types", "files", "tokenizer", "operations", "lineage", "agrees", "inconsistencies",
+                "tensors",
             ])
         #expect(json["layers"] == ["count": 4, "prefix": "model.layers."])
         #expect(json["parameters"] == 164 && json["bytes"] == 656 && json["tensor_count"] == 11)
