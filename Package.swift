@@ -66,7 +66,7 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "SurgeryCommand",
-            dependencies: ["Formats", "Models", "Surgery", "CommandLineSupport", argumentParser],
+            dependencies: ["Formats", "Models", "Surgery", "Trainer", "CommandLineSupport", argumentParser],
             swiftSettings: strict),
         .executableTarget(
             name: "TrainerCommand",

@@ -30,13 +30,16 @@ extension OperationCommand {
 }
 
 /// Gives an operation threads, shows how far it is, and stops it when the user says so.
-func watching<Result>(_ body: (OperationContext) throws -> Result) rethrows -> Result {
+func watching<Result>(
+    isDryRun: Bool = false, _ body: (OperationContext) throws -> Result
+) rethrows -> Result {
     Interruption.watch()
     let progress = OperationProgress()
     defer { progress.clear() }
     return try body(
         OperationContext(
-            threads: Processor.count, isCancelled: { Interruption.signal != nil }, progress: progress.show))
+            threads: Processor.count, isDryRun: isDryRun, isCancelled: { Interruption.signal != nil },
+            progress: progress.show))
 }
 
 /// The line that says how far an operation is; a new meter for each thing that it does.

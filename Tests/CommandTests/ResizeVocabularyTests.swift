@@ -101,7 +101,7 @@ struct ResizeVocabularyTests {
         let run = try CommandRun(
             ["run", "base", "-o", "out", "--json"] + steps.flatMap { ["--step", $0] }, in: folder.url)
         #expect(run.code == 0, "\(run.messages)")
-        #expect(try run.json()["steps"]?.array?.map { $0["step"]?.string } == steps)
+        #expect(try run.json()["steps"]?.array?.map { $0["name"]?.string } == steps)
         #expect(try folder.names() == ["base", "out"])
         let verify = try CommandRun(["verify", "out"], in: folder.url)
         #expect(verify.code == 0, "\(verify.messages)")

@@ -1,12 +1,14 @@
 import OrderedCollections
 
 extension Checkpoint {
-    /// Opens a model: a folder with one or more files of weights, safetensors or HDF5, or one such file.
+    /// Opens a model: a folder with one or more files of weights, safetensors or HDF5, or one such file, or a model in the
+    /// cache of the Hugging Face hub by its name there.
     ///
     /// Reads headers, the configuration and the manifest; all are checked, no tensor is read.
     ///
     /// - Throws: ``UserFacingError`` that says what is wrong with which file.
     public static func open(_ path: String) throws(UserFacingError) -> Checkpoint {
+        let path = try HubCache.path(of: path)
         switch FileSystem.kind(of: path) {
         case .folder:
             return try openFolder(path) { names throws(UserFacingError) in
@@ -30,6 +32,7 @@ extension Checkpoint {
     ///
     /// - Throws: ``UserFacingError`` that says what is wrong with which file.
     public static func openWithoutWeights(_ folder: String) throws(UserFacingError) -> Checkpoint {
+        let folder = try HubCache.path(of: folder)
         guard FileSystem.kind(of: folder) == .folder else { throw .nothingThere(path: folder) }
         return try openFolder(folder) { _ throws(UserFacingError) in [] }
     }

@@ -4,7 +4,8 @@ extension UserFacingError {
     package static func nothingThere(path: String) -> Self {
         Self(
             .missing,
-            "\(path) does not exist; name a model's folder, or a .safetensors or HDF5 file")
+            "\(path) does not exist, nor is a model of that name in the hub's cache; name a model's folder, or a .safetensors or HDF5 file"
+        )
     }
 
     /// There is a file, but of no kind that can be opened.

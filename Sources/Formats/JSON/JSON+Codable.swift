@@ -17,3 +17,8 @@ extension JSON {
         try JSONDecoder().decode(type, from: Data(serialized(indent: nil)))
     }
 }
+
+extension JSON {
+    /// The value as it would stand in a file, on one line.
+    package var text: String { String(decoding: serialized(indent: nil), as: UTF8.self) }
+}

@@ -95,14 +95,14 @@ extension YAMLNode {
 private struct YAMLReader {
     let file: String
     /// How many values may still be made: an alias makes all of its own again.
-    var room = 100_000
+    var room = 20_000
 
     mutating func value(_ node: Node) throws(UserFacingError) -> YAMLNode {
         let line = node.mark?.line ?? 1
         room -= 1
         guard room >= 0 else {
             throw .malformedYAML(
-                file, line, "its aliases multiply to more than 100,000 values; write them out")
+                file, line, "its aliases multiply to more than 20,000 values; write them out")
         }
         switch node {
         case .scalar(let scalar):

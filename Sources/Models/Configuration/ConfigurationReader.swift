@@ -404,8 +404,3 @@ struct ModelSizes {
     var heads: Int, keyValueHeads: Int, headSize: Int
     var maximumLength: Int
 }
-
-extension JSON {
-    /// The value as it would stand in a file, on one line.
-    package var text: String { String(decoding: serialized(indent: nil), as: UTF8.self) }
-}

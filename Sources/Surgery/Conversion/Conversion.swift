@@ -6,8 +6,12 @@ internal import OrderedCollections
 public struct Conversion: SurgeryOperation {
     /// `convert`.
     public static let name = "convert"
-    /// The names of all parameters.
-    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter("dtype", .choice(NumberType.allCases.map(\.rawValue)), "the type of the numbers"),
+        OperationParameter(
+            "to", .choice(WeightsFormat.allCases.map(\.rawValue)), "the format of the weights"),
+    ]
 
     /// The types that a model can be converted to, as they are typed.
     public enum NumberType: String, Codable, Sendable, CaseIterable {
@@ -28,7 +32,7 @@ public struct Conversion: SurgeryOperation {
     /// The format of the weights; nil leaves the one that they have.
     public var to: WeightsFormat?
 
-    private enum CodingKeys: String, CodingKey, CaseIterable { case dtype, to }
+    private enum CodingKeys: String, CodingKey { case dtype, to }
 
     /// A request.
     public init(dtype: NumberType? = nil, to: WeightsFormat? = nil) {

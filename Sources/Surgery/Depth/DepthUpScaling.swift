@@ -8,8 +8,18 @@ internal import Models
 public struct DepthUpScaling: SurgeryOperation {
     /// `dus`.
     public static let name = "dus"
-    /// The names of all parameters.
-    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter(
+            "from", .integer, "how many layers the model has, to be sure that it is the right one"),
+        OperationParameter("to", .integer, "how many layers the result is to have", isRequired: true),
+        OperationParameter("keep-first", .integer, "how many of the first layers the lower copy keeps"),
+        OperationParameter("keep-last", .integer, "how many of the last layers the upper copy keeps"),
+        OperationParameter(
+            "noise", .number, "the share of noise in the matrices of repeated layers, 0 to 0.2"),
+        OperationParameter("seed", .integer, "what the noise follows from"),
+        OperationParameter("budget", .integer, "how many tokens of healing are planned"),
+    ]
 
     /// How many layers the user believes the model has; nil for whatever it has.
     public var from: Int?
@@ -26,7 +36,7 @@ public struct DepthUpScaling: SurgeryOperation {
     /// How many tokens of healing are planned; nil where nobody said.
     public var budget: Int?
 
-    private enum CodingKeys: String, CodingKey, CaseIterable {
+    private enum CodingKeys: String, CodingKey {
         case from, to, noise, seed, budget
         case keepFirst = "keep-first"
         case keepLast = "keep-last"

@@ -8,8 +8,13 @@ internal import Models
 public struct Expansion: SurgeryOperation {
     /// `expand`.
     public static let name = "expand"
-    /// The names of all parameters.
-    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter("to", .integer, "how many layers the result is to have"),
+        OperationParameter(
+            "after", .string, "the layers behind each of which a new one goes, as in 15,20-23"),
+        OperationParameter("placement", .choice(Placement.allCases.map(\.rawValue)), "where new layers go"),
+    ]
 
     /// Where new layers go.
     public enum Placement: String, Codable, Sendable, CaseIterable {
@@ -28,7 +33,7 @@ public struct Expansion: SurgeryOperation {
     /// Where new layers go; nil for the upper two thirds.
     public var placement: Placement?
 
-    private enum CodingKeys: String, CodingKey, CaseIterable { case to, after, placement }
+    private enum CodingKeys: String, CodingKey { case to, after, placement }
 
     /// A request.
     public init(to: Int? = nil, after: String? = nil, placement: Placement? = nil) {

@@ -5,13 +5,15 @@ internal import Models
 public struct LayerArrangement: SurgeryOperation {
     /// `layers`.
     public static let name = "layers"
-    /// The names of all parameters.
-    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter("plan", .string, "the layers of the result, as in 0-23,8-31", isRequired: true)
+    ]
 
     /// The layers, as ``LayerPlan/init(_:of:)`` reads them.
     public var plan: String
 
-    private enum CodingKeys: String, CodingKey, CaseIterable { case plan }
+    private enum CodingKeys: String, CodingKey { case plan }
 
     /// A request.
     public init(plan: String) { self.plan = plan }

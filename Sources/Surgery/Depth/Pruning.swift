@@ -8,8 +8,13 @@ internal import Models
 public struct Pruning: SurgeryOperation {
     /// `prune`.
     public static let name = "prune"
-    /// The names of all parameters.
-    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter("to", .integer, "how many layers the result is to have"),
+        OperationParameter("drop", .string, "the layers to leave out, as in 24-27,29"),
+        OperationParameter("scores", .path, "the file of scores that tells which"),
+        OperationParameter("by", .choice(Measure.allCases.map(\.rawValue)), "which scores tell"),
+    ]
 
     /// What tells the layers to leave out, of a file that `trainer analyze` has made.
     public enum Measure: String, Codable, Sendable, CaseIterable {
@@ -30,7 +35,7 @@ public struct Pruning: SurgeryOperation {
     /// Which scores tell; nil for the block influence.
     public var by: Measure?
 
-    private enum CodingKeys: String, CodingKey, CaseIterable { case to, drop, scores, by }
+    private enum CodingKeys: String, CodingKey { case to, drop, scores, by }
 
     /// A request.
     public init(to: Int? = nil, drop: String? = nil, scores: String? = nil, by: Measure? = nil) {
@@ -43,11 +48,19 @@ public struct Pruning: SurgeryOperation {
     /// The result, not written yet, and what is told of it.
     public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
         let count = try source.layers().count
-        let dropped = Set(try dropped(of: count))
+        var warnings: [String] = []
+        var dropped: Set<Int>
+        if context.isDryRun, let scores, let to, drop == nil, FileSystem.kind(of: scores) == nil {
+            warnings.append("\(scores) is not there yet, and the step needs it")
+            dropped = Set(max(to, 0)..<max(count, to))
+        } else {
+            dropped = Set(try self.dropped(of: count))
+        }
         let kept = (0..<count).filter { !dropped.contains($0) }
         guard !kept.isEmpty else { throw .nothingLeft(of: count) }
         var outcome = try source.rearranged(try LayerPlan(kept.map { LayerPlan.Layer($0) }, of: count))
         outcome.suffix = "prune-\(kept.count)"
+        outcome.warnings = warnings
         outcome.say("left out", "layers \(dropped.sorted().map(String.init).joined(separator: ", "))")
         outcome.say(
             "healing",

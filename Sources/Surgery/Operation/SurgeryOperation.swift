@@ -7,8 +7,8 @@ public import Formats
 public protocol SurgeryOperation: Codable, Sendable {
     /// What the command, a recipe's step and the manifest call it, as in `dus`.
     static var name: String { get }
-    /// The names of all parameters, for whoever checks what was written.
-    static var parameterNames: [String] { get }
+    /// All parameters that it takes, under the names of the coding keys.
+    static var parameterList: [OperationParameter] { get }
 
     /// What it makes of a model; nothing is written.
     ///
@@ -22,6 +22,9 @@ public protocol SurgeryOperation: Codable, Sendable {
 public struct OperationContext {
     /// The most threads that work.
     public var threads: Int
+    /// Whether nothing will be written: what depends on files that are not there is guessed as well as can be, and a warning
+    /// names them.
+    public var isDryRun: Bool
     /// Asked often; true stops.
     public var isCancelled: () -> Bool
     /// Told how far something is: what, as in "reading", how much is done, of how much.
@@ -29,10 +32,11 @@ public struct OperationContext {
 
     /// A context; by default of one thread, and nobody watches.
     public init(
-        threads: Int = 1, isCancelled: @escaping () -> Bool = { false },
+        threads: Int = 1, isDryRun: Bool = false, isCancelled: @escaping () -> Bool = { false },
         progress: @escaping (_ doing: String, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
     ) {
         self.threads = threads
+        self.isDryRun = isDryRun
         self.isCancelled = isCancelled
         self.progress = progress
     }

@@ -16,24 +16,41 @@ public enum SurgeryOperations {
     /// - Parameters:
     ///   - name: the operation's name.
     ///   - parameters: its parameters.
-    ///   - place: where they stand, for messages.
+    ///   - folder: what relative paths among them count from; empty for the current folder.
+    ///   - place: where a parameter stands, for messages; of the operation itself for nil.
     /// - Returns: the operation.
     /// - Throws: ``UserFacingError`` that names an operation or a parameter that is not known, with the nearest one, or a
     ///   value of the wrong kind.
     public static func operation(
-        _ name: String, _ parameters: JSONObject, at place: String
+        _ name: String, _ parameters: JSONObject, from folder: String = "", at place: (String?) -> String
     ) throws(UserFacingError) -> any SurgeryOperation {
         guard let type = named(name) else {
-            throw .unknownWord(name, what: "operation", known: all.map { $0.name }, at: place)
+            throw .unknownWord(name, what: "operation", known: all.map { $0.name }, at: place(nil))
         }
-        if let key = parameters.keys.first(where: { !type.parameterNames.contains($0) }) {
-            throw .unknownWord(key, what: "parameter of \(name)", known: type.parameterNames, at: place)
+        var values = JSONObject()
+        for (key, given) in parameters where !given.isNull {
+            guard let parameter = type.parameterList.first(where: { $0.name == key }) else {
+                throw .unknownWord(
+                    key, what: "parameter of \(name)", known: type.parameterList.map(\.name), at: place(key))
+            }
+            guard let value = parameter.value(given, from: folder) else {
+                throw .wrongValue(of: key, found: given, expected: parameter.expected, at: place(key))
+            }
+            values[key] = value
+        }
+        if let missing = type.parameterList.first(where: { $0.isRequired && values[$0.name] == nil }) {
+            throw .missingParameter(missing.name, of: name, about: missing.about, at: place(nil))
         }
         do {
-            return try JSON.object(parameters).decoded(as: type)
+            return try JSON.object(values).decoded(as: type)
         } catch {
-            throw .wrongParameter(of: name, error, at: place)
+            throw Self.undecodable(name, error, at: place(nil))
         }
+    }
+
+    /// Every value was checked, so only numbers that are too large are left.
+    private static func undecodable(_ name: String, _ error: any Error, at place: String) -> UserFacingError {
+        UserFacingError(.malformed, "\(place): a number of \(name) is larger than it can be")
     }
 }
 
@@ -48,36 +65,15 @@ extension UserFacingError {
             "\(place): there is no \(what) '\(word)'; \(near)There are \(known.joined(separator: ", "))")
     }
 
-    /// A parameter has a value of another kind, or one that is needed is missing.
-    package static func wrongParameter(of operation: String, _ error: any Error, at place: String) -> Self {
-        let reason =
-            switch error {
-            case DecodingError.keyNotFound(let key, _): "\(key.stringValue) is missing, which it needs"
-            case DecodingError.typeMismatch(let type, let context):
-                "\(path(context.codingPath)) must be \(kind(of: type))"
-            case DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty:
-                "a value does not fit what it is for, as a fraction where a whole number is wanted"
-            case DecodingError.dataCorrupted(let context):
-                "\(path(context.codingPath)): \(context.debugDescription)"
-            case DecodingError.valueNotFound(_, let context): "\(path(context.codingPath)) is null"
-            default: "\(error)"
-            }
-        return Self(.malformed, "\(place): \(operation): \(reason)")
+    /// A value is of another kind than what it is for.
+    package static func wrongValue(of key: String, found: JSON, expected: String, at place: String) -> Self {
+        Self(.malformed, "\(place): \(key) is \(found.text), and must be \(expected)")
     }
 
-    private static func path(_ keys: [any CodingKey]) -> String {
-        keys.map(\.stringValue).joined(separator: ".")
-    }
-
-    private static func kind(of type: Any.Type) -> String {
-        switch type {
-        case is String.Type: "a string"
-        case is Bool.Type: "true or false"
-        case is any BinaryInteger.Type: "a whole number"
-        case is any BinaryFloatingPoint.Type: "a number"
-        case is any Collection.Type: "a list"
-        default: "\(type)"
-        }
+    fileprivate static func missingParameter(
+        _ key: String, of operation: String, about: String, at place: String
+    ) -> Self {
+        Self(.malformed, "\(place): \(operation) needs \(key): \(about)")
     }
 
     /// The known word with the fewest changed letters, if they are few.

@@ -5,8 +5,26 @@ internal import Models
 public struct VocabularyChange: SurgeryOperation {
     /// `resize-vocab`.
     public static let name = "resize-vocab"
-    /// The names of all parameters.
-    public static let parameterNames = CodingKeys.allCases.map(\.stringValue)
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter("learn", .integer, "learn so many tokens from corpus"),
+        OperationParameter("corpus", .paths, "texts to learn from"),
+        OperationParameter("tokenizer", .path, "go over to the tokenizer in this folder"),
+        OperationParameter(
+            "keep-old", .flag, "tokens that the other tokenizer does not have follow behind its own"),
+        OperationParameter("tokens", .path, "add the tokens of this file, one a line"),
+        OperationParameter(
+            "tokens-as", .choice(TokenList.Kind.allCases.map(\.rawValue)), "how they are added"),
+        OperationParameter("size", .integer, "only change the number of rows"),
+        OperationParameter("held-out", .paths, "texts to count the tokens of before and after"),
+        OperationParameter("init", .choice(InitializationPair.allNames), "how new rows begin"),
+        OperationParameter(
+            "init-output", .choice(RowInitialization.allCases.map(\.rawValue)),
+            "how new rows of the output head begin, where that differs"),
+        OperationParameter("seed", .integer, "what random numbers follow from"),
+        OperationParameter("pad-to-multiple-of", .integer, "what the number of rows becomes a multiple of"),
+        OperationParameter("drop-padding", .flag, "drop rows that no token has"),
+    ]
 
     /// Learn so many tokens from `corpus`.
     public var learn: Int?
@@ -35,7 +53,7 @@ public struct VocabularyChange: SurgeryOperation {
     /// Whether rows that no token has are dropped.
     public var dropPadding: Bool?
 
-    private enum CodingKeys: String, CodingKey, CaseIterable {
+    private enum CodingKeys: String, CodingKey {
         case learn, corpus, tokenizer, tokens, size, seed
         case keepOld = "keep-old"
         case tokensAs = "tokens-as"
@@ -67,6 +85,7 @@ public struct VocabularyChange: SurgeryOperation {
     /// The result, not written yet, and what is told of it.
     public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
         try check()
+        if context.isDryRun, let outcome = try guess(of: source) { return outcome }
         let made = try change(of: source, context)
         let result = try source.resized(try request(made.change, context))
         let report = VocabularyReport(
@@ -77,6 +96,31 @@ public struct VocabularyChange: SurgeryOperation {
         outcome.summary = report.lines
         outcome.facts = report.facts
         outcome.suffix = "vocab-\(result.rows.after)"
+        return outcome
+    }
+
+    /// What a dry run shows where files are not there: rows without tokens, as many as follow from the numbers alone.
+    ///
+    /// nil where nothing is missing.
+    private func guess(of source: Checkpoint) throws(UserFacingError) -> Outcome? {
+        var missing = [corpus, heldOut, [tokens, tokenizer].compactMap(\.self)].compactMap(\.self).joined()
+            .filter { !$0.isEmpty && FileSystem.kind(of: $0) == nil && !HubCache.isName($0) }
+        if size == nil, try source.tokenizerFiles().isEmpty {
+            missing.append("\(source.path)'s tokenizer.json")
+        }
+        guard !missing.isEmpty else { return nil }
+        let rows = try VocabularyTensors(of: source).rows
+        let wanted = size ?? rows + (learn ?? 0)
+        let multiple = max(padToMultipleOf ?? 1, 1)
+        let resized = try source.resized(
+            VocabularyResize(.rows((wanted + multiple - 1) / multiple * multiple), input: .zero))
+        var outcome = Outcome(resized.checkpoint)
+        outcome.changes = resized.changes
+        outcome.say(
+            "rows", "\(Units.grouped(rows)) → \(Units.grouped(resized.rows.after)), as far as can be told")
+        outcome.facts = resized.facts
+        outcome.suffix = "vocab-\(resized.rows.after)"
+        outcome.warnings = missing.map { "\($0) is not there yet, and the step needs it" }
         return outcome
     }
 

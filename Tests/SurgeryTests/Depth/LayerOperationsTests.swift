@@ -56,7 +56,8 @@ struct LayerOperationsTests {
         #expect(record.name == "layers" && record.parameters["plan"] == "0-1,1:zero,2-3")
         #expect(record.facts["layers"]?["origins"] == [0, 1, 1, 2, 3])
         // What the manifest has is what a recipe would have.
-        let again = try SurgeryOperations.operation(record.name, record.parameters, at: "surgery.json")
+        let again = try SurgeryOperations.operation(
+            record.name, record.parameters, at: { _ in "surgery.json" })
         #expect(try source.applying(again).checkpoint.tensors.keys == outcome.checkpoint.tensors.keys)
     }
 
@@ -269,17 +270,18 @@ struct LayerOperationsTests {
             #"{"to": 6, "keep_first": 3}"#,
             "there is no parameter of dus 'keep_first'; did you mean keep-first?"
         ),
-        (#"{"from": 4}"#, "dus: to is missing"), (#"{"to": "6"}"#, "dus: to must be a whole number"),
-        (#"{"to": 6.5}"#, "does not fit"),
+        (#"{"from": 4}"#, "dus needs to: how many layers"),
+        (#"{"to": "6"}"#, "to is \"6\", and must be a whole number"),
+        (#"{"to": 6.5}"#, "to is 6.5, and must be a whole number"),
     ])
     func wrongParametersAreNamed(text: String, message: String) throws {
         let parameters = try #require(JSON(parsing: Array(text.utf8), file: "r").object)
         let error = #expect(throws: UserFacingError.self) {
-            try SurgeryOperations.operation("dus", parameters, at: "recipe.yaml")
+            try SurgeryOperations.operation("dus", parameters, at: { _ in "recipe.yaml" })
         }
         #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
         let unknown = #expect(throws: UserFacingError.self) {
-            try SurgeryOperations.operation("dous", parameters, at: "recipe.yaml")
+            try SurgeryOperations.operation("dous", parameters, at: { _ in "recipe.yaml" })
         }
         #expect(unknown?.message.contains("did you mean dus?") == true)
     }

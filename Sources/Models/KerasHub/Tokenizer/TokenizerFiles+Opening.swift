@@ -5,6 +5,7 @@ extension TokenizerFiles {
     ///
     /// - Throws: ``UserFacingError`` when there is no tokenizer.json, or it is of a class that is not known.
     public static func open(_ folder: String) throws(UserFacingError) -> TokenizerFiles {
+        let folder = try HubCache.path(of: folder)
         var auxiliaryFiles: [AuxiliaryFile] = []
         for name in names + KerasTokenizer.assetNames
         where FileSystem.kind(of: Path.join(folder, name)) == .file {

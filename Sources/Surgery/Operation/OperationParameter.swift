@@ -1,0 +1,90 @@
+public import Formats
+
+/// A parameter of an operation: what it is called on a command line, in a recipe and in the manifest, and what it takes.
+public struct OperationParameter: Sendable {
+    /// What it takes.
+    public enum Kind: Sendable, Equatable {
+        /// A whole number.
+        case integer
+        /// Any number.
+        case number
+        /// A text.
+        case string
+        /// True or false.
+        case flag
+        /// One of these words.
+        case choice([String])
+        /// A path; relative ones in a recipe count from the recipe's file.
+        case path
+        /// One path or several.
+        case paths
+    }
+
+    /// Its name.
+    public let name: String
+    /// What it takes.
+    public let kind: Kind
+    /// What it says, for help pages and schemas.
+    public let about: String
+    /// Whether the operation can't do without.
+    public let isRequired: Bool
+
+    /// A parameter.
+    public init(_ name: String, _ kind: Kind, _ about: String, isRequired: Bool = false) {
+        self.name = name
+        self.kind = kind
+        self.about = about
+        self.isRequired = isRequired
+    }
+
+    /// The value that it takes, of what a file has; nil when that is of another kind.
+    ///
+    /// `folder` is what relative paths count from. One path stands for a list of one.
+    public func value(_ json: JSON, from folder: String) -> JSON? {
+        func path(_ json: JSON) -> JSON? {
+            json.string.map { .string($0.hasPrefix("/") || folder.isEmpty ? $0 : Path.join(folder, $0)) }
+        }
+        switch kind {
+        case .integer: return json.int.map { _ in json }
+        case .number: return json.double.map { _ in json }
+        case .string: return json.string.map { _ in json } ?? json.double.map { _ in .string(json.text) }
+        case .flag: return json.bool.map { _ in json }
+        case .choice(let words): return json.string.flatMap { words.contains($0) ? json : JSON?.none }
+        case .path: return path(json)
+        case .paths:
+            guard let list = json.array else { return path(json).map { [$0] } }
+            let paths = list.compactMap(path)
+            return paths.count == list.count ? JSON.array(paths) : JSON?.none
+        }
+    }
+
+    /// What it takes, in words.
+    public var expected: String {
+        switch kind {
+        case .integer: "a whole number"
+        case .number: "a number"
+        case .string: "a text"
+        case .flag: "true or false"
+        case .choice(let words): "one of \(words.joined(separator: ", "))"
+        case .path: "a path"
+        case .paths: "a path or a list of paths"
+        }
+    }
+
+    /// What it takes, as JSON Schema has it (draft 2020-12).
+    public var schema: JSON {
+        var schema: JSON =
+            switch kind {
+            case .integer: ["type": "integer"]
+            case .number: ["type": "number"]
+            case .string: ["type": ["string", "number"]]
+            case .flag: ["type": "boolean"]
+            case .choice(let words): ["enum": .array(words.map { .string($0) })]
+            case .path: ["type": "string"]
+            case .paths:
+                ["anyOf": [["type": "string"], ["type": "array", "items": ["type": "string"]]]]
+            }
+        schema["description"] = .string(about)
+        return schema
+    }
+}
