@@ -8,8 +8,9 @@ struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what a model is, and whether its configuration, tensors and tokenizer fit together.",
         discussion: """
-            Reads headers and configuration only, so it takes no time on a model of any size. Ends with exit code 2 when \
-            something does not fit together.
+            Reads headers and configuration only, so it takes no time on a model of any size; embedding and output \
+            head are compared where the configuration says that they are one and the file has both. Ends with exit \
+            code 2 when something does not fit together.
             """)
 
     @Argument(help: "The model: a folder, or a file of weights.")
@@ -33,6 +34,7 @@ struct Inspect: ParsableCommand {
                 if tensors { report("\n" + table(of: inspection.tensors).description) }
             }
             if let error = inspection.unusableManifest { warn("left out: \(error)") }
+            for note in inspection.notes { warn(note) }
             for disagreement in inspection.inconsistencies { report("error: \(disagreement)") }
             if !inspection.inconsistencies.isEmpty { throw ExitCode(2) }
         }
@@ -161,6 +163,7 @@ extension Inspection {
                 }),
             "agrees": .bool(inconsistencies.isEmpty),
             "inconsistencies": .array(inconsistencies.map { .string($0) }),
+            "notes": .array(notes.map { .string($0) }),
         ]
     }
 }

@@ -22,6 +22,7 @@ struct SurgeryCommandTests {
                 "path", "model_type", "family", "architectures", "layers", "parameters", "bytes",
                 "tensor_count",
                 "types", "files", "tokenizer", "operations", "lineage", "agrees", "inconsistencies",
+                "notes",
                 "tensors",
             ])
         #expect(json["layers"] == ["count": 4, "prefix": "model.layers."])

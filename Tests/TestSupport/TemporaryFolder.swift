@@ -36,6 +36,12 @@ package final class TemporaryFolder: Sendable {
         try FileManager.default.createDirectory(atPath: path(name), withIntermediateDirectories: false)
     }
 
+    /// Copies a folder from elsewhere, and returns its path here.
+    package func copy(of folder: String, as name: String) throws -> String {
+        try FileManager.default.copyItem(atPath: folder, toPath: path(name))
+        return path(name)
+    }
+
     /// The bytes of a file.
     package func bytes(_ name: String) throws -> [UInt8] {
         Array(try Data(contentsOf: URL(filePath: path(name))))

@@ -128,7 +128,8 @@ public struct DescribedModel: Sendable {
             (values, type) = (text, own)
             // What the whole says of its head holds for the text model.
             values["tie_word_embeddings"] =
-                root["tie_word_embeddings"] ?? text["tie_word_embeddings"] ?? Self.tiedByDefault(rootType)
+                root["tie_word_embeddings"] ?? text["tie_word_embeddings"]
+                ?? Self.isTiedByDefault(rootType).map { .bool($0) }
         }
         guard let family = Family.named(type), let read = family.read else {
             throw .unknownFamily(
@@ -147,5 +148,6 @@ public struct DescribedModel: Sendable {
     /// Models of more than text whose text model is computed like the family's own.
     private static let wrappers = ["gemma3", "mistral3", "llava"]
 
-    private static func tiedByDefault(_ wrapper: String) -> JSON? { wrapper == "llava" ? nil : true }
+    /// Whether a model of more than text takes its head for the embedding; nil where its text model's family decides.
+    static func isTiedByDefault(_ wrapper: String) -> Bool? { wrapper == "llava" ? nil : true }
 }

@@ -11,9 +11,12 @@ public struct TensorNaming: Sendable {
         self.family = family
         self.names = Set(names)
         let embedding = family.rows(.embedding).first.map { $0.name + $0.weight } ?? ""
+        // Of a tied pair a file may have the head alone; then the layers tell.
         prefix =
             family.prefixes.first { [names = self.names] in names.contains($0 + embedding) }
-            ?? family.prefixes.first ?? ""
+            ?? family.prefixes.first { [names = self.names] prefix in
+                names.contains { $0.hasPrefix(prefix + family.layers) }
+            } ?? family.prefixes.first ?? ""
     }
 
     /// The row of a module, of several the one whose weights the model has; nil when the family has none.
@@ -44,6 +47,11 @@ public struct TensorNaming: Sendable {
                 ? inner : name
         }
         return "\(prefix)\(family.layers)\(layer).\(name)"
+    }
+
+    /// The name of the weights of a module outside the layers; empty where the family has no such module.
+    public func weightName(of module: Module) -> String {
+        row(module).map { name($0, $0.weight) } ?? ""
     }
 
     /// Whether a tensor of that name holds nothing to train.

@@ -109,7 +109,8 @@ extension Checkpoint {
             }
             places.append(place)
         }
-        let isTied = configuration?["tie_word_embeddings"]?.bool ?? family.family.isTied
+        let ownHead = try ownHead()
+        let isTied = ownHead == nil && configuration?.saysTied(family.family) == true
         let extra = tensors.keys.first { name in
             !taken.contains(name) && !family.family.derivedTensors.contains { name.hasSuffix($0) }
                 && !(isTied && name == family.head)

@@ -108,8 +108,8 @@ extension KerasFamily {
             settings["dropout"] = configuration[key] ?? keras.dropouts.standard
         }
         if keras.saysTied {
-            settings["tie_word_embeddings"] = .bool(
-                configuration["tie_word_embeddings"]?.bool ?? family.isTied)
+            let ownHead = try model.ownHead()
+            settings["tie_word_embeddings"] = .bool(ownHead == nil && configuration.saysTied(family))
         }
         var made = JSONObject()
         made["module"] = .string(keras.module)

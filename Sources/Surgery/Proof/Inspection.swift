@@ -2,7 +2,9 @@ public import Formats
 public import Models
 internal import OrderedCollections
 
-/// What a model is, told from its headers and its configuration; no tensor is read.
+/// What a model is, told from its headers and its configuration.
+///
+/// No tensor is read, but for an output head and an embedding that the configuration says are one: they are compared.
 public struct Inspection: Sendable {
     /// The tensors of one type.
     public struct TypeSummary: Sendable, Equatable {
@@ -68,6 +70,8 @@ public struct Inspection: Sendable {
     public let unusableManifest: UserFacingError?
     /// What does not fit together, a sentence each; empty when configuration, tensors and tokenizer agree.
     public let inconsistencies: [String]
+    /// What a user should know of parts that can be used all the same, a sentence each.
+    public let notes: [String]
 
     /// How many tensors there are.
     public var tensorCount: Int { tensors.count }
@@ -115,6 +119,9 @@ public struct Inspection: Sendable {
                 ? layers : LayerNames.groups(in: stored.tensors.keys).first { $0.count == layers.count }
         }
         hasConfiguration = configuration != nil
+        // A tensor that can't be read is told of by whoever needs it.
+        let head = (try? checkpoint.ownHead()) ?? nil
+        notes = head.map { [Checkpoint.note(ofOwnHead: $0, path: checkpoint.path)] } ?? []
         self.inconsistencies =
             inconsistencies + checkpoint.inconsistencies(layers: layers, tokenizer: tokenizer)
     }

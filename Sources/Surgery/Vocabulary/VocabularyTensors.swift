@@ -57,6 +57,7 @@ struct VocabularyTensors {
             checkpoint.configuration?.languageModel, checkpoint.configuration?.json.object,
         ].compactMap(\.self)
         let says = settings.lazy.compactMap { $0["tie_word_embeddings"]?.bool }.first
-        isTied = says == true || !found.contains { $0.role == .output }
+        let ownHead = try checkpoint.ownHead()
+        isTied = !found.contains { $0.role == .output } || says == true && ownHead == nil
     }
 }

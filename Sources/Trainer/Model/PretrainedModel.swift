@@ -17,6 +17,8 @@ public struct PretrainedModel: Sendable {
     private let naming: TensorNaming
     /// Whether it is the text model of a model of more than text, whose other tensors come along.
     private let isPart: Bool
+    /// Whether the file has the head alone of an embedding that is the head, too.
+    private let hasHeadAlone: Bool
 
     /// Opens the model at `path` and checks that its tensors are those that config.json calls for.
     ///
@@ -30,15 +32,27 @@ public struct PretrainedModel: Sendable {
     /// - Parameter source: a Hugging Face model, or a preset of KerasHub.
     /// - Throws: ``UserFacingError`` naming the key or tensor.
     public init(_ source: Checkpoint) throws(UserFacingError) {
-        let checkpoint = try source.asHuggingFace()
+        var checkpoint = try source.asHuggingFace()
         self.source = source
         guard let settings = checkpoint.configuration else { throw .noFamily(path: checkpoint.path) }
         let described = try DescribedModel(settings, path: checkpoint.path)
-        self.checkpoint = checkpoint
-        architecture = described.architecture
-        notes = described.notes
-        isPart = described.isPart
-        naming = TensorNaming(described.family, names: checkpoint.tensors.keys)
+        var (architecture, notes) = (described.architecture, described.notes)
+        if let head = try checkpoint.ownHead() {
+            architecture.head.isTied = false
+            notes.append(Checkpoint.note(ofOwnHead: head, path: checkpoint.path))
+        }
+        let naming = TensorNaming(described.family, names: checkpoint.tensors.keys)
+        let ends = (embedding: naming.weightName(of: .embedding), head: naming.weightName(of: .head))
+        if architecture.head.isTied, checkpoint.tensors[ends.embedding] == nil,
+            let head = checkpoint.tensors[ends.head]
+        {
+            checkpoint.tensors[ends.embedding] = head
+            hasHeadAlone = true
+        } else {
+            hasHeadAlone = false
+        }
+        (self.checkpoint, self.architecture, self.notes) = (checkpoint, architecture, notes)
+        (isPart, self.naming) = (described.isPart, naming)
         layout = try ParameterLayout(architecture, naming: naming)
         try check()
     }
@@ -138,14 +152,13 @@ public struct PretrainedModel: Sendable {
             trained[parameter.name] = parameter.isTransposed ? try new.transposed() : new
         }
         // A tied head may be stored all the same; it stays what the embedding is.
-        if let name = tiedHead, let head = checkpoint.tensors[name],
-            let table = layout.parameters.first(where: { $0.role == .embedding }),
-            let embedding = trained[table.name]
-        {
-            trained[name] = try embedding.cast(to: head.type)
+        let embedding = naming.weightName(of: .embedding)
+        if let name = tiedHead, let head = checkpoint.tensors[name], let table = trained[embedding] {
+            trained[name] = try table.cast(to: head.type)
         }
         var result = checkpoint
         result.tensors.merge(trained) { $1 }
+        if hasHeadAlone { result.tensors[embedding] = nil }
         result.operations.append(operation)
         return result
     }
@@ -176,7 +189,6 @@ public struct PretrainedModel: Sendable {
 
     /// The head's name where it is the embedding; it may be stored all the same.
     private var tiedHead: String? {
-        guard architecture.head.isTied, let row = naming.row(.head) else { return nil }
-        return naming.name(row, row.weight)
+        architecture.head.isTied ? naming.weightName(of: .head) : nil
     }
 }

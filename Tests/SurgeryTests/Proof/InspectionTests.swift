@@ -49,6 +49,20 @@ struct InspectionTests {
         return checkpoint
     }
 
+    /// A head that config.json takes for the embedding is told of where it has numbers of its own.
+    @Test func aHeadOfItsOwnIsNoted() throws {
+        var model = try model("\"tie_word_embeddings\": true")
+        #expect(Inspection(of: model).notes == [])
+        model.tensors["lm_head.weight"] = try .stored(
+            MemoryTensor(
+                name: "head", type: .bf16, shape: [16, 8], bytes: [UInt8](repeating: 0x3F, count: 256)))
+        let inspection = Inspection(of: model)
+        #expect(inspection.inconsistencies == [] && inspection.notes.count == 1)
+        #expect(inspection.notes.first?.contains("a head of its own (lm_head.weight)") == true)
+        model.configuration?["tie_word_embeddings"] = false
+        #expect(Inspection(of: model).notes == [])
+    }
+
     /// The norm of a projector in a model of more than text is as wide as its images are.
     @Test func normsOfOtherPartsAreTheirOwn() throws {
         var model = try model()

@@ -167,6 +167,28 @@ import Testing
         }
     }
 
+    /// A rate of zero gives the source back, and with it a head that the configuration says is the embedding.
+    @Test func aHeadOfItsOwnComesBack() throws {
+        let source = try folder.copy(of: GoldenModel(name: "llama").folder, as: "own-head")
+        let config = try String(decoding: folder.bytes("own-head/config.json"), as: UTF8.self)
+        try folder.write(
+            "own-head/config.json",
+            config.replacing(
+                #""tie_word_embeddings": false"#, with: #""tie_word_embeddings": true"#))
+        var plan = request("").plan
+        plan.optimizer.rate = 0
+        let outcome = try run(
+            HealingRequest(
+                model: source, data: .rows(path: source + "/golden.safetensors"), plan: plan, tokens: 92,
+                threads: 1, output: folder.path("healed-head")))
+        #expect(outcome.step == 1)
+        let (before, after) = (try Checkpoint.open(source), try Checkpoint.open(folder.path("healed-head")))
+        #expect(before.tensors.keys == after.tensors.keys)
+        for (name, tensor) in before.tensors {
+            #expect(try tensor.floats() == after.tensors[name]?.floats(), "\(name)")
+        }
+    }
+
     @Test func refusesToTrainNothing() throws {
         var nothing = request("nothing")
         nothing.plan.trained = TensorSelection(freeze: ["model.*", "*"])

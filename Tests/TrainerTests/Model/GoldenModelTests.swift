@@ -29,6 +29,45 @@ import Testing
         try expectLossAndLogits(of: PretrainedModel(checkpoint), golden)
     }
 
+    /// A head in the file is computed with, whatever the configuration says of it, as transformers 5 does.
+    @Test(arguments: ["llama", "gpt-neox", "phi3", "mistral3"].map(GoldenModel.init))
+    func aHeadInTheFileIsUsed(_ golden: GoldenModel) throws {
+        var checkpoint = try golden.checkpoint()
+        checkpoint.configuration?["tie_word_embeddings"] = true
+        let model = try PretrainedModel(checkpoint)
+        #expect(!model.architecture.head.isTied)
+        #expect(
+            model.notes.contains {
+                $0.contains("has a head of its own") && $0.contains("lm_head.weight")
+                    || $0.contains("embed_out.weight")
+            })
+        try expectLossAndLogits(of: model, golden)
+    }
+
+    /// Of a tied pair a file may have the head alone, or both.
+    @Test(
+        arguments: ["llama-bias", "gpt2", "gemma", "bloom", "gemma3"].map(GoldenModel.init), [true, false])
+    func aTiedPairIsOneWhicheverIsThere(_ golden: GoldenModel, alone: Bool) throws {
+        var checkpoint = try golden.checkpoint()
+        let naming = try TensorNaming(
+            #require(checkpoint.configuration?.family), names: checkpoint.tensors.keys)
+        let (embedding, head) = (naming.weightName(of: .embedding), naming.weightName(of: .head))
+        checkpoint.tensors[head] = checkpoint.tensors[embedding]
+        if alone { checkpoint.tensors[embedding] = nil }
+        let model = try PretrainedModel(checkpoint)
+        #expect(model.architecture.head.isTied && model.notes.allSatisfy { !$0.contains("head of its own") })
+        try expectLossAndLogits(of: model, golden)
+        // What comes back has the names that the source has.
+        let rows = try golden.rows()
+        let trained = try model.transformer(for: rows, .norms, on: CPUEngine(threads: 1))
+        let result = try model.withWeights(
+            of: trained, by: Manifest.Operation(name: "heal", parameters: JSONObject()))
+        #expect(Set(result.tensors.keys) == Set(checkpoint.tensors.keys))
+        for (name, tensor) in checkpoint.tensors {
+            #expect(try tensor.floats() == result.tensors[name]?.floats(), "\(name)")
+        }
+    }
+
     /// A text model beside an image's tower, as transformers 5 calls its tensors in memory.
     @Test(arguments: ["gemma3", "mistral3", "llava"].map(GoldenModel.init))
     func otherNamesOfAWrapper(_ golden: GoldenModel) throws {
