@@ -37,7 +37,7 @@ struct Writing {
             return
         }
         let meter = ProgressMeter()
-        let written = try write(plan, with: writer)
+        let written = try writeShowingProgress(plan, with: writer)
         for overflow in written.overflows {
             warn(
                 "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
@@ -69,16 +69,6 @@ struct Writing {
         report(table.description)
     }
 
-    private func write(_ plan: WritePlan, with writer: CheckpointWriter) throws -> WriteReport {
-        Interruption.watch()
-        var line = ProgressLine()
-        let meter = ProgressMeter()
-        defer { line.clear() }
-        return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
-            line.update("writing \(meter.bytes(done: progress.done, of: progress.total))")
-        }
-    }
-
     private func json(
         _ plan: WritePlan, details: JSONObject, report: WriteReport?, seconds: Double?
     ) -> JSON {
@@ -99,5 +89,16 @@ struct Writing {
             report.overflows.map { ["tensor": .string($0.tensor), "count": JSON($0.count)] })
         object["seconds"] = JSON(seconds)
         return object
+    }
+}
+
+/// Carries out a plan, shows how far it is, and stops it when the user says so.
+func writeShowingProgress(_ plan: WritePlan, with writer: CheckpointWriter) throws -> WriteReport {
+    Interruption.watch()
+    var line = ProgressLine()
+    let meter = ProgressMeter()
+    defer { line.clear() }
+    return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
+        line.update("writing \(meter.bytes(done: progress.done, of: progress.total))")
     }
 }

@@ -59,6 +59,13 @@ extension Checkpoint {
         }
         (checkpoint.auxiliaryFiles, checkpoint.skippedFiles) = try auxiliaryFiles(
             in: folder, names: names, weights: Set(files.map(\.file.name)))
+        checkpoint.opened?.others = checkpoint.auxiliaryFiles
+        let kept = FileSelection.indices.union([Configuration.fileName])
+            .union(checkpoint.manifest == nil ? [] : [Manifest.fileName])
+        for name in names where kept.contains(name) {
+            let file = try InputFile(path: Path.join(folder, name))
+            checkpoint.opened?.others.append(AuxiliaryFile(name: name, content: .file(file)))
+        }
         if checkpoint.unusableManifest != nil {
             let reason = "format 1, which only versions before the first release wrote"
             checkpoint.skippedFiles.append(SkippedFile(name: Manifest.fileName, reason: reason))
@@ -80,6 +87,7 @@ extension Checkpoint {
         }
         self.init(path: path, tensors: tensors, metadata: metadata)
         sources = files.map(\.file)
+        opened = files.isEmpty ? nil : OpenedFiles(weights: files)
         let structures = files.compactMap(\.structure)
         let structure = structures.dropFirst().reduce(structures.first) { $0?.merging($1) }
         format.structure = structure

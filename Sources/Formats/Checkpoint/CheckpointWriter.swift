@@ -81,6 +81,13 @@ public struct CheckpointWriter: Sendable {
             if FileSystem.kind(of: target.model) == nil { try? FileSystem.remove(target.partial) }
             throw error
         }
+        do throws(UserFacingError) {
+            try plan.checkRestored(in: target.model, isCancelled: isCancelled)
+        } catch {
+            if error.isInterruption { throw .interrupted(partial: target.partial) }
+            try FileSystem.remove(target.partial)
+            throw error
+        }
         try target.publish(force: options.force)
         return WriteReport(
             path: plan.output, files: plan.files.map(\.name), byteCount: plan.byteCount,

@@ -55,17 +55,22 @@ public struct Manifest: Sendable, Equatable {
     public var sources: [Source]
     /// What each tensor was made from, and how.
     public var provenance: OrderedDictionary<String, Provenance>
+    /// What else it takes to make the files of the model again that the first operation was given.
+    ///
+    /// Nil when that model was not opened from files.
+    public var original: OriginalFiles?
 
     /// A manifest of these parts.
     public init(
         tool: String, history: [Operation] = [], operations: [Operation], sources: [Source],
-        provenance: OrderedDictionary<String, Provenance>
+        provenance: OrderedDictionary<String, Provenance>, original: OriginalFiles? = nil
     ) {
         self.tool = tool
         self.history = history
         self.operations = operations
         self.sources = sources
         self.provenance = provenance
+        self.original = original
     }
 
     /// The same with room for every checksum, so that its size is known.
@@ -128,6 +133,16 @@ extension Manifest {
                 bytes: try reader.value(source, "bytes", "a number") { $0.int },
                 sha256: source["sha256"]?.string)
         }
+        original =
+            json["original_weights"] == nil
+            ? nil
+            : OriginalFiles(
+                files: try reader.list(json, "original_files") { (file) throws(UserFacingError) in
+                    try OriginalFiles.File(file, reader)
+                },
+                weights: try reader.list(json, "original_weights") { (file) throws(UserFacingError) in
+                    try OriginalFiles.Weights(file, reader)
+                })
         provenance = [:]
         for (name, tree) in try reader.value(json, "provenance", "an object", { $0.object }) {
             provenance[name] = try Provenance.read(tree, ManifestReader(file: file, tensor: name))
@@ -152,6 +167,10 @@ extension Manifest {
         lines("history", history.map(\.json))
         lines("operations", operations.map(\.json))
         lines("sources", sources.map(\.json))
+        if let original {
+            lines("original_files", original.files.map(\.json))
+            lines("original_weights", original.weights.map(\.json))
+        }
         line("  \"provenance\": {")
         for (index, (name, tree)) in provenance.enumerated() {
             line(index == 0 ? "\n    " : ",\n    ")

@@ -12,6 +12,8 @@ public struct WritePlan: Sendable {
         public let tensors: [String]
         /// Its parts, one behind the other.
         let segments: [Segment]
+        /// SHA-256 of what its bytes have to be; nil when that is not known before.
+        var sha256: String?
     }
 
     /// A run of bytes in a file.
@@ -118,7 +120,8 @@ extension WritePlan {
             files.append(File(Configuration.fileName, configuration.serialized()))
         }
         files += checkpoint.auxiliaryFiles.map(File.init)
-        (manifest, sources) = Self.manifest(of: checkpoint, output: output, tool: options.tool)
+        (manifest, sources) = try Self.manifest(
+            of: checkpoint, output: output, tool: options.tool, files: files)
         if let manifest {
             let count = manifest.withPlaceholders(options.checksums).serialized().count
             files.append(
@@ -176,8 +179,8 @@ extension WritePlan {
 
     /// The manifest without checksums, and the files it counts.
     private static func manifest(
-        of checkpoint: Checkpoint, output: String, tool: String
-    ) -> (Manifest?, [InputFile]) {
+        of checkpoint: Checkpoint, output: String, tool: String, files: [File]
+    ) throws(UserFacingError) -> (Manifest?, [InputFile]) {
         if checkpoint.operations.isEmpty { return (nil, []) }
         var list = SourceList()
         var provenance: OrderedDictionary<String, Provenance> = [:]
@@ -189,8 +192,26 @@ extension WritePlan {
         let earlier = checkpoint.manifest.map { $0.history + $0.operations } ?? []
         let manifest = Manifest(
             tool: tool, history: earlier, operations: checkpoint.operations, sources: sources,
-            provenance: provenance)
+            provenance: provenance,
+            original: try original(of: checkpoint, sources: list.files, provenance.values, files))
         return (manifest, list.files)
+    }
+
+    /// What the manifest keeps of the files that the model was opened from.
+    private static func original(
+        of checkpoint: Checkpoint, sources: [InputFile], _ provenance: some Sequence<Provenance>,
+        _ files: [File]
+    ) throws(UserFacingError) -> OriginalFiles? {
+        guard let opened = checkpoint.opened else { return nil }
+        var taken = [Set<String>](repeating: [], count: sources.count)
+        for tree in provenance {
+            tree.forEachLeaf { leaf in
+                if case .copied(let file, let tensor, _) = leaf { taken[file].insert(tensor) }
+            }
+        }
+        return try OriginalFiles(of: opened, sources: sources, taken: taken) { name in
+            files.first { $0.name == name }?.auxiliaryFile
+        }
     }
 }
 
@@ -219,6 +240,17 @@ extension WritePlan.File {
         var list = SegmentList()
         list.append(.bytes(bytes), count: bytes.count)
         self.init(name: name, byteCount: bytes.count, tensors: [], segments: list.segments)
+    }
+
+    /// The same as a file that is read whole; nil when it is made of tensors.
+    fileprivate var auxiliaryFile: AuxiliaryFile? {
+        guard tensors.isEmpty, segments.count <= 1 else { return nil }
+        switch segments.first?.content {
+        case .bytes(let bytes): return AuxiliaryFile(name: name, content: .bytes(bytes))
+        case .copy(let range): return AuxiliaryFile(name: name, content: .file(range.file))
+        case nil: return AuxiliaryFile(name: name, content: .bytes([]))
+        case .computed, .manifest: return nil
+        }
     }
 
     /// A file that comes along.

@@ -1,5 +1,3 @@
-internal import CZlib
-
 /// How the bytes of a chunk were packed, and how to unpack them.
 enum HDF5Filter: Sendable, Equatable {
     /// gzip's method.
@@ -54,19 +52,10 @@ enum HDF5Filter: Sendable, Equatable {
     /// - Returns: what it was given; nil when it can't have made these bytes of so many.
     func undo(_ bytes: [UInt8], most: Int) -> [UInt8]? {
         switch self {
-        case .deflate: Self.inflate(bytes, most: most)
+        case .deflate: Deflate.unpacked(bytes, most: most)
         case .shuffle(let size): Self.unshuffle(bytes, size: size)
         case .fletcher32: Self.checked(bytes)
         }
-    }
-
-    private static func inflate(_ bytes: [UInt8], most: Int) -> [UInt8]? {
-        var (status, count) = (Z_DATA_ERROR, uLong(most))
-        let whole = unsafe [UInt8](unsafeUninitializedCapacity: most) { room, initialized in
-            status = unsafe uncompress(room.baseAddress, &count, bytes, uLong(bytes.count))
-            initialized = status == Z_OK ? Int(count) : 0
-        }
-        return status == Z_OK ? whole : nil
     }
 
     private static func unshuffle(_ bytes: [UInt8], size: Int) -> [UInt8]? {
