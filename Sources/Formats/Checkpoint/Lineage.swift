@@ -96,6 +96,7 @@ extension Provenance {
             case .cast: operands[0]
             case .transposed, .reshaped: Self.whole(operands[0], height: tree.height)
             case .scaled, .noised: operands[0].map { $0.changed }
+            case .dequantized: Self.whole(operands[0], height: tree.height)
             case .derived(.gathered(let rows)): Self.gathered(rows, of: operands[0])
             case .derived: [Lineage.Run(rows: 0..<tree.height, kind: .fresh)]
             }

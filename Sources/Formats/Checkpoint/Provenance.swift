@@ -141,6 +141,7 @@ extension TensorOperation {
                 "op": "noised", "share": JSON(Double(rule.share)), "deviation": JSON(Double(rule.deviation)),
                 "seed": .string(String(rule.seed)),
             ]
+        case .dequantized(let scheme, let type): scheme.json(type)
         case .derived(let rule): rule.json
         }
     }
@@ -154,6 +155,7 @@ extension TensorOperation {
         case "transposed": self = .transposed
         case "reshaped": self = .reshaped(try reader.shape(json))
         case "scaled": self = .scaled(Float(try reader.value(json, "factor", "a number") { $0.double }))
+        case "dequantized": self = try Self.dequantized(json, reader)
         case "noised":
             self = .noised(
                 NoiseRule(
@@ -167,6 +169,33 @@ extension TensorOperation {
                 throw reader.malformed("op", found: "\"\(op)\"", expected: "an operation this program knows")
             }
             self = .derived(rule)
+        }
+    }
+}
+
+extension Dequantization {
+    fileprivate func json(_ type: ElementType) -> JSON {
+        var json: JSON = ["op": "dequantized", "scheme": .string(name), "type": .string(type.rawValue)]
+        if case .blocks(let rows, let columns) = self { json["block"] = [JSON(rows), JSON(columns)] }
+        return json
+    }
+}
+
+extension TensorOperation {
+    fileprivate static func dequantized(
+        _ json: JSON, _ reader: ManifestReader
+    ) throws(UserFacingError) -> TensorOperation {
+        let type = try reader.type(json)
+        let scheme = try reader.value(json, "scheme", "blocks or microscaled") { $0.string }
+        switch scheme {
+        case "microscaled": return .dequantized(.microscaled, type)
+        case "blocks":
+            let block = try reader.value(json, "block", "two numbers") { $0.array?.compactMap(\.int) }
+            guard block.count == 2 else {
+                throw reader.malformed("block", found: "\(block)", expected: "two numbers")
+            }
+            return .dequantized(.blocks(rows: block[0], columns: block[1]), type)
+        default: throw reader.malformed("scheme", found: scheme, expected: "blocks or microscaled")
         }
     }
 }

@@ -37,12 +37,18 @@ extension TensorExpression {
             case .cast: return try readCast(operands[0], bytes, into: &destination)
             case .transposed: return try readTransposed(operands[0], bytes, into: &destination)
             case .scaled(let factor):
-                return try readComputed(operands[0], bytes, into: &destination) { numbers, _ in
+                return try readComputed(bytes, into: &destination) { numbers, start throws(UserFacingError) in
+                    try operands[0].floats(start..<start + numbers.count, into: &numbers)
                     for index in numbers.indices { numbers[index] *= factor }
                 }
             case .noised(let rule):
-                return try readComputed(operands[0], bytes, into: &destination) { numbers, start in
+                return try readComputed(bytes, into: &destination) { numbers, start throws(UserFacingError) in
+                    try operands[0].floats(start..<start + numbers.count, into: &numbers)
                     rule.add(to: &numbers, from: start)
+                }
+            case .dequantized(let scheme, _):
+                return try readComputed(bytes, into: &destination) { numbers, start throws(UserFacingError) in
+                    try operands[0].dequantize(scheme, operands[1], from: start, into: &numbers)
                 }
             case .derived(let rule):
                 return try DerivedRows(of: operands[0], rule, rowCache).read(bytes, into: &destination)
@@ -87,12 +93,12 @@ extension TensorExpression {
         return overflows
     }
 
-    /// Computes with the numbers of another tensor in float32 and rounds them to this one's type.
+    /// Computes numbers in float32 and rounds them to this tensor's type.
     ///
-    /// `compute` is given some numbers and the place of the first.
+    /// `compute` is given room for some numbers and the place of the first.
     private func readComputed(
-        _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan,
-        _ compute: (_ numbers: inout MutableSpan<Float>, _ start: Int) -> Void
+        _ bytes: Range<Int>, into destination: inout MutableRawSpan,
+        _ compute: (_ numbers: inout MutableSpan<Float>, _ start: Int) throws(UserFacingError) -> Void
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { preconditionFailure("such numbers take whole bytes") }
         let most = 1 << 16
@@ -103,8 +109,7 @@ extension TensorExpression {
             let count = min(bytes.upperBound / size - element, most)
             var all = numbers.mutableSpan
             var part = all._mutatingExtracting(0..<count)
-            try original.floats(element..<element + count, into: &part)
-            compute(&part, element)
+            try compute(&part, element)
             let place = element * size - bytes.lowerBound
             var target = destination._mutatingExtracting(place..<place + count * size)
             overflows += unsafe FloatConversion.convert(part.span.bytes, .f32, to: &target, type)

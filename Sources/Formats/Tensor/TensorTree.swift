@@ -76,6 +76,8 @@ public enum TensorOperation: Sendable, Hashable {
     case scaled(Float)
     /// A tensor's numbers with noise mixed in, in float32, rounded to the type that they have.
     case noised(NoiseRule)
+    /// The numbers that quantised values and their scales stand for, in this type.
+    case dequantized(Dequantization, ElementType)
     /// Rows made of a tensor's rows.
     case derived(RowRule)
 
@@ -132,8 +134,18 @@ extension TensorTree {
         case .reshaped(let shape): return try operand().reshaped(to: shape)
         case .scaled(let factor): return try operand().scaled(by: factor)
         case .noised(let rule): return try operand().noised(rule)
+        case .dequantized(let scheme, let type):
+            guard operands.count == 2 else { throw .wrongOperands(found: operands.count, expected: "two") }
+            return try operands[0].dequantized(by: operands[1], scheme, to: type)
         case .derived(let rule): return try operand().derived(rule)
         }
+    }
+
+    /// What an operation makes that has been found to be possible.
+    static func computed(
+        _ operation: TensorOperation, of operands: [TensorTree], type: ElementType, shape: [Int]
+    ) throws(UserFacingError) -> TensorTree {
+        try TensorTree(.made(operation, of: operands), type: type, shape: shape)
     }
 
     /// Nothing but zeros.
