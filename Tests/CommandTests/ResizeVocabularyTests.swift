@@ -140,6 +140,36 @@ struct ResizeVocabularyTests {
         #expect(try CommandRun(["verify", "s"], in: folder.url).code == 0)
     }
 
+    @Test func tellsOfTheLinesOfTokens() throws {
+        let folder = try folder()
+        func run(_ lines: String, _ more: String...) throws -> CommandRun {
+            try Data(lines.utf8).write(to: folder.url.appending(path: "t.txt"))
+            return try CommandRun(
+                ["resize-vocab", "base", "--tokens", "t.txt", "-o", "o", "--force", "--json"] + more,
+                in: folder.url)
+        }
+        // A byte order mark is no part of the first token.
+        let known = try run("\u{FEFF}\u{C7}xyzzy\na\n\n a\n")
+        #expect(
+            known.code == 2 && known.messages.contains("t.txt, line 2 (\"a\"), line 4 (\" a\") can't"),
+            "\(known.messages)")
+        #expect(known.messages.contains("the tokenizer has them already"))
+        let twice = try run("xyzzyx\nplugh\nxyzzyx\n")
+        #expect(twice.code == 2 && twice.messages.contains("t.txt, line 3 (\"xyzzyx\")"), "\(twice.messages)")
+        // Tokens that are spelled in bytes: what an added token has of é is read as one byte.
+        let garbled = try run("Bác\nkwaśny\n đường\nécole\n", "--tokens-as", "added")
+        #expect(
+            garbled.code == 2 && garbled.messages.contains("t.txt, line 1 (\"Bác\"), line 4 (\"école\")"),
+            "\(garbled.messages)")
+        let merged = try run("école\nthexyz\n xyzzyx\nxyzzyx\n")
+        #expect(
+            merged.code == 0 && merged.messages.contains("never used behind a space"), "\(merged.messages)")
+        #expect(try merged.json()["unused_behind_space"] == ["thexyz"])
+        let opened = try Tokenizer.open(folder.url.appending(path: "o").path)
+        #expect(try opened.encode("école", addSpecialTokens: false).count == 1)
+        #expect(try opened.decode(opened.encode("a xyzzyx", addSpecialTokens: false)) == "a xyzzyx")
+    }
+
     @Test func anotherTokenizerAndBack() throws {
         let folder = try folder()
         let learned = try CommandRun(

@@ -66,6 +66,11 @@ public struct Tokenizer: Sendable {
     /// The largest id, to compare with the rows of an embedding; -1 when there are no tokens.
     public var largestID: Int { vocabulary.count - 1 }
 
+    /// How many ids there are up to the last token that is no added one, and so may come of any text.
+    public var plainCount: Int {
+        vocabulary.tokens.indices.last { addedTokens.text(of: Int32($0)) == nil }.map { $0 + 1 } ?? 0
+    }
+
     /// The token that stands for what the model does not know; nil when it has none, as byte-level models.
     public var unknownID: Int32? { model.unknown }
 

@@ -102,7 +102,7 @@ struct KerasHubForm: StoredForm {
         var result =
             tokenizer.auxiliaryFiles.isSame(as: before.auxiliaryFiles)
             ? preset.auxiliaryFiles : try preset.auxiliaryFiles(with: tokenizer)
-        let isTokenizers = { (name: String) in TokenizerFiles.names.contains(name) }
+        let isTokenizers = { (name: String) in TokenizerFiles.isName(name) }
         for old in model.auxiliaryFiles where !isTokenizers(old.name) {
             guard let new = changed.auxiliaryFiles.first(where: { $0.name == old.name }) else {
                 result.removeAll { $0.name == old.name }

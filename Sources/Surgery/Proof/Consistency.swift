@@ -42,12 +42,15 @@ extension Checkpoint {
     /// A model that predicts tokens needs a head of its own when it does not share the embeddings.
     private func missingHead(_ configuration: Configuration) -> [String] {
         let settings = [configuration.languageModel, configuration.json.object ?? JSONObject()]
-        let heads = Family.names(of: .head)
-        let own = (configuration.family?.rows(.head).first).map { $0.name + $0.weight } ?? heads[0]
+        let own = (configuration.family?.rows(.head).first).map { $0.name + $0.weight } ?? "lm_head.weight"
+        let rows = ConfiguredDimensions(configuration).size(of: .vocabulary)
+        // Quantised heads have other tensors than a weight.
+        let hasHead = tensors.contains { name, tensor in
+            guard let part = VocabularyEnd.part(named: name), part.end == .output else { return false }
+            return part.isCertain || part.isPlain && tensor.shape.first == rows
+        }
         guard settings.lazy.compactMap({ $0["tie_word_embeddings"]?.bool }).first == false,
-            configuration.architectures.contains(where: { $0.hasSuffix("ForCausalLM") }),
-            !tensors.keys.contains(where: { name in heads.contains { name == $0 || name.hasSuffix("." + $0) }
-            })
+            configuration.architectures.contains(where: { $0.hasSuffix("ForCausalLM") }), !hasHead
         else { return [] }
         return [
             "config.json says tie_word_embeddings is false, but there is no output head (\(own)) among the tensors"
@@ -57,7 +60,8 @@ extension Checkpoint {
     private func beyondVocabulary(
         _ tokenizer: TokenizerSummary?, _ dimensions: ConfiguredDimensions
     ) -> [String] {
-        guard let size = tokenizer?.size, let rows = dimensions.size(of: .vocabulary), size > rows else {
+        guard let size = tokenizer?.neededRows, let rows = dimensions.size(of: .vocabulary), size > rows
+        else {
             return []
         }
         return [

@@ -124,6 +124,7 @@ public struct Inspection: Sendable {
         notes = head.map { [Checkpoint.note(ofOwnHead: $0, path: checkpoint.path)] } ?? []
         self.inconsistencies =
             inconsistencies + checkpoint.inconsistencies(layers: layers, tokenizer: tokenizer)
+            + (tokenizer?.disagreements ?? [])
     }
 
     private static func types(_ checkpoint: Checkpoint) -> [TypeSummary] {
@@ -169,8 +170,12 @@ public struct TokenizerSummary: Sendable, Equatable {
     public let file: String
     /// One more than the largest id; nil when the file can't be used.
     public let size: Int?
+    /// How many rows the model must have for it; nil when the file can't be used.
+    public let neededRows: Int?
     /// Why the file can't be used.
     public let problem: String?
+    /// What files of the tokenizer say of ids that does not hold, a sentence each.
+    public let disagreements: [String]
 
     init?(of checkpoint: Checkpoint) {
         guard let auxiliaryFile = checkpoint.auxiliaryFiles.first(where: { $0.name == "tokenizer.json" })
@@ -179,10 +184,14 @@ public struct TokenizerSummary: Sendable, Equatable {
         }
         file = auxiliaryFile.name
         do {
-            size = try checkpoint.tokenizerFiles().tokenizer().largestID + 1
+            let files = try checkpoint.tokenizerFiles()
+            let tokenizer = try files.tokenizer()
+            let needed = try files.neededRows(tokenizer)
+            let sentences = try files.disagreements()
+            (size, neededRows, disagreements) = (tokenizer.largestID + 1, needed, sentences)
             problem = nil
         } catch {
-            size = nil
+            (size, neededRows, disagreements) = (nil, nil, [])
             problem = "\(error)"
         }
     }

@@ -40,21 +40,22 @@ extension Checkpoint {
                 throw error.within("the rows of tensor '\(tensor.name)' can't be made")
             }
         }
-        let changes = result.setVocabulary(outcome)
+        let changes = try result.setVocabulary(outcome)
         return ResizedCheckpoint(
             checkpoint: result, changes: ConfigurationChange.inFiles(changes, from: self, to: result),
             tokens: outcome.tokens,
             rows: (found.rows, outcome.plan.rows.count), origins: outcome.origins,
             newRows: outcome.newRanges, reached: outcome.reached,
-            initializations: methods)
+            initializations: methods, warnings: outcome.warnings)
     }
 
     /// Has the configuration follow: `vocab_size`, and the ids of tokens that have moved.
-    private mutating func setVocabulary(_ outcome: VocabularyPlan) -> [ConfigurationChange] {
+    private mutating func setVocabulary(
+        _ outcome: VocabularyPlan
+    ) throws(UserFacingError) -> [ConfigurationChange] {
         guard var configuration else { return [] }
         var changes: [ConfigurationChange] = []
-        let json = outcome.settings(
-            configuration.json, path: "", size: outcome.plan.rows.count, changes: &changes)
+        let json = try outcome.settings(configuration.json, changes: &changes)
         let isNamed = configuration["vocab_size"] != nil || configuration.languageModel["vocab_size"] != nil
         if !isNamed, outcome.plan.rows.count != outcome.plan.height {
             // The size that the family's configuration class takes is the old one.
@@ -90,7 +91,7 @@ private struct DonorTensors {
 
     /// The rows at one end; the embedding's where there is no head of its own.
     func rows(
-        for role: VocabularyTensors.Role, common: [DonorRows.Common], threads: Int
+        for role: VocabularyEnd, common: [DonorRows.Common], threads: Int
     ) -> DonorRows? {
         let matrices = found.tensors.compactMap { name, role in
             checkpoint.tensors[name].flatMap { $0.shape.count == 2 ? (role: role, tensor: $0) : nil }

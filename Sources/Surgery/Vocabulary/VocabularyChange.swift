@@ -88,6 +88,7 @@ public struct VocabularyChange: SurgeryOperation {
         if context.isDryRun, let outcome = try guess(of: source) { return outcome }
         let made = try change(of: source, context)
         let result = try source.resized(try request(made.change, context))
+        let unused = try checkTokens(made.list, in: result)
         let report = VocabularyReport(
             result: result, learned: made.learned,
             texts: try heldOutTexts(source: source, result: result.checkpoint, context))
@@ -96,6 +97,15 @@ public struct VocabularyChange: SurgeryOperation {
         outcome.summary = report.lines
         outcome.facts = report.facts
         outcome.suffix = "vocab-\(result.rows.after)"
+        outcome.warnings = result.warnings
+        if let first = unused.first {
+            outcome.warnings.append(
+                "\(unused.count) of the tokens are never used behind a space, and so rarely inside a text: "
+                    + unused.prefix(8).map { "\"\($0.text)\" (line \($0.line))" }.joined(separator: ", ")
+                    + (unused.count > 8 ? " and others" : "")
+                    + "; begin their lines with the space, as \" \(first.text)\", or give both lines")
+            outcome.facts["unused_behind_space"] = .array(unused.map { .string($0.text) })
+        }
         return outcome
     }
 
@@ -127,20 +137,36 @@ public struct VocabularyChange: SurgeryOperation {
     /// The change, with what was learned for it.
     private func change(
         of source: Checkpoint, _ context: OperationContext
-    ) throws(UserFacingError) -> (change: VocabularyResize.Change, learned: LearnedTokens?) {
-        if let size { return (.rows(size), nil) }
+    ) throws(UserFacingError) -> (
+        change: VocabularyResize.Change, learned: LearnedTokens?, list: TokenList?
+    ) {
+        if let size { return (.rows(size), nil, nil) }
         if let tokenizer {
-            return (.replaced(by: try TokenizerFiles.open(tokenizer), keepsOld: keepOld ?? false), nil)
+            return (.replaced(by: try TokenizerFiles.open(tokenizer), keepsOld: keepOld ?? false), nil, nil)
         }
-        let old = try source.tokenizerFiles().tokenizer()
+        let old = try source.tokenizerFiles().agreeingTokenizer()
         if let tokens {
-            let strings = try TokenList.read(tokens)
-            return (.extended(try VocabularyExtension(strings, as: tokensAs ?? .merges, for: old)), nil)
+            let list = try TokenList(path: tokens)
+            let extra = try VocabularyExtension(list, as: tokensAs ?? .merges, for: old)
+            return (.extended(extra), nil, list)
         }
         let learned = try old.learning(
             learn ?? 0, from: Documents(paths: corpus ?? []), threads: context.threads,
             isCancelled: context.isCancelled, progress: { context.progress("reading", $0, $1) })
-        return (.extended(VocabularyExtension(learned, for: old)), learned)
+        return (.extended(VocabularyExtension(learned, for: old)), learned, nil)
+    }
+
+    /// Refuses tokens that are not decoded to themselves.
+    ///
+    /// - Returns: those that merges lead to, but never behind a space.
+    private func checkTokens(
+        _ list: TokenList?, in result: ResizedCheckpoint
+    ) throws(UserFacingError) -> [TokenList.Entry] {
+        guard let list else { return [] }
+        let new = try result.checkpoint.tokenizerFiles().tokenizer()
+        let kind = tokensAs ?? .merges
+        try list.checkDecoding(by: new, as: kind)
+        return kind == .merges ? list.unusedBehindSpace(by: new) : []
     }
 
     private func request(

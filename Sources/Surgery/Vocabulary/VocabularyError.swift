@@ -27,6 +27,55 @@ extension UserFacingError {
             "\(path): the model has \(what), whose vocabulary can't be resized")
     }
 
+    /// An end of the model is quantised, so that rows can't be made.
+    package static func quantisedEnd(path: String, tensor: String) -> Self {
+        Self(
+            .unsupported,
+            "\(path): \(tensor) shows that the embedding or the head is quantised, so rows can't be added, moved or taken away; start from the model that was not quantised, and quantise the result"
+        )
+    }
+
+    /// A tensor is as high as the vocabulary, and what it does is not known.
+    package static func unknownHeight(path: String, tensor: String, shape: [Int], rows: Int) -> Self {
+        Self(
+            .unsupported,
+            "\(path): \(tensor) is \(shape), with something for each of the \(rows) rows of the vocabulary, but what it does is not known, so it can't follow; leave it out of the model if nothing needs it"
+        )
+    }
+
+    /// A key of the configuration names a row that would be dropped.
+    package static func namedRow(path: String, key: String, id: Int, asked: Int) -> Self {
+        Self(
+            .request,
+            "\(path): \(key) is \(id), which \(asked) rows would not have; ask for \(id + 1) or more"
+        )
+    }
+
+    /// A key names a token that the new tokenizer does not have.
+    package static func tokenGone(path: String, key: String, id: Int, token: String?) -> Self {
+        let name = token.map { " (\"\($0)\")" } ?? ""
+        return Self(
+            .inconsistent,
+            "\(path): \(key) is \(id)\(name), a token that the new tokenizer does not have and the model can't be without; add it to that tokenizer, or keep the old tokens (--keep-old)"
+        )
+    }
+
+    /// A key names an id behind the embedding that a token would now have.
+    package static func namedBehindRows(path: String, key: String, id: Int) -> Self {
+        Self(
+            .inconsistent,
+            "\(path): \(key) is \(id), which no row and no token has, but the new vocabulary would give to a token; give the key another id first"
+        )
+    }
+
+    /// There is no tokenizer.json, and another file has more tokens than rows are asked for.
+    package static func fewerRowsThanFile(path: String, asked: Int, file: String, tokens: Int) -> Self {
+        Self(
+            .request,
+            "\(path): \(asked) rows are fewer than \(file) has tokens (\(tokens)); ask for \(tokens) or more"
+        )
+    }
+
     /// The tokenizer has more tokens than there are rows.
     package static func beyondRows(path: String, tokens: Int, rows: Int) -> Self {
         Self(

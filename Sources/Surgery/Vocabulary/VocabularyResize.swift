@@ -64,6 +64,8 @@ public struct ResizedCheckpoint: Sendable {
     public let reached: (typed: Int, merged: Int)
     /// How new rows begin, in the embedding and in the output head.
     public let initializations: (input: RowInitialization, output: RowInitialization)
+    /// What its user should know, a sentence each.
+    public internal(set) var warnings: [String]
 }
 
 /// What the rows of a resized vocabulary are.

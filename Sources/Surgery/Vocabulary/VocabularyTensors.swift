@@ -4,52 +4,43 @@ internal import OrderedCollections
 
 /// The tensors of a model that have a row for each token.
 struct VocabularyTensors {
-    /// What a tensor does.
-    enum Role: Sendable {
-        /// Its rows are what tokens become.
-        case input
-        /// Its rows, or numbers, make the logits.
-        case output
-    }
-
-    /// The tensors by name.
-    let tensors: [(name: String, role: Role)]
+    /// The tensors by name, and the end that each is at.
+    let tensors: [(name: String, role: VocabularyEnd)]
     /// How many rows they have.
     let rows: Int
     /// Whether one tensor serves both ends.
     let isTied: Bool
 
-    /// What an embedding is called in one family or another.
-    private static let inputs = Family.names(of: .embedding)
-    /// What a head is called, and its bias.
-    private static let outputs = Family.names(of: .head) { [$0.weight, $0.bias] }
-
     /// Finds the tensors.
     ///
-    /// - Throws: ``UserFacingError`` when there are none, or they do not agree.
+    /// - Throws: ``UserFacingError`` when there are none, they do not agree, are quantised, or another tensor is as high and
+    ///   nobody knows what it does.
     init(of checkpoint: Checkpoint) throws(UserFacingError) {
-        func ends(_ name: String, with suffixes: [String]) -> Bool {
-            suffixes.contains { name == $0 || name.hasSuffix("." + $0) || name.hasSuffix("/" + $0) }
+        let path = checkpoint.path
+        let parts = checkpoint.tensors.keys.compactMap { name in
+            VocabularyEnd.part(named: name).map { (name: name, part: $0) }
         }
-        var found: [(name: String, role: Role)] = []
-        for (name, tensor) in checkpoint.tensors where !tensor.shape.isEmpty {
-            if name.contains("per_layer") && name.contains("embed") {
-                throw .fixedVocabulary(
-                    path: checkpoint.path, what: "embeddings of its own for each layer (\(name))")
-            }
-            if ends(name, with: Self.inputs) { found.append((name, .input)) }
-            if ends(name, with: Self.outputs) { found.append((name, .output)) }
+        for (name, part) in parts where part.isCertain && !part.isPlain {
+            throw .quantisedEnd(path: path, tensor: name)
         }
-        guard let first = found.first(where: { $0.role == .input }),
-            let rows = checkpoint.tensors[first.name]?.shape.first
-        else { throw .noEmbedding(path: checkpoint.path, names: Self.inputs) }
-        for (name, _) in found {
-            let height = checkpoint.tensors[name]?.shape.first
+        for name in checkpoint.tensors.keys where name.contains("per_layer") && name.contains("embed") {
+            throw .fixedVocabulary(path: path, what: "embeddings of its own for each layer (\(name))")
+        }
+        func height(_ name: String) -> Int? { checkpoint.tensors[name]?.shape.first }
+        guard let first = parts.first(where: { $0.part.end == .input && height($0.name) != nil }),
+            let rows = height(first.name)
+        else { throw .noEmbedding(path: path, names: Family.names(of: .embedding)) }
+        var found: [(name: String, role: VocabularyEnd)] = []
+        for (name, part) in parts where part.isCertain || height(name) == rows && part.isPlain {
+            guard let height = height(name) else { continue }
             guard height == rows else {
                 throw .rowsDiffer(
-                    path: checkpoint.path, tensor: name, rows: height ?? 0,
-                    embedding: first.name, expected: rows)
+                    path: path, tensor: name, rows: height, embedding: first.name, expected: rows)
             }
+            guard checkpoint.tensors[name]?.type.isFloatingPoint ?? false else {
+                throw .quantisedEnd(path: path, tensor: name)
+            }
+            found.append((name, part.end))
         }
         tensors = found
         self.rows = rows
@@ -59,5 +50,48 @@ struct VocabularyTensors {
         let says = settings.lazy.compactMap { $0["tie_word_embeddings"]?.bool }.first
         let ownHead = try checkpoint.ownHead()
         isTied = !found.contains { $0.role == .output } || says == true && ownHead == nil
+        if let stray = checkpoint.firstAsHigh(as: rows, besides: Set(found.map(\.name))) {
+            throw .unknownHeight(
+                path: path, tensor: stray, shape: checkpoint.tensors[stray]?.shape ?? [], rows: rows)
+        }
+    }
+}
+
+extension Checkpoint {
+    /// The first tensor with as many rows or columns as the vocabulary of which it is not known why.
+    ///
+    /// Another size of the configuration may explain the number; in a layer two together, as heads times their size. Nothing
+    /// else explains a table of whole numbers with that many rows.
+    fileprivate func firstAsHigh(as rows: Int, besides known: Set<String>) -> String? {
+        let sizes = configuration?.sizes ?? []
+        let factors = sizes.union([2, 3, 4])
+        let isSize = sizes.contains(rows)
+        let isProduct = sizes.contains { $0 > 1 && rows % $0 == 0 && factors.contains(rows / $0) }
+        let explained = ((configuration?.family?.layerRows ?? []) + (configuration?.family?.outerRows ?? []))
+            .filter { !$0.dimensions.isEmpty && !$0.dimensions.contains(.vocabulary) }
+        return tensors.first { name, tensor in
+            guard tensor.shape.first == rows || tensor.shape.last == rows, !known.contains(name) else {
+                return false
+            }
+            if tensor.type == .i64, tensor.shape.first == rows { return true }
+            let isInLayer = name.split(separator: ".").contains { Int($0) != nil }
+            return !isSize && !(isInLayer && isProduct)
+                && !explained.contains { name.hasSuffix($0.name + $0.weight) }
+        }?.key
+    }
+}
+
+extension Configuration {
+    /// All whole numbers of the configuration but those that are about tokens.
+    fileprivate var sizes: Set<Int> {
+        var sizes = Set<Int>()
+        func walk(_ value: JSON) {
+            if let number = value.int { sizes.insert(number) }
+            for element in value.array ?? [] { walk(element) }
+            for (key, inner) in value.object ?? JSONObject()
+            where !key.contains("vocab") && !TokenKey.isToken(key) { walk(inner) }
+        }
+        walk(json)
+        return sizes
     }
 }

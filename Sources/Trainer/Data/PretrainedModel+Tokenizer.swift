@@ -3,11 +3,15 @@ internal import Models
 
 extension PretrainedModel {
     /// The model's own tokenizer, which must not make tokens that the embedding has no row for.
+    ///
+    /// An added token behind the rows is let be until a text has it.
     public func tokenizer() throws -> Tokenizer {
-        let tokenizer = try TokenizerFiles(of: checkpoint.auxiliaryFiles, path: checkpoint.path).tokenizer()
-        guard tokenizer.largestID < architecture.vocabularySize else {
+        let files = TokenizerFiles(of: checkpoint.auxiliaryFiles, path: checkpoint.path)
+        let tokenizer = try files.tokenizer()
+        let needed = try files.neededRows(tokenizer)
+        guard needed <= architecture.vocabularySize else {
             throw UserFacingError.vocabularyTooSmall(
-                path: checkpoint.path, rows: architecture.vocabularySize, largestID: tokenizer.largestID)
+                path: checkpoint.path, rows: architecture.vocabularySize, largestID: needed - 1)
         }
         return tokenizer
     }

@@ -171,7 +171,7 @@ struct VocabularyResizeTests {
         for name in ["model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"] {
             small[name] = try small[name]?.rows(0..<3)
         }
-        #expect(throws: UserFacingError.beyondRows(path: "model", tokens: 5, rows: 3)) {
+        #expect(throws: UserFacingError.beyondRows(path: "model", tokens: 4, rows: 3)) {
             _ = try small.vocabularyResized(VocabularyResize(.extended(abc)))
         }
         let unreachable = VocabularyExtension(tokens: [.init(id: 5, spelling: "cab")])

@@ -12,14 +12,20 @@ struct MergeBuilder {
         spelling = try TokenSpelling(tokenizer)
     }
 
-    mutating func add(_ string: String) throws(UserFacingError) {
+    /// Whether a string is a token already, spelled as the vocabulary spells it.
+    func isToken(_ string: String) -> Bool {
+        if tokenizer.vocabulary.id(of: spelled(string).span) != nil { return true }
+        return tokenizer.id(of: string).flatMap { tokenizer.addedToken($0) } != nil
+    }
+
+    /// Adds what leads to a string.
+    ///
+    /// - Returns: why nothing can; nil when it was added.
+    mutating func add(_ string: String) -> String? {
         let text = spelled(string)
         guard spelling.standsAlone(text) else {
-            throw .unusableToken(
-                string,
-                reason:
-                    "the tokenizer divides it into several words before it merges; add it with --tokens-as added"
-            )
+            return
+                "the tokenizer divides it into several words before it merges; add it with --tokens-as added"
         }
         var pieces: [Int32] = []
         spelling.forEachPart(of: encodable(string).span) { range, missing in
@@ -30,21 +36,11 @@ struct MergeBuilder {
             }
         }
         merge(&pieces)
-        guard pieces.count > 1 else {
-            // What an earlier string needed on its way is asked for twice.
-            guard let piece = pieces.first, Int(piece) > tokenizer.largestID else {
-                throw .unusableToken(string, reason: "it is one already")
-            }
-            return
-        }
         while pieces.count > 1 {
             let joined = self.text(of: pieces[0]) + self.text(of: pieces[1])
             guard tokenizer.vocabulary.id(of: joined.span) == nil else {
-                throw .unusableToken(
-                    string,
-                    reason:
-                        "on the way to it \"\(String(decoding: joined, as: UTF8.self))\" would merge, which is an old token that text would then be encoded with; add it with --tokens-as added"
-                )
+                return
+                    "on the way to it \"\(String(decoding: joined, as: UTF8.self))\" would merge, which is an old token that text would then be encoded with; add it with --tokens-as added"
             }
             let id = addToken(joined)
             merges[key(pieces[0], pieces[1])] = (result.merges.count, id)
@@ -55,6 +51,7 @@ struct MergeBuilder {
             pieces.replaceSubrange(0..<2, with: [id])
             merge(&pieces)
         }
+        return nil
     }
 
     /// Applies the new merges, the earliest first.

@@ -131,9 +131,44 @@ package struct SentencePieceModel {
     }
 
     /// Appends tokens with ever lower scores, added ones as user-defined symbols, and says how many there are now.
-    package mutating func append(_ extra: VocabularyExtension) {
-        for token in extra.tokens { append(token.spelling, .normal) }
-        for token in extra.added { append(token.content, token.isSpecial ? .control : .userDefined) }
+    ///
+    /// - Parameters:
+    ///   - extra: the tokens; what would stand before them, but only the tokenizer has, comes first.
+    ///   - tokenizer: the tokenizer that they are added to.
+    /// - Throws: ``UserFacingError`` when the ids can't be those of pieces.
+    package mutating func append(_ extra: VocabularyExtension, to tokenizer: Tokenizer)
+        throws(UserFacingError)
+    {
+        appendMissing(of: tokenizer)
+        var new: [(id: Int32, text: String, kind: Kind)] = extra.tokens.map { ($0.id, $0.spelling, .normal) }
+        new += extra.placeholders.map { ($0.id, $0.spelling, .unused) }
+        new += extra.added.map { ($0.id, $0.content, $0.isSpecial ? .control : .userDefined) }
+        for token in new.sorted(by: { $0.id < $1.id }) {
+            guard token.id == count else {
+                throw .malformed(
+                    file: file, found: "\(count) pieces, more than the tokenizer has tokens",
+                    expected: "as many, so that \"\(token.text)\" can get the id \(token.id)")
+            }
+            append(token.text, token.kind)
+        }
+        appendCount()
+    }
+
+    /// Appends what only the tokenizer has behind the pieces.
+    package mutating func complete(by tokenizer: Tokenizer) {
+        guard count <= tokenizer.largestID else { return }
+        appendMissing(of: tokenizer)
+        appendCount()
+    }
+
+    private mutating func appendMissing(of tokenizer: Tokenizer) {
+        while count <= tokenizer.largestID, let text = tokenizer.token(of: Int32(count)) {
+            let added = tokenizer.addedToken(Int32(count))
+            append(added?.text ?? text, added.map { $0.isSpecial ? .control : .userDefined } ?? .unused)
+        }
+    }
+
+    private mutating func appendCount() {
         var size = ProtobufWriter()
         size.append(field: 4, varint: UInt64(count))
         var writer = ProtobufWriter()
@@ -142,7 +177,7 @@ package struct SentencePieceModel {
     }
 
     private mutating func append(_ text: String, _ kind: Kind) {
-        lowestScore -= 1
+        if kind == .normal { lowestScore -= 1 }
         let piece = Piece(text: text, score: kind == .normal ? lowestScore : 0, kind: kind)
         pieces.append(piece)
         bytes += piece.message

@@ -5,12 +5,14 @@ extension TokenizerFiles {
     /// - Returns: the files, of which those that change are in memory.
     /// - Throws: ``UserFacingError`` when a file is not what it should be.
     public func extended(by extra: VocabularyExtension) throws(UserFacingError) -> TokenizerFiles {
-        var result = self
-        guard let main = try json("tokenizer.json") else { throw .noTokenizer(path: path) }
+        let old = try tokenizer()
+        var result = try completed()
+        guard let main = try result.json("tokenizer.json") else { throw .noTokenizer(path: path) }
         try result.replace("tokenizer.json", with: try extendedTokenizer(main, by: extra))
+        result.remove(notFollowing)
         if let vocabulary = try json("vocab.json")?.object {
             var vocabulary = vocabulary
-            for token in extra.tokens { vocabulary[token.spelling] = JSON(Int(token.id)) }
+            for token in extra.inVocabulary { vocabulary[token.spelling] = JSON(Int(token.id)) }
             try result.replace("vocab.json", with: .object(vocabulary))
         }
         if let merges = try bytes("merges.txt") {
@@ -19,9 +21,9 @@ extension TokenizerFiles {
             for merge in extra.merges { merges += Array("\(merge.left) \(merge.right)\n".utf8) }
             result.replace("merges.txt", with: merges)
         }
-        if let model = try bytes("tokenizer.model"), !(extra.tokens.isEmpty && extra.added.isEmpty) {
+        if let model = try result.bytes("tokenizer.model"), !(extra.tokens.isEmpty && extra.added.isEmpty) {
             var pieces = try SentencePieceModel(model, file: Path.join(path, "tokenizer.model"))
-            pieces.append(extra)
+            try pieces.append(extra, to: old)
             result.replace("tokenizer.model", with: pieces.bytes)
         }
         if !extra.added.isEmpty { try extendAddedTokens(&result, extra.added) }
@@ -38,7 +40,7 @@ extension TokenizerFiles {
             throw .malformed(file: file, found: "no model", expected: "an object with the vocabulary")
         }
         var added = root["added_tokens"]?.array ?? []
-        if !extra.tokens.isEmpty {
+        if !extra.inVocabulary.isEmpty {
             guard var vocabulary = model["vocab"]?.object else {
                 throw .malformed(
                     file: file, found: "no object model.vocab",
@@ -50,7 +52,10 @@ extension TokenizerFiles {
                 guard let content = token["content"]?.string, let id = token["id"] else { continue }
                 if vocabulary[content] == nil { vocabulary[content] = id }
             }
-            for token in extra.tokens { vocabulary[token.spelling] = JSON(Int(token.id)) }
+            for token in extra.inVocabulary { vocabulary[token.spelling] = JSON(Int(token.id)) }
+            if !extra.placeholders.isEmpty {
+                for token in extra.added { vocabulary[token.content] = JSON(Int(token.id)) }
+            }
             model["vocab"] = .object(vocabulary)
         }
         if !extra.merges.isEmpty {
@@ -114,6 +119,11 @@ extension TokenizerFiles {
     }
 }
 
+extension VocabularyExtension {
+    /// What the model's vocabulary gets.
+    fileprivate var inVocabulary: [Token] { (tokens + placeholders).sorted { $0.id < $1.id } }
+}
+
 extension VocabularyExtension.AddedToken {
     /// As `added_tokens` of tokenizer.json has it.
     fileprivate var json: JSON {
@@ -124,7 +134,7 @@ extension VocabularyExtension.AddedToken {
     }
 
     /// As `added_tokens_decoder` of tokenizer_config.json has it.
-    fileprivate var settings: JSON {
+    var settings: JSON {
         [
             "content": .string(content), "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": .bool(!isSpecial), "special": .bool(isSpecial),

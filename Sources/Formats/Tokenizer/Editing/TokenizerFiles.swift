@@ -1,21 +1,36 @@
 /// The files of a model's folder that describe its tokenizer, as they are edited together.
 public struct TokenizerFiles: Sendable {
-    /// Every name that a tokenizer's file has; the chat template is not among them, for it belongs to the model.
-    public static let names = [
+    /// The names of the files that follow when tokens are added.
+    private static let edited = [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "vocab.json",
-        "merges.txt", "tokenizer.model",
+        "vocab.json", "merges.txt", "tokenizer.model",
     ]
+    /// Every name that a tokenizer's file has; the chat template is not among them, for it belongs to the model.
+    ///
+    /// Of files of tiktoken's and of versions of Mistral's, only the ends and beginnings are known: see ``isName(_:)``.
+    public static let names =
+        edited + [
+            "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "tiktoken.model",
+            "tokenizer.tiktoken",
+        ]
+
+    /// Whether a file's name is that of a tokenizer's.
+    public static func isName(_ name: String) -> Bool {
+        names.contains(name) || name.hasSuffix(".tiktoken") || name.hasPrefix("tokenizer.model.")
+    }
 
     /// The model, for messages.
     package let path: String
     /// The files by name, in the folder's order.
     public private(set) var auxiliaryFiles: [AuxiliaryFile]
+    /// The model's chat template, which says what tokens it needs.
+    private let templates: [AuxiliaryFile]
 
     /// The tokenizer's files among those of a model.
     public init(of auxiliaryFiles: [AuxiliaryFile], path: String) {
         self.path = path
-        self.auxiliaryFiles = auxiliaryFiles.filter { Self.names.contains($0.name) }
+        self.auxiliaryFiles = auxiliaryFiles.filter { Self.isName($0.name) }
+        templates = auxiliaryFiles.filter { $0.name.hasPrefix("chat_template.") }
     }
 
     /// Whether there is no tokenizer.json.
@@ -33,12 +48,89 @@ public struct TokenizerFiles: Sendable {
         return try JSON(parsing: bytes, file: Path.join(path, name), duplicates: .refused)
     }
 
-    /// The tokenizer that they describe.
+    /// The tokenizer that they describe, as transformers' `AutoTokenizer` numbers its tokens.
+    ///
+    /// Where files disagree, it is that of tokenizer.json alone.
     ///
     /// - Throws: ``UserFacingError`` when there is none, or it can't be used.
     public func tokenizer() throws(UserFacingError) -> Tokenizer {
-        guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path) }
+        let (tokenizer, numbering, _) = try numbered()
+        if numbering.additions.isEmpty || !numbering.disagreements.isEmpty { return tokenizer }
+        return try completed().alone()
+    }
+
+    /// The same tokenizer, where its files agree.
+    ///
+    /// - Throws: ``UserFacingError`` when they do not, there is none, or it can't be used.
+    public func agreeingTokenizer() throws(UserFacingError) -> Tokenizer {
+        let (tokenizer, numbering, _) = try numbered()
+        if let first = numbering.disagreements.first { throw .disagreement(path: path, first) }
+        return numbering.additions.isEmpty ? tokenizer : try completed().alone()
+    }
+
+    /// How many rows a model must have for this tokenizer.
+    ///
+    /// An added token needs none as long as it never comes: it does where it is unknown, begins or ends a text, or stands
+    /// in the chat template.
+    public func neededRows(_ tokenizer: Tokenizer) throws(UserFacingError) -> Int {
+        var needed = tokenizer.plainCount
+        guard needed <= tokenizer.largestID else { return needed }
+        let special = try specialTokens(tokenizer)
+        for role in ["bos", "eos", "unk"] { needed = max(needed, (special[role] ?? -1) + 1) }
+        let template = try chatTemplate()
+        for id in needed..<max(tokenizer.largestID + 1, needed) {
+            guard let token = tokenizer.token(of: Int32(id)), template.contains(token) else { continue }
+            needed = id + 1
+        }
+        return needed
+    }
+
+    private func chatTemplate() throws(UserFacingError) -> String {
+        let setting = try json("tokenizer_config.json")?["chat_template"]
+        var text =
+            setting?.string ?? setting.map { String(decoding: $0.serialized(indent: nil), as: UTF8.self) }
+            ?? ""
+        for file in templates { text += String(decoding: try file.bytes(), as: UTF8.self) }
+        return text
+    }
+
+    /// What the files say of ids that does not hold when they are loaded, a sentence each.
+    ///
+    /// - Throws: ``UserFacingError`` when there is no tokenizer.json, or a file can't be used.
+    public func disagreements() throws(UserFacingError) -> [String] {
+        try numbered().numbering.disagreements
+    }
+
+    /// The same files, tokenizer.json having every token that the others add to it.
+    ///
+    /// - Throws: ``UserFacingError`` when files disagree, or can't be used.
+    func completed() throws(UserFacingError) -> TokenizerFiles {
+        let (_, numbering, root) = try numbered()
+        if let first = numbering.disagreements.first { throw .disagreement(path: path, first) }
+        guard !numbering.additions.isEmpty, var object = root.object else { return self }
+        object["added_tokens"] = .array((object["added_tokens"]?.array ?? []) + numbering.additions)
+        var result = self
+        try result.replace("tokenizer.json", with: .object(object))
+        return result
+    }
+
+    /// What tokenizer.json says by itself.
+    private func alone() throws(UserFacingError) -> Tokenizer {
+        guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path, besides: others) }
         return try Tokenizer(parsing: bytes, file: Path.join(path, "tokenizer.json"))
+    }
+
+    private func numbered() throws(UserFacingError) -> (
+        tokenizer: Tokenizer, numbering: TokenNumbering, root: JSON
+    ) {
+        let tokenizer = try alone()
+        let root = try json("tokenizer.json") ?? .null
+        return (tokenizer, try TokenNumbering(self, root, tokenizer), root)
+    }
+
+    /// Files that describe a tokenizer in other terms.
+    private var others: [String] {
+        auxiliaryFiles.map(\.name).filter { !$0.hasSuffix("config.json") && $0 != "special_tokens_map.json" }
     }
 
     /// Replaces a file's content.
@@ -60,7 +152,7 @@ extension [AuxiliaryFile] {
         var result: [AuxiliaryFile] = []
         let names = Set(files.auxiliaryFiles.map(\.name))
         for auxiliaryFile in self
-        where !TokenizerFiles.names.contains(auxiliaryFile.name) || names.contains(auxiliaryFile.name) {
+        where !TokenizerFiles.isName(auxiliaryFile.name) || names.contains(auxiliaryFile.name) {
             result.append(files.auxiliaryFiles.first { $0.name == auxiliaryFile.name } ?? auxiliaryFile)
         }
         let there = Set(result.map(\.name))
@@ -69,19 +161,76 @@ extension [AuxiliaryFile] {
 }
 
 extension TokenizerFiles {
-    /// The ids of the special tokens that tokenizer_config.json names, by what they are for: `bos`, `eos`, `pad` and so on.
+    /// The ids of the special tokens that the files name, by what they are for: `bos`, `eos`, `pad` and so on.
     ///
-    /// - Throws: ``UserFacingError`` when the file can't be read.
+    /// - Throws: ``UserFacingError`` when a file can't be read.
     public func specialTokens(_ tokenizer: Tokenizer) throws(UserFacingError) -> [String: Int] {
         var ids: [String: Int] = [:]
-        for (key, value) in try json("tokenizer_config.json")?.object ?? JSONObject()
-        where key.hasSuffix("_token") {
+        for (key, value) in try namedTokens().roles {
             guard let text = value.string ?? value["content"]?.string, let id = tokenizer.id(of: text) else {
                 continue
             }
             ids[String(key.dropLast("_token".count))] = Int(id)
         }
         return ids
+    }
+
+    /// Files that can't be given more tokens, and would contradict those that can.
+    public var notFollowing: [String] {
+        auxiliaryFiles.map(\.name).filter { name in
+            // The word pieces of vocab.txt are those of the model alone, which stay.
+            if name == "vocab.txt" { return false }
+            return !Self.edited.contains(name) || name == "tokenizer.model" && !isSentencePiece(name)
+        }
+    }
+
+    private func isSentencePiece(_ name: String) -> Bool {
+        guard let bytes = try? bytes(name) else { return false }
+        return (try? SentencePieceModel(bytes, file: name)) != nil
+    }
+
+    /// The files without some.
+    mutating func remove(_ names: [String]) { auxiliaryFiles.removeAll { names.contains($0.name) } }
+
+    /// How many ids the files take, with the file that has the largest, where tokenizer.json does not say it; nil
+    /// where no file says.
+    ///
+    /// - Throws: ``UserFacingError`` when a file can't be read.
+    public func countWithoutMain() throws(UserFacingError) -> (count: Int, file: String)? {
+        var found: [(count: Int, file: String)] = []
+        for auxiliaryFile in auxiliaryFiles {
+            if let count = try count(in: auxiliaryFile), count > 0 {
+                found.append((count, auxiliaryFile.name))
+            }
+        }
+        return found.max { $0.count < $1.count }
+    }
+
+    private func count(in auxiliaryFile: AuxiliaryFile) throws(UserFacingError) -> Int? {
+        func next(_ ids: [Int]) -> Int? { ids.max().map { $0 + 1 } }
+        let name = auxiliaryFile.name
+        switch name {
+        case "vocab.json", "added_tokens.json":
+            return next(try json(name)?.object?.values.compactMap(\.int) ?? [])
+        case "tokenizer_config.json":
+            return next(try json(name)?["added_tokens_decoder"]?.object?.keys.compactMap { Int($0) } ?? [])
+        case "tekken.json":
+            let json = try json(name)
+            return json?["config"]?["default_vocab_size"]?.int ?? json?["vocab"]?.array?.count
+        case "merges.txt", "special_tokens_map.json": return nil
+        default: break
+        }
+        let bytes = try auxiliaryFile.bytes()
+        if let model = try? SentencePieceModel(bytes, file: name) { return model.count }
+        let lines = bytes.split(separator: UInt8(ascii: "\n"))
+        // A line of vocab.txt is a token; one of tiktoken's has the token's bytes and its id.
+        if name == "vocab.txt" { return lines.count }
+        return next(
+            lines.compactMap { line in
+                line.split(separator: UInt8(ascii: " ")).last.flatMap {
+                    Int(String(decoding: $0, as: UTF8.self))
+                }
+            })
     }
 }
 

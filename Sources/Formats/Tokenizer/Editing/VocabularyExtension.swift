@@ -51,12 +51,35 @@ public struct VocabularyExtension: Sendable, Equatable {
     public var merges: [Merge]
     /// Added tokens, whose ids go on from those of `tokens`.
     public var added: [AddedToken]
+    /// Names for ids that something else than a token has taken, so that no id is missing; no text becomes one of them.
+    public private(set) var placeholders: [Token] = []
 
     /// These tokens, merges and added tokens.
     public init(tokens: [Token] = [], merges: [Merge] = [], added: [AddedToken] = []) {
         self.tokens = tokens
         self.merges = merges
         self.added = added
+    }
+
+    /// The same without ids that are taken: each token gets the next free one instead.
+    ///
+    /// An id below the last that is passed over gets a placeholder, since tokenizers have no gaps.
+    public func avoiding(_ taken: Set<Int>) -> VocabularyExtension {
+        var result = VocabularyExtension(merges: merges)
+        guard var next = (tokens.map(\.id) + added.map(\.id)).min() else { return self }
+        func free() -> Int32 {
+            while taken.contains(Int(next)) {
+                result.placeholders.append(Token(id: next, spelling: "<|row_\(next)|>"))
+                next += 1
+            }
+            defer { next += 1 }
+            return next
+        }
+        for token in tokens { result.tokens.append(Token(id: free(), spelling: token.spelling)) }
+        for token in added {
+            result.added.append(AddedToken(id: free(), content: token.content, isSpecial: token.isSpecial))
+        }
+        return result
     }
 
     /// What was learned, for the tokenizer that learned it.
@@ -73,11 +96,24 @@ public struct VocabularyExtension: Sendable, Equatable {
 
 // Why a tokenizer's files can't be changed.
 extension UserFacingError {
-    /// There is no tokenizer.json.
-    package static func noTokenizer(path: String) -> Self {
-        Self(
+    /// There is no tokenizer.json; `besides` are files that say the same in other terms.
+    package static func noTokenizer(path: String, besides: [String] = []) -> Self {
+        let advice =
+            besides.isEmpty
+            ? ""
+            : "; of \(besides.joined(separator: ", ")) transformers makes one: load the folder with "
+                + "AutoTokenizer.from_pretrained and save it with save_pretrained"
+        return Self(
             .missing,
-            "\(path) has no tokenizer.json, which is where its tokens are described")
+            "\(path) has no tokenizer.json, which is where its tokens are described\(advice)")
+    }
+
+    /// Two files of a tokenizer mean different tokens by an id.
+    package static func disagreement(path: String, _ sentence: String) -> Self {
+        Self(
+            .inconsistent,
+            "\(path): \(sentence); make the files say the same, as by loading them with AutoTokenizer and saving them"
+        )
     }
 
     /// A file is not what it should be.

@@ -90,7 +90,7 @@ extension Checkpoint {
     mutating func convertTokenizer(to family: KerasFamily) throws(UserFacingError) {
         let files = TokenizerFiles(of: auxiliaryFiles, path: path)
         if files.isEmpty { return }
-        auxiliaryFiles.removeAll { TokenizerFiles.names.contains($0.name) }
+        auxiliaryFiles.removeAll { TokenizerFiles.isName($0.name) }
         auxiliaryFiles += EmbeddedFiles.kept(files)
         do throws(UserFacingError) {
             let isByteLevel = try files.isByteLevel

@@ -115,17 +115,13 @@ extension TokenizerFiles {
                 reason: "token \(id) is \"\(tokenizer.token(of: Int32(id)) ?? "")\" in tokenizer.json and "
                     + "\"\(piece.text)\" in \(KerasTokenizer.huggingFaceModelName)")
         }
-        var added: [VocabularyExtension.AddedToken] = []
-        for id in Int32(model.count)..<Int32(max(tokenizer.largestID + 1, model.count)) {
-            guard let token = tokenizer.addedToken(id) else {
-                throw .noKerasForm(
-                    path: path,
-                    reason: "token \(id) of tokenizer.json is not in \(KerasTokenizer.huggingFaceModelName)")
-            }
-            added.append(
-                .init(id: id, content: token.text, isSpecial: token.isSpecial))
+        for id in Int32(model.count)..<Int32(max(tokenizer.largestID + 1, model.count))
+        where tokenizer.addedToken(id) == nil {
+            throw .noKerasForm(
+                path: path,
+                reason: "token \(id) of tokenizer.json is not in \(KerasTokenizer.huggingFaceModelName)")
         }
-        if !added.isEmpty { model.append(VocabularyExtension(added: added)) }
+        model.complete(by: tokenizer)
         return model.bytes
     }
 }

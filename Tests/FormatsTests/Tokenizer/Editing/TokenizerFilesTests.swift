@@ -75,12 +75,16 @@ struct TokenizerFilesTests {
         let piece = { (text: UInt8, score: [UInt8]) in [0x0A, 8, 0x0A, 1, text, 0x15] + score }
         let old = piece(0x61, [0, 0, 0x80, 0xBF]) + piece(0x62, [0, 0, 0, 0xC0]) + [0x12, 2, 0x20, 2]
         var model = try SentencePieceModel(old, file: "tokenizer.model")
-        model.append(extra)
+        try model.append(extra, to: files().tokenizer())
         #expect(Array(model.bytes.prefix(old.count)) == old)
-        // {piece "aba", score -3}, {piece "<new>", score 0, type control}, trainer_spec {vocab_size 4}.
+        // What only the tokenizer has comes first: {piece "ab", score 0, type unused}, {piece "<end>", type control}; then
+        // {piece "aba", score -3}, {piece "<new>", score 0, type control}, trainer_spec {vocab_size 6}.
+        let missing: [UInt8] =
+            [0x0A, 11, 0x0A, 2, 0x61, 0x62, 0x15, 0, 0, 0, 0, 0x18, 5]
+            + [0x0A, 14, 0x0A, 5] + Array("<end>".utf8) + [0x15, 0, 0, 0, 0, 0x18, 3]
         let appended: [UInt8] =
-            [0x0A, 10, 0x0A, 3, 0x61, 0x62, 0x61, 0x15, 0, 0, 0x40, 0xC0]
-            + [0x0A, 14, 0x0A, 5] + Array("<new>".utf8) + [0x15, 0, 0, 0, 0, 0x18, 3] + [0x12, 2, 0x20, 4]
+            missing + [0x0A, 10, 0x0A, 3, 0x61, 0x62, 0x61, 0x15, 0, 0, 0x40, 0xC0]
+            + [0x0A, 14, 0x0A, 5] + Array("<new>".utf8) + [0x15, 0, 0, 0, 0, 0x18, 3] + [0x12, 2, 0x20, 6]
         #expect(Array(model.bytes.dropFirst(old.count)) == appended)
         #expect(throws: UserFacingError.self) {
             _ = try SentencePieceModel(Array("IQ== 0\n".utf8), file: "tokenizer.model")
