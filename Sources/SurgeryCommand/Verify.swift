@@ -37,7 +37,9 @@ struct Verify: ParsableCommand {
         var line = ProgressLine()
         let meter = ProgressMeter()
         defer { line.clear() }
-        return try verify(checkpoint, source: source, isCancelled: { Interruption.signal != nil }) {
+        return try verify(
+            checkpoint, source: source, threads: Processor.count, isCancelled: { Interruption.signal != nil }
+        ) {
             line.update("comparing \(meter.bytes(done: $0, of: $1))")
         }
     }

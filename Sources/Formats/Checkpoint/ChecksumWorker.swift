@@ -58,31 +58,3 @@ final class ChecksumWorker: Sendable {
         results.withLock { $0[index] = result }
     }
 }
-
-/// Files being compared with their checksums, while something else is done.
-package struct SourceCheck: Sendable {
-    private let files: [(file: InputFile, checksum: String)]
-    private let worker: ChecksumWorker
-
-    init(_ files: [(file: InputFile, checksum: String)]) {
-        self.files = files
-        worker = ChecksumWorker(files.map(\.file), known: [:])
-    }
-
-    /// Stops, and waits until nothing is read any more.
-    package func stop() { worker.stop() }
-
-    /// Waits for all checksums.
-    ///
-    /// - Parameter isCancelled: asked many times a second; true ends the waiting.
-    /// - Returns: the files that have another checksum.
-    /// - Throws: ``UserFacingError`` when a file can't be read, or when it was stopped before that was known.
-    package func changes(
-        isCancelled: () -> Bool
-    ) throws(UserFacingError) -> [(path: String, found: String, expected: String)] {
-        let found = try worker.finish(isCancelled: isCancelled)
-        return zip(files, found).compactMap { listed, found in
-            listed.checksum == found ? nil : (listed.file.path, found, listed.checksum)
-        }
-    }
-}

@@ -51,6 +51,9 @@ struct SourceList {
     private(set) var files: [InputFile] = []
     private var places: [ObjectIdentifier: Int] = [:]
 
+    /// A file's place; nil when it is not among them.
+    func known(_ file: InputFile) -> Int? { places[ObjectIdentifier(file)] }
+
     mutating func place(of file: InputFile) -> Int {
         if let place = places[ObjectIdentifier(file)] { return place }
         places[ObjectIdentifier(file)] = files.count

@@ -1,7 +1,6 @@
 /// Makes tensors again from their provenance: the files that a manifest names, opened.
 public struct ProvenanceResolver: Sendable {
     private let files: [WeightsFile]
-    private let checksums: [String?]
     private let tensors: [[String: any TensorStorage]]
 
     /// Opens the sources of a result.
@@ -30,10 +29,8 @@ public struct ProvenanceResolver: Sendable {
     /// The sources, in the order in which provenances count them.
     public var sourceFiles: [InputFile] { files.map(\.file) }
 
-    /// Begins to compare the sources with the checksums that the manifest has of them, on a thread of its own.
-    package func checkSources() -> SourceCheck {
-        SourceCheck(zip(sourceFiles, checksums).compactMap { file, sum in sum.map { (file, $0) } })
-    }
+    /// The checksums that the manifest has of them.
+    package let checksums: [String?]
 
     /// What a provenance makes; nil when it needs a computation that a manifest can't describe.
     ///

@@ -40,7 +40,7 @@ package enum FileDigest {
 }
 
 /// A SHA-256 being computed by OpenSSL's libcrypto, which frees what it needs for that when the value goes away.
-@safe private struct SHA256: ~Copyable {
+@safe struct SHA256: ~Copyable {
     private let context: OpaquePointer
 
     init() {

@@ -14,28 +14,31 @@ extension TensorExpression {
     /// The first byte that is not that of a tensor of the same type and shape; both are read a part at a time.
     ///
     /// - Parameters:
+    ///   - bytes: which bytes are compared, whole elements; nil for all.
     ///   - expected: what it should be.
     ///   - isCancelled: asked many times a second; true stops.
     ///   - progress: told as often how many more bytes have been compared.
     /// - Returns: the first difference; nil when there is none.
     /// - Throws: ``UserFacingError`` when either can't be read, or when it was stopped.
     public func firstDifference(
-        from expected: TensorExpression, isCancelled: () -> Bool = { false },
+        in bytes: Range<Int>? = nil, from expected: TensorExpression, isCancelled: () -> Bool = { false },
         progress: (Int) -> Void = { _ in }
     ) throws(UserFacingError) -> ByteDifference? {
         precondition(
             type == expected.type && shape == expected.shape, "tensors of one type and shape are compared")
-        let size = min(chunkSize(atMost: 4 << 20), max(byteCount, 1))
+        let bytes = bytes ?? 0..<byteCount
+        let size = min(chunkSize(atMost: 4 << 20), max(bytes.count, 1))
         var left = [UInt8](repeating: 0, count: size)
         var right = [UInt8](repeating: 0, count: size)
-        var start = 0
-        while start < byteCount {
-            let part = start..<min(start + size, byteCount)
+        var start = bytes.lowerBound
+        while start < bytes.upperBound {
+            let part = start..<min(start + size, bytes.upperBound)
             try read(part, into: &left)
             try expected.read(part, into: &right)
-            if let index = differingIndex(left, right, count: part.count) {
-                return ByteDifference(
-                    offset: start + index, found: left[index], expected: right[index])
+            let (found, wanted) = unsafe (left.span.bytes, right.span.bytes)
+            let range = 0..<part.count
+            if let index = found.extracting(range).firstDifference(from: wanted.extracting(range)) {
+                return ByteDifference(offset: start + index, found: left[index], expected: right[index])
             }
             start = part.upperBound
             progress(part.count)
@@ -50,14 +53,19 @@ extension TensorExpression {
         var room = all._mutatingExtracting(0..<bytes.count)
         try read(bytes, into: &room)
     }
+}
 
-    private func differingIndex(_ left: [UInt8], _ right: [UInt8], count: Int) -> Int? {
-        let isEqual = unsafe left.withUnsafeBytes { first in
-            unsafe right.withUnsafeBytes { second in
-                guard let one = first.baseAddress, let other = second.baseAddress else { return true }
-                return unsafe memcmp(one, other, count) == 0
+extension RawSpan {
+    /// The first place at which another span of the same length has another byte; nil when there is none.
+    func firstDifference(from other: RawSpan) -> Int? {
+        precondition(byteCount == other.byteCount, "spans of one length are compared")
+        return unsafe withUnsafeBytes { one in
+            unsafe other.withUnsafeBytes { other in
+                guard let first = one.baseAddress, let second = other.baseAddress,
+                    unsafe memcmp(first, second, one.count) != 0
+                else { return nil }
+                return one.indices.first { unsafe one[$0] != other[$0] }
             }
         }
-        return isEqual ? nil : (0..<count).first { left[$0] != right[$0] }
     }
 }

@@ -50,89 +50,104 @@ public struct Proof: Sendable, Equatable {
 }
 
 /// Compares every tensor of a result, byte for byte, with what its manifest makes of the source, and the source's files
-/// with their checksums.
+/// with their checksums. The source is read once for both.
 ///
 /// - Parameters:
 ///   - checkpoint: the result, as it was opened.
 ///   - source: the folder where the source is now; nil for where the manifest says.
+///   - threads: how many compare; the proof does not depend on it.
 ///   - isCancelled: asked many times a second; true stops, and there is no proof then.
 ///   - progress: told how many bytes are compared, of how many.
 /// - Returns: what was proven of everything there is, and what was not.
 /// - Throws: ``UserFacingError`` when the result has no manifest, its source is not there, a file can't be read, or it
 ///   was stopped.
 public func verify(
-    _ checkpoint: Checkpoint, source: String? = nil, isCancelled: () -> Bool = { false },
+    _ checkpoint: Checkpoint, source: String? = nil, threads: Int = 1, isCancelled: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
 ) throws(UserFacingError) -> Proof {
     if let error = checkpoint.unusableManifest { throw error }
     guard let manifest = checkpoint.manifest else { throw .noManifest(path: checkpoint.path) }
     let resolver = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
     var proof = Proof(path: checkpoint.path, sources: resolver.sourceFiles.map(\.path))
-    let total = checkpoint.byteCount
-    let checksums = resolver.checkSources()
-    defer { checksums.stop() }
+    var items: [(name: String, item: SourceComparison.Item)] = []
     for (name, provenance) in manifest.provenance {
-        if isCancelled() { throw .unproven(checkpoint.path) }
-        guard let tensor = checkpoint.tensors[name] else {
-            proof.fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
-            continue
-        }
-        let start = proof.comparedByteCount
-        var compared = 0
-        try proof.compare(tensor, named: name, with: provenance, of: resolver, isCancelled: isCancelled) {
-            compared += $0
-            progress(start + compared, total)
+        if let item = try proof.item(checkpoint.tensors[name], named: name, of: provenance, resolver) {
+            items.append((name, item))
         }
     }
     for name in checkpoint.tensors.keys where manifest.provenance[name] == nil {
         proof.fail(
             name, "it is among the tensors, but \(Manifest.fileName) does not say what it was made from")
     }
+    let comparison = SourceComparison(
+        items.map(\.item), sources: zip(resolver.sourceFiles, resolver.checksums).map { ($0, $1 != nil) })
+    let total = checkpoint.byteCount
+    let found: SourceComparison.Result
     do {
-        proof.changedSources = try checksums.changes(isCancelled: isCancelled).map {
-            .init(path: $0.path, found: $0.found, expected: $0.expected)
-        }
+        found = try comparison.run(threads: threads, isCancelled: isCancelled) { progress($0, total) }
     } catch {
         throw error.isInterruption ? .unproven(checkpoint.path) : error
+    }
+    for ((name, item), difference) in zip(items, found.differences) {
+        proof.take(difference, of: item, named: name, manifest.provenance[name])
+    }
+    proof.sort(by: manifest, checkpoint)
+    for (file, sums) in zip(resolver.sourceFiles, zip(resolver.checksums, found.checksums)) {
+        guard let expected = sums.0, let found = sums.1, expected != found else { continue }
+        proof.changedSources.append(.init(path: file.path, found: found, expected: expected))
     }
     return proof
 }
 
 extension Proof {
-    /// Compares a tensor with what its provenance makes.
-    fileprivate mutating func compare(
-        _ tensor: TensorExpression, named name: String, with provenance: Provenance,
-        of resolver: ProvenanceResolver, isCancelled: () -> Bool, progress: (Int) -> Void
-    ) throws(UserFacingError) {
-        let expected = try resolver.expression(of: provenance, tensor: name)
-        guard let expected else {
+    /// What a tensor has to be compared with; nil when it is known already what there is to say of it.
+    fileprivate mutating func item(
+        _ tensor: TensorExpression?, named name: String, of provenance: Provenance,
+        _ resolver: ProvenanceResolver
+    ) throws(UserFacingError) -> SourceComparison.Item? {
+        guard let tensor else {
+            fail(name, "\(Manifest.fileName) lists it, but it is not among the tensors")
+            return nil
+        }
+        guard let expected = try resolver.expression(of: provenance, tensor: name) else {
             unproven.append(name)
-            return
+            return nil
         }
         guard tensor.type == expected.type, tensor.shape == expected.shape else {
             fail(
                 name,
                 "it is \(tensor.type.rawValue) \(tensor.shape), and should be \(expected.type.rawValue) "
                     + "\(expected.shape)")
-            return
+            return nil
         }
-        let difference: ByteDifference?
-        do {
-            difference = try tensor.firstDifference(
-                from: expected, isCancelled: isCancelled, progress: progress)
-        } catch {
-            throw error.isInterruption ? .unproven(path) : error.within("tensor '\(name)' can't be compared")
-        }
+        return SourceComparison.Item(name: name, found: tensor, expected: expected)
+    }
+
+    /// Takes down what comparing a tensor has shown.
+    fileprivate mutating func take(
+        _ difference: ByteDifference?, of item: SourceComparison.Item, named name: String,
+        _ provenance: Provenance?
+    ) {
         if let difference {
             fail(
                 name,
                 "its byte \(difference.offset) is \(difference.found), and should be \(difference.expected)")
-        } else if case .leaf = provenance.node {
+        } else if case .leaf = provenance?.node {
             copied += 1
         } else {
             derived += 1
         }
-        comparedByteCount += tensor.byteCount
+        comparedByteCount += item.byteCount
+    }
+
+    /// Puts what failed into the order of the manifest, what that does not list behind it.
+    fileprivate mutating func sort(by manifest: Manifest, _ checkpoint: Checkpoint) {
+        var places: [String: Int] = [:]
+        for name in Array(manifest.provenance.keys) + Array(checkpoint.tensors.keys) where places[name] == nil
+        {
+            places[name] = places.count
+        }
+        failures.sort { places[$0.tensor, default: 0] < places[$1.tensor, default: 0] }
     }
 
     fileprivate mutating func fail(_ tensor: String, _ reason: String) {

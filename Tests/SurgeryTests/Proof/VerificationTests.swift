@@ -60,25 +60,25 @@ struct VerificationTests {
     }
 
     /// Stopped at any moment there is no proof, also where everything compared so far was right.
-    @Test func aStoppedVerificationProvesNothing() throws {
+    @Test(arguments: [1, 2, 4]) func aStoppedVerificationProvesNothing(threads: Int) throws {
         let folder = try TemporaryFolder()
         let result = try result(in: folder)
         var moments = 0
-        let proof = try verify(result) {
+        let proof = try verify(result, threads: threads) {
             moments += 1
             return false
         }
         #expect(proof.isComplete && proof.copied == result.tensors.count)
-        #expect(moments > result.tensors.count)
-        for moment in [1, 2, result.tensors.count, 2 * result.tensors.count] {
+        #expect(proof.comparedByteCount == result.byteCount && moments >= 2)
+        for moment in [1, 2] {
             var asked = 0
             #expect(throws: UserFacingError.unproven(result.path)) {
-                try verify(result) {
+                try verify(result, threads: threads) {
                     asked += 1
                     return asked >= moment
                 }
             }
-            #expect(asked == moment)
+            #expect(asked >= moment)
         }
     }
 
