@@ -19,7 +19,7 @@ struct SurgeryCommand: ParsableCommand {
             line is wrong; 130, 143 stopped by Ctrl-C, SIGTERM
             """,
         version: Version.current,
-        subcommands: [Inspect.self] + operations + [RunSteps.self, Verify.self, UndoCommand.self])
+        subcommands: [Inspect.self] + operations + [RunSteps.self, Verify.self, UndoCommand.self, Diff.self])
 
     /// The commands that do one operation, each of which can be a step of `surgery run`.
     static let operations: [any OperationCommand.Type] = [

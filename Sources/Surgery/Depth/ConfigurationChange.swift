@@ -27,7 +27,8 @@ extension ConfigurationChange {
         return differences(from: old.json, to: new.json, path: "")
     }
 
-    private static func differences(from old: JSON?, to new: JSON?, path: String) -> [ConfigurationChange] {
+    /// What differs between two values, the keys of objects one by one.
+    static func differences(from old: JSON?, to new: JSON?, path: String) -> [ConfigurationChange] {
         if old == new { return [] }
         guard let old = old?.object, let new = new?.object else {
             return [ConfigurationChange(key: path, before: old, after: new)]

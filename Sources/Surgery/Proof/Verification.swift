@@ -50,7 +50,9 @@ public struct Proof: Sendable, Equatable {
 }
 
 /// Compares every tensor of a result, byte for byte, with what its manifest makes of the source, and the source's files
-/// with their checksums. The source is read once for both.
+/// with their checksums.
+///
+/// The source is read once for both.
 ///
 /// - Parameters:
 ///   - checkpoint: the result, as it was opened.

@@ -81,7 +81,8 @@ import Testing
                 let last = tensor.byteCount - 1
                 let place = Int(Double(last) * share)
                 return SourceComparison.Item(
-                    name: "t", found: try changed(tensor, at: Set([place, (place + last + 1) / 2, last]).sorted()),
+                    name: "t",
+                    found: try changed(tensor, at: Set([place, (place + last + 1) / 2, last]).sorted()),
                     expected: tensor)
             }
             let result = try compare(items, threads: threads)
