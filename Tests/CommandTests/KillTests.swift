@@ -1,0 +1,68 @@
+import Formats
+import Foundation
+import Testing
+
+/// Whatever writes a model may be killed at any moment: the same command then makes the same bytes.
+@Suite("Writing after SIGKILL")
+struct KillTests {
+    /// A folder with a copy of the example's model in it.
+    private func folder() throws -> ModelFolder {
+        let folder = try ModelFolder()
+        let examples = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Examples")
+        try FileManager.default.removeItem(at: folder.model)
+        try FileManager.default.copyItem(at: examples.standardized.appending(path: "base"), to: folder.model)
+        return folder
+    }
+
+    @Test(arguments: [
+        ["dus", "base", "--to", "12"], ["layers", "base", "--plan", "0-7,7-0"],
+        ["expand", "base", "--to", "12"],
+        ["prune", "base", "--to", "7", "--drop", "1"], ["convert", "base", "--dtype", "f32"],
+        ["resize-vocab", "base", "--size", "1601"],
+        ["run", "base", "--step", "dus --to 12", "--step", "convert --dtype f16"], ["undo", "made"],
+    ]) func theSameBytesAfterTwentyKills(command: [String]) throws {
+        let folder = try folder()
+        if command[0] == "undo" {
+            #expect(try CommandRun(["dus", "base", "--to", "12", "-o", "made"], in: folder.url).code == 0)
+        }
+        let arguments = command + ["-o", "out", "--force"]
+        let start = ContinuousClock.now
+        #expect(try CommandRun(arguments, in: folder.url).code == 0, "\(command)")
+        let usual = ContinuousClock.now - start
+        let expected = try folder.contents(of: "out")
+        try FileManager.default.removeItem(at: folder.url.appending(path: "out"))
+        var killed = 0
+        for _ in 0..<20 {
+            let delay = usual * Double.random(in: 0...1)
+            guard try runAndKill(arguments, after: delay, in: folder) else { continue }
+            killed += 1
+            // Whole or absent, and the source as it was.
+            let names = try folder.names().filter { !$0.hasPrefix(".") }
+            #expect(Set(names).isSubset(of: ["base", "made", "out"]))
+            if names.contains("out") { #expect(try folder.contents(of: "out") == expected) }
+        }
+        #expect(killed > 0)
+        let run = try CommandRun(arguments, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(try folder.contents(of: "out") == expected)
+        #expect(try folder.names().allSatisfy { !$0.hasPrefix(".") })
+    }
+
+    /// Runs a command and kills it; false when it had come to its end before.
+    private func runAndKill(_ arguments: [String], after delay: Duration, in folder: ModelFolder) throws
+        -> Bool
+    {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "surgery")
+        process.arguments = arguments
+        process.currentDirectoryURL = folder.url
+        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
+        try process.run()
+        let seconds = Double(delay.components.seconds) + Double(delay.components.attoseconds) * 1e-18
+        usleep(UInt32(seconds * 1e6))
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        return process.terminationReason == .uncaughtSignal
+    }
+}
