@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 
 /// What a long run shows of itself on standard error: one line that is rewritten on a terminal, else a plain line
 /// now and then, so that a log stays short.
@@ -72,9 +72,16 @@ public struct ProgressMeter {
 
     /// "1.2 GB of 4.6 GB (26 %), 1.1 GB/s, 3.1 s left".
     public func bytes(done: Int, of total: Int) -> String {
-        let percent = total > 0 ? Int(Double(done) / Double(total) * 100) : 100
-        let text = "\(Units.bytes(done)) of \(Units.bytes(total)) (\(percent) %)"
-        guard let left = secondsLeft(done: done, of: total) else { return text }
-        return text + ", \(Units.bytes(Int(rate(done: done))))/s, \(Units.duration(seconds: left)) left"
+        bytes(ByteProgress(done: done, total: total, work: (done, total)))
+    }
+
+    /// The same, where the time that is left follows from the share of the work.
+    public func bytes(_ progress: ByteProgress) -> String {
+        let percent = progress.total > 0 ? Int(Double(progress.done) / Double(progress.total) * 100) : 100
+        let text = "\(Units.bytes(progress.done)) of \(Units.bytes(progress.total)) (\(percent) %)"
+        guard progress.share > 0 else { return text }
+        let left = seconds * (1 - progress.share) / progress.share
+        return text
+            + ", \(Units.bytes(Int(rate(done: progress.done))))/s, \(Units.duration(seconds: left)) left"
     }
 }

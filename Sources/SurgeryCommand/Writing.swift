@@ -99,6 +99,6 @@ func writeShowingProgress(_ plan: WritePlan, with writer: CheckpointWriter) thro
     let meter = ProgressMeter()
     defer { line.clear() }
     return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
-        line.update("writing \(meter.bytes(done: progress.done, of: progress.total))")
+        line.update("writing \(meter.bytes(progress))")
     }
 }

@@ -24,9 +24,16 @@ size_t ck_count_bf16_overflows(const float *x, size_t n);
 /* y(n) = x(n) rounded to odd, float64 to float32, for a second rounding to 16 bits. */
 void ck_f64_to_f32_odd(float *y, const double *x, size_t n);
 
-/* --- products.c --- */
-/* sums(R, C) += z(R, S) x(S, C), in the order of S, every product and sum rounded: the same bits on every CPU. */
-void ck_add_products(float *sums, const float *z, const float *x, size_t rows, size_t count, size_t cols);
+/* --- products.c, normal.c: sums over many rows with random weights. Every product and sum is rounded, and in one
+   order: the same bits on every CPU --- */
+enum { CK_TILE = 64 }; /* rows, and columns, of one part of the sums */
+/* sums(R, 64) += z(S, 64)' x(S, 64) for the first R columns of z, a multiple of 4, in the order of S. */
+void ck_add_products(float *sums, const float *z, const float *x, size_t rows, size_t count);
+/* tile(S, 64) = the columns from `first` on of x(S, width) - mean(width), and zeros where there are fewer. */
+void ck_center_tile(float *tile, const float *x, const float *mean, size_t count, size_t width, size_t first);
+/* z(S, 64): standard normal numbers, the cosine's in z(s, r) and the sine's in z(s, 32 + r), that follow from keys(32)
+   and first + s. Box and Muller, A Note on the Generation of Random Normal Deviates (1958). */
+void ck_normals(float *z, const uint64_t *keys, uint64_t first, size_t count);
 
 /* --- norm.c: RMSNorm, https://arxiv.org/abs/1910.07467; LayerNorm, https://arxiv.org/abs/1607.06450 ---
    A row is G groups of C values. n = (x - m) s with s = 1 / sqrt(mean((x - m)^2) + eps), where m is the group's mean

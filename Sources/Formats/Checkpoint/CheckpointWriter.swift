@@ -45,7 +45,7 @@ public struct CheckpointWriter: Sendable {
     @discardableResult
     public func write(
         _ checkpoint: Checkpoint, to output: String, isCancelled: () -> Bool = { false },
-        progress: (WriteProgress) -> Void = { _ in }
+        progress: (ByteProgress) -> Void = { _ in }
     ) throws(UserFacingError) -> WriteReport {
         try write(plan(checkpoint, to: output), isCancelled: isCancelled, progress: progress)
     }
@@ -60,7 +60,7 @@ public struct CheckpointWriter: Sendable {
     /// - Throws: ``UserFacingError``; the output is then as it was before.
     @discardableResult
     public func write(
-        _ plan: WritePlan, isCancelled: () -> Bool = { false }, progress: (WriteProgress) -> Void = { _ in }
+        _ plan: WritePlan, isCancelled: () -> Bool = { false }, progress: (ByteProgress) -> Void = { _ in }
     ) throws(UserFacingError) -> WriteReport {
         try check(plan)
         let target = WriteTarget(plan.output)

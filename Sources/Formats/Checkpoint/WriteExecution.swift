@@ -12,6 +12,8 @@ struct WriteExecution: ~Copyable {
     private var lost: [String: Int] = [:]
     /// How many bytes are written.
     private(set) var done: Int
+    /// How much of this run's work is done, and all of it; see ``WorkObserver``.
+    private var work = (done: 0, total: 0)
 
     /// How much is copied at once in the kernel, so that a stop is heeded soon.
     private static let copySize = 32 << 20
@@ -71,11 +73,14 @@ struct WriteExecution: ~Copyable {
 
     /// Writes what is not written yet, all of it durable at the end.
     mutating func run(
-        isCancelled: () -> Bool, progress: (WriteProgress) -> Void
+        isCancelled: () -> Bool, progress: (ByteProgress) -> Void
     ) throws(UserFacingError) {
         let wanted = options.checksums && plan.manifest != nil ? plan.sources : []
         let worker = ChecksumWorker(wanted, known: journal.checksums)
         defer { worker.stop() }
+        work.total = plan.files.enumerated().reduce(0) { sum, file in
+            file.element.segments.reduce(sum) { $0 + $1.work(from: journal.durable[file.offset] ?? 0) }
+        }
         for (index, file) in plan.files.enumerated() where journal.durable[index] != file.byteCount {
             var segments = file.segments
             if case .manifest? = segments.first?.content {
@@ -88,7 +93,7 @@ struct WriteExecution: ~Copyable {
 
     private mutating func write(
         _ segments: [WritePlan.Segment], to file: WritePlan.File, index: Int, isCancelled: () -> Bool,
-        progress: (WriteProgress) -> Void
+        progress: (ByteProgress) -> Void
     ) throws(UserFacingError) {
         let start = journal.durable[index] ?? 0
         let path = Path.join(target.model, file.name)
@@ -101,11 +106,19 @@ struct WriteExecution: ~Copyable {
                     try mark(output, file, index, through: place)
                     throw .interrupted(partial: target.partial)
                 }
-                let count = try write(segment, from: place - segment.offset, to: output)
+                let count: Int
+                do {
+                    count = try write(
+                        segment, from: place - segment.offset, to: output, isCancelled: isCancelled,
+                        progress: progress)
+                } catch {
+                    if error.isInterruption { try mark(output, file, index, through: place) }
+                    throw error
+                }
                 output.startWriteback(place..<place + count)
                 place += count
                 done += count
-                progress(WriteProgress(done: done, total: plan.byteCount, file: file.name))
+                advance(by: count, progress)
                 if place - marked >= options.journalInterval {
                     try mark(output, file, index, through: place)
                     marked = place
@@ -116,9 +129,15 @@ struct WriteExecution: ~Copyable {
         try mark(output, file, index, through: file.byteCount)
     }
 
+    private mutating func advance(by work: Int, _ progress: (ByteProgress) -> Void) {
+        self.work.done += work
+        progress(ByteProgress(done: done, total: plan.byteCount, work: self.work))
+    }
+
     /// Writes the next bytes of a segment, from `start` of its own; how many that were.
     private mutating func write(
-        _ segment: WritePlan.Segment, from start: Int, to output: borrowing WritableFile
+        _ segment: WritePlan.Segment, from start: Int, to output: borrowing WritableFile,
+        isCancelled: () -> Bool, progress: (ByteProgress) -> Void
     ) throws(UserFacingError) -> Int {
         let rest = segment.count - start
         let place = segment.offset + start
@@ -142,7 +161,9 @@ struct WriteExecution: ~Copyable {
         case .computed(let tensor, let bytes, let name):
             let count = min(rest, tensor.chunkSize(atMost: WritableFile.bufferSize))
             let first = bytes.lowerBound + start
-            try compute(tensor, first..<first + count, named: name, to: output, at: place)
+            try compute(
+                tensor, first..<first + count, named: name, to: output, at: place, isCancelled: isCancelled,
+                progress: progress)
             return count
         case .manifest: preconditionFailure("the manifest is made before it is written")
         }
@@ -150,20 +171,27 @@ struct WriteExecution: ~Copyable {
 
     private mutating func compute(
         _ tensor: TensorExpression, _ bytes: Range<Int>, named name: String,
-        to output: borrowing WritableFile,
-        at place: Int
+        to output: borrowing WritableFile, at place: Int, isCancelled: () -> Bool,
+        progress: (ByteProgress) -> Void
     ) throws(UserFacingError) {
         takeBuffer()
         let overflows: Int
+        var work = work
+        let (done, total, partial) = (done, plan.byteCount, target.partial)
         var span = buffer.mutableSpan
         var all = unsafe span.mutableBytes
         var room = all._mutatingExtracting(0..<bytes.count)
         do {
-            overflows = try tensor.read(bytes, into: &room)
+            overflows = try tensor.read(bytes, into: &room) { (more) throws(UserFacingError) in
+                if isCancelled() { throw .interrupted(partial: partial) }
+                work.done += more
+                progress(ByteProgress(done: done, total: total, work: work))
+            }
         } catch {
-            throw error.within("tensor '\(name)' can't be written")
+            throw error.isInterruption ? error : error.within("tensor '\(name)' can't be written")
         }
         try output.write(room.bytes, at: place)
+        self.work = work
         if overflows > 0 { lost[name, default: 0] += overflows }
     }
 

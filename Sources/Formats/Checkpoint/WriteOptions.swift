@@ -31,14 +31,22 @@ public struct WriteOptions: Sendable {
     }
 }
 
-/// How far a write has come.
-public struct WriteProgress: Sendable, Equatable {
-    /// The bytes that are written, those of an earlier run included.
+/// How far a write, or a comparison, has come.
+public struct ByteProgress: Sendable, Equatable {
+    /// The bytes that are done, those of an earlier run included.
     public let done: Int
-    /// The bytes of all files.
+    /// The bytes of everything.
     public let total: Int
-    /// The file being written.
-    public let file: String
+    /// The share of this run's work that is done, from 0 to 1: a row that is computed counts by what that takes, not
+    /// by its bytes.
+    public let share: Double
+
+    /// Progress.
+    package init(done: Int, total: Int, work: (done: Int, total: Int)) {
+        self.done = done
+        self.total = total
+        share = work.total > 0 ? min(1, Double(work.done) / Double(work.total)) : 1
+    }
 }
 
 /// What a write has done.

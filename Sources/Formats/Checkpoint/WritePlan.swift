@@ -35,6 +35,16 @@ public struct WritePlan: Sendable {
         let offset: Int
         /// How many bytes it has.
         let count: Int
+
+        /// How much work it is to write what of it is not written yet; see ``WorkObserver``.
+        ///
+        /// - Parameter start: where in the file that begins.
+        /// - Returns: bytes that are written, and what computing them is worth.
+        func work(from start: Int) -> Int {
+            let rest = min(count, max(0, offset + count - start))
+            guard case .computed(let tensor, _, _) = content, tensor.byteCount > 0 else { return rest }
+            return rest + Int(Double(tensor.computation) * Double(rest) / Double(tensor.byteCount))
+        }
     }
 
     /// Where the result goes.

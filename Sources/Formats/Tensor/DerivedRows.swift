@@ -1,5 +1,3 @@
-internal import CKernels
-internal import Dispatch
 internal import Synchronization
 
 /// Rows made of another tensor's rows, when they are read.
@@ -36,7 +34,7 @@ struct DerivedRows {
     private static let bandSize = 8 << 20
 
     /// The band that a column is in; its numbers follow from the same columns of the base alone.
-    func band(of column: Int) throws(UserFacingError) -> Band {
+    func band(of column: Int, _ onWork: WorkObserver) throws(UserFacingError) -> Band {
         let height = max(1, rule.count * base.type.bits / 8)
         let span = max(1, min(width, Self.bandSize / height))
         let columns = column / span * span..<min(width, (column / span + 1) * span)
@@ -45,41 +43,52 @@ struct DerivedRows {
         var bytes = [UInt8](repeating: 0, count: columns.count * height)
         var all = bytes.mutableSpan
         var room = unsafe all.mutableBytes
-        let overflows = try narrow.read(0..<room.byteCount, into: &room)
+        let overflows = try narrow.read(0..<room.byteCount, into: &room, onWork)
         let band = Band(columns: columns, bytes: bytes, overflows: overflows)
         cache.lastBand.withLock { $0 = band }
         return band
     }
 
-    /// How many bytes of rows are read at a time where all rows are needed.
-    private static let blockSize = 4 << 20
+    /// How many bytes the numbers of rows have that are made at a time.
+    private static let doublesSize = 2 << 20
 
     /// Fills `destination` with some bytes of the rows.
     ///
     /// - Returns: how many finite numbers became infinite in the base's type.
-    func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError) -> Int {
+    func read(
+        _ bytes: Range<Int>, into destination: inout MutableRawSpan, _ onWork: WorkObserver
+    ) throws(UserFacingError) -> Int {
         if bytes.isEmpty { return 0 }
         let stride = width * base.type.bits / 8
         let rows = bytes.lowerBound / stride..<(bytes.upperBound + stride - 1) / stride
         if case .gathered(let sources) = rule {
-            return try gather(sources, bytes, stride: stride, into: &destination)
+            return try gather(sources, bytes, stride: stride, into: &destination, onWork)
         }
-        let numbers = try make(rows)
-        var converted = [UInt8](repeating: 0, count: rows.count * stride)
-        var span = converted.mutableSpan
-        var room = unsafe span.mutableBytes
-        let overflows = unsafe FloatConversion.convert(numbers.span.bytes, .f64, to: &room, base.type)
-        let start = bytes.lowerBound - rows.lowerBound * stride
-        unsafe destination.withUnsafeMutableBytes { target in
-            unsafe converted.withUnsafeBytes { source in
-                unsafe target.copyMemory(from: .init(rebasing: source[start..<start + bytes.count]))
+        var overflows = 0
+        let height = max(1, Self.doublesSize / max(width * 8, 1))
+        for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: height) {
+            let some = first..<min(first + height, rows.upperBound)
+            let numbers = try make(some, onWork)
+            var converted = [UInt8](repeating: 0, count: some.count * stride)
+            var span = converted.mutableSpan
+            var room = unsafe span.mutableBytes
+            overflows += unsafe FloatConversion.convert(numbers.span.bytes, .f64, to: &room, base.type)
+            let wanted = bytes.clamped(to: some.lowerBound * stride..<some.upperBound * stride)
+            var target = destination._mutatingExtracting(
+                wanted.lowerBound - bytes.lowerBound..<wanted.upperBound - bytes.lowerBound)
+            let start = wanted.lowerBound - some.lowerBound * stride
+            unsafe target.withUnsafeMutableBytes { target in
+                unsafe converted.withUnsafeBytes { source in
+                    unsafe target.copyMemory(from: .init(rebasing: source[start..<start + wanted.count]))
+                }
             }
         }
         return overflows
     }
 
     private func gather(
-        _ sources: [Int32], _ bytes: Range<Int>, stride: Int, into destination: inout MutableRawSpan
+        _ sources: [Int32], _ bytes: Range<Int>, stride: Int, into destination: inout MutableRawSpan,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         var place = bytes.lowerBound
         var overflows = 0
@@ -89,14 +98,14 @@ struct DerivedRows {
             let start = base.byteOffset(ofRow: Int(sources[place / stride])) + inRow
             var room = destination._mutatingExtracting(
                 place - bytes.lowerBound..<place - bytes.lowerBound + count)
-            overflows += try base.read(start..<start + count, into: &room)
+            overflows += try base.read(start..<start + count, into: &room, onWork: onWork)
             place += count
         }
         return overflows
     }
 
     /// Some of the rows, in double precision.
-    private func make(_ rows: Range<Int>) throws(UserFacingError) -> [Double] {
+    private func make(_ rows: Range<Int>, _ onWork: WorkObserver) throws(UserFacingError) -> [Double] {
         var result = [Double](repeating: 0, count: rows.count * width)
         switch rule {
         case .gathered: break
@@ -106,7 +115,7 @@ struct DerivedRows {
             for row in 0..<rows.count {
                 for column in 0..<width { result[row * width + column] = mean[column] }
             }
-        case .sampled(let sample): try draw(sample, rows, &result)
+        case .sampled(let sample): try draw(sample, rows, &result, onWork)
         }
         return result
     }
@@ -129,32 +138,37 @@ struct DerivedRows {
     /// Draws rows as mean + √(variance/n) Σ zᵢ (xᵢ − mean) over the n rows xᵢ, which has the covariance of the rows
     /// times the variance without ever having that matrix; zᵢ are standard normal.
     private func draw(
-        _ sample: RowSample, _ rows: Range<Int>, _ result: inout [Double]
+        _ sample: RowSample, _ rows: Range<Int>, _ result: inout [Double], _ onWork: WorkObserver
     ) throws(UserFacingError) {
         let mean = try mean(of: sample.range)
         let scale = (sample.variance / Double(sample.range.count)).squareRoot()
-        let centre = mean.map { Float($0) }
-        let size = max(1, (rows.count + 15) / 16)
-        let shares = stride(from: rows.lowerBound, to: rows.upperBound, by: size).map { first in
-            NoiseShare(rows: first..<min(first + size, rows.upperBound), width: width, seed: sample.seed)
-        }
-        try forEachBlock(of: sample.range) { first, count, numbers in
-            var centred = Array(numbers[..<(count * width)])
-            for row in 0..<count {
-                for column in 0..<width { centred[row * width + column] -= centre[column] }
-            }
-            let block = centred
-            DispatchQueue.concurrentPerform(iterations: shares.count) { share in
-                shares[share].add(block, first: first, count: count)
+        var row = rows.lowerBound
+        while row < rows.upperBound {
+            let draws = try draws(around: row, sample, mean, onWork)
+            while row < min(rows.upperBound, draws.rows.upperBound) {
+                let start = (row - rows.lowerBound) * width
+                draws.draw(row, mean: mean, scale: scale, into: &result[start..<start + width])
+                row += 1
             }
         }
-        for share in shares {
-            let sums = share.sums.withLock { $0 }
-            for place in sums.indices {
-                let index = (share.rows.lowerBound - rows.lowerBound) * width + place
-                result[index] = mean[place % width] + scale * Double(sums[place])
-            }
+        // Rows are read in order, mostly, so that nobody wants the last ones again.
+        if rows.upperBound == sample.count { cache.lastDraws.withLock { $0 = nil } }
+    }
+
+    /// The sums of a row and others that are made with it.
+    private func draws(
+        around row: Int, _ sample: RowSample, _ mean: [Double], _ onWork: WorkObserver
+    ) throws(UserFacingError) -> RowDraws {
+        if let known = cache.lastDraws.withLock({ $0 }), known.rows.contains(row) { return known }
+        cache.lastDraws.withLock { $0 = nil }
+        let draws = RowDraws(around: row, of: sample.count, width: width, seed: sample.seed)
+        let center = mean.map { Float($0) }
+        try forEachBlock(of: sample.range) { (first, count, numbers) throws(UserFacingError) in
+            draws.add(numbers, first: first, count: count, minus: center)
+            try onWork(RowSample.work(rows: draws.rows.count, sources: count, width: width))
         }
+        cache.lastDraws.withLock { $0 = draws }
+        return draws
     }
 
     /// The mean of a range of rows.
@@ -173,9 +187,10 @@ struct DerivedRows {
 
     /// Reads a range of rows in bounded memory.
     private func forEachBlock(
-        of range: Range<Int>, _ visit: (_ first: Int, _ count: Int, _ numbers: [Float]) -> Void
+        of range: Range<Int>,
+        _ visit: (_ first: Int, _ count: Int, _ numbers: [Float]) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
-        let height = max(1, Self.blockSize / max(width * 4, 1))
+        let height = RowDraws.blockHeight(width: width)
         var numbers = [Float](repeating: 0, count: min(height, range.count) * width)
         var first = range.lowerBound
         while first < range.upperBound {
@@ -183,7 +198,7 @@ struct DerivedRows {
             var span = numbers.mutableSpan
             var room = span._mutatingExtracting(0..<count * width)
             try base.floats(first * width..<(first + count) * width, into: &room)
-            visit(first - range.lowerBound, count, numbers)
+            try visit(first - range.lowerBound, count, numbers)
             first += count
         }
     }
@@ -193,36 +208,8 @@ struct DerivedRows {
 final class RowCache: Sendable {
     /// The mean of rows, once it is known.
     fileprivate let mean = Mutex<[Double]?>(nil)
+    /// The last rows that were drawn: they are drawn many at a time.
+    fileprivate let lastDraws = Mutex<RowDraws?>(nil)
     /// The last band that was made: a reader of columns wants more of it next.
     fileprivate let lastBand = Mutex<DerivedRows.Band?>(nil)
-}
-
-/// Some of the rows that are drawn, as one thread sums them; each row's sum is the same whoever has it.
-private final class NoiseShare: Sendable {
-    let rows: Range<Int>
-    let sums: Mutex<[Float]>
-    private let width: Int
-    private let seed: UInt64
-
-    init(rows: Range<Int>, width: Int, seed: UInt64) {
-        self.rows = rows
-        self.width = width
-        self.seed = seed
-        sums = Mutex([Float](repeating: 0, count: rows.count * width))
-    }
-
-    /// Adds zᵢ (xᵢ − mean) for some source rows, from which the mean has been taken.
-    func add(_ centred: [Float], first: Int, count: Int) {
-        var normals: [Float] = []
-        normals.reserveCapacity(rows.count * count)
-        for row in rows {
-            for source in first..<first + count {
-                normals.append(Float(CounterNoise.normal(seed, UInt64(row), UInt64(source))))
-            }
-        }
-        precondition(centred.count >= count * width)
-        sums.withLock { sums in
-            unsafe ck_add_products(&sums, normals, centred, rows.count, count, width)
-        }
-    }
 }

@@ -17,9 +17,11 @@ public struct NoiseRule: Sendable, Hashable {
     /// Mixes noise into some numbers, of which the first is at the place `start` in its tensor.
     func add(to numbers: inout MutableSpan<Float>, from start: Int) {
         let factor = share * deviation
+        let first = start / 64
+        let noise = CounterNoise.normals(
+            seed, tile: 0, first: first, count: (start + numbers.count + 63) / 64 - first)
         for index in numbers.indices {
-            let noise = Float(CounterNoise.normal(seed, UInt64(start + index), 0))
-            numbers[index] = (1 - share) * numbers[index] + factor * noise
+            numbers[index] = (1 - share) * numbers[index] + factor * noise[start - first * 64 + index]
         }
     }
 }

@@ -1,3 +1,4 @@
+internal import CKernels
 internal import Glibc
 
 /// A small generator of good random numbers (Steele, Lea and Flood, *SplitMix*, 2014).
@@ -24,7 +25,7 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
     }
 }
 
-/// Normally distributed numbers, one after another.
+/// Normally distributed numbers, one after another (Box and Muller 1958).
 package struct NormalDistribution {
     private var generator: SplitMix64
     private let deviation: Double
@@ -38,23 +39,25 @@ package struct NormalDistribution {
     /// The next number.
     package mutating func next() -> Float {
         let uniform = 1 - Double(generator.next() >> 11) * 0x1p-53
-        return Float(boxMuller(uniform, angle: generator.next()) * deviation)
+        let angle = 2 * .pi * Double(generator.next() >> 11) * 0x1p-53
+        return Float((-2 * log(uniform)).squareRoot() * cos(angle) * deviation)
     }
 }
 
 /// Random numbers that follow from where they are used, so that they are the same in any order and on any thread.
 enum CounterNoise {
-    /// A standard normal number for a place.
-    static func normal(_ seed: UInt64, _ row: UInt64, _ column: UInt64) -> Double {
-        let first = SplitMix64.mix(SplitMix64.mix(SplitMix64.mix(seed) &+ row) &+ column)
-        let second = SplitMix64.mix(first &+ 0x9E37_79B9_7F4A_7C15)
-        return boxMuller((Double(first >> 11) + 1) * 0x1p-53, angle: second)
+    /// Standard normal numbers of 64 rows for some source rows: those of a source row stand together.
+    ///
+    /// - Parameters:
+    ///   - seed: what they follow from.
+    ///   - tile: which rows, the 64-fold of this being the first.
+    ///   - first: the first source row.
+    ///   - count: how many source rows.
+    /// - Returns: 64 numbers for each source row.
+    static func normals(_ seed: UInt64, tile: Int, first: Int, count: Int) -> [Float] {
+        let keys = (0..<32).map { SplitMix64.mix(SplitMix64.mix(seed) &+ UInt64(tile * 32 + $0)) }
+        var numbers = [Float](repeating: 0, count: count * 64)
+        unsafe ck_normals(&numbers, keys, UInt64(first), count)
+        return numbers
     }
-}
-
-/// A standard normal number (Box and Muller 1958).
-///
-/// `uniform` is above 0 and at most 1; `angle` is random bits, of which the upper 53 count.
-private func boxMuller(_ uniform: Double, angle bits: UInt64) -> Double {
-    (-2 * log(uniform)).squareRoot() * cos(2 * .pi * Double(bits >> 11) * 0x1p-53)
 }

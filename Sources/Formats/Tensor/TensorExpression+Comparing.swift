@@ -33,8 +33,9 @@ extension TensorExpression {
         var start = bytes.lowerBound
         while start < bytes.upperBound {
             let part = start..<min(start + size, bytes.upperBound)
-            try read(part, into: &left)
-            try expected.read(part, into: &right)
+            let onWork = { (_: Int) throws(UserFacingError) in if isCancelled() { throw .interrupted } }
+            try read(part, into: &left, onWork)
+            try expected.read(part, into: &right, onWork)
             let (found, wanted) = unsafe (left.span.bytes, right.span.bytes)
             let range = 0..<part.count
             if let index = found.extracting(range).firstDifference(from: wanted.extracting(range)) {
@@ -47,11 +48,13 @@ extension TensorExpression {
         return nil
     }
 
-    private func read(_ bytes: Range<Int>, into buffer: inout [UInt8]) throws(UserFacingError) {
+    private func read(
+        _ bytes: Range<Int>, into buffer: inout [UInt8], _ onWork: WorkObserver
+    ) throws(UserFacingError) {
         var span = buffer.mutableSpan
         var all = unsafe span.mutableBytes
         var room = all._mutatingExtracting(0..<bytes.count)
-        try read(bytes, into: &room)
+        try read(bytes, into: &room, onWork: onWork)
     }
 }
 

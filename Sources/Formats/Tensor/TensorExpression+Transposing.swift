@@ -5,7 +5,8 @@
 /// when it grows, are read as they lie.
 extension TensorExpression {
     func readTransposed(
-        _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan
+        _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { throw .cannotTranspose(original.summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
@@ -17,7 +18,7 @@ extension TensorExpression {
             let place = element * size - bytes.lowerBound
             var room = destination._mutatingExtracting(place..<place + block.count * size)
             overflows += try original.readTransposedBlock(
-                block, into: &room, Target(width: block.columns.count, first: 0))
+                block, into: &room, Target(width: block.columns.count, first: 0), onWork)
             element += block.count
         }
         return overflows
@@ -63,13 +64,14 @@ extension TensorExpression {
 
     /// Fills `destination` with a rectangle of what this tensor, a matrix or several, is when it is transposed.
     private func readTransposedBlock(
-        _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+        _ block: Block, into destination: inout MutableRawSpan, _ target: Target,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard case .made(let operation, let operands) = node else {
-            return try gather(block, into: &destination, target)
+            return try gather(block, into: &destination, target, onWork)
         }
         switch operation {
-        case .transposed: return try operands[0].readRows(block, into: &destination, target)
+        case .transposed: return try operands[0].readRows(block, into: &destination, target, onWork)
         case .joined where shape.count == 2:
             var (overflows, start) = (0, 0)
             for part in operands {
@@ -80,7 +82,8 @@ extension TensorExpression {
                         width: target.width,
                         first: target.first + wanted.lowerBound - block.columns.lowerBound)
                     let columns = wanted.lowerBound - start..<wanted.upperBound - start
-                    overflows += try part.readTransposedBlock(block.with(columns), into: &destination, place)
+                    overflows += try part.readTransposedBlock(
+                        block.with(columns), into: &destination, place, onWork)
                 }
                 start += height
             }
@@ -88,19 +91,21 @@ extension TensorExpression {
         case .rows(let range) where shape.count == 2:
             let columns =
                 block.columns.lowerBound + range.lowerBound..<block.columns.upperBound + range.lowerBound
-            return try operands[0].readTransposedBlock(block.with(columns), into: &destination, target)
+            return try operands[0].readTransposedBlock(
+                block.with(columns), into: &destination, target, onWork)
         case .derived(let rule) where shape.count == 2:
             return try readTransposedBlock(
-                DerivedRows(of: operands[0], rule, rowCache), block, into: &destination, target)
+                DerivedRows(of: operands[0], rule, rowCache), block, into: &destination, target, onWork)
         case .cast where shape.count == 2:
-            return try readTransposedCast(operands[0], block, into: &destination, target)
-        default: return try gather(block, into: &destination, target)
+            return try readTransposedCast(operands[0], block, into: &destination, target, onWork)
+        default: return try gather(block, into: &destination, target, onWork)
         }
     }
 
     /// The rectangle's rows as they lie in this tensor.
     private func readRows(
-        _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+        _ block: Block, into destination: inout MutableRawSpan, _ target: Target,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
@@ -110,25 +115,26 @@ extension TensorExpression {
             let place = ((row - block.rows.lowerBound) * target.width + target.first) * size
             let count = block.columns.count * size
             var room = destination._mutatingExtracting(place..<place + count)
-            overflows += try read(start..<start + count, into: &room)
+            overflows += try read(start..<start + count, into: &room, onWork: onWork)
         }
         return overflows
     }
 
     /// Rows that follow from others number by number: only those numbers are made, all rows at once.
     private func readTransposedBlock(
-        _ made: DerivedRows, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+        _ made: DerivedRows, _ block: Block, into destination: inout MutableRawSpan, _ target: Target,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         if case .gathered(let sources) = made.rule {
             return try pick(
                 sources[block.columns], of: made.base.transposed(), rows: block.rows, into: &destination,
-                target)
+                target, onWork)
         }
         var overflows = 0
         var row = block.rows.lowerBound
         while row < block.rows.upperBound {
-            let band = try made.band(of: row)
+            let band = try made.band(of: row, onWork)
             let end = min(band.columns.upperBound, block.rows.upperBound)
             let start = (row - block.rows.lowerBound) * target.width * size
             var room = destination._mutatingExtracting(start..<destination.byteCount)
@@ -146,7 +152,8 @@ extension TensorExpression {
     /// Some columns of a matrix in this order, each of its rows being read as a whole.
     private func pick(
         _ columns: ArraySlice<Int32>, of matrix: TensorExpression, rows: Range<Int>,
-        into destination: inout MutableRawSpan, _ target: Target
+        into destination: inout MutableRawSpan, _ target: Target,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         let stride = matrix.shape[1] * size
@@ -155,7 +162,8 @@ extension TensorExpression {
         for row in rows {
             var span = scratch.mutableSpan
             var whole = unsafe span.mutableBytes
-            overflows += try matrix.read(row * stride..<(row + 1) * stride, into: &whole)
+            overflows += try matrix.read(
+                row * stride..<(row + 1) * stride, into: &whole, onWork: onWork)
             let start = ((row - rows.lowerBound) * target.width + target.first) * size
             unsafe destination.withUnsafeMutableBytes { target in
                 unsafe scratch.withUnsafeBytes { source in
@@ -172,7 +180,8 @@ extension TensorExpression {
     }
 
     private func readTransposedCast(
-        _ original: TensorExpression, _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+        _ original: TensorExpression, _ block: Block, into destination: inout MutableRawSpan,
+        _ target: Target, _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let from = original.type.byteSize, let to = type.byteSize else {
             throw .cannotCast(original.summary, to: type)
@@ -181,7 +190,8 @@ extension TensorExpression {
         var span = scratch.mutableSpan
         var room = unsafe span.mutableBytes
         let width = block.columns.count
-        var overflows = try original.readTransposedBlock(block, into: &room, Target(width: width, first: 0))
+        var overflows = try original.readTransposedBlock(
+            block, into: &room, Target(width: width, first: 0), onWork)
         for row in 0..<block.rows.count {
             let place = (row * target.width + target.first) * to
             var part = destination._mutatingExtracting(place..<place + width * to)
@@ -194,7 +204,8 @@ extension TensorExpression {
 
     /// Each of this tensor's rows gives one run of neighbouring elements, which becomes a column.
     private func gather(
-        _ block: Block, into destination: inout MutableRawSpan, _ target: Target
+        _ block: Block, into destination: inout MutableRawSpan, _ target: Target,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { throw .cannotTranspose(summary) }
         let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
@@ -211,7 +222,7 @@ extension TensorExpression {
                 var span = scratch.mutableSpan
                 var all = unsafe span.mutableBytes
                 var room = all._mutatingExtracting(index * run..<(index + 1) * run)
-                overflows += try read(start..<start + run, into: &room)
+                overflows += try read(start..<start + run, into: &room, onWork: onWork)
             }
             unsafe scatter(
                 scratch.span.bytes, Runs(first: 0, stride: block.rows.count, length: block.rows.count),

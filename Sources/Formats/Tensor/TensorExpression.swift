@@ -1,6 +1,10 @@
 /// A tensor that is not read yet: where its bytes come from, and what is done to them on the way.
 public typealias TensorExpression = TensorTree<any TensorStorage>
 
+/// Told many times a second how much more work is done, in bytes that could have been copied meanwhile; what it throws
+/// ends the work.
+public typealias WorkObserver = (Int) throws(UserFacingError) -> Void
+
 extension TensorExpression {
     /// Bytes from elsewhere, as they are.
     ///
@@ -14,12 +18,13 @@ extension TensorExpression {
     /// - Parameters:
     ///   - bytes: which part, in bytes from the tensor's start; whole elements.
     ///   - destination: as many bytes as `bytes` has.
+    ///   - onWork: told of what is computed, see ``computation``.
     /// - Returns: how many finite numbers a cast has made infinite.
-    /// - Throws: ``UserFacingError`` when what it is made of can't be read.
+    /// - Throws: ``UserFacingError`` when what it is made of can't be read, and what `onWork` throws.
     @discardableResult
-    public func read(_ bytes: Range<Int>, into destination: inout MutableRawSpan) throws(UserFacingError)
-        -> Int
-    {
+    public func read(
+        _ bytes: Range<Int>, into destination: inout MutableRawSpan, onWork: WorkObserver = { _ in }
+    ) throws(UserFacingError) -> Int {
         precondition(bytes.lowerBound >= 0 && bytes.upperBound <= byteCount, "a part lies inside its tensor")
         precondition(destination.byteCount == bytes.count, "the destination is as long as the part")
         switch node {
@@ -33,17 +38,19 @@ extension TensorExpression {
                     unsafe $0.initializeMemory(as: UInt8.self, repeating: 0)
                 }
                 return 0
-            case .joined, .rows, .reshaped: return try readOperands(bytes, into: &destination)
-            case .cast: return try readCast(operands[0], bytes, into: &destination)
-            case .transposed: return try readTransposed(operands[0], bytes, into: &destination)
+            case .joined, .rows, .reshaped: return try readOperands(bytes, into: &destination, onWork)
+            case .cast: return try readCast(operands[0], bytes, into: &destination, onWork)
+            case .transposed: return try readTransposed(operands[0], bytes, into: &destination, onWork)
             case .scaled(let factor):
                 return try readComputed(bytes, into: &destination) { numbers, start throws(UserFacingError) in
-                    try operands[0].floats(start..<start + numbers.count, into: &numbers)
+                    try operands[0].floats(
+                        start..<start + numbers.count, into: &numbers, onWork: onWork)
                     for index in numbers.indices { numbers[index] *= factor }
                 }
             case .noised(let rule):
                 return try readComputed(bytes, into: &destination) { numbers, start throws(UserFacingError) in
-                    try operands[0].floats(start..<start + numbers.count, into: &numbers)
+                    try operands[0].floats(
+                        start..<start + numbers.count, into: &numbers, onWork: onWork)
                     rule.add(to: &numbers, from: start)
                 }
             case .dequantized(let scheme, _):
@@ -51,7 +58,8 @@ extension TensorExpression {
                     try operands[0].dequantize(scheme, operands[1], from: start, into: &numbers)
                 }
             case .derived(let rule):
-                return try DerivedRows(of: operands[0], rule, rowCache).read(bytes, into: &destination)
+                return try DerivedRows(of: operands[0], rule, rowCache).read(
+                    bytes, into: &destination, onWork)
             }
         }
     }
@@ -71,23 +79,24 @@ extension TensorExpression {
     /// - Parameters:
     ///   - elements: which, counted from the tensor's start.
     ///   - destination: room for as many numbers.
+    ///   - onWork: told of what is computed.
     /// - Throws: ``UserFacingError`` when they can't be read, or the type is no floating-point one.
-    public func floats(_ elements: Range<Int>, into destination: inout MutableSpan<Float>)
-        throws(UserFacingError)
-    {
+    public func floats(
+        _ elements: Range<Int>, into destination: inout MutableSpan<Float>, onWork: WorkObserver = { _ in }
+    ) throws(UserFacingError) {
         let numbers = try cast(to: .f32)
         var bytes = unsafe destination.mutableBytes
-        try numbers.read(elements.lowerBound * 4..<elements.upperBound * 4, into: &bytes)
+        try numbers.read(elements.lowerBound * 4..<elements.upperBound * 4, into: &bytes, onWork: onWork)
     }
 
     private func readOperands(
-        _ bytes: Range<Int>, into destination: inout MutableRawSpan
+        _ bytes: Range<Int>, into destination: inout MutableRawSpan, _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         var overflows = 0
         var place = 0
         for part in operandParts(bytes) ?? [] {
             var room = destination._mutatingExtracting(place..<place + part.bytes.count)
-            overflows += try part.tensor.read(part.bytes, into: &room)
+            overflows += try part.tensor.read(part.bytes, into: &room, onWork: onWork)
             place += part.bytes.count
         }
         return overflows
@@ -119,7 +128,8 @@ extension TensorExpression {
     }
 
     private func readCast(
-        _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan
+        _ original: TensorExpression, _ bytes: Range<Int>, into destination: inout MutableRawSpan,
+        _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         guard let from = original.type.byteSize, let to = type.byteSize else {
             throw .cannotCast(original.summary, to: type)
@@ -134,7 +144,8 @@ extension TensorExpression {
             var span = scratch.mutableSpan
             var whole = unsafe span.mutableBytes
             var room = whole._mutatingExtracting(0..<count * from)
-            overflows += try original.read(element * from..<(element + count) * from, into: &room)
+            overflows += try original.read(
+                element * from..<(element + count) * from, into: &room, onWork: onWork)
             let place = element * to - bytes.lowerBound
             var target = destination._mutatingExtracting(place..<place + count * to)
             overflows += FloatConversion.convert(room.bytes, original.type, to: &target, type)

@@ -344,6 +344,20 @@ extension TensorTree {
         fold(leaf: { leaf, _ in visit(leaf) }, made: { _, _, _ in })
     }
 
+    /// What reading all of it computes, in bytes that could be copied meanwhile; what only takes as long as copying is
+    /// not counted.
+    package var computation: Int {
+        guard case .made(let operation, let operands) = node else { return 0 }
+        let inside = operands.reduce(0) { $0 + $1.computation }
+        switch operation {
+        case .rows(let range): return inside * range.count / max(operands[0].shape[0], 1)
+        case .derived(.sampled(let sample)):
+            let width = elementCount / max(sample.count, 1)
+            return inside + RowSample.work(rows: sample.count, sources: sample.range.count, width: width)
+        default: return inside
+        }
+    }
+
     /// The same tree with other leaves.
     func mapLeaves<Other: Sendable>(_ transform: (Leaf) -> Other) -> TensorTree<Other> {
         fold { leaf, tree in

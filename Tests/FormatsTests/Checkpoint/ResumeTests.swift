@@ -219,8 +219,35 @@ import Testing
         #expect(record.lines.contains("debug: left out"))
     }
 
+    /// Rows that are drawn count by what that takes; a write is stopped in the middle of it, and goes on.
+    @Test func drawnRowsAreWorkThatCanBeStopped() throws {
+        func grown() throws -> Checkpoint {
+            var checkpoint = Checkpoint(tensors: [:])
+            let base = try TensorExpression.stored(
+                MemoryTensor(
+                    name: "w", shape: [1100, 1000], floats: (0..<1_100_000).map { Float($0 * 31 % 77) }))
+            let sample = RowSample(range: 0..<1100, count: 90, variance: 1, seed: 3)
+            checkpoint.tensors["w"] = try .joined([base, base.derived(.sampled(sample))])
+            return checkpoint
+        }
+        var seen: [ByteProgress] = []
+        try writer().write(grown(), to: folder.path("whole"), progress: { seen.append($0) })
+        #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.share < $1.share && $0.done <= $1.done })
+        #expect(zip(seen, seen.dropFirst()).contains { $0.done == $1.done })
+        #expect(seen.last.map { abs($0.share - 1) < 1e-4 } == true)
+        var (last, isDrawing) = (0, false)
+        #expect(throws: UserFacingError.interrupted(partial: folder.path(".out.partial"))) {
+            try writer().write(
+                grown(), to: folder.path("out"),
+                isCancelled: { isDrawing },
+                progress: { (isDrawing, last) = ($0.done == last, $0.done) })
+        }
+        try writer().write(grown(), to: folder.path("out"))
+        #expect(try folder.bytes("out/model.safetensors") == folder.bytes("whole/model.safetensors"))
+    }
+
     @Test func progressReachesTheEnd() throws {
-        var seen: [WriteProgress] = []
+        var seen: [ByteProgress] = []
         let report = try writer().write(model(), to: folder.path("out"), progress: { seen.append($0) })
         #expect(seen.last?.done == report.byteCount && seen.last?.total == report.byteCount)
         #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.done < $1.done })

@@ -70,7 +70,7 @@ struct DerivedRowsTests {
         sums.append([3, 4], weights: [2, -1])
         let rules: [RowRule] = [
             .gathered([39, 0, 5]), .combined(sums), .mean(of: 2..<40, count: 2),
-            .sampled(RowSample(range: 0..<40, count: 3, variance: 0.25, seed: 7)),
+            .sampled(RowSample(range: 0..<40, count: 70, variance: 0.25, seed: 7)),
         ]
         /// All rows, made of those that are there.
         func grown(_ rows: TensorExpression) throws -> TensorExpression {
@@ -82,10 +82,10 @@ struct DerivedRowsTests {
             try grown(base.transposed().stored().transposed()).transposed(), try grown(base)
         )
         if let cast { (turned, plain) = (try turned.cast(to: cast), try plain.cast(to: cast)) }
-        #expect(turned.shape == [7, 38])
+        #expect(turned.shape == [7, 105])
         let expected = try plain.transposed().stored()
         let size = try #require(turned.type.byteSize)
-        for part in [1, 5, 38, 39, 100, 1000].map({ $0 * size }) {
+        for part in [1, 5, 105, 106, 300, 1000].map({ $0 * size }) {
             for start in stride(from: 0, to: turned.byteCount, by: part) {
                 let range = start..<min(start + part, turned.byteCount)
                 #expect(try turned.bytes(range) == expected.bytes(range))
@@ -139,6 +139,80 @@ struct DerivedRowsTests {
         #expect(part.map(Double.init) == Array(drawn[3 * 777..<3 * 779]))
         let other = RowSample(range: 0..<40, count: 20_000, variance: 0.25, seed: 8)
         #expect(try base.derived(.sampled(other)).floats().map(Double.init) != drawn)
+    }
+
+    /// Each number is added up in the order of the source rows, every product and sum being rounded: the very bits of
+    /// plain loops, for sizes that fill no tile.
+    @Test(arguments: [(3, 5, 40), (67, 70, 301), (64, 64, 128)])
+    func drawsAreTheSumsOfPlainLoops(width: Int, count: Int, height: Int) throws {
+        let base = try tensor(rows: height, width: width)
+        let old = try base.floats()
+        let sample = RowSample(range: 1..<height, count: count, variance: 0.5, seed: 11)
+        let sources = height - 1
+        let mean = (0..<width).map { column in
+            (1..<height).reduce(0.0) { $0 + Double(old[$1 * width + column]) } / Double(sources)
+        }
+        let scale = (0.5 / Double(sources)).squareRoot()
+        var expected: [Float] = []
+        for row in 0..<count {
+            let noise = CounterNoise.normals(11, tile: row / 64, first: 0, count: sources)
+            for column in 0..<width {
+                var sum: Float = 0
+                for source in 0..<sources {
+                    let centered = old[(source + 1) * width + column] - Float(mean[column])
+                    sum += noise[source * 64 + row % 64] * centered
+                }
+                expected.append(Float(mean[column] + scale * Double(sum)))
+            }
+        }
+        #expect(try base.derived(.sampled(sample)).floats() == expected)
+    }
+
+    /// Many rows are drawn in several goes; which rows are drawn with a row changes nothing of it.
+    @Test func drawsDoNotDependOnTheirNeighbours() {
+        let block: [Float] = (0..<30).map { Float($0 * 7 % 11) }
+        func draw(_ row: Int, of count: Int) -> ArraySlice<Double> {
+            let draws = RowDraws(around: row, of: count, width: 3, seed: 4)
+            draws.add(block, first: 0, count: 10, minus: [1, 2, 3])
+            var numbers = [0.0, 0, 0][...]
+            draws.draw(row, mean: [1, 2, 3], scale: 1, into: &numbers)
+            return numbers
+        }
+        let most = RowDraws(around: 0, of: .max / 2, width: 3, seed: 4).rows.count
+        let row = most + 77
+        #expect(RowDraws(around: row, of: row + 1000, width: 3, seed: 4).rows == most..<row + 1000)
+        #expect(draw(row, of: row + 1000) == draw(row, of: row + 1))
+        #expect(draw(row, of: row + 1) != draw(row - 1, of: row + 1))
+    }
+
+    /// What was announced is what is told, and what is thrown meanwhile ends it.
+    @Test func workIsToldAndCanBeEnded() throws {
+        let base = try tensor(rows: 5000, width: 200)
+        let made = try base.derived(.sampled(RowSample(range: 0..<5000, count: 100, variance: 1, seed: 1)))
+        let grown = try TensorExpression.joined([base, made.rows(10..<60)])
+        #expect(made.computation == 100 * 5000 * 200 / 64)
+        #expect(grown.computation == made.computation / 2)
+        #expect(base.computation == 0)
+        var told: [Int] = []
+        var bytes = [UInt8](repeating: 0, count: made.byteCount)
+        func read(_ onWork: WorkObserver) throws {
+            var span = bytes.mutableSpan
+            var room = unsafe span.mutableBytes
+            try made.read(0..<made.byteCount, into: &room, onWork: onWork)
+        }
+        try read { told.append($0) }
+        #expect(told.count > 1 && abs(told.reduce(0, +) - made.computation) < told.count)
+        let whole = bytes
+        var asked = 0
+        #expect(throws: UserFacingError.interrupted) {
+            try read { (_) throws(UserFacingError) in
+                asked += 1
+                throw .interrupted
+            }
+        }
+        #expect(asked == 1)
+        try read { _ in }
+        #expect(bytes == whole)
     }
 
     @Test func aManifestKeepsTheRule() throws {

@@ -15,14 +15,36 @@ struct RandomNumbersTests {
             ])
     }
 
-    /// Computed with Python's `math.log` and `math.cos`, from integers.
+    /// Computed with Python's `math.log`, `math.cos` and `math.sin`, from integers.
     @Test(
         arguments: [
-            (0, 0, 0, 1.8906747020382062), (3, 7, 11, -0.4947527023529376),
-            (.max, 1 << 40, 5, -0.17840526410172455),
-        ] as [(UInt64, UInt64, UInt64, Double)])
-    func noiseFollowsFromItsPlace(seed: UInt64, row: UInt64, column: UInt64, expected: Double) {
-        #expect(CounterNoise.normal(seed, row, column) == expected)
+            (0, 0, 0, 0, 0.3404234608715636, 1.9582798774974877),
+            (3, 7, 11, 5, 2.0075502794847466, 0.35148382119806143),
+            (.max, 1099511627776, 31, 2, 0.10797412120188818, 0.43441170021261283),
+        ] as [(UInt64, Int, Int, Int, Double, Double)])
+    func noiseFollowsFromItsPlace(
+        seed: UInt64, tile: Int, row: Int, source: Int, cosine: Double, sine: Double
+    ) {
+        let numbers = CounterNoise.normals(seed, tile: tile, first: source - source % 2, count: 2)
+        let start = source % 2 * 64
+        #expect(abs(Double(numbers[start + row]) - cosine) < 2.5e-7)
+        #expect(abs(Double(numbers[start + 32 + row]) - sine) < 2.5e-7)
+    }
+
+    /// 2^18 numbers have the moments of the standard normal distribution within five standard errors, and reach its tails.
+    @Test func noiseIsNormal() {
+        let numbers = CounterNoise.normals(5, tile: 3, first: 0, count: 4096).map(Double.init)
+        func moments(_ power: Int) -> Double {
+            numbers.reduce(0.0) { sum, number in
+                sum + (0..<power).reduce(1.0) { product, _ in product * number }
+            } / Double(numbers.count)
+        }
+        #expect(numbers.count == 262_144)
+        #expect(abs(moments(1)) < 5 * 0.00195)
+        #expect(abs(moments(2) - 1) < 5 * 0.00277)
+        #expect(abs(moments(3)) < 5 * 0.00757)
+        #expect(abs(moments(4) - 3) < 5 * 0.0192)
+        #expect((numbers.max() ?? 0) > 4 && (numbers.min() ?? 0) < -4)
     }
 
     /// Computed with Python's `math.log` and `math.cos`, from integers.
