@@ -42,83 +42,77 @@ extension Configuration {
         }
         return .object(changed)
     }
+}
 
-    /// How positions turn queries and keys.
+/// Where a configuration says how positions turn queries and keys (RoFormer, arXiv 2104.09864): in the newer dialect
+/// all of it in `rope_parameters`, in the older in keys of its own and `rope_scaling`.
+struct RotarySettings {
+    /// The base of the frequencies; nil when the file leaves it to the family's default.
+    let theta: Double?
+    /// The share of each head that turns, from its start; nil when the file leaves it to the family's default.
+    let share: Double?
+    /// The kind: `default`, or a way to stretch the context such as `linear`, `llama3` or `yarn`.
+    let type: String
+    /// The object that the kind stands in, and what belongs to it, as `factor`.
+    let parameters: JSONObject
+    /// What that object is called.
+    let key: String
+
+    /// Keys beside that object which say the same in other configurations.
+    static let outerKeys = [
+        "rope_theta", "rotary_emb_base", "partial_rotary_factor", "rotary_pct", "rope_pct", "rope_parameters",
+        "rope_scaling",
+    ]
+    /// Keys inside that object which belong to every kind.
+    static let innerKeys = ["rope_theta", "partial_rotary_factor", "rope_type", "type"]
+
+    /// Reads them.
     ///
-    /// - Parameter layerType: the kind of layer, as in `sliding_attention`, where each has settings of its own.
-    /// - Returns: base, kind and what belongs to it, from either dialect.
+    /// - Parameters:
+    ///   - values: the configuration of the language model.
+    ///   - kind: the kind of layer, as in `sliding_attention`, where each may have settings of its own.
+    ///   - path: what error messages call the model.
     /// - Throws: ``UserFacingError`` when a setting is of another kind than it should be.
-    public func rotary(layerType: String? = nil) throws(UserFacingError) -> RotarySettings {
-        let newer = json["rope_parameters"]
-        if let newer, !newer.isNull {
-            guard var members = newer.object else {
-                throw .wrongKind(file: file, key: "rope_parameters", found: newer.kind, expected: "an object")
+    init(_ values: JSONObject, kind: String? = nil, path: String) throws(UserFacingError) {
+        func number(_ keys: [String], in values: JSONObject, _ prefix: String) throws(UserFacingError)
+            -> Double?
+        {
+            guard let key = keys.first(where: { values[$0] != nil }), let value = values[key], !value.isNull
+            else { return nil }
+            guard let number = value.double, number.isFinite else {
+                throw .wrongSetting(path: path, key: prefix + key, found: value.text, expected: "a number")
             }
-            if let layerType, let own = members[layerType]?.object { members = own }
-            return try RotarySettings(members, theta: nil, share: share(members), file: file)
+            return number
         }
+        key = values["rope_parameters"].map { !$0.isNull } ?? false ? "rope_parameters" : "rope_scaling"
         var members = JSONObject()
-        if let scaling = json["rope_scaling"], !scaling.isNull {
-            guard let object = scaling.object else {
-                throw .wrongKind(
-                    file: file, key: "rope_scaling", found: scaling.kind, expected: "an object or null")
+        if let found = values[key], !found.isNull {
+            guard let object = found.object else {
+                throw .wrongSetting(path: path, key: key, found: found.text, expected: "an object")
             }
             members = object
         }
-        let theta = try number(firstOf: ["rope_theta", "rotary_emb_base"])
-        return try RotarySettings(members, theta: theta, share: share(members), file: file)
-    }
-
-    /// Changes the base of the rotary frequencies, under the name that is there.
-    public mutating func setRotaryTheta(_ theta: Double) {
-        if case .object(var members)? = json["rope_parameters"] {
-            members["rope_theta"] = JSON(theta)
-            self["rope_parameters"] = .object(members)
-        } else if json["rotary_emb_base"] != nil {
-            self["rotary_emb_base"] = JSON(theta)
-        } else {
-            self["rope_theta"] = JSON(theta)
-        }
-    }
-
-    private func share(_ members: JSONObject) throws(UserFacingError) -> Double {
-        if let share = members["partial_rotary_factor"]?.double { return share }
-        return try number(firstOf: ["partial_rotary_factor", "rotary_pct"]) ?? 1
-    }
-
-    private func number(firstOf keys: [String]) throws(UserFacingError) -> Double? {
-        for key in keys {
-            if let number = try number(key) { return number }
-        }
-        return nil
-    }
-}
-
-/// How positions turn queries and keys (RoFormer, arXiv 2104.09864).
-public struct RotarySettings: Sendable, Equatable {
-    /// The base of the frequencies; nil when the file leaves it to the family's default.
-    public let theta: Double?
-    /// The kind: `default`, or a way to stretch the context such as `linear`, `llama3` or `yarn`.
-    public let type: String
-    /// The share of each head that turns, from its start.
-    public let partialFactor: Double
-    /// Everything else that belongs to the kind, as in `factor`.
-    public let parameters: JSONObject
-
-    init(_ members: JSONObject, theta: Double?, share: Double, file: String) throws(UserFacingError) {
-        var rest = members
-        var theta = theta
-        if let own = members["rope_theta"] {
-            guard let number = own.double else {
-                throw .wrongKind(file: file, key: "rope_theta", found: own.kind, expected: "a number")
+        if let kind, key == "rope_parameters" {
+            guard let own = members[kind] else {
+                throw .unsupportedSetting(
+                    path: path, key: key, value: JSON.object(members).text,
+                    reason: "this family has settings for each kind of layer there, as \(kind)")
             }
-            theta = number
+            members = own.object ?? JSONObject()
         }
-        let named = members["rope_type"] ?? members["type"] ?? "default"
-        guard let type = named.string else {
-            throw .wrongKind(file: file, key: "rope_type", found: named.kind, expected: "a string")
+        let prefix = key + "."
+        let outer = (
+            theta: try number(["rope_theta", "rotary_emb_base"], in: values, ""),
+            share: try number(["partial_rotary_factor", "rotary_pct", "rope_pct"], in: values, "")
+        )
+        theta = try number(["rope_theta"], in: members, prefix) ?? outer.theta
+        share = try number(["partial_rotary_factor"], in: members, prefix) ?? outer.share
+        let named = [members["rope_type"], members["type"]].compactMap(\.self).first { !$0.isNull }
+        guard let type = named == nil ? "default" : named?.string else {
+            throw .wrongSetting(
+                path: path, key: prefix + "rope_type", found: named?.text ?? "", expected: "a name")
         }
-        for key in ["rope_theta", "rope_type", "type", "partial_rotary_factor"] { rest[key] = nil }
-        (self.theta, self.type, partialFactor, parameters) = (theta, type, share, rest)
+        self.type = type
+        parameters = members
     }
 }

@@ -269,28 +269,13 @@ extension ConfigurationReader {
         kind: String? = nil
     ) throws(UserFacingError) -> RotaryEmbedding {
         let (headSize, maximumLength) = (sizes.headSize, sizes.maximumLength)
-        let theta = try number("rope_theta", "rotary_emb_base", default: theta)
-        let share = try number("partial_rotary_factor", "rotary_pct", "rope_pct", default: share)
+        seen.formUnion(RotarySettings.outerKeys)
+        let settings = try RotarySettings(values, kind: kind, path: path)
         let ownLength = try optionalNumber("original_max_position_embeddings")
-        let key =
-            has("rope_parameters") && !(values["rope_parameters"]?.isNull ?? true)
-            ? "rope_parameters" : "rope_scaling"
-        ignore("rope_parameters", "rope_scaling")
-        var settings = JSONObject()
-        if let found = value(key) {
-            guard var object = found.object else { throw wrong(key, found, expected: "an object") }
-            if let kind, key == "rope_parameters" {
-                guard let own = object[kind] else {
-                    throw unsupported(
-                        key, "this family has settings for each kind of layer there, as \(kind)")
-                }
-                object = own.object ?? JSONObject()
-            }
-            settings = object
-        }
-        var reader = ConfigurationReader(path: path, values: settings, prefix: key + ".")
-        let base = try reader.number("rope_theta", default: theta)
-        let turned = try reader.number("partial_rotary_factor", default: share)
+        var reader = ConfigurationReader(
+            path: path, values: settings.parameters, prefix: settings.key + ".")
+        reader.seen.formUnion(RotarySettings.innerKeys)
+        let turned = settings.share ?? share
         let size = Int(Double(headSize) * turned)
         guard size > 0, size <= headSize, size.isMultiple(of: 2) else {
             throw .unsupportedSetting(
@@ -298,10 +283,11 @@ extension ConfigurationReader {
                 reason: "rotary embedding turns pairs of channels, so an even number of them must turn")
         }
         let scaling = try reader.ropeScaling(
-            pairs: size / 2, maximumLength: Double(maximumLength), ownLength: ownLength,
+            settings.type, pairs: size / 2, maximumLength: Double(maximumLength), ownLength: ownLength,
             truncates: kind == nil)
         try reader.refuseTheRest()
-        return RotaryEmbedding(theta: base, size: size, isInterleaved: isInterleaved, scaling: scaling)
+        return RotaryEmbedding(
+            theta: settings.theta ?? theta, size: size, isInterleaved: isInterleaved, scaling: scaling)
     }
 
     /// What changes the frequencies of so many pairs.
@@ -309,13 +295,8 @@ extension ConfigurationReader {
     /// `ownLength` is `original_max_position_embeddings` outside the settings, which comes before that inside.
     /// `truncates` says whether the settings' own `truncate` counts; in settings by kind of layer it does not.
     private mutating func ropeScaling(
-        pairs: Int, maximumLength: Double, ownLength: Double?, truncates: Bool
+        _ kind: String, pairs: Int, maximumLength: Double, ownLength: Double?, truncates: Bool
     ) throws(UserFacingError) -> RotaryEmbedding.Scaling {
-        ignore("rope_type", "type")
-        let named = value("rope_type") ?? value("type")
-        guard let kind = named == nil ? "default" : named?.string else {
-            throw wrong("rope_type", named, expected: "a name")
-        }
         func original(_ reader: inout ConfigurationReader) throws(UserFacingError) -> Double {
             let inside = try reader.number("original_max_position_embeddings", default: maximumLength)
             return ownLength ?? inside
@@ -359,7 +340,7 @@ extension ConfigurationReader {
                 attentionFactor: try number("attention_factor", default: derived))
         default:
             throw unsupported(
-                named == nil || has("rope_type") ? "rope_type" : "type",
+                has("rope_type") ? "rope_type" : "type",
                 "the trainer knows default, linear, dynamic, llama3, yarn and longrope")
         }
     }

@@ -99,7 +99,7 @@ extension KerasFamily {
         case .plain: break
         case .share:
             let rotary = try self.rotary(configuration, model: model.path)
-            settings["rotary_percentage"] = JSON(rotary.partialFactor)
+            settings["rotary_percentage"] = JSON(rotary.share ?? 1)
             settings["rotary_max_wavelength"] = JSON(rotary.theta ?? 10_000)
         case .fixed: _ = try rotary(configuration, model: model.path)
         case .scaled(let kinds): try setRotary(&settings, configuration, kinds, model: model.path)
@@ -187,10 +187,7 @@ extension KerasFamily {
     private func rotary(
         _ configuration: Configuration, model: String
     ) throws(UserFacingError) -> RotarySettings {
-        do { return try configuration.rotary() } catch {
-            throw .unconvertibleSetting(
-                path: model, key: "rope_scaling", found: "\(error)", expected: "rotary settings")
-        }
+        try RotarySettings(configuration.json.object ?? JSONObject(), path: model)
     }
 
     /// What both libraries call the type of a model's numbers.

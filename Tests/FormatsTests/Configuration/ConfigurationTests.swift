@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -11,29 +12,7 @@ private func text(_ configuration: Configuration) -> String {
 }
 
 @Suite struct ConfigurationTests {
-    private let older = """
-        {
-            "torch_dtype": "bfloat16",
-            "rms_norm_eps": 1e-05,
-            "rope_theta": 1000000.0,
-            "rope_scaling": {"type": "linear", "factor": 2.0},
-            "partial_rotary_factor": 0.5,
-            "num_hidden_layers": 32
-        }
-        """
-    private let newer = """
-        {
-          "dtype": "float16",
-          "rope_parameters": {
-            "factor": 8.0,
-            "partial_rotary_factor": 0.25,
-            "rope_theta": 500000.0,
-            "rope_type": "llama3"
-          },
-          "num_hidden_layers": 32
-        }
-
-        """
+    private let (older, newer) = (Dialects.older, Dialects.newer)
 
     @Test func unchangedIsTheSameBytes() throws {
         for odd in [older, newer, "{\"a\":1,   \"b\" : [ ] }\n\n", "{}"] {

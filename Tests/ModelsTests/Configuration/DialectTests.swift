@@ -1,6 +1,8 @@
 import Formats
-import Models
+import TestSupport
 import Testing
+
+@testable import Models
 
 private func configuration(_ text: String) throws -> Configuration {
     try Configuration(parsing: Array(text.utf8), file: "config.json")
@@ -11,62 +13,56 @@ private func text(_ configuration: Configuration) -> String {
 }
 
 @Suite struct DialectTests {
-    private let older = """
-        {
-            "torch_dtype": "bfloat16",
-            "rms_norm_eps": 1e-05,
-            "rope_theta": 1000000.0,
-            "rope_scaling": {"type": "linear", "factor": 2.0},
-            "partial_rotary_factor": 0.5,
-            "num_hidden_layers": 32
-        }
-        """
-    private let newer = """
-        {
-          "dtype": "float16",
-          "rope_parameters": {
-            "factor": 8.0,
-            "partial_rotary_factor": 0.25,
-            "rope_theta": 500000.0,
-            "rope_type": "llama3"
-          },
-          "num_hidden_layers": 32
-        }
+    private let (older, newer) = (Dialects.older, Dialects.newer)
 
-        """
+    private func rotary(_ text: String, kind: String? = nil) throws -> RotarySettings {
+        try RotarySettings(#require(configuration(text).json.object), kind: kind, path: "m")
+    }
 
     @Test func bothDialectsAreRead() throws {
-        let (old, new) = (try configuration(older), try configuration(newer))
-        #expect(old.elementType == .bf16 && new.elementType == .f16)
-        let (first, second) = (try old.rotary(), try new.rotary())
-        #expect(first.theta == 1e6 && first.type == "linear" && first.partialFactor == 0.5)
-        #expect(first.parameters.keys == ["factor"])
-        #expect(second.theta == 5e5 && second.type == "llama3" && second.partialFactor == 0.25)
-        #expect(second.parameters["factor"]?.double == 8)
-        let neox = try configuration(#"{"rotary_emb_base": 10000, "rotary_pct": 0.25, "rope_scaling": null}"#)
-            .rotary()
-        #expect(neox.theta == 1e4 && neox.partialFactor == 0.25 && neox.type == "default")
-        #expect(try configuration("{}").rotary().theta == nil)
+        #expect(try configuration(older).elementType == .bf16 && configuration(newer).elementType == .f16)
+        let (first, second) = (try rotary(older), try rotary(newer))
+        #expect(first.theta == 1e6 && first.type == "linear" && first.share == 0.5)
+        #expect(first.key == "rope_scaling" && first.parameters["factor"]?.double == 2)
+        #expect(second.theta == 5e5 && second.type == "llama3" && second.share == 0.25)
+        #expect(second.key == "rope_parameters" && second.parameters["factor"]?.double == 8)
+        let neox = try rotary(#"{"rotary_emb_base": 10000, "rotary_pct": 0.25, "rope_scaling": null}"#)
+        #expect(neox.theta == 1e4 && neox.share == 0.25 && neox.type == "default")
+        #expect(try rotary("{}").theta == nil && rotary("{}").share == nil)
+        // What stands inside comes before what stands outside, and null says nothing.
+        let both = try rotary(
+            #"{"rope_theta": 3.0, "rope_parameters": {"rope_theta": 5.0}, "rope_scaling": {"type": "linear"}}"#
+        )
+        #expect(both.theta == 5 && both.type == "default")
+        let none = try rotary(
+            #"{"rope_theta": 3.0, "rope_parameters": null, "rope_scaling": {"rope_type": null, "type": "yarn"}}"#
+        )
+        #expect(none.theta == 3 && none.type == "yarn")
     }
 
     @Test func eachKindOfLayerMayTurnInItsOwnWay() throws {
-        let gemma = try configuration(
+        let gemma =
             #"{"rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}}"#
-        )
-        #expect(try gemma.rotary(layerType: "full_attention").theta == 1e6)
-        #expect(try gemma.rotary(layerType: "sliding_attention").theta == 1e4)
+        #expect(try rotary(gemma, kind: "full_attention").theta == 1e6)
+        #expect(try rotary(gemma, kind: "sliding_attention").theta == 1e4)
+        #expect(throws: UserFacingError.self) { try rotary(gemma, kind: "chunked_attention") }
+    }
+
+    @Test(arguments: [
+        (#"{"rope_scaling": "linear"}"#, "rope_scaling"), (#"{"rope_theta": "1e4"}"#, "rope_theta"),
+        (#"{"rope_parameters": {"rope_type": 3}}"#, "rope_parameters.rope_type"),
+        (#"{"rope_parameters": {"partial_rotary_factor": true}}"#, "rope_parameters.partial_rotary_factor"),
+    ]) func refusesOtherKindsOfValues(text: String, key: String) throws {
+        let error = #expect(throws: UserFacingError.self) { try rotary(text) }
+        #expect(try #require(error).description.contains(key) && error?.fault == .input)
     }
 
     @Test func editsKeepTheDialect() throws {
         var (old, new) = (try configuration(older), try configuration(newer))
         old.elementType = .f32
         new.elementType = .f32
-        old.setRotaryTheta(2e6)
-        new.setRotaryTheta(2e6)
         #expect(old["torch_dtype"] == "float32" && old["dtype"] == nil)
         #expect(new["dtype"] == "float32" && new["torch_dtype"] == nil)
-        #expect(old["rope_theta"]?.double == 2e6 && old["rope_parameters"] == nil)
-        #expect(new["rope_parameters"]?["rope_theta"]?.double == 2e6 && new["rope_theta"] == nil)
         var nested = try configuration(#"{"dtype": "bfloat16", "text_config": {"torch_dtype": "bfloat16"}}"#)
         nested.elementType = .f16
         #expect(text(nested) == #"{"dtype":"float16","text_config":{"torch_dtype":"float16"}}"#)
