@@ -21,6 +21,38 @@ extension Checkpoint {
         return try checkpoint.asHuggingFace()
     }
 
+    /// Opens a model that has only a configuration and a tokenizer, in Hugging Face's terms: every tensor is zero.
+    ///
+    /// - Parameters:
+    ///   - folder: holds config.json and what else belongs to the model, but no weights.
+    ///   - shapes: the tensors that such a model has, by name.
+    /// - Returns: the model, which is written as what the configuration is of: a preset of KerasHub, or Hugging Face's.
+    /// - Throws: ``UserFacingError`` naming the file or key.
+    public static func openModelWithoutWeights(
+        _ folder: String,
+        shapes: (DescribedModel) throws(UserFacingError) -> [(name: String, shape: [Int])]
+    ) throws(UserFacingError) -> Checkpoint {
+        var model = try openWithoutWeights(folder)
+        guard let own = model.configuration else { throw .noFamily(path: folder) }
+        let configuration = try own.asHuggingFace(path: folder)
+        model.configuration = configuration
+        for (name, shape) in try shapes(DescribedModel(configuration, path: folder)) {
+            model.tensors[name] = try .zeros(configuration.elementType ?? .f32, shape: shape)
+        }
+        if configuration == own { return model }
+        // What lies beside a preset's configuration is KerasHub's already.
+        let files = model.auxiliaryFiles
+        model.auxiliaryFiles = []
+        var preset = try model.converted(to: .hdf5)
+        preset.configuration = own
+        preset.auxiliaryFiles =
+            files
+            + preset.auxiliaryFiles.filter { made in
+                !files.contains { $0.name == made.name }
+            }
+        return try preset.asHuggingFace()
+    }
+
     /// The model in Hugging Face's terms.
     ///
     /// Whatever has no counterpart there stays as it is: presets of a class that is not known, or with settings that

@@ -29,7 +29,7 @@ public struct HealingSetup {
         self.request = request
         model = request.fromScratch ? try .blank(request.model) : try .open(request.model)
         // The result's history goes on from the model's, which must not be lost without a word.
-        if let error = model.source.unusableManifest { throw error }
+        if let error = model.checkpoint.unusableManifest { throw error }
         let architecture = model.architecture
         var plan = request.plan
         switch request.data {
@@ -64,7 +64,7 @@ public struct HealingSetup {
         memory = MemoryNeed(plan, architecture, layout: layout, threads: request.threads)
         identity = try RunIdentity(plan: plan, model: model, data: request.data)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
-        var result = model.source
+        var result = model.unchanged
         result.operations.append(Manifest.Operation(name: "heal", parameters: JSONObject()))
         output = try Self.writer(request).plan(result, to: request.output)
     }

@@ -29,7 +29,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(UserFacingError) {
         self.plan = plan
         self.model = model.checkpoint.sources.map { File(path: $0.name, bytes: $0.size) }
-        let assets = model.source.auxiliaryFiles.map(\.name).filter { $0.hasPrefix("assets/") }
+        let files = try model.checkpoint.stored().auxiliaryFiles.map(\.name)
+        let assets = files.filter { $0.hasPrefix("assets/") }
         for name in [Configuration.fileName, "tokenizer.json"] + assets {
             let path = Path.join(model.checkpoint.path, name)
             if FileSystem.kind(of: path) == .file { self.model.append(try Self.file(path, called: name)) }

@@ -1,36 +1,20 @@
 internal import Formats
 internal import Models
-internal import OrderedCollections
 
 extension PretrainedModel {
     /// A model that has only a configuration and a tokenizer: its tensors are zero until they are initialised.
     ///
     /// - Parameter folder: holds config.json and what else belongs to the model, but no weights.
     /// - Returns: the model.
-    /// - Throws: ``UserFacingError`` or ``UserFacingError``, naming the file or key.
+    /// - Throws: ``UserFacingError``, naming the file or key.
     public static func blank(_ folder: String) throws -> PretrainedModel {
-        let folderAlone = try Checkpoint.openWithoutWeights(folder)
-        guard let configuration = folderAlone.configuration else {
-            throw UserFacingError.noFamily(path: folder)
-        }
-        var checkpoint = folderAlone
-        checkpoint.configuration = try configuration.asHuggingFace(path: folder)
-        let described = try DescribedModel(checkpoint.configuration ?? configuration, path: folder)
-        let naming = TensorNaming(described.family, names: [])
-        let type = checkpoint.configuration?.elementType ?? .f32
-        for parameter in try ParameterLayout(described.architecture, naming: naming).parameters {
-            checkpoint.tensors[parameter.name] = try .zeros(type, shape: parameter.shape)
-        }
-        if checkpoint.configuration != configuration {
-            // What lies beside a preset's configuration is KerasHub's already.
-            let own = checkpoint.auxiliaryFiles
-            checkpoint.auxiliaryFiles = []
-            checkpoint = try checkpoint.converted(to: .hdf5)
-            checkpoint.configuration = configuration
-            checkpoint.auxiliaryFiles.removeAll { made in own.contains { $0.name == made.name } }
-            checkpoint.auxiliaryFiles = own + checkpoint.auxiliaryFiles
-        }
-        return try PretrainedModel(checkpoint)
+        try PretrainedModel(
+            .openModelWithoutWeights(folder) { (described) throws(UserFacingError) in
+                let naming = TensorNaming(described.family, names: [])
+                return try ParameterLayout(described.architecture, naming: naming).parameters.map {
+                    ($0.name, $0.shape)
+                }
+            })
     }
 
     /// Fills a model, all of which is trained, with what training from scratch begins with.

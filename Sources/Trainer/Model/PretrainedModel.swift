@@ -6,8 +6,6 @@ internal import OrderedCollections
 public struct PretrainedModel: Sendable {
     /// The model in Hugging Face's terms, and all that belongs to it.
     public let checkpoint: Checkpoint
-    /// The model as it lies in its folder: another than `checkpoint` where that is a preset of KerasHub.
-    public let source: Checkpoint
     /// What it computes.
     public let architecture: Architecture
     /// Where its tensors lie when all of them are trained.
@@ -33,7 +31,6 @@ public struct PretrainedModel: Sendable {
     /// - Throws: ``UserFacingError`` naming the key or tensor.
     public init(_ source: Checkpoint) throws(UserFacingError) {
         var checkpoint = try source.asHuggingFace()
-        self.source = source
         guard let settings = checkpoint.configuration else { throw .noFamily(path: checkpoint.path) }
         let described = try DescribedModel(settings, path: checkpoint.path)
         var (architecture, notes) = (described.architecture, described.notes)
@@ -156,10 +153,17 @@ public struct PretrainedModel: Sendable {
         if let name = tiedHead, let head = checkpoint.tensors[name], let table = trained[embedding] {
             trained[name] = try table.cast(to: head.type)
         }
-        var result = checkpoint
-        result.tensors.merge(trained) { $1 }
-        if hasHeadAlone { result.tensors[embedding] = nil }
+        var result = unchanged
+        for (name, tensor) in trained where result.tensors[name] != nil { result.tensors[name] = tensor }
         result.operations.append(operation)
+        return result
+    }
+
+    /// The model with the tensors that its files have.
+    var unchanged: Checkpoint {
+        guard hasHeadAlone else { return checkpoint }
+        var result = checkpoint
+        result.tensors[naming.weightName(of: .embedding)] = nil
         return result
     }
 
