@@ -146,6 +146,8 @@ public struct Layer: Equatable, Sendable {
         feedForwardNorm: Norm?, feedForward: FeedForward, feedForwardOutputNorm: Norm? = nil,
         branchFactor: Float = 1, addsToNormed: Bool = false
     ) {
+        precondition(
+            order == .serial || !addsToNormed, "a parallel layer adds to what enters it, before its norms")
         self.order = order
         self.attentionNorm = attentionNorm
         self.attention = attention
