@@ -1,9 +1,6 @@
 import Formats
 import Models
-import OrderedCollections
 import Testing
-
-@testable import Trainer
 
 @Suite struct FamilyTests {
     private func describe(_ text: String) throws -> DescribedModel {
@@ -128,15 +125,6 @@ import Testing
         #expect(try describe("{\"model_type\": \"llama\", \(Self.base)}").notes.isEmpty)
     }
 
-    @Test func evaluationSaysWhatThereIsToKnow() throws {
-        let folder = try GoldenModel(name: "falcon-alibi").folder
-        var told: [String] = []
-        _ = try EvaluationRequest(
-            model: folder, rows: folder + "/golden.safetensors", length: 20, threads: 2
-        ).run(warn: { told.append($0) })
-        #expect(told.count == 1 && told[0].contains("ALiBi is added twice"))
-    }
-
     @Test func refusesAnUnknownFamily() throws {
         let error = #expect(throws: UserFacingError.self) { try describe("{\"model_type\": \"mamba\"}") }
         let message = try #require(error).description
@@ -145,29 +133,5 @@ import Testing
         let text = "{\"model_type\": \"idefics\", \"text_config\": {\"model_type\": \"llama\", \(Self.base)}}"
         let wrapper = #expect(throws: UserFacingError.self) { try describe(text) }
         #expect(try #require(wrapper).description.contains("model_type = idefics"))
-    }
-
-    @Test func namesTheTensorThatDoesNotFit() throws {
-        let golden = try GoldenModel(name: "llama").pretrained().checkpoint
-        var wrong = golden
-        wrong.tensors["model.layers.1.mlp.up_proj.weight"] = try .zeros(.f32, shape: [3, 64])
-        #expect(
-            throws: UserFacingError.shapeMismatch(
-                path: golden.path, tensor: "model.layers.1.mlp.up_proj.weight", found: [3, 64],
-                expected: [176, 64])
-        ) { try PretrainedModel(wrong) }
-        wrong = golden
-        wrong.tensors["model.layers.3.input_layernorm.weight"] = try .zeros(.f32, shape: [64])
-        #expect(
-            throws: UserFacingError.unexpectedTensor(
-                path: golden.path, tensor: "model.layers.3.input_layernorm.weight", shape: [64])
-        ) { try PretrainedModel(wrong) }
-        wrong = golden
-        wrong.tensors["model.norm.weight"] = nil
-        #expect(
-            throws: UserFacingError.missingTensor(path: golden.path, tensor: "model.norm.weight", shape: [64])
-        ) {
-            try PretrainedModel(wrong)
-        }
     }
 }
