@@ -121,7 +121,10 @@ extension Inspection {
     }
 
     private static func text(_ tokenizer: TokenizerSummary) -> String {
-        if let size = tokenizer.size { return "\(tokenizer.file): \(Units.grouped(size)) tokens" }
+        if let size = tokenizer.size {
+            return "\(tokenizer.file): \(Units.grouped(size)) tokens"
+                + (tokenizer.problem.map { "; " + $0 } ?? "")
+        }
         return "\(tokenizer.file), which can't be used here: \(tokenizer.problem ?? "")"
     }
 

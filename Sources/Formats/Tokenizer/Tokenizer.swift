@@ -31,7 +31,12 @@ public struct Tokenizer: Sendable {
 
     /// The tokenizer in a file that was read.
     init(parsing bytes: [UInt8], file: String) throws(UserFacingError) {
-        let json = try JSON(parsing: bytes, file: file, duplicates: .refused)
+        try self.init(
+            json: JSON(parsing: bytes, file: file, duplicates: .refused), bytes: bytes, file: file)
+    }
+
+    /// The tokenizer in a file's bytes, which are this JSON.
+    init(json: JSON, bytes: [UInt8], file: String) throws(UserFacingError) {
         try self.init(json: json, file: file)
         sha256 = FileDigest.sha256(bytes)
     }

@@ -164,7 +164,7 @@ extension TensorExpression {
     }
 }
 
-/// A model's tokenizer.json.
+/// A model's tokenizer.json, or without one the file that has the most tokens.
 public struct TokenizerSummary: Sendable, Equatable {
     /// The name of the file.
     public let file: String
@@ -178,17 +178,20 @@ public struct TokenizerSummary: Sendable, Equatable {
     public let disagreements: [String]
 
     init?(of checkpoint: Checkpoint) {
-        guard let auxiliaryFile = checkpoint.auxiliaryFiles.first(where: { $0.name == "tokenizer.json" })
-        else {
-            return nil
+        guard checkpoint.auxiliaryFiles.contains(where: { $0.name == "tokenizer.json" }) else {
+            let files = TokenizerFiles(of: checkpoint.auxiliaryFiles, path: checkpoint.path)
+            guard let (count, name) = (try? files.countWithoutMain()) ?? nil else { return nil }
+            (file, size, neededRows, disagreements) = (name, count, nil, [])
+            problem =
+                "there is no tokenizer.json; AutoTokenizer.from_pretrained makes one and save_pretrained writes it"
+            return
         }
-        file = auxiliaryFile.name
+        file = "tokenizer.json"
         do {
             let files = try checkpoint.tokenizerFiles()
-            let tokenizer = try files.tokenizer()
-            let needed = try files.neededRows(tokenizer)
-            let sentences = try files.disagreements()
-            (size, neededRows, disagreements) = (tokenizer.largestID + 1, needed, sentences)
+            let loaded = try files.loaded()
+            let needed = try files.neededRows(loaded.tokenizer)
+            (size, neededRows, disagreements) = (loaded.tokenizer.largestID + 1, needed, loaded.disagreements)
             problem = nil
         } catch {
             (size, neededRows, disagreements) = (nil, nil, [])

@@ -217,6 +217,9 @@ struct VocabularyKindsTests {
             _ = try source.vocabularyResized(VocabularyResize(.rows(count - 1), input: .mean))
         }
         #expect(refusal.contains("\(count - 1) rows are fewer than \(name) has tokens (\(count))"))
+        let told = try #require(Inspection(of: source).tokenizer)
+        #expect(
+            told.file == name && told.size == count && told.problem?.contains("no tokenizer.json") == true)
         // A token's own row is the last that may go, and eos_token_id's.
         #expect(try source.vocabularyResized(VocabularyResize(.rows(13), input: .mean)).rows == (13, 13))
     }

@@ -5,10 +5,9 @@ extension TokenizerFiles {
     /// - Returns: the files, of which those that change are in memory.
     /// - Throws: ``UserFacingError`` when a file is not what it should be.
     public func extended(by extra: VocabularyExtension) throws(UserFacingError) -> TokenizerFiles {
-        let old = try tokenizer()
-        var result = try completed()
-        guard let main = try result.json("tokenizer.json") else { throw .noTokenizer(path: path) }
-        try result.replace("tokenizer.json", with: try extendedTokenizer(main, by: extra))
+        let loaded = try agreeing()
+        var result = self
+        try result.replace("tokenizer.json", with: try extendedTokenizer(loaded.main, by: extra))
         result.remove(notFollowing)
         if let vocabulary = try json("vocab.json")?.object {
             var vocabulary = vocabulary
@@ -23,7 +22,7 @@ extension TokenizerFiles {
         }
         if let model = try result.bytes("tokenizer.model"), !(extra.tokens.isEmpty && extra.added.isEmpty) {
             var pieces = try SentencePieceModel(model, file: Path.join(path, "tokenizer.model"))
-            try pieces.append(extra, to: old)
+            try pieces.append(extra, to: loaded.tokenizer)
             result.replace("tokenizer.model", with: pieces.bytes)
         }
         if !extra.added.isEmpty { try extendAddedTokens(&result, extra.added) }

@@ -48,25 +48,53 @@ public struct TokenizerFiles: Sendable {
         return try JSON(parsing: bytes, file: Path.join(path, name), duplicates: .refused)
     }
 
-    /// The tokenizer that they describe, as transformers' `AutoTokenizer` numbers its tokens.
-    ///
-    /// Where files disagree, it is that of tokenizer.json alone.
-    ///
-    /// - Throws: ``UserFacingError`` when there is none, or it can't be used.
-    public func tokenizer() throws(UserFacingError) -> Tokenizer {
-        let (tokenizer, numbering, _) = try numbered()
-        if numbering.additions.isEmpty || !numbering.disagreements.isEmpty { return tokenizer }
-        return try completed().alone()
+    /// What the files are when they are loaded.
+    public struct Loaded {
+        /// The tokenizer, its tokens numbered as transformers' `AutoTokenizer` does; that of tokenizer.json alone where
+        /// files disagree.
+        public let tokenizer: Tokenizer
+        /// What the files say of ids that does not hold, a sentence each that names two files and the id.
+        public let disagreements: [String]
+        /// tokenizer.json with every token that the other files add to it.
+        let main: JSON
     }
 
-    /// The same tokenizer, where its files agree.
+    /// Loads the files.
+    ///
+    /// - Throws: ``UserFacingError`` when there is no tokenizer.json, or a file can't be used.
+    public func loaded() throws(UserFacingError) -> Loaded {
+        guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path, besides: others) }
+        let file = Path.join(path, "tokenizer.json")
+        let json = try JSON(parsing: bytes, file: file, duplicates: .refused)
+        let alone = try Tokenizer(json: json, bytes: bytes, file: file)
+        let numbering = try TokenNumbering(self, json, alone)
+        guard numbering.disagreements.isEmpty, !numbering.additions.isEmpty, var object = json.object else {
+            return Loaded(tokenizer: alone, disagreements: numbering.disagreements, main: json)
+        }
+        object["added_tokens"] = .array((object["added_tokens"]?.array ?? []) + numbering.additions)
+        let main = JSON.object(object)
+        let tokenizer = try Tokenizer(json: main, bytes: main.serialized(laidOutLike: bytes), file: file)
+        return Loaded(tokenizer: tokenizer, disagreements: [], main: main)
+    }
+
+    /// What the files are when they are loaded, where they agree.
+    ///
+    /// - Throws: ``UserFacingError`` when they do not, there is no tokenizer.json, or a file can't be used.
+    func agreeing() throws(UserFacingError) -> Loaded {
+        let loaded = try loaded()
+        if let first = loaded.disagreements.first { throw .disagreement(path: path, first) }
+        return loaded
+    }
+
+    /// The tokenizer that they describe; that of tokenizer.json alone where files disagree.
+    ///
+    /// - Throws: ``UserFacingError`` when there is none, or it can't be used.
+    public func tokenizer() throws(UserFacingError) -> Tokenizer { try loaded().tokenizer }
+
+    /// The tokenizer that they describe, where they agree.
     ///
     /// - Throws: ``UserFacingError`` when they do not, there is none, or it can't be used.
-    public func agreeingTokenizer() throws(UserFacingError) -> Tokenizer {
-        let (tokenizer, numbering, _) = try numbered()
-        if let first = numbering.disagreements.first { throw .disagreement(path: path, first) }
-        return numbering.additions.isEmpty ? tokenizer : try completed().alone()
-    }
+    public func agreeingTokenizer() throws(UserFacingError) -> Tokenizer { try agreeing().tokenizer }
 
     /// How many rows a model must have for this tokenizer.
     ///
@@ -92,40 +120,6 @@ public struct TokenizerFiles: Sendable {
             ?? ""
         for file in templates { text += String(decoding: try file.bytes(), as: UTF8.self) }
         return text
-    }
-
-    /// What the files say of ids that does not hold when they are loaded, a sentence each.
-    ///
-    /// - Throws: ``UserFacingError`` when there is no tokenizer.json, or a file can't be used.
-    public func disagreements() throws(UserFacingError) -> [String] {
-        try numbered().numbering.disagreements
-    }
-
-    /// The same files, tokenizer.json having every token that the others add to it.
-    ///
-    /// - Throws: ``UserFacingError`` when files disagree, or can't be used.
-    func completed() throws(UserFacingError) -> TokenizerFiles {
-        let (_, numbering, root) = try numbered()
-        if let first = numbering.disagreements.first { throw .disagreement(path: path, first) }
-        guard !numbering.additions.isEmpty, var object = root.object else { return self }
-        object["added_tokens"] = .array((object["added_tokens"]?.array ?? []) + numbering.additions)
-        var result = self
-        try result.replace("tokenizer.json", with: .object(object))
-        return result
-    }
-
-    /// What tokenizer.json says by itself.
-    private func alone() throws(UserFacingError) -> Tokenizer {
-        guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path, besides: others) }
-        return try Tokenizer(parsing: bytes, file: Path.join(path, "tokenizer.json"))
-    }
-
-    private func numbered() throws(UserFacingError) -> (
-        tokenizer: Tokenizer, numbering: TokenNumbering, root: JSON
-    ) {
-        let tokenizer = try alone()
-        let root = try json("tokenizer.json") ?? .null
-        return (tokenizer, try TokenNumbering(self, root, tokenizer), root)
     }
 
     /// Files that describe a tokenizer in other terms.
