@@ -86,6 +86,17 @@ extension UserFacingError {
         )
     }
 
+    /// A tensor holds infinity or what is no number, at these indices.
+    package static func notFinite(path: String, tensor: String, value: Float, indices: [Int]) -> Self {
+        Self(
+            .notFinite,
+            """
+            \(path): tensor '\(tensor)' holds \(value.isNaN ? "NaN" : value < 0 ? "-infinity" : "infinity") at \
+            \(indices), so nothing that is computed with it is a number; take the model from before that happened, \
+            or make the file again
+            """)
+    }
+
     /// A pattern of what to train is like no tensor's name.
     package static func noSuchTensor(path: String, pattern: String, example: String) -> Self {
         Self(

@@ -28,7 +28,8 @@ struct Eval: ParsableCommand {
     var sets: [NamedFile] = []
     @Option(
         help: ArgumentHelp(
-            "Rows of tokens instead: a safetensors file with input_ids[N, T].", valueName: "file"))
+            "Rows of tokens instead: a safetensors file with input_ids[N, T], and attention_mask and labels if need be.",
+            valueName: "file"))
     var ids: String?
     @Option(help: ArgumentHelp("Write the logits of --ids, f32[N, T, V], to this file.", valueName: "file"))
     var logits: String?
@@ -50,19 +51,32 @@ struct Eval: ParsableCommand {
 
     func run() throws {
         try runReportingErrors {
+            Interruption.watch()
             let request = EvaluationRequest(
                 model: model, sets: sets.map { ($0.name, $0.path) }, rows: ids, logits: logits,
                 length: try length ?? defaultLength(of: model), threads: compute.count)
             var table = Table(evaluations: ["set"])
-            let results = try request.run(warn: { warn($0) }) { name, result in
-                table.add([name] + result.columns)
+            let results: [(name: String, result: EvaluationResult)]
+            do {
+                results = try request.run(
+                    isCancelled: { Interruption.signal != nil }, warn: { warn($0) }
+                ) { name, result in table.add([name] + result.columns) }
+            } catch let error as UserFacingError where error.kind == .notFinite {
+                let names = ids == nil ? sets.map(\.name) : ["ids"]
+                if json { try show(names.map { ($0, .unknown) }) }
+                throw error
             }
-            if json {
-                printJSON(try JSON(encoding: EvalReport(results, withTopLoss: ids != nil)))
-            } else {
-                report(table.description)
+            if json { try show(results) } else { report(table.description) }
+            if let set = results.first(where: { !$0.result.loss.isFinite }) {
+                throw UserFacingError.lossNotFinite(set: set.name)
             }
         }
+    }
+}
+
+extension Eval {
+    private func show(_ results: [(name: String, result: EvaluationResult)]) throws {
+        printJSON(try JSON(encoding: EvalReport(results, withTopLoss: ids != nil)))
     }
 }
 

@@ -21,6 +21,9 @@ void ck_f16_to_f32(float *y, const uint16_t *x, size_t n);
 size_t ck_f32_to_f16(uint16_t *y, const float *x, size_t n);
 /* How many finite values of x(n) become infinite as bfloat16. */
 size_t ck_count_bf16_overflows(const float *x, size_t n);
+/* The largest magnitude of x(n) as bits, sign left out: one of an infinity or NaN is larger than any other. */
+uint32_t ck_largest_f32(const float *x, size_t n);
+uint32_t ck_largest_16(const uint16_t *x, size_t n);
 /* y(n) = x(n) rounded to odd, float64 to float32, for a second rounding to 16 bits. */
 void ck_f64_to_f32_odd(float *y, const double *x, size_t n);
 

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// An error that a person at the terminal can act on: the one error type of all libraries.
 ///
 /// Each concern makes its errors in an extension of this type, one function a fault, beside the code that throws them.
@@ -16,6 +18,8 @@ public struct UserFacingError: Error, Sendable, Equatable, CustomStringConvertib
         case request
         /// A path that can't be opened or listed, with the system's `errno`; 0 when a file ended too early.
         case unreadable(code: Int32)
+        /// A file holds infinity, or what is no number, where training and evaluation need numbers.
+        case notFinite
         /// Another call that the system refused, with its `errno`.
         case system(code: Int32)
         /// The machine lacks what the run needs: memory, room on a disk, threads or a library.
@@ -44,7 +48,7 @@ public struct UserFacingError: Error, Sendable, Equatable, CustomStringConvertib
     /// Whose fault it is, from which a command's exit code follows.
     public var fault: Fault {
         switch kind {
-        case .missing, .malformed, .unsupported, .inconsistent, .unreadable: .input
+        case .missing, .malformed, .unsupported, .inconsistent, .unreadable, .notFinite: .input
         case .request: .usage
         case .system, .resources, .busy, .interrupted, .diverged: .run
         }
@@ -77,6 +81,15 @@ extension UserFacingError {
 
     /// A computation of tensors was stopped, which whoever asked for it says better.
     package static var interrupted: Self { .interrupted(" before the result was known") }
+
+    /// Whether a disk has no room for what was to be written.
+    package var isLackOfRoom: Bool {
+        switch kind {
+        case .resources: true
+        case .system(let code): code == ENOSPC || code == EDQUOT
+        default: false
+        }
+    }
 
     /// Whether it says no more than that the run was stopped.
     package var isInterruption: Bool { kind == .interrupted }

@@ -3,11 +3,30 @@ internal import Foundation
 extension JSON {
     /// What a value encodes itself as, its keys sorted.
     ///
-    /// - Throws: `EncodingError` for a number that JSON can't write.
+    /// JSON has no word for infinity and for what is no number, so null stands for them.
+    ///
+    /// - Throws: what the value itself throws.
     public init(encoding value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: Self.notFinite, negativeInfinity: Self.notFinite, nan: Self.notFinite)
         self = try JSON(parsing: [UInt8](try encoder.encode(value)), file: "an encoded value")
+            .replacingNotFinite
+    }
+
+    /// What stands for a number that is not finite until it becomes null; no text has this character.
+    private static let notFinite = "\u{0}not finite"
+
+    private var replacingNotFinite: JSON {
+        switch self {
+        case .string(Self.notFinite): return .null
+        case .array(let values): return .array(values.map(\.replacingNotFinite))
+        case .object(var members):
+            for (key, value) in members { members[key] = value.replacingNotFinite }
+            return .object(members)
+        default: return self
+        }
     }
 
     /// The value that this is the encoding of.

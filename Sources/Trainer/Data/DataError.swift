@@ -16,6 +16,51 @@ extension UserFacingError {
             "\(path): found \(found); expected \(expected)")
     }
 
+    /// The file of tokens holds something that nobody reads.
+    package static func unknownRows(path: String, tensor: String) -> Self {
+        Self(
+            .unsupported,
+            """
+            \(path): tensor '\(tensor)' is not known here, and might change what the rows mean; 'input_ids', \
+            'attention_mask' and 'labels' are read, 'logits', 'loss' and 'grad.*' passed over. Remove it from the file
+            """)
+    }
+
+    /// A row's mask is not one run of ones.
+    package static func brokenMask(path: String, row: Int) -> Self {
+        Self(
+            .unsupported,
+            """
+            \(path): row \(row) of 'attention_mask' is not zeros around one run of ones; a row is one text with \
+            padding at its ends. Put texts into rows of their own
+            """)
+    }
+
+    /// A label has no row in the embedding.
+    package static func badLabel(path: String, label: Int, rows: Int) -> Self {
+        Self(
+            .inconsistent,
+            "\(path): 'labels' has \(label), and a label is a token, 0 to \(rows - 1), or -100 where nothing is predicted"
+        )
+    }
+
+    /// A label asks for what only padding stands before.
+    package static func labelOfPadding(path: String, row: Int, token: Int) -> Self {
+        Self(
+            .inconsistent,
+            """
+            \(path): 'labels' asks for token \(token) of row \(row), and 'attention_mask' says that it and the one \
+            before are padding; make it -100
+            """)
+    }
+
+    /// No token is to be predicted.
+    package static func nothingToPredict(path: String) -> Self {
+        Self(
+            .missing,
+            "\(path): no token of it is to be predicted; a row needs two tokens that are not padding")
+    }
+
     /// The file is not one of packed tokens, or not whole.
     package static func badTokens(path: String, found: String) -> Self {
         Self(

@@ -80,14 +80,20 @@ public struct DataMixture: TrainingData {
         var tokens: [Int32] = []
         var targets: [Int32] = []
         var first: [Int32] = []
+        var documents: [DocumentReference] = []
         for _ in 0..<count {
-            let sequence = try streams[takeSource()].next(length + 1)
+            let source = takeSource()
+            let sequence = try streams[source].next(length + 1)
+            documents += sequence.documents.map {
+                DocumentReference(path: streams[source].encoder.path, number: $0 + 1)
+            }
             tokens += sequence.tokens.dropLast()
             targets += sequence.tokens.dropFirst()
             first += isolatesDocuments ? firstVisible(sequence.starts) : [Int32](repeating: 0, count: length)
         }
         var batch = TokenBatch(batch: count, sequenceLength: length, tokens: tokens, targets: targets)
         batch.attentionStart = first
+        batch.documents = documents
         return batch
     }
 

@@ -2,14 +2,23 @@ public import Formats
 internal import OrderedCollections
 
 /// Rows of tokens from a safetensors file's `input_ids` (N, T), in order, beginning again at the end.
+///
+/// `attention_mask` (N, T) says which tokens are there, 1, and which only fill a row, 0, at one end of it or both. What
+/// fills is neither seen nor predicted, and nothing is predicted from it; positions count from the row's start, as in
+/// transformers. `labels` (N, T) are what should stand at each place in place of the tokens; -100 is not predicted.
 public struct TokenDataset: TrainingData {
     /// How many rows there are.
     public let count: Int
     /// How many tokens each has.
     public let length: Int
     private let tokens: [Int32]
+    private let targets: [Int32]
+    private let attentionStart: [Int32]
     private let path: String
     private var taken = 0
+
+    /// What is left out of the predictions where labels say so: PyTorch's `ignore_index`.
+    private static let ignored = -100
 
     /// Reads the rows.
     ///
@@ -19,36 +28,95 @@ public struct TokenDataset: TrainingData {
     /// - Throws: ``UserFacingError`` when the tensor is not there, of another form, or names a token without a row.
     public init(path: String, rows: Int) throws(UserFacingError) {
         let expected = "an integer tensor 'input_ids' of the shape [rows, tokens], two tokens or more"
-        let checkpoint: Checkpoint
-        do { checkpoint = try Checkpoint.open(path) } catch {
+        let file: Checkpoint
+        do { file = try Checkpoint.open(path) } catch {
             throw .badIDs(path: path, found: error.description, expected: expected)
         }
-        guard let tensor = checkpoint.tensors["input_ids"] else {
-            let names = checkpoint.tensors.keys.prefix(5).joined(separator: ", ")
+        guard let tensor = file.tensors["input_ids"] else {
+            let names = file.tensors.keys.prefix(5).joined(separator: ", ")
             throw .badIDs(path: path, found: "the tensors \(names)", expected: expected)
         }
-        guard tensor.shape.count == 2, tensor.shape[0] > 0, tensor.shape[1] > 1,
-            let read = Self.reader(of: tensor.type)
-        else {
+        guard tensor.shape.count == 2, tensor.shape[0] > 0, tensor.shape[1] > 1 else {
             throw .badIDs(
                 path: path, found: "'input_ids' \(tensor.type.rawValue)\(tensor.shape)", expected: expected)
         }
-        self.path = path
-        count = tensor.shape[0]
-        length = tensor.shape[1]
-        var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
-        do {
-            var span = bytes.mutableSpan
-            var raw = unsafe span.mutableBytes
-            try tensor.read(0..<tensor.byteCount, into: &raw)
-        } catch {
-            throw .badIDs(path: path, found: error.description, expected: expected)
+        if let other = file.tensors.keys.first(where: { !Self.isKnown($0) }) {
+            throw .unknownRows(path: path, tensor: other)
         }
-        let values = read(bytes)
-        if let bad = values.first(where: { $0 < 0 || $0 >= rows }) {
+        let (count, length) = (tensor.shape[0], tensor.shape[1])
+        let ids = try Self.integers(tensor, "input_ids", shape: tensor.shape, path: path)
+        if let bad = ids.first(where: { $0 < 0 || $0 >= rows }) {
             throw .tokenOutOfRange(path: path, token: bad, rows: rows)
         }
-        tokens = values.map { Int32($0) }
+        var there: [Range<Int>]?
+        if let mask = file.tensors["attention_mask"] {
+            there = try Self.places(
+                Self.integers(mask, "attention_mask", shape: tensor.shape, path: path), length: length,
+                path: path)
+        }
+        var labels: [Int]?
+        if let tensor = file.tensors["labels"] {
+            labels = try Self.integers(tensor, "labels", shape: [count, length], path: path)
+            if let bad = labels?.first(where: { $0 != Self.ignored && ($0 < 0 || $0 >= rows) }) {
+                throw .badLabel(path: path, label: bad, rows: rows)
+            }
+        }
+        targets = try Self.targets(ids, labels, there, length: length, path: path)
+        guard targets.contains(where: { $0 >= 0 }) else { throw .nothingToPredict(path: path) }
+        attentionStart = ids.indices.map { index in
+            let (row, place) = index.quotientAndRemainder(dividingBy: length)
+            // A token that only fills the row sees itself, for it must see something.
+            return there.map { $0[row].contains(place) ? $0[row].lowerBound : place }.map(Int32.init) ?? 0
+        }
+        (self.path, self.count, self.length) = (path, count, length)
+        tokens = ids.map { Int32($0) }
+    }
+
+    /// Whether a tensor of the file is read, or is a reference's result that is passed over.
+    private static func isKnown(_ name: String) -> Bool {
+        ["input_ids", "attention_mask", "labels", "logits", "loss", "total_loss"].contains(name)
+            || name.hasPrefix("grad.")
+    }
+
+    /// Where each row's tokens lie.
+    private static func places(_ mask: [Int], length: Int, path: String) throws(UserFacingError) -> [Range<
+        Int
+    >] {
+        var places: [Range<Int>] = []
+        for row in 0..<mask.count / length {
+            let own = mask[row * length..<(row + 1) * length]
+            let first = own.firstIndex(of: 1) ?? own.startIndex
+            let end = own[first...].firstIndex { $0 != 1 } ?? own.endIndex
+            guard own.allSatisfy({ $0 == 0 || $0 == 1 }), own[end...].allSatisfy({ $0 == 0 }) else {
+                throw .brokenMask(path: path, row: row)
+            }
+            places.append(first - own.startIndex..<end - own.startIndex)
+        }
+        return places
+    }
+
+    /// What each token should be followed by; negative where nothing is asked for.
+    private static func targets(
+        _ ids: [Int], _ labels: [Int]?, _ there: [Range<Int>]?, length: Int, path: String
+    ) throws(UserFacingError) -> [Int32] {
+        var targets: [Int32] = []
+        targets.reserveCapacity(ids.count)
+        for index in ids.indices {
+            let (row, place) = index.quotientAndRemainder(dividingBy: length)
+            var target = place + 1 == length ? ignored : (labels ?? ids)[index + 1]
+            if let there = there?[row] {
+                if labels == nil, !there.contains(place + 1) { target = ignored }
+                if !there.contains(place), target != ignored {
+                    // The first token of a row that is filled in front has nothing to be predicted from.
+                    guard labels == nil || there.contains(place + 1) else {
+                        throw .labelOfPadding(path: path, row: row, token: place + 1)
+                    }
+                    target = ignored
+                }
+            }
+            targets.append(target == ignored ? -1 : Int32(target))
+        }
+        return targets
     }
 
     /// Where the data stands.
@@ -62,19 +130,44 @@ public struct TokenDataset: TrainingData {
 
     /// The next sequences.
     public mutating func next(_ count: Int) -> TokenBatch {
-        var batch: [Int32] = []
-        for _ in 0..<count {
-            let row = taken % self.count
-            batch += tokens[row * length..<(row + 1) * length]
-            taken += 1
-        }
-        return TokenBatch(rows: batch[...], sequenceLength: length)
+        let batch = rows((taken..<taken + count).map { $0 % self.count })
+        taken += count
+        return batch
     }
 
     /// The rows [start, end), end at most ``count``.
-    public func rows(_ range: Range<Int>) -> TokenBatch {
-        TokenBatch(
-            rows: tokens[range.lowerBound * length..<range.upperBound * length], sequenceLength: length)
+    public func rows(_ range: Range<Int>) -> TokenBatch { rows(Array(range)) }
+
+    private func rows(_ numbers: [Int]) -> TokenBatch {
+        func values(_ list: [Int32]) -> [Int32] {
+            numbers.flatMap { list[$0 * length..<($0 + 1) * length] }
+        }
+        var batch = TokenBatch(
+            batch: numbers.count, sequenceLength: length, tokens: values(tokens), targets: values(targets))
+        batch.attentionStart = values(attentionStart)
+        batch.countsPositionsFromRowStart = true
+        batch.documents = numbers.map { DocumentReference(path: path, number: $0 + 1) }
+        return batch
+    }
+
+    /// The values of a tensor of whole numbers of this shape.
+    private static func integers(
+        _ tensor: TensorExpression, _ name: String, shape: [Int], path: String
+    ) throws(UserFacingError) -> [Int] {
+        guard tensor.shape == shape, let read = reader(of: tensor.type) else {
+            throw .badIDs(
+                path: path, found: "'\(name)' \(tensor.type.rawValue)\(tensor.shape)",
+                expected: "whole numbers of the shape \(shape)")
+        }
+        var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
+        do {
+            var span = bytes.mutableSpan
+            var raw = unsafe span.mutableBytes
+            try tensor.read(0..<tensor.byteCount, into: &raw)
+        } catch {
+            throw .badIDs(path: path, found: error.description, expected: "'\(name)'")
+        }
+        return read(bytes)
     }
 
     /// How integers of a type are read; nil for other types.
@@ -85,7 +178,9 @@ public struct TokenDataset: TrainingData {
         case .u32: { integers($0, of: UInt32.self) }
         case .u16: { integers($0, of: UInt16.self) }
         case .i16: { integers($0, of: Int16.self) }
-        case .u8: { integers($0, of: UInt8.self) }
+        case .u8, .bool: { integers($0, of: UInt8.self) }
+        case .i8: { integers($0, of: Int8.self) }
+        case .u64: { integers($0, of: UInt64.self) }
         default: nil
         }
     }

@@ -6,7 +6,7 @@ internal import Formats
 /// step do not all come from the same long document. Documents are encoded when they are reached: opening is
 /// quick, memory holds one document a lane, and going on at a position costs no more than encoding those.
 struct TokenStream {
-    private let encoder: DocumentEncoder
+    let encoder: DocumentEncoder
     private let seed: UInt64
     private let source: Int
     private var lanes: [Lane]
@@ -17,6 +17,8 @@ struct TokenStream {
 
     private struct Lane {
         var document: Int
+        /// Which document of the file it is.
+        var index: Int
         var token: Int
         var tokens: [Int32]
     }
@@ -30,7 +32,7 @@ struct TokenStream {
         self.lanes = []
         next = 0
         for _ in 0..<min(lanes, encoder.count) {
-            self.lanes.append(Lane(document: 0, token: 0, tokens: []))
+            self.lanes.append(Lane(document: 0, index: 0, token: 0, tokens: []))
             try advance(self.lanes.count - 1)
         }
     }
@@ -46,15 +48,16 @@ struct TokenStream {
         guard position.lanes.count == lanes.count, position.turn >= 0, position.next >= 0 else {
             throw .badPosition(path: encoder.path)
         }
-        for (index, lane) in position.lanes.enumerated() {
+        for (number, lane) in position.lanes.enumerated() {
             guard lane.document >= 0, lane.document < position.next else {
                 throw .badPosition(path: encoder.path)
             }
-            let tokens = try tokens(of: lane.document)
+            let (index, tokens) = try tokens(of: lane.document)
             guard lane.token >= 0, lane.token < tokens.count else {
                 throw .badPosition(path: encoder.path)
             }
-            lanes[index] = Lane(document: lane.document, token: lane.token, tokens: tokens)
+            lanes[number] = Lane(
+                document: lane.document, index: index, token: lane.token, tokens: tokens)
         }
         next = position.next
         turn = position.turn
@@ -63,41 +66,49 @@ struct TokenStream {
     /// The next `count` tokens of one document and those after it, and the positions at which documents begin.
     ///
     /// The last of them is left for the lane's next turn, since nothing has been predicted from it.
-    mutating func next(_ count: Int) throws(UserFacingError) -> (tokens: [Int32], starts: [Int]) {
+    mutating func next(
+        _ count: Int
+    ) throws(UserFacingError) -> (tokens: [Int32], starts: [Int], documents: [Int]) {
         let index = turn % lanes.count
         turn += 1
         var taken: [Int32] = []
         var starts: [Int] = []
+        var documents: [Int] = []
         taken.reserveCapacity(count)
         while taken.count < count {
             if lanes[index].token == lanes[index].tokens.count { try advance(index) }
             let lane = lanes[index]
             if lane.token == 0 { starts.append(taken.count) }
             let part = min(count - taken.count, lane.tokens.count - lane.token)
+            documents.append(lane.index)
             taken += lane.tokens[lane.token..<lane.token + part]
             lanes[index].token += part
         }
         lanes[index].token -= 1
-        return (taken, starts)
+        return (taken, starts, documents)
     }
 
     /// Lets a lane begin the next document that has tokens.
     private mutating func advance(_ index: Int) throws(UserFacingError) {
         for _ in 0..<encoder.count {
-            lanes[index] = Lane(document: next, token: 0, tokens: try tokens(of: next))
+            let (place, tokens) = try tokens(of: next)
+            lanes[index] = Lane(document: next, index: place, token: 0, tokens: tokens)
             next += 1
             if !lanes[index].tokens.isEmpty { return }
         }
         throw .noTokens(path: encoder.path)
     }
 
-    /// The tokens of a document, counted over all passes.
-    private mutating func tokens(of document: Int) throws(UserFacingError) -> [Int32] {
+    /// A document, counted over all passes: which of the file it is, and its tokens.
+    private mutating func tokens(
+        of document: Int
+    ) throws(UserFacingError) -> (index: Int, tokens: [Int32]) {
         let (epoch, place) = document.quotientAndRemainder(dividingBy: encoder.count)
         if order.epoch != epoch {
             let documents = documentOrder(count: encoder.count, seed: seed, source: source, epoch: epoch)
             order = (epoch, documents)
         }
-        return try encoder.tokens(Int(order.documents[place]))
+        let index = Int(order.documents[place])
+        return (index, try encoder.tokens(index))
     }
 }

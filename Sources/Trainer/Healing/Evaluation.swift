@@ -15,6 +15,9 @@ public struct EvaluationResult: Codable, Sendable, Equatable {
     /// Bytes of the text; nil for tokens without a text.
     public let bytes: Int?
 
+    /// What is known of a set where the model holds what is no number: nothing.
+    public static let unknown = EvaluationResult(sum: .nan, tokens: 0, bytes: nil)
+
     /// A result from the sum of all cross entropies.
     init(sum: Double, tokens: Int, bytes: Int?) {
         loss = sum / Double(tokens)
@@ -95,12 +98,16 @@ extension TokenDataset {
     /// What `model`, planned for one row of these rows' length, makes of them.
     ///
     /// `visit` is given consecutive blocks of logits (rows, V).
+    ///
+    /// - Throws: ``UserFacingError`` when `isCancelled`, which is asked before each row, stopped it.
     public func evaluate<Device: Engine>(
-        _ model: Transformer<Device>, visit: ((Tensor<Device.Buffer>) -> Void)? = nil
-    ) -> EvaluationResult {
+        _ model: Transformer<Device>, isCancelled: () -> Bool = { false },
+        visit: ((Tensor<Device.Buffer>) -> Void)? = nil
+    ) throws(UserFacingError) -> EvaluationResult {
         var sum = 0.0
         var tokens = 0
         for row in 0..<count {
+            if isCancelled() { throw .interrupted("; nothing is kept") }
             let batch = rows(row..<row + 1)
             sum += model.loss(batch, visit: visit.map { visit in { visit($1) } })
             tokens += batch.targetCount

@@ -36,35 +36,38 @@ public struct EvaluationRequest: Sendable {
     /// Carries it out.
     ///
     /// - Parameters:
+    ///   - isCancelled: asked often; true stops.
     ///   - warn: is told what the user should know of the model.
     ///   - notify: is given each set's name and result as soon as it is known.
     /// - Returns: the results by name; rows are called `ids`.
     /// - Throws: a `UserFacingError` that names the file, key or tensor.
     public func run(
-        warn: (String) -> Void = { _ in }, notify: (String, EvaluationResult) -> Void = { _, _ in }
+        isCancelled: () -> Bool = { false }, warn: (String) -> Void = { _ in },
+        notify: (String, EvaluationResult) -> Void = { _, _ in }
     ) throws -> [(name: String, result: EvaluationResult)] {
         let model = try PretrainedModel.open(model)
         model.notes.forEach(warn)
         let engine = try DefaultEngine(threads: threads)
         if let rows {
             let rows = try TokenDataset(path: rows, rows: model.architecture.vocabularySize)
-            let transformer = try self.transformer(model, batch: 1, length: rows.length, on: engine)
-            let result = try evaluate(rows, transformer)
+            let transformer = try self.transformer(
+                model, batch: 1, length: rows.length, on: engine, isCancelled)
+            let result = try evaluate(rows, transformer, isCancelled)
             notify("ids", result)
             return [("ids", result)]
         }
         let sets = try EvaluationSet.read(sets, for: model)
         let batch = max(1, Self.tokensAtOnce / length)
-        let transformer = try self.transformer(model, batch: batch, length: length, on: engine)
+        let transformer = try self.transformer(model, batch: batch, length: length, on: engine, isCancelled)
         return try sets.map { set in
-            let result = try set.evaluate(transformer)
+            let result = try set.evaluate(transformer, isCancelled: isCancelled)
             notify(set.name, result)
             return (set.name, result)
         }
     }
 
     private func transformer(
-        _ model: PretrainedModel, batch: Int, length: Int, on engine: DefaultEngine
+        _ model: PretrainedModel, batch: Int, length: Int, on engine: DefaultEngine, _ isCancelled: () -> Bool
     ) throws -> Transformer<DefaultEngine> {
         guard length <= model.architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
@@ -75,14 +78,14 @@ public struct EvaluationRequest: Sendable {
             model.architecture, layout: layout,
             plan: ActivationPlan(model.architecture, layout: layout, batch: batch, sequenceLength: length),
             on: engine)
-        try model.load(into: transformer)
+        try model.load(into: transformer, isCancelled: isCancelled)
         return transformer
     }
 
     private func evaluate(
-        _ rows: TokenDataset, _ transformer: Transformer<DefaultEngine>
+        _ rows: TokenDataset, _ transformer: Transformer<DefaultEngine>, _ isCancelled: () -> Bool
     ) throws -> EvaluationResult {
-        guard let logits else { return rows.evaluate(transformer) }
+        guard let logits else { return try rows.evaluate(transformer, isCancelled: isCancelled) }
         guard Path.absolute(logits) != Path.absolute(self.rows ?? "") else {
             throw UserFacingError.badIDs(
                 path: logits, found: "the same file for --logits", expected: "another file")
@@ -90,7 +93,7 @@ public struct EvaluationRequest: Sendable {
         let shape = [rows.count, rows.length, transformer.architecture.vocabularySize]
         let writer = try SafetensorsStream(path: logits, name: "logits", shape: shape)
         var failure: UserFacingError?
-        let result = rows.evaluate(transformer) { block in
+        let result = try rows.evaluate(transformer, isCancelled: isCancelled) { block in
             guard failure == nil else { return }
             var values = [Float](repeating: 0, count: block.count)
             var span = values.mutableSpan

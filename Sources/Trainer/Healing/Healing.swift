@@ -30,29 +30,46 @@ public final class Healing<Device: Engine> {
 
     /// Takes one step.
     ///
+    /// - Parameter isCancelled: asked between the parts of a step; true gives the step up as if it had not begun.
     /// - Returns: what it did.
-    /// - Throws: ``UserFacingError`` when the loss is no number any more, ``UserFacingError`` when the data cannot be read.
-    public func takeStep() throws -> StepReport {
+    /// - Throws: ``UserFacingError`` when the loss is no number any more, the data cannot be read, or it was given up.
+    public func takeStep(isCancelled: () -> Bool = { false }) throws -> StepReport {
         let clock = ContinuousClock()
-        let start = clock.now
+        let (start, position) = (clock.now, data.position)
         var batches: [TokenBatch] = []
         for _ in 0..<plan.accumulate { batches.append(try data.next(plan.batch)) }
         let targets = batches.reduce(0) { $0 + $1.targetCount }
         for (index, batch) in batches.enumerated() {
-            model.backward(batch, scale: 1 / Float(targets), accumulate: index > 0)
+            if index > 0, isCancelled() {
+                try data.move(to: position)
+                _ = model.takeLoss(targets: 1)
+                throw UserFacingError.interrupted
+            }
+            model.backward(batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0)
         }
         let factor = plan.schedule.factor(at: step)
         optimizer.step(model, step: step, factor: factor)
         // A step that made a number none has moved weights already, so the run ends; what was kept before is whole.
-        let loss = model.takeLoss(targets: targets)
-        guard loss.isFinite else { throw UserFacingError.notFinite(what: "loss", step: step + 1) }
+        let loss = model.takeLoss(targets: max(1, targets))
         let norm = optimizer.gradientNorm(on: model.engine)
-        guard norm.isFinite else { throw UserFacingError.notFinite(what: "gradient norm", step: step + 1) }
+        for (what, value) in [("loss", loss), ("gradient norm", norm)] where !value.isFinite {
+            throw UserFacingError.notFinite(
+                what: what, step: step + 1, documents: DocumentReference.list(batches.flatMap(\.documents)))
+        }
         step += 1
         tokens += targets
         return StepReport(
             step: step, loss: loss, tokens: tokens, lr: plan.optimizer.rate * factor, gradNorm: norm,
             seconds: (clock.now - start) / .seconds(1))
+    }
+
+    /// Refuses to keep weights that are no numbers.
+    ///
+    /// - Throws: ``UserFacingError`` that names the step.
+    func checkWeights() throws(UserFacingError) {
+        let norm = model.engine.makeScalar()
+        model.engine.gradientNorm(model.layout.trained.map { model.weights(of: $0) }, to: norm)
+        guard model.engine.read(norm).isFinite else { throw .weightsNotFinite(step: step) }
     }
 
     /// Where the run stands, apart from what is in ``state``.

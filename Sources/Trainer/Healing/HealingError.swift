@@ -2,13 +2,34 @@ package import Formats
 
 // Why a run cannot go on, or cannot begin.
 extension UserFacingError {
-    /// A number that steers the run became infinite or not a number.
-    package static func notFinite(what: String, step: Int) -> Self {
+    /// A number that steers the run became infinite or not a number, in a step on these documents.
+    package static func notFinite(what: String, step: Int, documents: String) -> Self {
+        let texts = documents.isEmpty ? "" : " (documents: \(documents))"
+        return Self(
+            .diverged,
+            """
+            step \(step): the \(what) is not a finite number\(texts). Look at these texts, or run again with a lower \
+            --lr or a longer --warmup
+            """)
+    }
+
+    /// The weights became infinite or no numbers.
+    package static func weightsNotFinite(step: Int) -> Self {
         Self(
             .diverged,
             """
-            step \(step): the \(what) is not a finite number; the model diverged. Run again with a lower --lr or a \
-            longer --warmup
+            step \(step): the weights are no finite numbers any more; the model diverged. Run again with a lower --lr \
+            or a longer --warmup
+            """)
+    }
+
+    /// A set of texts has no finite loss.
+    package static func lossNotFinite(set: String) -> Self {
+        Self(
+            .diverged,
+            """
+            \(set): the loss is not a finite number, though all weights are; the numbers of the model's layers become \
+            too large on this text
             """)
     }
 
@@ -53,6 +74,19 @@ extension UserFacingError {
             """
             the run takes about \(needed / 1_000_000) MB of memory, and \(available / 1_000_000) MB are available; \
             \(fitting.isEmpty ? "no option would make it fit: take a shorter --length, or another machine" : "it would fit with \(fitting.joined(separator: ", or "))")
+            """)
+    }
+
+    /// The disk has too little room for what the run will have on it at once.
+    package static func tooLittleRoom(
+        folder: String, needed: Int, available: Int, checkpoint: Int, result: Int
+    ) -> Self {
+        Self(
+            .resources,
+            """
+            the disk of \(folder) has \(available / 1_000_000) MB left, and the run needs about \(needed / 1_000_000) MB: \
+            checkpoints of \(checkpoint / 1_000_000) MB, one or two at a time, and a result of \(result / 1_000_000) MB. \
+            Free some, name an output elsewhere, or add --checkpoint-every 0, which keeps one only when the run is stopped
             """)
     }
 

@@ -43,6 +43,18 @@ public struct Parameter: Sendable, Equatable {
         guard isTransposed else { return shape }
         return shape.dropLast(2) + [shape[shape.count - 1], shape[shape.count - 2]]
     }
+
+    /// The indices in the checkpoint's tensor of the value at a place in memory, outermost first.
+    func indices(inFileOf place: Int) -> [Int] {
+        var indices: [Int] = []
+        var rest = place
+        for size in memoryShape.reversed() {
+            indices.insert(rest % size, at: 0)
+            rest /= size
+        }
+        if isTransposed { indices.swapAt(indices.count - 1, indices.count - 2) }
+        return indices
+    }
 }
 
 /// Tensors that lie one after the other and are one operand: trained together or frozen together.

@@ -5,7 +5,7 @@ internal import OrderedCollections
 /// A checkpoint that the trainer knows how to compute: opened and checked, its weights not read yet.
 public struct PretrainedModel: Sendable {
     /// The model in Hugging Face's terms, and all that belongs to it.
-    public let checkpoint: Checkpoint
+    public private(set) var checkpoint: Checkpoint
     /// What it computes.
     public let architecture: Architecture
     /// Where its tensors lie when all of them are trained.
@@ -52,6 +52,18 @@ public struct PretrainedModel: Sendable {
         (isPart, self.naming) = (described.isPart, naming)
         layout = try ParameterLayout(architecture, naming: naming)
         try check()
+    }
+
+    /// The model without a file that lies in its folder but is no part of it, such as the log of a run.
+    func leavingOut(_ path: String) -> PretrainedModel {
+        let place = Path.absolute(path)
+        func isMeant(_ file: AuxiliaryFile) -> Bool {
+            Path.absolute(Path.join(checkpoint.path, file.name)) == place
+        }
+        var model = self
+        model.checkpoint.auxiliaryFiles.removeAll(where: isMeant)
+        model.source.auxiliaryFiles.removeAll(where: isMeant)
+        return model
     }
 
     /// What the model in a folder computes; reads config.json only.
@@ -117,15 +129,22 @@ public struct PretrainedModel: Sendable {
 
     /// Reads weights into a model of this shape: all of them, or only those that are frozen.
     ///
-    /// - Throws: ``UserFacingError`` when a tensor cannot be read.
+    /// - Throws: ``UserFacingError`` when a tensor cannot be read or holds what is no finite number, or when
+    ///   `isCancelled`, which is asked before each tensor, stopped it.
     public func load<Device: Engine>(
-        into transformer: Transformer<Device>, onlyFrozen: Bool = false
+        into transformer: Transformer<Device>, onlyFrozen: Bool = false, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) {
         for parameter in transformer.layout.parameters where !(onlyFrozen && parameter.isTrained) {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
-            try transformer.engine.load(
+            if isCancelled() { throw .interrupted }
+            let bad = try transformer.engine.load(
                 parameter.isTransposed ? tensor.transposed() : tensor,
                 into: transformer.weights(of: parameter))
+            if let bad {
+                throw .notFinite(
+                    path: checkpoint.path, tensor: parameter.name, value: bad.value,
+                    indices: parameter.indices(inFileOf: bad.index))
+            }
         }
     }
 

@@ -10,6 +10,10 @@ public struct TokenBatch: Sendable, Equatable {
     public var targets: [Int32]
     /// The first position of its sequence that each token may see: (B, T).
     public var attentionStart: [Int32]
+    /// Whether a token's position is its place in the row, in place of that in what it sees.
+    public var countsPositionsFromRowStart = false
+    /// The documents that the tokens are of, for messages.
+    public var documents: [DocumentReference] = []
 
     /// How many targets there are.
     public var targetCount: Int { targets.count { $0 >= 0 } }
@@ -37,11 +41,38 @@ public struct TokenBatch: Sendable, Equatable {
             targets: targets)
     }
 
-    /// The position of each token in its document, from 0: (B, T).
+    /// The position of each token, from 0, in its document or in its row: (B, T).
     var positions: [Int32] {
-        attentionStart.enumerated().map { row, start in Int32(row % sequenceLength) - start }
+        attentionStart.enumerated().map { row, start in
+            Int32(row % sequenceLength) - (countsPositionsFromRowStart ? 0 : start)
+        }
     }
 
     /// How many tokens the longest document has.
     var longestDocument: Int { Int(positions.max() ?? -1) + 1 }
+}
+
+/// A document of the data, named for messages.
+public struct DocumentReference: Sendable, Hashable {
+    /// The file.
+    public let path: String
+    /// Which of its documents, or rows, from 1.
+    public let number: Int
+
+    /// A document by its place in a file.
+    public init(path: String, number: Int) {
+        self.path = path
+        self.number = number
+    }
+
+    /// What messages call some documents: each file once, with the numbers in it, at most eight.
+    static func list(_ documents: [DocumentReference]) -> String {
+        var paths: [String] = []
+        for document in documents where !paths.contains(document.path) { paths.append(document.path) }
+        return paths.map { path in
+            let numbers = Set(documents.lazy.filter { $0.path == path }.map(\.number)).sorted()
+            let more = numbers.count > 8 ? " and \(numbers.count - 8) more" : ""
+            return path + " " + numbers.prefix(8).map(String.init).joined(separator: ", ") + more
+        }.joined(separator: "; ")
+    }
 }
