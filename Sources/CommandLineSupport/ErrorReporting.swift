@@ -9,7 +9,7 @@ internal import Foundation
 /// | 1 | the run failed, also with an error that is no `UserFacingError` |
 /// | 2 | the input is not valid |
 /// | 64 | the command line asks for something that cannot be |
-/// | 130, 143 | stopped by SIGINT, SIGTERM after saving |
+/// | 128 + n | stopped by signal n (SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGXCPU) after saving |
 ///
 /// What the libraries log is printed from here on, too.
 ///

@@ -16,9 +16,10 @@ struct Heal: ParsableCommand {
               trainer heal my-model-dus-48 --data korean.jsonl:0.75 --replay english.jsonl:0.25 --steps 2000
 
             A run that was stopped goes on with the same command and --resume, to the same bits. What is kept for \
-            that lies beside the output, in OUT.run. SIGINT and SIGTERM finish the step at hand and keep the run.
+            that lies beside the output, in OUT.run. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and \
+            SIGXCPU end the step at hand and keep the run.
 
-            The log has a line a step: "step", "loss" (nats a token, before the step, and the load-balancing loss \
+            The log has a line a step: "run" (whose line it is), "step", "loss" (nats a token, before the step, and the load-balancing loss \
             where config.json asks for it), "tokens" (targets so far), "lr", "grad_norm" (before clipping), \
             "seconds" (of the step).
             """)
@@ -33,7 +34,10 @@ struct Heal: ParsableCommand {
     func run() throws {
         try runReportingErrors {
             Interruption.watch()
+            try checkModel(
+                model, data.files.map(\.path) + data.replay.map(\.path) + optimizer.train + optimizer.freeze)
             let setup = try HealingSetup(request())
+            if let finished = try setup.finished() { return try tell(finished, output: setup.request.output) }
             for warning in setup.warnings { warn(warning) }
             report(describe(setup))
             if result.dryRun {
@@ -42,7 +46,7 @@ struct Heal: ParsableCommand {
                 return
             }
             var narrator = HealNarrator()
-            let run = try HealingRun(setup) { narrator.tell($0) }
+            let run = try HealingRun(setup, isCancelled: { Interruption.signal != nil }) { narrator.tell($0) }
             defer { narrator.finish() }
             let outcome = try run { Interruption.signal != nil }
             narrator.finish()
@@ -70,7 +74,13 @@ struct Heal: ParsableCommand {
             \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
             \(Units.bytes(memory.activations))
             """)
-        table.add("to write", Units.bytes(setup.output.byteCount))
+        let free = setup.freeRoom.map { " of \(Units.bytes($0)) free" } ?? ""
+        table.add(
+            "disk",
+            """
+            \(Units.bytes(setup.roomNeeded))\(free): the result \(Units.bytes(setup.output.byteCount)), \
+            a checkpoint \(Units.bytes(setup.checkpointBytes))
+            """)
         return table.description
     }
 
@@ -95,6 +105,19 @@ struct Heal: ParsableCommand {
             force: result.force,
             resume: result.resume, checkpointEvery: result.checkpointEvery, log: result.log,
             tool: "trainer \(Version.current)")
+    }
+
+    /// Says that the run has ended before.
+    private func tell(_ finished: (steps: Int, tokens: Int), output: String) throws {
+        report(
+            "\(output): this run is finished, after \(finished.steps) steps; there is nothing to go on with")
+        if result.json {
+            printJSON(
+                [
+                    "output": .string(output), "steps": JSON(finished.steps), "tokens": JSON(finished.tokens),
+                    "loss": .null, "before": [:], "after": [:],
+                ])
+        }
     }
 
     private func conclude(_ outcome: HealingOutcome, output: String) throws {
@@ -124,6 +147,9 @@ private struct HealPlanReport: Encodable {
     let memoryBytes: Int
     let availableMemoryBytes: Int?
     let outputBytes: Int
+    let checkpointBytes: Int
+    let diskBytes: Int
+    let availableDiskBytes: Int?
 
     enum CodingKeys: String, CodingKey {
         case output, parameters, steps
@@ -131,6 +157,9 @@ private struct HealPlanReport: Encodable {
         case memoryBytes = "memory_bytes"
         case availableMemoryBytes = "available_memory_bytes"
         case outputBytes = "output_bytes"
+        case checkpointBytes = "checkpoint_bytes"
+        case diskBytes = "disk_bytes"
+        case availableDiskBytes = "available_disk_bytes"
     }
 
     init(_ setup: HealingSetup) {
@@ -141,6 +170,9 @@ private struct HealPlanReport: Encodable {
         memoryBytes = setup.memory.total
         availableMemoryBytes = MemoryNeed.available
         outputBytes = setup.output.byteCount
+        checkpointBytes = setup.checkpointBytes
+        diskBytes = setup.roomNeeded
+        availableDiskBytes = setup.freeRoom
     }
 }
 

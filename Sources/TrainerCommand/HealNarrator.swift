@@ -32,6 +32,12 @@ struct HealNarrator {
         case .kept(let step, let folder):
             line.clear()
             report("step \(step)  kept in \(folder)")
+        case .notKept(let step, let reason):
+            line.clear()
+            warn("step \(step) is not kept: \(reason)")
+        case .notLogged(let step, let reason):
+            line.clear()
+            warn("the log lacks step \(step) and perhaps more: \(reason)")
         case .writing(let done, let total):
             line.update("writing \(Units.bytes(done)) of \(Units.bytes(total))")
         }

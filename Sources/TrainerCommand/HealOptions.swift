@@ -160,8 +160,8 @@ struct HealResult: ParsableArguments {
         help: ArgumentHelp(
             "Steps between checkpoints; 0 keeps one only when the run is stopped.", valueName: "steps"))
     var checkpointEvery = 100
-    @Option(help: ArgumentHelp("Write a line of JSON a step to this file.", valueName: "file")) var log:
-        String?
+    @Option(help: ArgumentHelp("Write a line of JSON a step to this file or pipe.", valueName: "file"))
+    var log: String?
     @Flag(help: "Say what the run would do and take, and end.") var dryRun = false
     @Flag(help: "Print one JSON object on standard output at the end.") var json = false
 

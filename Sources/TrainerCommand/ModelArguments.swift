@@ -48,6 +48,24 @@ struct ComputeOptions: ParsableArguments {
     var count: Int { threads ?? Processor.count }
 }
 
+/// Refuses a command line in which the model stands where a list of other things is.
+///
+/// - Throws: `ValidationError` that says how to write it.
+func checkModel(_ model: String, _ listed: [String]) throws {
+    func isModel(_ path: String) -> Bool { FileSystem.kind(of: Path.join(path, "config.json")) == .file }
+    if let taken = listed.first(where: isModel) {
+        throw ValidationError(
+            """
+            \(taken) is a model, and stands behind an option that takes a list; name the model first: \
+            trainer heal \(taken) --data …
+            """)
+    }
+    guard model == ".", !isModel(model) else { return }
+    throw ValidationError(
+        "no model is named, and the current folder has no config.json; name it first: trainer heal MODEL --data …"
+    )
+}
+
 /// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
 func defaultLength(of model: String) throws -> Int {
     min(512, try PretrainedModel.described(model).architecture.maximumLength)

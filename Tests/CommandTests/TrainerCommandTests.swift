@@ -127,6 +127,84 @@ struct TrainerCommandTests {
         #expect(!exists("stopped.run"))
     }
 
+    /// Terminals, schedulers and limits stop a run as Ctrl-C does.
+    @Test(arguments: [SIGHUP, SIGUSR1, SIGXCPU])
+    func otherSignalsKeepTheRun(_ signal: Int32) throws {
+        let code = try stop(["-o", "stopped", "--checkpoint-every", "1"], by: signal, after: 2)
+        #expect(code == 128 + signal && lastStep >= 2 && !exists("stopped"))
+    }
+
+    @Test func nobodyListeningEndsNothing() throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "trainer")
+        process.arguments = Self.heal + ["-o", "out", "--checkpoint-every", "1"]
+        process.currentDirectoryURL = folder
+        let messages = Pipe()
+        process.standardError = messages
+        try process.run()
+        try messages.fileHandleForReading.close()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0 && process.terminationReason == .exit && exists("out"))
+    }
+
+    @Test func theLogMayBeAStream() throws {
+        let run = try heal("-o", "out", "--steps", "2", "--log", "/dev/stdout", "--warmup", "3")
+        #expect(run.code == 0)
+        let lines = run.output.split(separator: "\n")
+        #expect(lines.count == 2)
+        let steps = try lines.map { try JSON(parsing: Array($0.utf8), file: "")["step"]?.int }
+        #expect(steps == [1, 2] && run.messages.contains("--warmup 3 is longer than the run"))
+        // A plain file that standard output leads to keeps what is in it.
+        try temporary.write("lines.txt", "before\n")
+        let shell = Process()
+        shell.executableURL = URL(filePath: "/bin/sh")
+        let trainer = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "trainer").path()
+        let words = ([trainer] + Self.heal + ["-o", "two", "--steps", "2", "--log", "/dev/stdout", "--json"])
+            .joined(separator: " ")
+        shell.arguments = ["-c", words + " >> lines.txt"]
+        shell.currentDirectoryURL = folder
+        shell.standardError = FileHandle.nullDevice
+        try shell.run()
+        shell.waitUntilExit()
+        let text = String(decoding: try temporary.bytes("lines.txt"), as: UTF8.self)
+        #expect(text.hasPrefix("before\n{\"grad_norm\"") && text.hasSuffix("}\n"))
+        #expect(text.split(separator: "\n").count > 4)
+    }
+
+    @Test func resumingAFinishedRunIsNoError() throws {
+        #expect(try heal("-o", "out", "--steps", "2").code == 0)
+        let again = try heal("-o", "out", "--steps", "2", "--resume", "--json")
+        #expect(again.code == 0 && again.messages.contains("this run is finished, after 2 steps"))
+        #expect(try again.json()["steps"] == 2)
+        #expect(try heal("-o", "out", "--steps", "3", "--resume").code == 64)
+    }
+
+    @Test func aModelBehindAListIsToldOf() throws {
+        let run = try trainer("heal", "--data", "@data/english.val.jsonl", "@base", "--steps", "1")
+        #expect(run.code == 64 && run.messages.contains("base is a model, and stands behind an option"))
+        let none = try trainer("heal", "--data", "@data/english.val.jsonl", "--steps", "1")
+        #expect(none.code == 64 && none.messages.contains("no model is named"))
+    }
+
+    /// The tensor is named, and JSON has null where there is no number.
+    @Test func aModelThatHoldsNoNumber() throws {
+        let base = try temporary.copy(of: Self.examples + "/base", as: "nan")
+        var bytes = try temporary.bytes("nan/model.safetensors")
+        // All bits of the last number: NaN in every type.
+        bytes.replaceSubrange(bytes.count - 2..<bytes.count, with: [0xFF, 0xFF])
+        try temporary.write("nan/model.safetensors", bytes)
+        let run = try trainer(
+            "eval", base, "--data", "en=@data/english.val.jsonl", "--length", "64", "--json")
+        #expect(run.code == 2 && run.messages.contains(/tensor '[a-z_.0-9]+' holds NaN at \[/))
+        #expect(try run.json()["sets"]?["en"]?["loss"] == .null)
+        let healed = try trainer(
+            "heal", base, "--replay", "@data/english.val.jsonl", "--steps", "1", "--length", "16", "-o", "out"
+        )
+        #expect(healed.code == 2 && healed.messages.contains("holds NaN at") && !exists("out"))
+    }
+
     /// Begins a heal, sends a signal once a step is kept, and returns the exit code or the signal that ended it.
     private func stop(_ more: [String], by signal: Int32, after step: Int) throws -> Int32 {
         let process = Process()

@@ -11,7 +11,7 @@ public struct WriteOptions: Sendable {
     /// Whether the manifest has SHA-256 checksums of the source's files.
     public var checksums: Bool
     /// Bytes that can be written to the disk of a path; a test may claim less.
-    var freeSpace: @Sendable (String) -> Int? = FileSystem.freeSpace
+    package var freeSpace: @Sendable (String) -> Int? = FileSystem.freeSpace
     /// How ranges are copied at first; a test may choose a lesser way.
     var copyMethod = WritableFile.CopyMethod.copyFileRange
     /// How many bytes are written between two entries of the journal.

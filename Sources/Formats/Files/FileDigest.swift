@@ -3,9 +3,31 @@ internal import COpenSSL
 /// SHA-256 in hexadecimal, as the Hugging Face hub lists it for each file.
 package enum FileDigest {
     /// The digest of bytes.
-    static func sha256(_ bytes: [UInt8]) -> String {
+    package static func sha256(_ bytes: [UInt8]) -> String {
         let digest = SHA256()
         unsafe digest.update(bytes.span.bytes)
+        return digest.finish()
+    }
+
+    /// The digest of tensors: of each its name, type, shape and bytes.
+    package static func sha256(_ tensors: [(name: String, tensor: TensorExpression)]) throws(UserFacingError)
+        -> String
+    {
+        let digest = SHA256()
+        var buffer = [UInt8](repeating: 0, count: 4 << 20)
+        for (name, tensor) in tensors {
+            unsafe digest.update(Array("\(name) \(tensor.type.rawValue) \(tensor.shape)\n".utf8).span.bytes)
+            let size = tensor.chunkSize(atMost: buffer.count)
+            for start in stride(from: 0, to: tensor.byteCount, by: max(size, 1)) {
+                let count = min(size, tensor.byteCount - start)
+                if buffer.count < count { buffer = [UInt8](repeating: 0, count: count) }
+                var span = buffer.mutableSpan
+                var all = unsafe span.mutableBytes
+                var room = all._mutatingExtracting(0..<count)
+                try tensor.read(start..<start + count, into: &room)
+                unsafe digest.update(buffer.span.bytes.extracting(0..<count))
+            }
+        }
         return digest.finish()
     }
 

@@ -76,8 +76,16 @@ package enum FileSystem {
         if retrying({ fsync(descriptor) }) != 0 { throw .file(.synchronize, path) }
     }
 
+    /// The bytes of all files in a folder and in those in it; 0 when it is not there.
+    package static func byteCount(of path: String) -> Int {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { return 0 }
+        guard status.st_mode & S_IFMT == S_IFDIR else { return Int(status.st_size) }
+        return ((try? names(path)) ?? []).reduce(0) { $0 + byteCount(of: Path.join(path, $1)) }
+    }
+
     /// How many bytes can still be written to the disk that holds `path`.
-    static func freeSpace(_ path: String) -> Int? {
+    package static func freeSpace(_ path: String) -> Int? {
         var status = statvfs()
         guard unsafe statvfs(path, &status) == 0 else { return nil }
         return Int(

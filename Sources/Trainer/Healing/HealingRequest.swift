@@ -1,3 +1,5 @@
+internal import Formats
+
 /// A whole run from a model's folder to a healed model's folder.
 public struct HealingRequest: Sendable {
     /// Where the tokens come from.
@@ -38,6 +40,8 @@ public struct HealingRequest: Sendable {
     public var log: String?
     /// Name and version of the program, for the manifest.
     public var tool: String
+    /// Bytes that can be written to the disk of a path; a test may claim less.
+    package var freeSpace: @Sendable (String) -> Int? = FileSystem.freeSpace
 
     /// A run.
     public init(
@@ -74,6 +78,10 @@ public enum HealingEvent: Sendable {
     case step(StepReport)
     /// The run was kept after a step.
     case kept(step: Int, folder: String)
+    /// There was no room to keep the run after a step; it goes on.
+    case notKept(step: Int, reason: String)
+    /// A step's line could not be written to the log; the run goes on.
+    case notLogged(step: Int, reason: String)
     /// The healed model is being written.
     case writing(done: Int, total: Int)
 }

@@ -6,6 +6,7 @@ public struct HealingRun {
     private let engine: DefaultEngine
     private let run: Healing<DefaultEngine>
     private let store: RunStore
+    private let identity: RunIdentity
     private let sets: [EvaluationSet]
     private let log: StepLog?
     private let notify: (HealingEvent) -> Void
@@ -14,36 +15,44 @@ public struct HealingRun {
     ///
     /// - Parameters:
     ///   - setup: what to do.
+    ///   - isCancelled: asked while the weights are read; true stops.
     ///   - notify: told what happens.
     /// - Throws: a ``UserFacingError`` that names the file or setting.
-    public init(_ setup: HealingSetup, notify: @escaping (HealingEvent) -> Void) throws {
+    public init(
+        _ setup: HealingSetup, isCancelled: () -> Bool = { false },
+        notify: @escaping (HealingEvent) -> Void
+    ) throws {
         try setup.check()
         let (request, model) = (setup.request, setup.model)
         self.setup = setup
         self.notify = notify
+        identity = try setup.identity()
         engine = try DefaultEngine(threads: request.threads)
         sets = try EvaluationSet.read(request.evaluations, for: model, tokenizer: setup.tokenizer)
-        store = try RunStore(output: request.output, identity: setup.identity)
+        store = try RunStore(output: request.output, identity: identity, freeSpace: request.freeSpace)
         if let step = store.lastStep, !request.resume {
             guard request.force else { throw UserFacingError.unfinishedRun(folder: store.folder, step: step) }
             try store.removeSteps()
         }
         run = try Healing(setup.plan, model.architecture, layout: setup.layout, data: setup.data, on: engine)
         if store.lastStep != nil {
-            try model.load(into: run.model, onlyFrozen: true)
+            try model.load(into: run.model, onlyFrozen: true, isCancelled: isCancelled)
             try store.restore(run)
         } else if request.fromScratch {
             model.initialize(run.model, seed: setup.plan.seed)
         } else {
-            try model.load(into: run.model)
+            try model.load(into: run.model, isCancelled: isCancelled)
         }
-        let begun = run.step
-        log = try request.log.map { try StepLog(path: $0, keepingUpTo: begun) }
+        let (begun, name) = (run.step, identity.name)
+        log = try request.log.map {
+            try StepLog(
+                path: $0, run: name, keepingUpTo: begun, resumes: request.resume, replaces: request.force)
+        }
     }
 
     /// Takes all steps that are left and writes the healed model.
     ///
-    /// - Parameter isCancelled: asked often; true stops the run after the step at hand, and keeps it.
+    /// - Parameter isCancelled: asked often; true stops the run after the part of a step at hand, and keeps it.
     /// - Returns: what it did.
     /// - Throws: ``UserFacingError`` when it was stopped or failed; what was kept before is then still there.
     public func callAsFunction(isCancelled: () -> Bool) throws -> HealingOutcome {
@@ -53,49 +62,68 @@ public struct HealingRun {
                 step: run.step, steps: plan.steps, parameters: setup.layout.trainedParameterCount,
                 tokensPerStep: plan.batch * plan.accumulate * plan.length))
         var outcome = HealingOutcome(step: run.step, tokens: run.tokens)
-        if run.step == 0 { outcome.before = try evaluate(isCancelled) }
-        while run.step < plan.steps {
-            let report = try keepingOnFailure { try run.takeStep() }
-            try keepingOnFailure { try log?.write(report) }
-            notify(.step(report))
-            (outcome.step, outcome.tokens, outcome.last) = (run.step, run.tokens, report)
-            if isCancelled() { throw try interrupted() }
-            let every = setup.request.checkpointEvery
-            if every > 0, run.step % every == 0, run.step < plan.steps { try keep() }
-        }
-        outcome.after = try evaluate(isCancelled)
         do {
+            if run.step == 0 { outcome.before = try evaluate(isCancelled) }
+            try takeSteps(&outcome, isCancelled)
+            outcome.after = try evaluate(isCancelled)
             outcome.overflows = try publish(isCancelled)
         } catch {
-            if error.isInterruption { throw try interrupted() }
-            try? keep()
-            throw error
+            throw ended(by: error)
         }
         try store.removeSteps()
         return outcome
     }
 
-    /// Keeps the run, if a step was taken.
-    ///
-    /// - Returns: what to throw then.
-    private func interrupted() throws -> UserFacingError {
-        guard run.step > 0 else { return .interrupted("; no step was taken, so nothing is kept") }
-        try keep()
-        return .interrupted(
+    private func takeSteps(_ outcome: inout HealingOutcome, _ isCancelled: () -> Bool) throws {
+        let every = setup.request.checkpointEvery
+        var isLogged = true
+        while run.step < run.plan.steps {
+            if isCancelled() { throw UserFacingError.interrupted }
+            let report = try run.takeStep(isCancelled: isCancelled)
+            do { try log?.write(report) } catch {
+                // A log is not worth a run; it is told once.
+                if isLogged { notify(.notLogged(step: run.step, reason: Self.words(error))) }
+                isLogged = false
+            }
+            notify(.step(report))
+            (outcome.step, outcome.tokens, outcome.last) = (run.step, run.tokens, report)
+            guard every > 0, run.step % every == 0, run.step < run.plan.steps else { continue }
+            do { try keep() } catch let error as UserFacingError where error.isLackOfRoom {
+                notify(.notKept(step: run.step, reason: error.message))
+            }
+        }
+        try run.checkWeights()
+    }
+
+    private static func words(_ error: any Error) -> String {
+        (error as? UserFacingError)?.description ?? "\(error)"
+    }
+
+    /// What to throw when something ended the run; keeps it, unless its numbers are what failed.
+    private func ended(by cause: any Error) -> any Error {
+        let error = cause as? UserFacingError
+        let isStopped = error?.isInterruption == true
+        if error?.kind == .diverged { return cause }
+        guard run.step > 0 else {
+            return isStopped
+                ? UserFacingError.interrupted("; no step was taken, so nothing is kept") : cause
+        }
+        do { try keep() } catch {
+            guard isStopped else { return cause }
+            let last = store.lastStep.map {
+                "step \($0) is, and the same command with --resume goes on from it"
+            }
+            return UserFacingError.interrupted(
+                "; step \(run.step) of the run can't be kept: \(Self.words(error)); \(last ?? "nothing is")")
+        }
+        guard isStopped else { return cause }
+        return UserFacingError.interrupted(
             "; step \(run.step) of the run is kept, and the same command with --resume goes on")
     }
 
-    /// Does something whose failure must not cost the steps that were taken, unless they are what failed.
-    private func keepingOnFailure<Result>(_ body: () throws -> Result) throws -> Result {
-        do {
-            return try body()
-        } catch {
-            if run.step > 0, (error as? UserFacingError)?.kind != .diverged { try? keep() }
-            throw error
-        }
-    }
-
     private func keep() throws {
+        guard store.lastStep != run.step else { return }
+        try run.checkWeights()
         try store.save(run)
         notify(.kept(step: run.step, folder: store.folder))
     }
@@ -107,6 +135,7 @@ public struct HealingRun {
         parameters["tokens"] = .init(run.tokens)
         parameters["learning_rate"] = .init(run.plan.optimizer.rate)
         parameters["seed"] = .string(String(run.plan.seed))
+        parameters["run"] = .string(identity.name)
         let result: Checkpoint
         do {
             result = try setup.model.withWeights(
@@ -124,10 +153,8 @@ public struct HealingRun {
     private func evaluate(_ isCancelled: () -> Bool) throws -> [(name: String, result: EvaluationResult)] {
         var results: [(name: String, result: EvaluationResult)] = []
         for set in sets {
-            let result: EvaluationResult
-            do { result = try set.evaluate(run.model, isCancelled: isCancelled) } catch {
-                throw try interrupted()
-            }
+            let result = try set.evaluate(run.model, isCancelled: isCancelled)
+            guard result.loss.isFinite else { throw UserFacingError.lossNotFinite(set: set.name) }
             notify(.evaluated(name: set.name, afterStep: run.step, result))
             results.append((set.name, result))
         }

@@ -20,18 +20,22 @@ public struct HealingSetup {
     let data: any TrainingData
     /// The model's tokenizer; nil where the data is rows of tokens.
     let tokenizer: Tokenizer?
-    let identity: RunIdentity
+    /// What a checkpoint of the run takes on the disk.
+    public let checkpointBytes: Int
 
     /// Opens what the request names.
     ///
     /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
     public init(_ request: HealingRequest) throws {
         self.request = request
-        model = request.fromScratch ? try .blank(request.model) : try .open(request.model)
+        let opened: PretrainedModel =
+            request.fromScratch ? try .blank(request.model) : try .open(request.model)
+        model = request.log.map(opened.leavingOut) ?? opened
         // The result's history goes on from the model's, which must not be lost without a word.
         if let error = model.checkpoint.unusableManifest { throw error }
         let architecture = model.architecture
         var plan = request.plan
+        var warnings: [String]
         switch request.data {
         case .rows(let path):
             let rows = try TokenDataset(path: path, rows: architecture.vocabularySize)
@@ -40,10 +44,10 @@ public struct HealingSetup {
             tokenizer = nil
             warnings = model.notes
         case .text(let sources):
-            let opened = try model.tokenizer()
-            tokenizer = opened
+            let own = try model.tokenizer()
+            tokenizer = own
             data = try DataMixture(
-                sources, tokenizer: opened, rows: architecture.vocabularySize,
+                sources, tokenizer: own, rows: architecture.vocabularySize,
                 endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
                 seed: plan.seed)
             warnings = model.notes + Self.warnings(request, sources, model)
@@ -57,12 +61,22 @@ public struct HealingSetup {
             plan.steps = tokens / step + (tokens % step == 0 ? 0 : 1)
         }
         plan.schedule.steps = plan.steps
-        plan.schedule.warmup = request.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
+        // A run that goes on, perhaps longer, keeps the warm-up that it began with.
+        let kept = request.resume ? RunStore.kept(for: request.output)?.plan.schedule.warmup : nil
+        plan.schedule.warmup = request.warmup ?? kept ?? min(max(10, plan.steps / 100), plan.steps / 4)
         self.plan = plan
+        if let warmup = request.warmup, warmup > plan.steps {
+            warnings.append(
+                """
+                --warmup \(warmup) is longer than the run, which has \(plan.steps) steps; the rate never reaches --lr
+                """)
+        }
+        self.warnings = warnings
         layout = try model.layout(training: plan.trained, gradients: plan.gradients)
         guard !layout.trained.isEmpty else { throw UserFacingError.nothingTrained(path: request.model) }
         memory = MemoryNeed(plan, architecture, layout: layout, threads: request.threads)
-        identity = try RunIdentity(plan: plan, model: model, data: request.data)
+        // The header and the record take some kilobytes.
+        checkpointBytes = 4 * layout.trainedCount + memory.moments + 1 << 16
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: "heal", parameters: JSONObject()))
@@ -77,13 +91,63 @@ public struct HealingSetup {
         if let log = request.log, FileSystem.kind(of: Path.parent(Path.absolute(log))) != .folder {
             throw UserFacingError.noLogFolder(log: log)
         }
+        if let free = freeRoom, roomNeeded > free {
+            throw UserFacingError.tooLittleRoom(
+                folder: Path.parent(Path.absolute(request.output)), needed: roomNeeded, available: free,
+                checkpoint: checkpointBytes, result: output.byteCount)
+        }
         guard let available, memory.total > available else { return }
         throw UserFacingError.tooLittleMemory(
             needed: memory.total, available: available, fitting: fitting(into: available))
     }
 
     static func writer(_ request: HealingRequest) -> CheckpointWriter {
-        CheckpointWriter(options: WriteOptions(force: request.force, tool: request.tool))
+        var options = WriteOptions(force: request.force, tool: request.tool)
+        options.freeSpace = request.freeSpace
+        return CheckpointWriter(options: options)
+    }
+
+    /// The bytes that the run will have on the disk at once.
+    ///
+    /// A checkpoint is removed only when the next, or the result, is whole. With checkpoints only when the run is
+    /// stopped it is the result's.
+    public var roomNeeded: Int {
+        guard request.checkpointEvery > 0 else { return output.byteCount }
+        let hasSeveral = request.checkpointEvery < plan.steps
+        return max(hasSeveral ? 2 * checkpointBytes : 0, checkpointBytes + output.byteCount)
+    }
+
+    /// The bytes that the disk of the output has left, those of this run's checkpoints and of its unfinished result
+    /// among them.
+    public var freeRoom: Int? {
+        let folder = Path.parent(Path.absolute(request.output))
+        let unfinished = Path.join(folder, ".\(Path.name(Path.absolute(request.output))).partial")
+        return request.freeSpace(folder).map {
+            $0 + FileSystem.byteCount(of: RunStore.folder(of: request.output))
+                + FileSystem.byteCount(of: unfinished)
+        }
+    }
+
+    /// What makes it the same run as another; reads the data, and what of the model is not trained.
+    func identity() throws(UserFacingError) -> RunIdentity {
+        try RunIdentity(plan: plan, model: model, layout: layout, data: request.data)
+    }
+
+    /// Steps and targets of this very run where it is to be resumed and has ended already; nil otherwise.
+    ///
+    /// - Throws: ``UserFacingError`` when the data can't be read.
+    public func finished() throws -> (steps: Int, tokens: Int)? {
+        let manifest = Path.join(request.output, Manifest.fileName)
+        guard request.resume, FileSystem.kind(of: manifest) == .file,
+            let operation = try Manifest.read(path: manifest).operations.last, operation.name == "heal",
+            operation.parameters["steps"]?.int == plan.steps,
+            try operation.parameters["run"]?.string == identity().name
+        else { return nil }
+        // A run that died between its result and the end of its checkpoints.
+        if FileSystem.exists(RunStore.folder(of: request.output)) {
+            try FileSystem.remove(RunStore.folder(of: request.output))
+        }
+        return (plan.steps, operation.parameters["tokens"]?.int ?? 0)
     }
 
     /// The options, and what the run takes with them, that would fit; the smallest change first.

@@ -1,67 +1,125 @@
 internal import Formats
-internal import Models
 internal import Foundation
+internal import Models
+internal import OrderedCollections
 
 /// What makes two runs the same run, so that one may go on where the other stopped.
+///
+/// It is what decides the result's bytes: settings, data and what comes from the model as it is, all by content. Where
+/// things lie, how many threads compute and what is computed again decide nothing.
 public struct RunIdentity: Codable, Sendable, Equatable {
-    /// A file by its name and content.
+    /// A file of the data.
     public struct File: Codable, Sendable, Equatable {
-        /// Its path as it was given.
+        /// Its path as it was given, for messages.
         public var path: String
         /// Its size.
         public var bytes: Int
-        /// The SHA-256 of what is in it; nil for weights, which the kept run holds itself.
-        public var sha256: String?
-        /// Its share of the data; nil for other files.
+        /// The SHA-256 of what is in it.
+        public var sha256: String
+        /// Its share of the data; nil for rows of tokens.
         public var weight: Double?
     }
 
     /// What the run was asked to do.
     public var plan: HealingPlan
-    /// The model's weights files, by their names.
-    public var model: [File]
     /// The files that are trained on.
     public var data: [File]
+    /// The SHA-256 of the configuration and the tokenizer, by their names.
+    public var model: [String: String]
+    /// The SHA-256 of the trained tensors' names, types and shapes; their values are kept with the run.
+    public var trained: String
+    /// The SHA-256 of all tensors that come along as they are; nil where there are none.
+    public var frozen: String?
 
-    /// The identity of a run; reads the data, the configuration and the tokenizer through once.
+    /// The identity of a run; reads the data and what is not trained through once.
     ///
     /// - Throws: `UserFacingError` when a file cannot be read.
-    init(plan: HealingPlan, model: PretrainedModel, data: HealingRequest.Data) throws(UserFacingError) {
+    init(
+        plan: HealingPlan, model: PretrainedModel, layout: ParameterLayout, data: HealingRequest.Data
+    ) throws(UserFacingError) {
         self.plan = plan
-        self.model = model.checkpoint.sources.map { File(path: $0.name, bytes: $0.size) }
-        let files = try model.checkpoint.stored().auxiliaryFiles.map(\.name)
-        let assets = files.filter { $0.hasPrefix("assets/") }
+        let checkpoint = model.checkpoint
+        let assets = try checkpoint.stored().auxiliaryFiles.map(\.name).filter { $0.hasPrefix("assets/") }
+        self.model = [:]
         for name in [Configuration.fileName, "tokenizer.json"] + assets {
-            let path = Path.join(model.checkpoint.path, name)
-            if FileSystem.kind(of: path) == .file { self.model.append(try Self.file(path, called: name)) }
-        }
-        self.data = []
-        switch data {
-        case .rows(let path): self.data.append(try Self.file(path, called: path))
-        case .text(let sources):
-            for source in sources {
-                var file = try Self.file(source.path, called: source.path)
-                file.weight = source.weight
-                self.data.append(file)
+            let path = Path.join(checkpoint.path, name)
+            if FileSystem.kind(of: path) == .file {
+                self.model[name] = try FileDigest.sha256(InputFile(path: path))
             }
         }
+        let trained = Set(layout.parameters.lazy.filter(\.isTrained).map(\.name))
+        let names = checkpoint.tensors.keys.sorted()
+        let types = names.filter(trained.contains).map {
+            "\($0) \(checkpoint.tensors[$0]?.type.rawValue ?? "") \(checkpoint.tensors[$0]?.shape ?? [])\n"
+        }
+        self.trained = FileDigest.sha256(Array(types.joined().utf8))
+        let rest = names.filter { !trained.contains($0) }.compactMap { name in
+            checkpoint.tensors[name].map { (name: name, tensor: $0) }
+        }
+        frozen = rest.isEmpty ? nil : try FileDigest.sha256(rest)
+        self.data = []
+        switch data {
+        case .rows(let path): self.data.append(try Self.file(path))
+        case .text(let sources):
+            for source in sources { self.data.append(try Self.file(source.path, weight: source.weight)) }
+        }
     }
 
-    private static func file(_ path: String, called name: String) throws(UserFacingError) -> File {
+    private static func file(_ path: String, weight: Double? = nil) throws(UserFacingError) -> File {
         let file = try InputFile(path: path)
-        return File(path: name, bytes: file.size, sha256: try FileDigest.sha256(file))
+        return File(path: path, bytes: file.size, sha256: try FileDigest.sha256(file), weight: weight)
     }
 
-    /// What is different from a run that was kept, as "plan.steps is 400, was 200".
-    func differences(from kept: RunIdentity) -> [String] {
-        guard let new = Self.json(self), let old = Self.json(kept) else { return [] }
-        return Self.compare(new, old, path: "")
+    /// A short name of the run, the same however long it is to be.
+    var name: String {
+        var same = comparable
+        (same.plan.steps, same.plan.schedule.steps, same.plan.schedule.warmup) = (0, 0, 0)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        let bytes = (try? encoder.encode(same)).map { [UInt8]($0) } ?? []
+        return String(FileDigest.sha256(bytes).prefix(16))
     }
 
-    private static func json(_ identity: RunIdentity) -> JSON? {
-        guard let data = try? JSONEncoder().encode(identity) else { return nil }
-        return try? JSON(parsing: [UInt8](data), file: "run.json")
+    /// What is different from a run that was kept after a step, as "plan.seed is 4, was 3".
+    ///
+    /// A run may become longer or shorter as long as the rate of every step that was taken stays what it was.
+    func differences(from kept: RunIdentity, after step: Int) -> [String] {
+        var (new, old) = (comparable, kept.comparable)
+        let sameRates = (0..<step).allSatisfy {
+            new.plan.schedule.factor(at: $0) == old.plan.schedule.factor(at: $0)
+        }
+        if sameRates, new.plan.steps >= step {
+            (new.plan.steps, new.plan.schedule) = (old.plan.steps, old.plan.schedule)
+        }
+        var differences: [String] = []
+        if new.data != old.data {
+            differences.append("the data is \(Self.words(data)), was \(Self.words(kept.data))")
+        }
+        if new.frozen != old.frozen {
+            differences.append(
+                "tensors of the model that are not trained have other values than when it began")
+        }
+        (new.data, new.frozen) = (old.data, old.frozen)
+        guard let new = Self.json(new), let old = Self.json(old) else { return differences }
+        return differences + Self.compare(new, old, path: "")
     }
+
+    /// Without what decides nothing.
+    private var comparable: RunIdentity {
+        var same = self
+        same.plan.recomputation = .none
+        for index in same.data.indices { same.data[index].path = "" }
+        return same
+    }
+
+    private static func words(_ files: [File]) -> String {
+        files.map { file in
+            let weight = file.weight.map { ", weight \($0)" } ?? ""
+            return "\(file.path) (\(file.bytes) bytes, SHA-256 \(file.sha256.prefix(8))\(weight))"
+        }.joined(separator: ", ")
+    }
+
+    private static func json(_ identity: RunIdentity) -> JSON? { try? JSON(encoding: identity) }
 
     private static func compare(_ new: JSON?, _ old: JSON?, path: String) -> [String] {
         if new == old { return [] }

@@ -12,8 +12,10 @@ final class RunStore {
     private let identity: RunIdentity
     private let lock: WritableFile
 
+    private let freeSpace: @Sendable (String) -> Int?
+
     private struct Record: Codable {
-        var version = 1
+        var version = 2
         var identity: RunIdentity
         var progress: RunProgress
     }
@@ -24,25 +26,41 @@ final class RunStore {
     /// The store of the run that makes `output`; makes its folder.
     ///
     /// - Throws: ``UserFacingError`` when another process carries the run out, or `UserFacingError`.
-    init(output: String, identity: RunIdentity) throws {
-        folder = Path.absolute(output) + ".run"
+    init(
+        output: String, identity: RunIdentity, freeSpace: @escaping @Sendable (String) -> Int?
+    ) throws {
+        folder = Self.folder(of: output)
         self.identity = identity
+        self.freeSpace = freeSpace
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
         guard lock.lock() else { throw UserFacingError.runBusy(folder: folder) }
     }
 
     // A run that kept nothing leaves no folder behind.
-    deinit { if steps.isEmpty { try? FileSystem.remove(folder) } }
+    deinit { if lastStep == nil { try? FileSystem.remove(folder) } }
+
+    /// The folder of the checkpoints of the run that makes `output`.
+    static func folder(of output: String) -> String { Path.absolute(output) + ".run" }
+
+    /// The plan of the run that was kept for `output` and its last step; nil when none was, or it can't be read.
+    static func kept(for output: String) -> (plan: HealingPlan, step: Int)? {
+        let folder = folder(of: output)
+        guard let step = steps(in: folder).max(),
+            let bytes = try? InputFile(path: Path.join(path(in: folder, step: step), recordName)).bytes(),
+            let record = try? JSONDecoder().decode(Record.self, from: Data(bytes))
+        else { return nil }
+        return (record.identity.plan, step)
+    }
 
     /// The last step that is kept, nil when none is.
-    var lastStep: Int? { steps.max() }
+    var lastStep: Int? { Self.steps(in: folder).max() }
 
     /// Keeps the run as it stands.
     ///
     /// - Throws: `UserFacingError` when there is no room; older checkpoints are then still there.
     func save<Device: Engine>(_ run: Healing<Device>) throws {
-        let older = steps.filter { $0 != run.step }
+        let older = Self.steps(in: folder).filter { $0 != run.step }
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         for (name, buffer, isPacked) in run.state {
             tensors[name] = try run.model.engine.tensor(
@@ -55,9 +73,15 @@ final class RunStore {
             path: folder, tensors: tensors,
             auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
             metadata: [:])
-        let options = WriteOptions(force: true, shardSize: .max, checksums: false)
-        try CheckpointWriter(options: options).write(checkpoint, to: path(step: run.step))
-        for step in older { try FileSystem.remove(path(step: step)) }
+        var options = WriteOptions(force: true, shardSize: .max, checksums: false)
+        options.freeSpace = freeSpace
+        let path = self.path(step: run.step)
+        do { try CheckpointWriter(options: options).write(checkpoint, to: path) } catch {
+            // What is there of it would take the room that others need.
+            try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
+            throw error
+        }
+        for step in older { try FileSystem.remove(self.path(step: step)) }
     }
 
     /// Puts a run where the last checkpoint left it; does nothing when there is none.
@@ -77,7 +101,7 @@ final class RunStore {
                 (error as? UserFacingError)?.description ?? "\(Self.recordName) is not what was written"
             throw UserFacingError.badRunState(path: path, reason: reason)
         }
-        let differences = identity.differences(from: record.identity)
+        let differences = identity.differences(from: record.identity, after: record.progress.step)
         guard differences.isEmpty else {
             throw UserFacingError.otherRun(folder: folder, differences: differences)
         }
@@ -96,15 +120,17 @@ final class RunStore {
 
     /// Removes what is kept of the run.
     func removeSteps() throws {
-        for step in steps { try FileSystem.remove(path(step: step)) }
+        for step in Self.steps(in: folder) { try FileSystem.remove(path(step: step)) }
     }
 
-    private var steps: [Int] {
+    private static func steps(in folder: String) -> [Int] {
         let names = (try? FileSystem.names(folder)) ?? []
         return names.compactMap { $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil }
     }
 
-    private func path(step: Int) -> String {
+    private func path(step: Int) -> String { Self.path(in: folder, step: step) }
+
+    private static func path(in folder: String, step: Int) -> String {
         let digits = String(step)
         return folder + "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }

@@ -62,7 +62,6 @@ public struct PretrainedModel: Sendable {
         }
         var model = self
         model.checkpoint.auxiliaryFiles.removeAll(where: isMeant)
-        model.source.auxiliaryFiles.removeAll(where: isMeant)
         return model
     }
 

@@ -1,48 +1,151 @@
-internal import Formats
 internal import Foundation
+package import Formats
 
-/// A file with one line of JSON a step, which a run that goes on continues without a gap or a double line.
+/// A line of JSON a step: in a file, which a run that goes on continues without a gap or a double line, or into a pipe.
+///
+/// Every line names its run, so that no run erases or mixes the lines of another.
 public final class StepLog {
-    private let file: WritableFile
-    private var size: Int
+    private let output: Output
+    private let run: String
     private let encoder = JSONEncoder()
+    /// Lines that could not be written yet.
+    private var pending: [UInt8] = []
 
-    /// Opens the log; lines of steps after `step` are dropped, as they will be taken again.
+    private enum Output {
+        case file(LogFile)
+        case stream(FileHandle)
+    }
+
+    /// Opens the log.
     ///
-    /// - Throws: ``UserFacingError`` for a file that holds something else, or `UserFacingError`.
-    public init(path: String, keepingUpTo step: Int) throws {
-        var kept: [UInt8] = []
-        switch FileSystem.kind(of: path) {
-        case .file: kept = try Self.lines(of: InputFile(path: path).bytes(), path: path, upTo: step)
-        case .folder, .other: throw UserFacingError.notALog(path: path)
-        case nil: break
-        }
-        file = try WritableFile(path: path)
-        size = kept.count
-        unsafe try file.write(kept.span.bytes, at: 0)
-        try file.truncate(to: size)
+    /// - Parameters:
+    ///   - path: a file; or a pipe, a terminal, `/dev/stdout`, to which lines are only added.
+    ///   - run: the run's name.
+    ///   - step: lines of the run after it are dropped, as these steps will be taken again.
+    ///   - resumes: whether lines of this run may be there.
+    ///   - replaces: whether another run's lines are replaced.
+    /// - Throws: ``UserFacingError`` for a file that holds something else.
+    public init(path: String, run: String, keepingUpTo step: Int, resumes: Bool, replaces: Bool) throws {
+        self.run = run
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+        if let stream = try Self.stream(path) {
+            output = .stream(stream)
+            return
+        }
+        let file = try WritableFile(path: path)
+        guard file.lock() else { throw UserFacingError.logBusy(path: path) }
+        let kept = try Self.lines(
+            of: file.bytes(), path: path, run: run, upTo: step, resumes: resumes, replaces: replaces)
+        unsafe try file.write(kept.span.bytes, at: 0)
+        try file.truncate(to: kept.count)
+        output = .file(LogFile(file, size: kept.count))
     }
 
-    /// Writes a step's line.
+    /// Writes a step's line, and those before that could not be written.
     ///
-    /// - Throws: `UserFacingError` when the disk is full.
+    /// - Throws: ``UserFacingError`` when the disk is full; the line is written with the next that can be.
     public func write(_ report: StepReport) throws {
-        let line = [UInt8](try encoder.encode(report)) + [UInt8(ascii: "\n")]
-        unsafe try file.write(line.span.bytes, at: size)
-        size += line.count
+        pending += [UInt8](try encoder.encode(Line(run: run, report: report))) + [UInt8(ascii: "\n")]
+        switch output {
+        case .file(let file): try file.append(pending)
+        case .stream(let stream):
+            defer { pending = [] }
+            do { try stream.write(contentsOf: Data(pending)) } catch { throw UserFacingError.logClosed }
+        }
+        pending = []
     }
 
-    /// The lines of the steps up to `step`; a last line that was cut off is dropped.
-    private static func lines(of bytes: [UInt8], path: String, upTo step: Int) throws -> [UInt8] {
+    /// What lines are only added to: a pipe, a terminal, or what the program was given open; nil for a plain file.
+    private static func stream(_ path: String) throws -> FileHandle? {
+        let name = path == "/dev/stdout" ? "/dev/fd/1" : path == "/dev/stderr" ? "/dev/fd/2" : path
+        for folder in ["/dev/fd/", "/proc/self/fd/"] where name.hasPrefix(folder) {
+            // Opened again it would be written from its beginning.
+            guard let number = Int32(name.dropFirst(folder.count)) else { continue }
+            return FileHandle(fileDescriptor: number, closeOnDealloc: false)
+        }
+        switch FileSystem.kind(of: path) {
+        case .file, nil: return nil
+        case .folder: throw UserFacingError.notALog(path: path)
+        case .other:
+            guard let stream = FileHandle(forWritingAtPath: path) else {
+                throw UserFacingError.file(.open, path)
+            }
+            return stream
+        }
+    }
+
+    /// The lines that stay: those of this run up to `step`; a last line that was cut off is dropped.
+    private static func lines(
+        of bytes: [UInt8], path: String, run: String, upTo step: Int, resumes: Bool, replaces: Bool
+    ) throws -> [UInt8] {
         var kept: [UInt8] = []
-        for (number, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
-            guard let report = try? JSONDecoder().decode(StepReport.self, from: Data(line)) else {
-                if number == 0 { throw UserFacingError.notALog(path: path) }
+        let lines = bytes.split(separator: UInt8(ascii: "\n"))
+        for (number, line) in lines.enumerated() {
+            guard let entry = try? JSONDecoder().decode(Line.self, from: Data(line)) else {
+                let isCutOff = number > 0 && number == lines.count - 1 && bytes.last != UInt8(ascii: "\n")
+                guard isCutOff else { throw UserFacingError.notALog(path: path) }
                 continue
             }
-            if report.step <= step { kept += line + [UInt8(ascii: "\n")] }
+            if replaces { continue }
+            guard resumes, entry.run == run else { throw UserFacingError.otherLog(path: path) }
+            if entry.report.step <= step { kept += line + [UInt8(ascii: "\n")] }
         }
         return kept
     }
+}
+
+/// A line of the log.
+private struct Line: Codable {
+    let run: String
+    let report: StepReport
+
+    enum CodingKeys: CodingKey { case run }
+
+    init(run: String, report: StepReport) { (self.run, self.report) = (run, report) }
+
+    init(from decoder: any Decoder) throws {
+        run = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .run)
+        report = try StepReport(from: decoder)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(run, forKey: .run)
+        try report.encode(to: encoder)
+    }
+}
+
+/// A log's file and how much of it is written.
+private final class LogFile {
+    private let file: WritableFile
+    private var size: Int
+
+    init(_ file: consuming WritableFile, size: Int) {
+        self.file = file
+        self.size = size
+    }
+
+    func append(_ bytes: [UInt8]) throws(UserFacingError) {
+        unsafe try file.write(bytes.span.bytes, at: size)
+        size += bytes.count
+    }
+}
+
+extension UserFacingError {
+    /// Another run writes to the log.
+    package static func logBusy(path: String) -> Self {
+        Self(.busy, "\(path): another process writes this log; name another --log")
+    }
+
+    /// The log has lines of another run.
+    package static func otherLog(path: String) -> Self {
+        Self(
+            .request,
+            """
+            \(path) has lines of another run, which are not erased; name another --log, or replace it with --force
+            """)
+    }
+
+    /// Nobody reads the log any more.
+    package static var logClosed: Self { Self(.system(code: EPIPE), "nobody reads the log any more") }
 }

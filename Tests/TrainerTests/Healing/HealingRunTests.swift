@@ -2,6 +2,7 @@ import Formats
 import Models
 import OrderedCollections
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -218,7 +219,12 @@ import Testing
         let error = #expect(throws: UserFacingError.self) {
             try run(request("diverged", steps: 40, lr: 1e30))
         }
-        #expect(error?.kind == .diverged)
+        #expect(error?.kind == .diverged && error?.fault == .run)
+        // The step, and the texts that it was of.
+        let words =
+            /step [0-9]+: the (loss|gradient norm) is not a finite number \(documents: .*\.val\.jsonl [0-9, ]+/
+        #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+        #expect(!FileManager.default.fileExists(atPath: folder.path("diverged")))
     }
 
     @Test func keepsTheSourcesTypeAndEverythingBesideTheWeights() throws {
@@ -237,5 +243,226 @@ import Testing
             try Data(contentsOf: URL(filePath: $0 + "/config.json"))
         }
         #expect(configs[0] == configs[1])
+    }
+
+    // MARK: Numbers that are none
+
+    /// A model that holds NaN or infinity is refused before the first step, by the tensor's name.
+    @Test(arguments: [Float.nan, .infinity, -.infinity], [ElementType.f32, .bf16, .f16])
+    func aTensorThatHoldsNoNumberIsNamed(_ value: Float, type: ElementType) throws {
+        var checkpoint = try GoldenModel(name: "gpt2").checkpoint()
+        // One that lies the other way round in memory.
+        let name = "transformer.h.1.mlp.c_fc.weight"
+        let old = try #require(checkpoint.tensors[name])
+        var values = try old.floats()
+        values[3 * old.shape[1] + 5] = value
+        let bytes = values.flatMap { number in
+            (0..<4).map { UInt8(truncatingIfNeeded: number.bitPattern >> (8 * $0)) }
+        }
+        checkpoint.tensors[name] = try .stored(
+            MemoryTensor(name: name, type: .f32, shape: old.shape, bytes: bytes)
+        ).cast(to: type)
+        let model = try PretrainedModel(checkpoint)
+        for recomputation in [nil, Recomputation.norms] {
+            let error = #expect(throws: UserFacingError.self) {
+                try model.transformer(
+                    for: GoldenModel(name: "gpt2").rows(), recomputation, on: CPUEngine(threads: 1))
+            }
+            #expect(error?.kind == .notFinite && error?.fault == .input)
+            let words = value.isNaN ? "NaN" : value < 0 ? "-infinity" : "infinity"
+            #expect(
+                error?.message.contains("tensor '\(name)' holds \(words) at [3, 5]") == true,
+                "\(error?.message ?? "")")
+        }
+    }
+
+    // MARK: What makes it the same run
+
+    @Test func whatDecidesNothingMayDiffer() throws {
+        _ = try run(request("straight"))
+        try stop(request("moved"), after: 2)
+        var other = request("moved", threads: 1, resume: true)
+        other.plan.recomputation = .layer
+        other.data = .text([
+            TextSource(
+                path: try folder.write(
+                    "a.jsonl", Data(contentsOf: URL(filePath: example("data/english.val.jsonl")))), weight: 3),
+            TextSource(
+                path: try folder.write(
+                    "b.jsonl", Data(contentsOf: URL(filePath: example("data/korean.val.jsonl")))), weight: 1),
+        ])
+        _ = try run(other)
+        #expect(try weights("moved") == weights("straight"))
+    }
+
+    @Test func otherDataOfTheSameNameIsRefused() throws {
+        let path = try folder.write(
+            "text.jsonl", Data(contentsOf: URL(filePath: example("data/english.val.jsonl"))))
+        func own(resume: Bool) -> HealingRequest {
+            var request = request("run", resume: resume)
+            request.data = .text([TextSource(path: path, weight: 1)])
+            return request
+        }
+        try stop(own(resume: false), after: 1)
+        var bytes = try folder.bytes("text.jsonl")
+        let letter = try #require(bytes.lastIndex(of: UInt8(ascii: "e")))
+        bytes[letter] = UInt8(ascii: "a")
+        try folder.write("text.jsonl", bytes)
+        let error = #expect(throws: UserFacingError.self) { try run(own(resume: true)) }
+        #expect(error?.message.contains("the data is \(path)") == true, "\(error?.message ?? "")")
+    }
+
+    /// What is not trained comes from the source at the end, so it must be what it was.
+    @Test func aFrozenTensorThatChangedIsRefused() throws {
+        let source = try folder.copy(of: GoldenModel(name: "llama").folder, as: "source")
+        func part(resume: Bool) -> HealingRequest {
+            var plan = self.request("").plan
+            plan.trained = TensorSelection(train: ["model.layers.1.*"])
+            return HealingRequest(
+                model: source, data: .rows(path: source + "/golden.safetensors"), plan: plan, threads: 1,
+                output: folder.path("part"), resume: resume, checkpointEvery: 0)
+        }
+        try stop(part(resume: false), after: 1)
+        var bytes = try folder.bytes("source/model.safetensors")
+        // The tensors lie in the order of their names; the head comes first.
+        let header = 8 + Int(bytes[0]) + Int(bytes[1]) << 8 + Int(bytes[2]) << 16
+        bytes[header] ^= 1
+        try folder.write("source/model.safetensors", bytes)
+        let error = #expect(throws: UserFacingError.self) { try run(part(resume: true)) }
+        #expect(
+            error?.message.contains("tensors of the model that are not trained") == true,
+            "\(error?.message ?? "")")
+    }
+
+    /// A run may become longer while its rate is what it would have been anyway.
+    @Test func moreStepsWhereTheRateHasNotFallen() throws {
+        func steps(
+            _ count: Int, _ output: String, _ shape: Schedule.Shape, warmup: Int?, resume: Bool = false
+        ) -> HealingRequest {
+            var request = request(output, steps: count, resume: resume)
+            request.plan.schedule.shape = shape
+            request.warmup = warmup
+            return request
+        }
+        _ = try run(steps(8, "long", .constant, warmup: 1))
+        try stop(steps(4, "constant", .constant, warmup: nil), after: 2)
+        _ = try run(steps(8, "constant", .constant, warmup: nil, resume: true))
+        #expect(try weights("constant") == weights("long"))
+        _ = try run(steps(8, "slow", .cosine, warmup: 3))
+        try stop(steps(6, "warming", .cosine, warmup: 3), after: 2)
+        _ = try run(steps(8, "warming", .cosine, warmup: 3, resume: true))
+        #expect(try weights("warming") == weights("slow"))
+        try stop(steps(6, "falling", .cosine, warmup: 1), after: 3)
+        let error = #expect(throws: UserFacingError.self) {
+            try run(steps(8, "falling", .cosine, warmup: 1, resume: true))
+        }
+        #expect(error?.message.contains("plan.steps is 8, was 6") == true)
+    }
+
+    // MARK: Being stopped, and room
+
+    /// Between the parts of a step, which is then taken again by the run that goes on.
+    @Test func aStepOfManyPartsIsGivenUp() throws {
+        func parts(_ output: String, resume: Bool = false) -> HealingRequest {
+            var request = request(output, resume: resume)
+            request.evaluations = []
+            (request.plan.batch, request.plan.accumulate) = (1, 4)
+            return request
+        }
+        _ = try run(parts("straight"))
+        // Each step asks once before and three times between its parts.
+        let count = Counter()
+        let error = #expect(throws: UserFacingError.self) {
+            _ = try HealingRun(HealingSetup(parts("stopped"))) { _ in }.callAsFunction {
+                count.value += 1
+                return count.value > 6
+            }
+        }
+        #expect(error?.message.contains("step 1 of the run is kept") == true, "\(error?.message ?? "")")
+        _ = try self.run(parts("stopped", resume: true))
+        #expect(try weights("stopped") == weights("straight"))
+    }
+
+    @Test func aRunWithoutRoomForCheckpointsDoesNotBegin() throws {
+        var request = request("small", checkpointEvery: 2)
+        let setup = try HealingSetup(request)
+        #expect(setup.checkpointBytes > 12 * setup.model.layout.parameterCount)
+        #expect(
+            setup.roomNeeded == max(2 * setup.checkpointBytes, setup.checkpointBytes + setup.output.byteCount)
+        )
+        let needed = setup.roomNeeded
+        request.freeSpace = { _ in needed - 1 }
+        let error = #expect(throws: UserFacingError.self) { try HealingSetup(request).check() }
+        #expect(error?.kind == .resources && error?.message.contains("--checkpoint-every 0") == true)
+        request.checkpointEvery = 0
+        try HealingSetup(request).check()
+    }
+
+    /// A disk that fills up costs checkpoints, not the run.
+    @Test func aCheckpointWithoutRoomIsSkipped() throws {
+        var request = request("full", checkpointEvery: 2)
+        let isFull = Flag()
+        request.freeSpace = { path in path.hasSuffix(".run") && isFull.isUp ? 0 : .max }
+        var skipped: [Int] = []
+        let run = try HealingRun(HealingSetup(request)) { event in
+            if case .kept = event { isFull.raise() }
+            if case .notKept(let step, let reason) = event, reason.contains("0 bytes left") {
+                skipped.append(step)
+            }
+        }
+        #expect(try run { false }.step == 6)
+        #expect(skipped == [4])
+        _ = try self.run(self.request("straight"))
+        #expect(try weights("full") == weights("straight"))
+    }
+
+    private final class Flag: Sendable {
+        private let value = Mutex(false)
+        var isUp: Bool { value.withLock { $0 } }
+        func raise() { value.withLock { $0 = true } }
+    }
+
+    @Test func aFinishedRunSaysSo() throws {
+        #expect(try HealingSetup(request("done", resume: true)).finished() == nil)
+        let outcome = try run(request("done", resume: true))
+        let finished = try #require(try HealingSetup(request("done", resume: true)).finished())
+        #expect(finished.steps == 6 && finished.tokens == outcome.tokens)
+        #expect(try HealingSetup(request("done", resume: true, lr: 1)).finished() == nil)
+        #expect(try HealingSetup(request("done")).finished() == nil)
+    }
+
+    @Test func aWarmupLongerThanTheRunIsToldOf() throws {
+        var request = request("warm")
+        request.warmup = 7
+        #expect(
+            try HealingSetup(request).warnings.contains { $0.contains("--warmup 7 is longer than the run") })
+        request.warmup = 6
+        #expect(try HealingSetup(request).warnings.allSatisfy { !$0.contains("--warmup") })
+    }
+
+    // MARK: The log
+
+    @Test func noRunTouchesTheLogOfAnother() throws {
+        let log = folder.path("log.jsonl")
+        _ = try run(request("first", steps: 2, log: log))
+        let lines = try folder.bytes("log.jsonl")
+        #expect(throws: UserFacingError.otherLog(path: log)) {
+            try run(request("second", steps: 2, lr: 1e-3, log: log))
+        }
+        #expect(throws: UserFacingError.otherLog(path: log)) {
+            try run(request("third", steps: 2, resume: true, lr: 1e-3, log: log))
+        }
+        #expect(try folder.bytes("log.jsonl") == lines)
+        try stop(request("second", lr: 1e-3), after: 1)
+        #expect(throws: UserFacingError.otherLog(path: log)) {
+            try run(request("second", resume: true, lr: 1e-3, log: log))
+        }
+        #expect(try folder.bytes("log.jsonl") == lines)
+        _ = try run(request("second", steps: 1, force: true, lr: 1e-3, log: log))
+        #expect(try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").count == 1)
+        let text = try folder.write("text.txt", "no log\n")
+        #expect(throws: UserFacingError.notALog(path: text)) {
+            try run(request("fourth", force: true, log: text))
+        }
     }
 }
