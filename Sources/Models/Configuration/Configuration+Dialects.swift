@@ -72,8 +72,11 @@ struct RotarySettings {
     ///   - values: the configuration of the language model.
     ///   - kind: the kind of layer, as in `sliding_attention`, where each may have settings of its own.
     ///   - path: what error messages call the model.
+    ///   - prefix: what they put before its keys, as `text_config.`.
     /// - Throws: ``UserFacingError`` when a setting is of another kind than it should be.
-    init(_ values: JSONObject, kind: String? = nil, path: String) throws(UserFacingError) {
+    init(
+        _ values: JSONObject, kind: String? = nil, path: String, prefix: String = ""
+    ) throws(UserFacingError) {
         func number(_ keys: [String], in values: JSONObject, _ prefix: String) throws(UserFacingError)
             -> Double?
         {
@@ -88,29 +91,30 @@ struct RotarySettings {
         var members = JSONObject()
         if let found = values[key], !found.isNull {
             guard let object = found.object else {
-                throw .wrongSetting(path: path, key: key, found: found.text, expected: "an object")
+                throw .wrongSetting(
+                    path: path, key: prefix + key, found: found.text, expected: "an object")
             }
             members = object
         }
         if let kind, key == "rope_parameters" {
             guard let own = members[kind] else {
                 throw .unsupportedSetting(
-                    path: path, key: key, value: JSON.object(members).text,
+                    path: path, key: prefix + key, value: JSON.object(members).text,
                     reason: "this family has settings for each kind of layer there, as \(kind)")
             }
             members = own.object ?? JSONObject()
         }
-        let prefix = key + "."
+        let inside = prefix + key + "."
         let outer = (
-            theta: try number(["rope_theta", "rotary_emb_base"], in: values, ""),
-            share: try number(["partial_rotary_factor", "rotary_pct", "rope_pct"], in: values, "")
+            theta: try number(["rope_theta", "rotary_emb_base"], in: values, prefix),
+            share: try number(["partial_rotary_factor", "rotary_pct", "rope_pct"], in: values, prefix)
         )
-        theta = try number(["rope_theta"], in: members, prefix) ?? outer.theta
-        share = try number(["partial_rotary_factor"], in: members, prefix) ?? outer.share
+        theta = try number(["rope_theta"], in: members, inside) ?? outer.theta
+        share = try number(["partial_rotary_factor"], in: members, inside) ?? outer.share
         let named = [members["rope_type"], members["type"]].compactMap(\.self).first { !$0.isNull }
         guard let type = named == nil ? "default" : named?.string else {
             throw .wrongSetting(
-                path: path, key: prefix + "rope_type", found: named?.text ?? "", expected: "a name")
+                path: path, key: inside + "rope_type", found: named?.text ?? "", expected: "a name")
         }
         self.type = type
         parameters = members

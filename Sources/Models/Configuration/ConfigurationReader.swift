@@ -270,7 +270,7 @@ extension ConfigurationReader {
     ) throws(UserFacingError) -> RotaryEmbedding {
         let (headSize, maximumLength) = (sizes.headSize, sizes.maximumLength)
         seen.formUnion(RotarySettings.outerKeys)
-        let settings = try RotarySettings(values, kind: kind, path: path)
+        let settings = try RotarySettings(values, kind: kind, path: path, prefix: prefix)
         let ownLength = try optionalNumber("original_max_position_embeddings")
         var reader = ConfigurationReader(
             path: path, values: settings.parameters, prefix: settings.key + ".")
