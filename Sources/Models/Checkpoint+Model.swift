@@ -1,4 +1,5 @@
 public import Formats
+internal import OrderedCollections
 
 /// The door through which a model comes in and goes out.
 ///

@@ -12,7 +12,8 @@ private func text(_ configuration: Configuration) -> String {
 }
 
 @Suite struct ConfigurationTests {
-    private let (older, newer) = (Dialects.older, Dialects.newer)
+    private let older = Dialects.older
+    private let newer = Dialects.newer
 
     @Test func unchangedIsTheSameBytes() throws {
         for odd in [older, newer, "{\"a\":1,   \"b\" : [ ] }\n\n", "{}"] {

@@ -13,7 +13,8 @@ private func text(_ configuration: Configuration) -> String {
 }
 
 @Suite struct DialectTests {
-    private let (older, newer) = (Dialects.older, Dialects.newer)
+    private let older = Dialects.older
+    private let newer = Dialects.newer
 
     private func rotary(_ text: String, kind: String? = nil) throws -> RotarySettings {
         try RotarySettings(#require(configuration(text).json.object), kind: kind, path: "m")
