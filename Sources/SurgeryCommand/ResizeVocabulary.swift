@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandLineSupport
 import Formats
 import Surgery
 
@@ -13,6 +14,8 @@ struct ResizeVocabulary: OperationCommand {
 
             --learn continues the training of the tokenizer's own byte-pair encoding on text: merges are appended, so text \
             in which no new token applies is encoded as before. Every new token is checked to be reachable.
+
+            \(TextArguments.files)
 
             examples:
               surgery resize-vocab --learn 2000 --corpus korean.jsonl --held-out korean.val.jsonl

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CommandLineSupport
 public import Formats
 import Surgery
 
@@ -9,7 +10,7 @@ struct VocabularyChangeOptions: ParsableArguments {
 
     @Option(
         parsing: .upToNextOption,
-        help: "Texts to learn from: .jsonl with a \"text\" a line, or .txt, one document each.")
+        help: "Texts to learn from, as trainer tokenize reads them.")
     var corpus: [String] = []
 
     @Option(help: "Go over to the tokenizer in this folder; rows of tokens that both have come along.")
@@ -33,6 +34,8 @@ struct VocabularyChangeOptions: ParsableArguments {
         parsing: .upToNextOption, help: "Texts to say of how many bytes a token stands for before and after.")
     var heldOut: [String] = []
 
+    @OptionGroup var reading: TextArguments
+
     /// Puts what was typed into an operation.
     func fill(_ operation: inout VocabularyChange) {
         operation.learn = learn
@@ -43,6 +46,11 @@ struct VocabularyChangeOptions: ParsableArguments {
         operation.tokensAs = tokensAs == .merges ? nil : tokensAs
         operation.size = size
         operation.heldOut = heldOut.isEmpty ? nil : heldOut
+        let text = reading.options
+        operation.textKey = text.textKey == TextOptions().textKey ? nil : text.textKey
+        operation.nfc = text.composes ? true : nil
+        operation.skipBadLines = text.skipsBadLines ? true : nil
+        operation.plainText = text.isPlain ? true : nil
     }
 }
 

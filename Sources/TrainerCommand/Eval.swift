@@ -15,6 +15,8 @@ struct Eval: ParsableCommand {
 
               trainer eval my-model --data en=english.val.jsonl --data ko=korean.val.jsonl
 
+            \(TextArguments.files) Without a name a set is called by its path.
+
             With --json: {"sets": {NAME: {"loss", "perplexity", "bits_per_byte", "tokens", "bytes"}}}; with --ids \
             the set is called "ids", and "loss" stands at the top as well.
             """)
@@ -23,8 +25,7 @@ struct Eval: ParsableCommand {
     @Option(
         name: .customLong("data"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "A set: a .jsonl file with a \"text\" a line, a .txt file, or tokens that tokenize packed.",
-            valueName: "name=file"))
+            "A set of documents, or of tokens that tokenize packed.", valueName: "[name=]file"))
     var sets: [NamedFile] = []
     @Option(
         help: ArgumentHelp(
@@ -37,6 +38,7 @@ struct Eval: ParsableCommand {
         help: ArgumentHelp(
             "Tokens of a window (default: 512, or fewer if the model sees fewer).", valueName: "tokens"))
     var length: Int?
+    @OptionGroup(title: "Reading of text") var text: TextArguments
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
@@ -47,13 +49,15 @@ struct Eval: ParsableCommand {
         if let twice = sets.map(\.name).firstRepeated {
             throw ValidationError("two sets are called '\(twice)'; give each its own name")
         }
+        try refuseModels(among: sets.map(\.path))
     }
 
     func run() throws {
         try runReportingErrors {
             Interruption.watch()
             let request = EvaluationRequest(
-                model: model, sets: sets.map { ($0.name, $0.path) }, rows: ids, logits: logits,
+                model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options, rows: ids,
+                logits: logits,
                 length: try length ?? defaultLength(of: model), threads: compute.count)
             var table = Table(evaluations: ["set"])
             let results: [(name: String, result: EvaluationResult)]

@@ -19,6 +19,8 @@ struct Heal: ParsableCommand {
             that lies beside the output, in OUT.run. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and \
             SIGXCPU end the step at hand and keep the run.
 
+            \(TextArguments.files) What came through a pipe has to be given again to go on.
+
             The log has a line a step: "run" (whose line it is), "step", "loss" (nats a token, before the step, and the load-balancing loss \
             where config.json asks for it), "tokens" (targets so far), "lr", "grad_norm" (before clipping), \
             "seconds" (of the step).
@@ -26,6 +28,7 @@ struct Heal: ParsableCommand {
 
     @Argument(help: "The model's folder.") var model = "."
     @OptionGroup(title: "Data") var data: HealData
+    @OptionGroup(title: "Reading of text") var text: TextArguments
     @OptionGroup(title: "Length of the run") var extent: HealExtent
     @OptionGroup(title: "Optimizer") var optimizer: HealOptimizer
     @OptionGroup(title: "Result") var result: HealResult
@@ -47,6 +50,7 @@ struct Heal: ParsableCommand {
             }
             var narrator = HealNarrator()
             let run = try HealingRun(setup, isCancelled: { Interruption.signal != nil }) { narrator.tell($0) }
+            for warning in run.warnings { warn(warning) }
             defer { narrator.finish() }
             let outcome = try run { Interruption.signal != nil }
             narrator.finish()
@@ -99,7 +103,8 @@ struct Heal: ParsableCommand {
             recomputation: extent.recompute, isolatesDocuments: !data.crossDocuments)
         return HealingRequest(
             model: model, fromScratch: data.fromScratch, data: data.source,
-            evaluations: data.evaluations.map { ($0.name, $0.path) }, plan: plan, tokens: extent.tokens,
+            evaluations: data.evaluations.map { ($0.name, $0.path) }, text: text.options, plan: plan,
+            tokens: extent.tokens,
             warmup: optimizer.warmup, threads: compute.count,
             output: result.output ?? OutputPath.beside(model, suffix: "healed"),
             force: result.force,

@@ -6,12 +6,13 @@ struct HealData: ParsableArguments {
     @Option(
         name: .customLong("data"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Text to train on, .jsonl, .txt or packed by tokenize, and its share of the mixture.",
-            valueName: "file[:weight]"))
+            "Text to train on, or tokens that tokenize packed, and its share of the mixture.",
+            valueName: "[name=]file[:weight]"))
     var files: [WeightedFile] = []
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("The same, and it is of the model's original domain.", valueName: "file[:weight]"))
+        help: ArgumentHelp(
+            "The same, and it is of the model's original domain.", valueName: "[name=]file[:weight]"))
     var replay: [WeightedFile] = []
     @Option(
         help: ArgumentHelp(
@@ -19,7 +20,7 @@ struct HealData: ParsableArguments {
     var ids: String?
     @Option(
         name: .customLong("eval"), parsing: .upToNextOption,
-        help: ArgumentHelp("A set to evaluate before and after.", valueName: "name=file"))
+        help: ArgumentHelp("A set to evaluate before and after.", valueName: "[name=]file"))
     var evaluations: [NamedFile] = []
     @Flag(help: "Let a token see other documents before its own in the same sequence.") var crossDocuments =
         false
@@ -33,6 +34,11 @@ struct HealData: ParsableArguments {
         if let twice = evaluations.map(\.name).firstRepeated {
             throw ValidationError("two sets are called '\(twice)'; give each its own name")
         }
+        if let twice = (files + replay).map(\.name).firstRepeated {
+            throw ValidationError(
+                "two sources are called '\(twice)'; give it once, or each its own name, as in NAME=FILE")
+        }
+        try refuseModels(among: (files + replay).map(\.path) + evaluations.map(\.path))
     }
 
     var source: HealingRequest.Data {

@@ -5,35 +5,64 @@ import Foundation
 import Models
 import Trainer
 
-/// A set's name and its file, as in `en=english.val.jsonl`.
+/// A set's name and its file, as in `en=english.val.jsonl`; without a name it is called by its path.
 struct NamedFile: ExpressibleByArgument {
     let name: String
     let path: String
 
     init?(argument: String) {
-        let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
-        guard parts.count == 2 else { return nil }
-        (name, path) = (parts[0], parts[1])
+        guard !argument.isEmpty else { return nil }
+        (name, path) = Self.parts(of: argument)
+        if path.isEmpty { return nil }
+    }
+
+    /// The name before the first `=`, unless the whole is a path, as in `year=2024/texts.jsonl`.
+    static func parts(of argument: String) -> (name: String, path: String) {
+        guard !FileSystem.exists(argument), let sign = argument.firstIndex(of: "="),
+            sign > argument.startIndex
+        else { return (argument, argument) }
+        let name = argument[..<sign]
+        // A folder with the sign in its name, which a pattern leads into.
+        if name.contains("/") { return (argument, argument) }
+        return (String(name), String(argument[argument.index(after: sign)...]))
     }
 }
 
-/// A file of text and its weight, as in `korean.jsonl:0.75`; the weight is 1 where none is given.
+/// A file of text and its weight, as in `korean.jsonl:0.75` or `ko=korean.jsonl:0.75`; the weight is 1 where none is given.
 struct WeightedFile: ExpressibleByArgument {
+    let name: String
     let path: String
     let weight: Double
 
     init?(argument: String) {
         guard !argument.isEmpty else { return nil }
-        if let colon = argument.lastIndex(of: ":"),
-            let weight = Double(argument[argument.index(after: colon)...])
-        {
-            (path, self.weight) = (String(argument[..<colon]), weight)
-        } else {
-            (path, weight) = (argument, 1)
-        }
+        let (whole, weight) = Self.parts(of: argument)
+        self.weight = weight
+        (name, path) = NamedFile.parts(of: whole)
+        if path.isEmpty { return nil }
     }
 
-    func source(isReplay: Bool) -> TextSource { TextSource(path: path, weight: weight, isReplay: isReplay) }
+    /// The number behind the last colon, unless that belongs to a path that there is.
+    private static func parts(of argument: String) -> (path: String, weight: Double) {
+        guard !FileSystem.exists(argument), !FileSystem.exists(NamedFile.parts(of: argument).path),
+            let colon = argument.lastIndex(of: ":"),
+            let weight = Double(argument[argument.index(after: colon)...])
+        else { return (argument, 1) }
+        return (String(argument[..<colon]), weight)
+    }
+
+    func source(isReplay: Bool) -> TextSource {
+        TextSource(name: name, path: path, weight: weight, isReplay: isReplay)
+    }
+}
+
+/// Refuses a model among files of text, where the option before it has taken it.
+func refuseModels(among paths: [String]) throws {
+    for path in paths where TextPaths.isModel(path) {
+        throw ValidationError(
+            "\(path) is a model's folder, and texts are expected; give the model before the options that take files"
+        )
+    }
 }
 
 /// What every command that computes takes.

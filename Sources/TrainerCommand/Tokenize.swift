@@ -10,8 +10,8 @@ struct Tokenize: ParsableCommand {
         commandName: "tokenize",
         abstract: "Show, count or pack the tokens of text.",
         discussion: """
-            MODEL is a folder with tokenizer.json, or that file; the current folder when it is left out. FILE is a \
-            .jsonl file with a "text" a line, or a .txt file.
+            MODEL is a folder with tokenizer.json, or that file; the current folder when it is left out. \
+            \(TextArguments.files)
 
               trainer tokenize my-model korean.jsonl                        # figures
               trainer tokenize my-model korean.jsonl --ids                  # a document's ids a line
@@ -21,7 +21,8 @@ struct Tokenize: ParsableCommand {
             tokenizer.json; heal and eval read it by memory map, with the same results as from the text.
 
             With --json: documents, tokens (special ones included), bytes, bytes_per_token (without those put \
-            around documents), tokens_per_document, longest, unknown, used (different tokens), vocabulary.
+            around documents), tokens_per_document, longest, unknown, used (different tokens), vocabulary; and of the \
+            text skipped_lines, control_tokens, decomposed_hangul, carriage_returns, byte_order_marks, nul_characters.
             """)
 
     @Argument(help: ArgumentHelp("A model and files of text.", valueName: "[model] file")) var arguments:
@@ -34,6 +35,7 @@ struct Tokenize: ParsableCommand {
         help: ArgumentHelp("Pack the ids into this .safetensors file.", valueName: "file"))
     var output: String?
     @Flag(help: "Replace an output.") var force = false
+    @OptionGroup(title: "Reading of text") var reading: TextArguments
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
@@ -51,10 +53,15 @@ struct Tokenize: ParsableCommand {
         }
     }
 
-    /// The model: the first argument where it is a folder or a tokenizer.json.
+    /// The model: the first argument where it is a folder or a tokenizer.json, unless it is the only one and no model.
     private var model: String? {
         guard let first = arguments.first else { return nil }
-        return first.hasSuffix(".json") || FileSystem.kind(of: first) == .folder ? first : nil
+        guard FileSystem.kind(of: first) == .folder else {
+            return Path.name(first).hasSuffix("tokenizer.json") ? first : nil
+        }
+        return arguments.count > 1 || TextPaths.isModel(first)
+            || FileSystem.exists(Path.join(first, "tokenizer.json"))
+            ? first : nil
     }
 
     private var files: [String] { model == nil ? arguments : Array(arguments.dropFirst()) }
@@ -65,7 +72,9 @@ struct Tokenize: ParsableCommand {
                 throw ValidationError("\(output) exists; give another name, or --force to replace it")
             }
             let tokenizer = try tokenizer()
-            let tokenization = try Tokenization(of: files, by: tokenizer, threads: compute.count)
+            let tokenization = try Tokenization(
+                of: files, options: reading.options, by: tokenizer, threads: compute.count)
+            for warning in tokenization.warnings { warn(warning) }
             if ids { return try printLines(tokenization) { $0.map(String.init).joined(separator: " ") } }
             if text {
                 return try printLines(tokenization) { ids in

@@ -18,10 +18,11 @@ struct CommandRun {
     ///   - command: the product's name.
     ///   - folder: where it runs.
     ///   - environment: variables that it has besides those of the tests.
+    ///   - input: what its standard input reads.
     /// - Throws: why it could not be started.
     init(
         _ arguments: [String], of command: String = "surgery", in folder: URL,
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], input: FileHandle = .nullDevice
     ) throws {
         let process = Process()
         process.executableURL = Self.products.appending(path: command)
@@ -30,7 +31,7 @@ struct CommandRun {
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
         let (output, messages) = (Pipe(), Pipe())
         (process.standardOutput, process.standardError) = (output, messages)
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input
         try process.run()
         // What these commands print fits into a pipe's buffer on one of the two streams at least.
         self.messages = String(decoding: messages.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)

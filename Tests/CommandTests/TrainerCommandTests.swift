@@ -71,9 +71,9 @@ struct TrainerCommandTests {
         let json = try figures.json()
         #expect(
             json.object?.keys == [
-                "bytes", "bytes_per_token", "documents", "longest", "tokens", "tokens_per_document",
-                "unknown",
-                "used", "vocabulary",
+                "byte_order_marks", "bytes", "bytes_per_token", "carriage_returns", "control_tokens",
+                "decomposed_hangul", "documents", "longest", "nul_characters", "skipped_lines", "tokens",
+                "tokens_per_document", "unknown", "used", "vocabulary",
             ])
         let ids = try trainer("tokenize", "@base", file, "--ids")
         let lines = ids.output.split(separator: "\n").map {
@@ -285,7 +285,7 @@ struct TrainerCommandTests {
             "give one of"
         ),
         (["tokenize", "@base", "@data/english.val.jsonl", "-o", "a.bin"], 64, "must end in .safetensors"),
-        (["tokenize", "@base", "@base/config.json"], 2, "must end in .jsonl"),
+        (["tokenize", "@base", "@base/config.json"], 2, "one {\"text\": …} a line"),
         (["tokenize", "@data/english.val.jsonl"], 2, "tokenizer.json"),
         (["tokenize", "@base", "@data/english.val.jsonl", "-o", "no/a.safetensors"], 1, "no/a.safetensors"),
         (["eval", "@base", "--data", "a=@base/model.safetensors"], 2, "trainer tokenize -o"),

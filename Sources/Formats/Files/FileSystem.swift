@@ -68,6 +68,14 @@ package enum FileSystem {
         if unsafe rmdir(path) != 0 { throw .file(.remove, path) }
     }
 
+    /// Lets this process open as many files as the system would let it.
+    static func allowManyFiles() {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
     /// Makes the folder's own list of names durable.
     static func synchronize(_ path: String) throws(UserFacingError) {
         let descriptor = retrying { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }

@@ -19,7 +19,10 @@ public final class InputFile: Sendable {
     /// Opens the file at `path`, following links.
     ///
     /// - Throws: ``UserFacingError`` when it can't be opened or is not a plain file.
-    public init(path: String) throws(UserFacingError) {
+    public convenience init(path: String) throws(UserFacingError) { try self.init(path: path, called: path) }
+
+    /// Opens the file at `path`, which stands for what was called something else, such as a packed file.
+    init(path: String, called name: String) throws(UserFacingError) {
         let opened = retrying { unsafe open(path, O_RDONLY | O_CLOEXEC) }
         guard opened >= 0 else { throw .file(.open, path) }
         var status = stat()
@@ -35,8 +38,8 @@ public final class InputFile: Sendable {
             close(opened)
             throw .file(.open, path, code: failure)
         }
-        self.path = path
-        name = Path.name(path)
+        self.path = name
+        self.name = Path.name(name)
         size = Int(status.st_size)
         identity = FileIdentity(status)
         descriptor = opened

@@ -37,7 +37,7 @@ extension JSONParser {
         throw failure("the string's closing quote")
     }
 
-    private func controlCharacter(_ byte: UInt8) -> Failure {
+    func controlCharacter(_ byte: UInt8) -> Failure {
         let name = byte == 0x0A ? "the end of the line" : "the control character \(byte)"
         return failure("an escape (\\n, \\t, \\u0000 …) or the string's closing quote", found: name)
     }

@@ -143,7 +143,7 @@ struct JSONParser {
         if refused { throw Failure(offset: offset, reason: .duplicate(path: path)) }
     }
 
-    private mutating func enter() throws(Failure) {
+    mutating func enter() throws(Failure) {
         guard depth < Self.maximumDepth else {
             throw failure("at most \(Self.maximumDepth) levels of nesting", found: "one more")
         }
@@ -151,7 +151,7 @@ struct JSONParser {
         position += 1
     }
 
-    private mutating func leave<Value>(_ value: Value) -> Value {
+    mutating func leave<Value>(_ value: Value) -> Value {
         depth -= 1
         return value
     }
@@ -164,7 +164,7 @@ struct JSONParser {
         return true
     }
 
-    private mutating func skipSpace(_ bytes: Span<UInt8>) {
+    mutating func skipSpace(_ bytes: Span<UInt8>) {
         while position < bytes.count {
             switch bytes[position] {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1

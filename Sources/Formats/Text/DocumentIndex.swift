@@ -1,13 +1,25 @@
-/// A file of documents that are read in any order; memory holds only where they lie, 16 bytes a document.
+/// Documents that are read in any order; memory holds only where they lie, 16 bytes a document.
 ///
-/// The documents are those of ``Documents``, except the empty ones. Every one is checked when the file is opened, so that
+/// The documents are those of ``Documents``, except the empty ones. Every one is checked when the files are opened, so that
 /// a run does not meet a bad one hours later.
 package struct DocumentIndex: Sendable {
-    /// The path as it was given.
+    /// What was named, as it was given: files, folders, patterns, pipes or `-`.
     package let path: String
-    private let file: InputFile
-    private let kind: DocumentBatch.Kind
+    /// What there is to know of the texts.
+    package let findings: TextFindings
+    /// The SHA-256 of all documents as they are read, each followed by a byte that is in none.
+    package let sha256: String
+    /// The bytes of all documents as they are read.
+    package let byteCount: Int
+    private let files: [File]
     private let places: [Place]
+    private let reader: DocumentReader
+
+    private struct File: Sendable {
+        let text: TextFile
+        /// Its first document.
+        let start: Int
+    }
 
     private struct Place: Sendable {
         var offset: Int
@@ -15,35 +27,63 @@ package struct DocumentIndex: Sendable {
         var line: Int32
     }
 
-    /// Opens a file and checks every document.
+    /// Opens what is named and checks every document.
     ///
+    /// - Parameters:
+    ///   - paths: files, folders, patterns, pipes, or `-` for standard input.
+    ///   - options: how documents are read.
+    ///   - tokenizer: whose control tokens are counted; nil counts none.
+    ///   - isCancelled: asked again and again; true stops.
     /// - Throws: ``UserFacingError`` that names the first line that can't be used.
-    package init(path: String) throws(UserFacingError) {
-        self.path = path
-        (file, kind) = try Documents.open(path)
-        var places: [Place] = []
-        try Documents.forEachBatch(of: file, kind) { batch throws(UserFacingError) in
-            for (index, part) in batch.parts.enumerated() {
-                guard let text = try batch.text(index), !text.isEmpty else { continue }
-                places.append(
-                    try Self.place(
-                        batch.offset + part.lowerBound, part.count, line: batch.line(of: index), path: path))
+    package init(
+        paths: [String], options: TextOptions = TextOptions(), tokenizer: Tokenizer? = nil,
+        isCancelled: () -> Bool = { false }
+    ) throws(UserFacingError) {
+        let found = try TextPaths(paths)
+        var findings = found.findings
+        if found.paths.count > 200 { FileSystem.allowManyFiles() }
+        var (files, places, byteCount): ([File], [Place], Int) = ([], [], 0)
+        let digest = SHA256()
+        for path in found.paths {
+            let file = try TextFile(path: path)
+            let start = places.count
+            try Documents.forEachBatch(of: file, options) { batch throws(UserFacingError) in
+                if isCancelled() { throw .interrupted(" before all text was checked; begin again") }
+                for (index, part) in batch.parts.enumerated() {
+                    guard let text = try batch.text(index, noting: &findings), !text.isEmpty else { continue }
+                    tokenizer?.countControlTokens(in: text.span, into: &findings.controlTokens)
+                    unsafe digest.update(text.span.bytes)
+                    byteCount += text.count
+                    if file.kind == .whole, places.count > start { continue }
+                    if file.kind == .lines { digest.endDocument() }
+                    let (offset, count, line) =
+                        file.kind == .lines
+                        ? (batch.offset + part.lowerBound, part.count, batch.line(of: index))
+                        : (0, file.file.size, 1)
+                    guard let size = Int32(exactly: count) else {
+                        throw .documentTooLong(path: path, line: line, bytes: count)
+                    }
+                    places.append(Place(offset: offset, count: size, line: Int32(clamping: line)))
+                }
             }
+            if file.kind == .whole, places.count > start { digest.endDocument() }
+            files.append(File(text: file, start: start))
         }
-        guard !places.isEmpty else { throw .noDocuments(paths: [path]) }
-        switch kind {
-        case .lines: self.places = places
-        case .whole: self.places = [try Self.place(0, file.size, line: 1, path: path)]
-        }
+        guard !places.isEmpty else { throw .noDocuments(paths: paths, skipped: findings.firstSkipped) }
+        path = paths.joined(separator: ", ")
+        self.files = files
+        self.places = places
+        self.findings = findings
+        self.byteCount = byteCount
+        sha256 = digest.finish()
+        reader = DocumentReader(options)
     }
 
-    private static func place(
-        _ offset: Int, _ count: Int, line: Int, path: String
-    ) throws(UserFacingError) -> Place {
-        guard let size = Int32(exactly: count) else {
-            throw .documentTooLong(path: path, line: line, bytes: count)
-        }
-        return Place(offset: offset, count: size, line: Int32(clamping: line))
+    /// Opens what one path names, and checks every document.
+    package init(
+        path: String, options: TextOptions = TextOptions(), tokenizer: Tokenizer? = nil
+    ) throws(UserFacingError) {
+        try self.init(paths: [path], options: options, tokenizer: tokenizer)
     }
 
     /// How many documents there are.
@@ -65,14 +105,38 @@ package struct DocumentIndex: Sendable {
     /// - Throws: ``UserFacingError`` when it can't be read any more.
     package func text(_ index: Int) throws(UserFacingError) -> String {
         let place = places[index]
-        let bytes = try file.bytes(at: place.offset, count: Int(place.count))
-        switch kind {
-        case .lines:
-            let text = try DocumentBatch.text(ofLine: bytes.span, path: path, line: Int(place.line))
-            return String(decoding: text ?? [], as: UTF8.self)
-        case .whole:
-            if let text = String(validating: bytes, as: UTF8.self) { return text }
-            throw .notUTF8(path: path, line: Int(place.line), byte: firstInvalid(bytes))
+        let file = file(of: index)
+        let path = file.file.path
+        let bytes = try file.file.bytes(at: place.offset, count: Int(place.count))
+        var findings = TextFindings()
+        let text =
+            switch file.kind {
+            case .lines:
+                try reader.document(
+                    ofLine: bytes.span, path: path, line: Int(place.line), noting: &findings)
+            case .whole:
+                reader.document(ofFile: bytes, isStart: true, path: path, line: 1, noting: &findings)
+            }
+        // What was a document when it was checked may have been written over.
+        guard let text else { throw .changedText(path: path, line: Int(place.line)) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The last file that begins at a document or before it.
+    private func file(of document: Int) -> TextFile {
+        var (low, high) = (0, files.count - 1)
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if files[middle].start <= document { low = middle } else { high = middle - 1 }
         }
+        return files[low].text
+    }
+}
+
+extension SHA256 {
+    /// Adds what stands between two documents, a byte that UTF-8 never has.
+    fileprivate func endDocument() {
+        let end: [UInt8] = [0xFF]
+        unsafe update(end.span.bytes)
     }
 }

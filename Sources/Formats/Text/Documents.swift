@@ -1,67 +1,72 @@
 /// Files of documents, read in order and a part at a time, so that text of any size takes the same memory.
 ///
-/// `.jsonl`: each line is an object whose `text` is a document; blank lines are passed over. `.txt`: the whole file is
-/// one document.
+/// `.jsonl`, `.ndjson` and `.json`: each line is an object that holds a document; blank lines are passed over. `.txt`: the
+/// whole file is one document. Each may be packed by gzip or Zstandard. Folders, patterns, pipes and `-`, which is standard
+/// input, stand for the files in them.
 ///
-/// ``DocumentIndex`` reads one file's documents in any order.
+/// ``DocumentIndex`` reads documents in any order.
 public struct Documents: Sendable {
-    /// The files in the order in which they are read.
+    /// What was named, in the order in which it is read.
     public let paths: [String]
+    /// How it is read.
+    public let options: TextOptions
 
     /// How many bytes of a file are handed out at a time; a longer line is handed out alone.
     private static let batchSize = 8 << 20
 
     /// The documents of these files.
-    public init(paths: [String]) { self.paths = paths }
+    public init(paths: [String], options: TextOptions = TextOptions()) {
+        self.paths = paths
+        self.options = options
+    }
 
     /// Reads all files from the start.
     ///
     /// - Parameters:
     ///   - isCancelled: asked after each batch; true stops.
-    ///   - progress: told how many bytes are read, of how many.
+    ///   - progress: told how many bytes are read, of how many; of packed files these are packed.
     ///   - visit: is given some texts at a time.
+    /// - Returns: what was found on the way to the files.
     /// - Throws: ``UserFacingError`` that names the file and the first line that can't be used, or
     ///   ``UserFacingError`` when it was stopped.
+    @discardableResult
     func forEachBatch(
         isCancelled: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in },
         _ visit: (DocumentBatch) throws(UserFacingError) -> Void
-    ) throws(UserFacingError) {
-        var files: [(InputFile, DocumentBatch.Kind)] = []
-        for path in paths { files.append(try Self.open(path)) }
-        let total = files.reduce(0) { $0 + $1.0.size }
+    ) throws(UserFacingError) -> TextFindings {
+        let files = try TextPaths(paths)
+        // A file that is not there is named before hours are spent on those before it.
+        var sizes: [Int] = []
+        for path in files.paths {
+            sizes.append(TextFile.isPipe(path) ? 0 : try InputFile(path: path).size)
+        }
+        let total = sizes.reduce(0, +)
         var before = 0
-        for (file, kind) in files {
-            try Self.forEachBatch(of: file, kind) { batch throws(UserFacingError) in
+        for (path, size) in zip(files.paths, sizes) {
+            let file = try TextFile(path: path)
+            try Self.forEachBatch(of: file, options) { batch throws(UserFacingError) in
                 try visit(batch)
-                progress(before + batch.offset + batch.bytes.count, total)
+                let share = Double(batch.offset + batch.bytes.count) / Double(max(file.file.size, 1))
+                progress(before + Int(Double(size) * share), total)
                 if isCancelled() { throw .interrupted(" before all text was read; begin again") }
             }
-            before += file.size
+            before += size
         }
-    }
-
-    /// Opens a file, whose name says how documents lie in it.
-    static func open(_ path: String) throws(UserFacingError) -> (InputFile, DocumentBatch.Kind) {
-        let kind: DocumentBatch.Kind
-        switch Path.suffix(path) {
-        case "jsonl": kind = .lines
-        case "txt": kind = .whole
-        default: throw .unknownKind(path: path)
-        }
-        return (try InputFile(path: path), kind)
+        return files.findings
     }
 
     /// Reads one file from the start.
     static func forEachBatch(
-        of file: InputFile, _ kind: DocumentBatch.Kind,
+        of file: TextFile, _ options: TextOptions,
         _ visit: (DocumentBatch) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
+        let reader = DocumentReader(options)
         var (offset, line, lineStart) = (0, 1, 0)
-        while offset < file.size {
-            let bytes = try bytes(of: file, kind, from: offset)
+        while offset < file.file.size {
+            let bytes = try bytes(of: file, from: offset, line: line)
             try visit(
                 DocumentBatch(
-                    bytes, kind, path: file.path, offset: offset, firstLine: line, lineStart: lineStart))
+                    bytes, file, reader, offset: offset, firstLine: line, lineStart: lineStart))
             line += bytes.count { $0 == UInt8(ascii: "\n") }
             if let feed = bytes.lastIndex(of: UInt8(ascii: "\n")) { lineStart = offset + feed + 1 }
             offset += bytes.count
@@ -70,14 +75,13 @@ public struct Documents: Sendable {
 
     /// The bytes from `offset` on that are handed out together: whole lines, or what ends at a good cut.
     private static func bytes(
-        of file: InputFile, _ kind: DocumentBatch.Kind, from offset: Int
+        of file: TextFile, from offset: Int, line: Int
     ) throws(UserFacingError) -> [UInt8] {
         var size = batchSize
         while true {
-            var bytes: [UInt8]
-            bytes = try file.bytes(at: offset, count: min(size, file.size - offset))
-            guard offset + bytes.count < file.size else { return bytes }
-            switch kind {
+            var bytes = try file.file.bytes(at: offset, count: min(size, file.file.size - offset))
+            guard offset + bytes.count < file.file.size else { return bytes }
+            switch file.kind {
             case .whole:
                 bytes.removeSubrange(DocumentBatch.cut(bytes[...])...)
                 return bytes
@@ -86,22 +90,69 @@ public struct Documents: Sendable {
                     bytes.removeSubrange((feed + 1)...)
                     return bytes
                 }
+                guard size <= Int(Int32.max) else {
+                    throw .documentTooLong(path: file.file.path, line: line, bytes: size)
+                }
                 size *= 2
             }
         }
     }
 }
 
-/// Some consecutive texts of a file: documents, or parts of one that is long.
-struct DocumentBatch: Sendable {
-    /// How documents lie in a file.
-    enum Kind: Sendable {
-        /// A line each, as JSON.
-        case lines
-        /// The file is one.
-        case whole
+/// What makes documents of bytes.
+struct DocumentReader: Sendable {
+    let options: TextOptions
+    private let key: TextKey
+
+    init(_ options: TextOptions) {
+        self.options = options
+        key = TextKey(options.textKey)
     }
 
+    /// The document of a line; nil where the line is blank.
+    func document(
+        ofLine line: Span<UInt8>, path: String, line number: Int, noting findings: inout TextFindings
+    ) throws(UserFacingError) -> [UInt8]? {
+        guard let text = try key.text(ofLine: line, path: path, line: number) else { return nil }
+        return options.document(text, isStart: true, hasLines: false, noting: &findings)
+    }
+
+    /// The document of a whole file, or a part of it; nil where it is not UTF-8.
+    ///
+    /// Where bad lines are passed over, those that are not UTF-8 are left out.
+    func document(
+        ofFile bytes: [UInt8], isStart: Bool, path: String, line: Int, noting findings: inout TextFindings
+    ) -> [UInt8]? {
+        var bytes = bytes
+        if !isUTF8(bytes.span) {
+            guard options.skipsBadLines else { return nil }
+            bytes = withoutBadLines(bytes, path: path, line: line, noting: &findings)
+        }
+        return options.document(bytes, isStart: isStart, hasLines: true, noting: &findings)
+    }
+
+    private func withoutBadLines(
+        _ bytes: [UInt8], path: String, line: Int, noting findings: inout TextFindings
+    ) -> [UInt8] {
+        var kept: [UInt8] = []
+        var (start, line) = (0, line)
+        while start < bytes.count {
+            let end = (bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count - 1) + 1
+            let part = Array(bytes[start..<end])
+            let invalid = firstInvalid(part)
+            if invalid == part.count {
+                kept += part
+            } else {
+                findings.skip(.notUTF8(path: path, line: line, byte: invalid))
+            }
+            (start, line) = (end, line + 1)
+        }
+        return kept
+    }
+}
+
+/// Some consecutive texts of a file: documents, or parts of one that is long.
+struct DocumentBatch: Sendable {
     /// The bytes of the file.
     let bytes: [UInt8]
     /// Where each text lies in `bytes`: a line with its line feed, or a part of the document.
@@ -110,7 +161,8 @@ struct DocumentBatch: Sendable {
     let offset: Int
     /// The file.
     let path: String
-    private let kind: Kind
+    private let kind: TextFile.Kind
+    private let reader: DocumentReader
     private let firstLine: Int
     /// Where the line that `bytes` begin in begins in the file.
     private let lineStart: Int
@@ -118,12 +170,15 @@ struct DocumentBatch: Sendable {
     /// The most bytes of a part, so that several threads have something to do with one document.
     private static let partSize = 1 << 20
 
-    init(_ bytes: [UInt8], _ kind: Kind, path: String, offset: Int, firstLine: Int, lineStart: Int) {
+    init(
+        _ bytes: [UInt8], _ file: TextFile, _ reader: DocumentReader, offset: Int, firstLine: Int,
+        lineStart: Int
+    ) {
         var parts: [Range<Int>] = []
         var start = 0
         while start < bytes.count {
             let end: Int
-            switch kind {
+            switch file.kind {
             case .lines: end = (bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count - 1) + 1
             case .whole:
                 let rest = bytes[start...]
@@ -132,8 +187,9 @@ struct DocumentBatch: Sendable {
             parts.append(start..<end)
             start = end
         }
-        (self.bytes, self.kind, self.parts) = (bytes, kind, parts)
-        (self.path, self.offset, self.firstLine, self.lineStart) = (path, offset, firstLine, lineStart)
+        (self.bytes, self.kind, self.parts) = (bytes, file.kind, parts)
+        (self.path, self.offset, self.reader) = (file.file.path, offset, reader)
+        (self.firstLine, self.lineStart) = (firstLine, lineStart)
     }
 
     /// Where a long document is divided: at best after a single line feed between visible characters, where every known
@@ -156,22 +212,55 @@ struct DocumentBatch: Sendable {
         return last.flatMap { $0 > bytes.startIndex ? $0 : nil } ?? bytes.endIndex
     }
 
-    /// A text's UTF-8; nil when the line is blank.
+    /// A text.
     ///
+    /// - Parameters:
+    ///   - index: which.
+    ///   - findings: is told what was there.
+    /// - Returns: UTF-8; nil when there is none on the line, or it can't be used and is passed over.
     /// - Throws: ``UserFacingError`` when the text is not what the kind of file asks for.
-    func text(_ index: Int) throws(UserFacingError) -> [UInt8]? {
-        let text = bytes.span.extracting(parts[index])
+    func text(_ index: Int, noting findings: inout TextFindings) throws(UserFacingError) -> [UInt8]? {
+        let part = parts[index]
         switch kind {
-        case .lines: return try Self.text(ofLine: text, path: path, line: line(of: index))
+        case .lines:
+            do {
+                return try reader.document(
+                    ofLine: bytes.span.extracting(part), path: path, line: line(of: index), noting: &findings)
+            } catch {
+                let error = encodingError(in: part) ?? error
+                guard reader.options.skipsBadLines else { throw error }
+                findings.skip(error)
+                return nil
+            }
         case .whole:
-            let text = Array(copying: text)
-            if String(validating: text, as: UTF8.self) != nil { return text }
-            let place = parts[index].lowerBound + firstInvalid(text)
-            let feed = bytes[..<place].lastIndex(of: UInt8(ascii: "\n"))
-            throw .notUTF8(
-                path: path, line: line(at: place),
-                byte: offset + place - (feed.map { offset + $0 + 1 } ?? lineStart))
+            let text = reader.document(
+                ofFile: Array(bytes[part]), isStart: offset + part.lowerBound == 0, path: path,
+                line: line(of: index), noting: &findings)
+            guard let text else {
+                throw encodingError(in: part)
+                    ?? .notUTF8(path: path, line: line(of: index), byte: 0)
+            }
+            return text
         }
+    }
+
+    /// Where a text stops being UTF-8, and what it looks like instead; nil when it is UTF-8.
+    private func encodingError(in part: Range<Int>) -> UserFacingError? {
+        let text = Array(bytes[part])
+        let invalid = firstInvalid(text)
+        guard invalid < text.count else { return nil }
+        let place = part.lowerBound + invalid
+        let feed = bytes[..<place].lastIndex(of: UInt8(ascii: "\n"))
+        let before = bytes[..<(feed.map { $0 + 1 } ?? 0)]
+        // Whole texts in another encoding are recognised by more than one line.
+        let isAlone = before.contains { $0 >= 0x80 } && firstInvalid(Array(before)) == before.count
+        let end = bytes[place...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+        let start = feed.map { $0 + 1 } ?? 0
+        let sample = isAlone ? bytes[start..<end] : bytes[start...].prefix(1 << 16)
+        return .notUTF8(
+            path: path, line: line(at: place),
+            byte: offset + place - (feed.map { offset + $0 + 1 } ?? lineStart),
+            encoding: TextEncoding(guessing: sample), isAlone: isAlone)
     }
 
     /// The line on which a text begins, from 1.
@@ -185,34 +274,15 @@ struct DocumentBatch: Sendable {
     private func line(at place: Int) -> Int {
         firstLine + bytes[..<place].count { $0 == UInt8(ascii: "\n") }
     }
+}
 
-    /// The `text` of a line; nil when the line is blank.
-    static func text(ofLine line: Span<UInt8>, path: String, line number: Int) throws(UserFacingError)
-        -> [UInt8]?
-    {
-        var isBlank = true
-        for index in line.indices where ![0x20, 0x09, 0x0D, 0x0A].contains(line[index]) {
-            isBlank = false
-            break
-        }
-        if isBlank { return nil }
-        let json: JSON
-        do {
-            var parser = JSONParser(duplicates: .lastWins)
-            json = try parser.parseText(line)
-        } catch {
-            let invalid = firstInvalid(Array(copying: line))
-            if invalid < line.count { throw .notUTF8(path: path, line: number, byte: invalid) }
-            throw .notJSON(path: path, line: number, reason: error.description(in: line))
-        }
-        guard let text = json["text"] else {
-            let found = json.object.map { "an object with the keys \($0.keys.joined(separator: ", "))" }
-            throw .noText(path: path, line: number, found: found ?? json.kind)
-        }
-        guard let string = text.string else {
-            throw .noText(path: path, line: number, found: "an object whose \"text\" is \(text.kind)")
-        }
-        return Array(string.utf8)
+/// Whether bytes are UTF-8.
+func isUTF8(_ bytes: Span<UInt8>) -> Bool {
+    do {
+        _ = try UTF8Span(validating: bytes)
+        return true
+    } catch {
+        return false
     }
 }
 

@@ -28,7 +28,7 @@ struct AddedToken: Sendable {
 
 /// Finds added tokens in a text: the leftmost, of those the longest, then on after its end.
 struct AddedTokenMatcher: Sendable {
-    private let tokens: [AddedToken]
+    let tokens: [AddedToken]
     private let trie: ByteTrie
 
     /// A matcher for `tokens`, each found where its text of `contents` stands.
@@ -45,7 +45,11 @@ struct AddedTokenMatcher: Sendable {
     var isEmpty: Bool { tokens.isEmpty }
 
     /// Divides the pieces of `text` at the tokens found in them.
-    func divide(_ text: inout PreTokenizedString) {
+    ///
+    /// - Parameters:
+    ///   - text: what is divided.
+    ///   - splitsSpecial: whether special tokens that are found stay text; what they overlap is not found either.
+    func divide(_ text: inout PreTokenizedString, splitsSpecial: Bool) {
         guard !isEmpty else { return }
         text.dividePieces { bytes, pieces in
             var done = 0
@@ -53,6 +57,7 @@ struct AddedTokenMatcher: Sendable {
             while let (start, end, index) = trie.firstMatch(in: bytes, from: position) {
                 position = end
                 let token = tokens[index]
+                if splitsSpecial && token.isSpecial { continue }
                 if token.isSingleWord, touchesWord(bytes, start, end) { continue }
                 // White space that the token before has taken is not taken twice.
                 let from = token.stripsLeft ? max(startOfSpace(bytes, before: start), done) : start
@@ -62,6 +67,17 @@ struct AddedTokenMatcher: Sendable {
                 done = to
             }
             if done < bytes.count { pieces.append(done..<bytes.count) }
+        }
+    }
+
+    /// Calls `body` with each token that is found in a text.
+    func forEachMatch(in text: Span<UInt8>, _ body: (AddedToken) -> Void) {
+        guard !isEmpty else { return }
+        var position = 0
+        while let (start, end, index) = trie.firstMatch(in: text, from: position) {
+            position = end
+            if tokens[index].isSingleWord, touchesWord(text, start, end) { continue }
+            body(tokens[index])
         }
     }
 

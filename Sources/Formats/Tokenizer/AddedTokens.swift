@@ -4,6 +4,8 @@ struct AddedTokens: Sendable {
     let original: AddedTokenMatcher
     /// Looked for in the normalised text, their own text being normalised, too.
     let normalized: AddedTokenMatcher
+    /// The special ones, looked for as they are spelled.
+    let control: AddedTokenMatcher
     /// The text of each added token when it is decoded: as it is looked for.
     private let texts: [Int32: [UInt8]]
     private let special: Set<[UInt8]>
@@ -21,9 +23,11 @@ struct AddedTokens: Sendable {
         }
         original = AddedTokenMatcher(before, contents: originals)
         normalized = AddedTokenMatcher(after, contents: normals)
+        let special = tokens.filter(\.isSpecial)
+        control = AddedTokenMatcher(special, contents: special.map { Array($0.content.utf8) })
         texts = Dictionary(
             zip((before + after).lazy.map(\.id), originals + normals), uniquingKeysWith: { _, last in last })
-        special = Set(tokens.lazy.filter(\.isSpecial).map { Array($0.content.utf8) })
+        self.special = Set(special.lazy.map { Array($0.content.utf8) })
     }
 
     /// The text that an added token is decoded to; nil for a token that is not an added one.

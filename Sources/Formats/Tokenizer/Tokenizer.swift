@@ -15,8 +15,11 @@ public struct Tokenizer: Sendable {
     let postProcessor: PostProcessor
     let decoder: Decoder?
     let workspaces = WorkspacePool()
-    /// The SHA-256 of the file that it was read from, in hexadecimal; nil when it was made of JSON
-    /// alone.
+    /// Whether special tokens that are spelled out in a text are encoded as text, as `split_special_tokens` of
+    /// tokenizer_config.json asks for.
+    public var splitsSpecialTokens = false
+    /// The SHA-256 of the file that it was read from, in hexadecimal, and the name of what mends it, if anything does;
+    /// nil when it was made of JSON alone.
     public private(set) var sha256: String?
 
     /// Opens a tokenizer.
@@ -30,15 +33,29 @@ public struct Tokenizer: Sendable {
     }
 
     /// The tokenizer in a file that was read.
-    init(parsing bytes: [UInt8], file: String) throws(UserFacingError) {
+    ///
+    /// - Parameters:
+    ///   - bytes: the file's content.
+    ///   - file: what error messages call it.
+    ///   - mended: changes what the file says; its name goes into ``sha256``.
+    /// - Throws: ``UserFacingError`` when it contradicts itself or asks for something unknown.
+    init(
+        parsing bytes: [UInt8], file: String, mended: (name: String, change: (inout JSON) -> Void)? = nil
+    ) throws(UserFacingError) {
         try self.init(
-            json: JSON(parsing: bytes, file: file, duplicates: .refused), bytes: bytes, file: file)
+            json: JSON(parsing: bytes, file: file, duplicates: .refused), bytes: bytes, file: file,
+            mended: mended)
     }
 
     /// The tokenizer in a file's bytes, which are this JSON.
-    init(json: JSON, bytes: [UInt8], file: String) throws(UserFacingError) {
+    init(
+        json: JSON, bytes: [UInt8], file: String,
+        mended: (name: String, change: (inout JSON) -> Void)? = nil
+    ) throws(UserFacingError) {
+        var json = json
+        if let mended { mended.change(&json) }
         try self.init(json: json, file: file)
-        sha256 = FileDigest.sha256(bytes)
+        sha256 = FileDigest.sha256(bytes) + (mended.map { "+\($0.name)" } ?? "")
     }
 
     /// Builds the tokenizer that a tokenizer.json describes.
@@ -113,6 +130,24 @@ public struct Tokenizer: Sendable {
 extension Tokenizer {
     /// Whether its tokens are spelled in the alphabet of bytes.
     package var isByteLevel: Bool { bytePair?.byteTokens != nil }
+
+    /// Counts the control tokens that are spelled out in a text: the special ones among the added tokens.
+    func countControlTokens(in text: Span<UInt8>, into counts: inout [String: Int]) {
+        addedTokens.control.forEachMatch(in: text) { counts[$0.content, default: 0] += 1 }
+    }
+
+    /// The same tokenizer for texts that are read in some way: it is told whether they are plain.
+    package func reading(_ options: TextOptions) -> Tokenizer {
+        var tokenizer = self
+        if options.isPlain { tokenizer.splitsSpecialTokens = true }
+        return tokenizer
+    }
+
+    /// Whether it composes text (NFC or NFKC), so that Hangul in parts becomes the tokens of whole syllables.
+    public var composes: Bool {
+        let parts = Array("\u{1112}\u{1161}\u{11AB}".utf8)
+        return (try? normalizer?.apply(to: parts)) == Array("\u{D55C}".utf8)
+    }
 
     /// An added token's text and whether it is a special one; nil for a token that is not an added one.
     package func addedToken(_ id: Int32) -> (text: String, isSpecial: Bool)? {

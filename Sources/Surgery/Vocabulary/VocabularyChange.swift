@@ -24,6 +24,10 @@ public struct VocabularyChange: SurgeryOperation {
         OperationParameter("seed", .integer, "what random numbers follow from"),
         OperationParameter("pad-to-multiple-of", .integer, "what the number of rows becomes a multiple of"),
         OperationParameter("drop-padding", .flag, "drop rows that no token has"),
+        OperationParameter("text-key", .string, "the key of a line's text"),
+        OperationParameter("nfc", .flag, "compose texts"),
+        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
+        OperationParameter("plain-text", .flag, "take control tokens that texts spell out for text"),
     ]
 
     /// Learn so many tokens from `corpus`.
@@ -52,6 +56,14 @@ public struct VocabularyChange: SurgeryOperation {
     public var padToMultipleOf: Int?
     /// Whether rows that no token has are dropped.
     public var dropPadding: Bool?
+    /// The key of a line's text in `corpus` and `heldOut`; nil for `text`.
+    public var textKey: String?
+    /// Whether texts are composed.
+    public var nfc: Bool?
+    /// Whether lines that can't be used are passed over.
+    public var skipBadLines: Bool?
+    /// Whether control tokens that texts spell out are taken for text.
+    public var plainText: Bool?
 
     private enum CodingKeys: String, CodingKey {
         case learn, corpus, tokenizer, tokens, size, seed
@@ -62,6 +74,10 @@ public struct VocabularyChange: SurgeryOperation {
         case initOutput = "init-output"
         case padToMultipleOf = "pad-to-multiple-of"
         case dropPadding = "drop-padding"
+        case textKey = "text-key"
+        case nfc
+        case skipBadLines = "skip-bad-lines"
+        case plainText = "plain-text"
     }
 
     /// A request that says nothing yet of what is to become of the vocabulary.
@@ -98,6 +114,10 @@ public struct VocabularyChange: SurgeryOperation {
         outcome.facts = report.facts
         outcome.suffix = "vocab-\(result.rows.after)"
         outcome.warnings = result.warnings
+        if let learned = made.learned {
+            let tokenizer = try source.tokenizerFiles().tokenizer().reading(textOptions)
+            outcome.warnings += learned.findings.warnings(for: tokenizer)
+        }
         if let first = unused.first {
             outcome.warnings.append(
                 "\(unused.count) of the tokens are never used behind a space, and so rarely inside a text: "
@@ -114,7 +134,10 @@ public struct VocabularyChange: SurgeryOperation {
     /// nil where nothing is missing.
     private func guess(of source: Checkpoint) throws(UserFacingError) -> Outcome? {
         var missing = [corpus, heldOut, [tokens, tokenizer].compactMap(\.self)].compactMap(\.self).joined()
-            .filter { !$0.isEmpty && FileSystem.kind(of: $0) == nil && !HubCache.isName($0) }
+            .filter {
+                !$0.isEmpty && FileSystem.kind(of: $0) == nil && !HubCache.isName($0) && $0 != "-"
+                    && !TextPaths.isPattern($0)
+            }
         if size == nil, try source.tokenizerFiles().isEmpty {
             missing.append("\(source.path)'s tokenizer.json")
         }
@@ -134,6 +157,13 @@ public struct VocabularyChange: SurgeryOperation {
         return outcome
     }
 
+    /// How `corpus` and `heldOut` are read.
+    private var textOptions: TextOptions {
+        TextOptions(
+            textKey: textKey ?? "text", composes: nfc ?? false, skipsBadLines: skipBadLines ?? false,
+            isPlain: plainText ?? false)
+    }
+
     /// The change, with what was learned for it.
     private func change(
         of source: Checkpoint, _ context: OperationContext
@@ -150,8 +180,8 @@ public struct VocabularyChange: SurgeryOperation {
             let extra = try VocabularyExtension(list, as: tokensAs ?? .merges, for: old)
             return (.extended(extra), nil, list)
         }
-        let learned = try old.learning(
-            learn ?? 0, from: Documents(paths: corpus ?? []), threads: context.threads,
+        let learned = try old.reading(textOptions).learning(
+            learn ?? 0, from: Documents(paths: corpus ?? [], options: textOptions), threads: context.threads,
             isCancelled: context.isCancelled, progress: { context.progress("reading", $0, $1) })
         return (.extended(VocabularyExtension(learned, for: old)), learned, nil)
     }
@@ -191,9 +221,13 @@ public struct VocabularyChange: SurgeryOperation {
         let new = try result.tokenizerFiles().tokenizer()
         var texts: [(path: String, before: TextFigures, after: TextFigures)] = []
         for path in heldOut {
+            if TextPaths.isPipe(path) {
+                throw .wrongChoice("held-out \(path): it is read twice, so give a file")
+            }
             func figures(_ tokenizer: Tokenizer) throws(UserFacingError) -> TextFigures {
-                try tokenizer.figures(
-                    of: Documents(paths: [path]), threads: context.threads, isCancelled: context.isCancelled,
+                try tokenizer.reading(textOptions).figures(
+                    of: Documents(paths: [path], options: textOptions), threads: context.threads,
+                    isCancelled: context.isCancelled,
                     progress: { context.progress("counting", $0, $1) })
             }
             texts.append((path, try figures(old), try figures(new)))

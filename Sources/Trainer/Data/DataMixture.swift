@@ -1,16 +1,20 @@
 public import Formats
 
-/// A file of text and its share of a mixture.
+/// Text and its share of a mixture.
 public struct TextSource: Sendable, Equatable {
-    /// The file: `.jsonl` or `.txt`, or tokens that ``Tokenization`` packed into a `.safetensors` file.
+    /// What reports call it.
+    public var name: String
+    /// A file of text, a folder or a pattern of such, a pipe, `-` for standard input, or tokens that ``Tokenization``
+    /// packed into a `.safetensors` file.
     public var path: String
     /// Its share, relative to the other sources'; above zero.
     public var weight: Double
     /// Whether it holds what the model was trained on before.
     public var isReplay: Bool
 
-    /// A source of text.
-    public init(path: String, weight: Double, isReplay: Bool = false) {
+    /// A source of text, called by its path unless it has a name.
+    public init(name: String? = nil, path: String, weight: Double, isReplay: Bool = false) {
+        self.name = name ?? path
         self.path = path
         self.weight = weight
         self.isReplay = isReplay
@@ -26,6 +30,10 @@ public struct DataMixture: TrainingData {
     private let weights: [Double]
     private let length: Int
     private let isolatesDocuments: Bool
+    /// What there is to know of the texts, a sentence each.
+    public let warnings: [String]
+    /// What is in each source.
+    let contents: [TextContent]
     private var streams: [TokenStream]
     private var taken: [Int]
 
@@ -33,6 +41,7 @@ public struct DataMixture: TrainingData {
     ///
     /// - Parameters:
     ///   - sources: at least one.
+    ///   - options: how documents are read.
     ///   - tokenizer: the model's.
     ///   - rows: rows of the model's embedding.
     ///   - endOfText: the token that ends a text, used where the tokenizer marks neither start nor end.
@@ -42,20 +51,27 @@ public struct DataMixture: TrainingData {
     ///   - lanes: how many documents of a source are read in turn.
     /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
     public init(
-        _ sources: [TextSource], tokenizer: Tokenizer, rows: Int, endOfText: Int?, length: Int,
+        _ sources: [TextSource], options: TextOptions = TextOptions(), tokenizer: Tokenizer, rows: Int,
+        endOfText: Int?, length: Int,
         isolatesDocuments: Bool, seed: UInt64, lanes: Int = 64
     ) throws(UserFacingError) {
         precondition(!sources.isEmpty)
+        let tokenizer = tokenizer.reading(options)
         let separator = try DocumentEncoder.separator(of: tokenizer, endOfText: endOfText)
         streams = []
+        var (warnings, contents): ([String], [TextContent]) = ([], [])
         for (index, source) in sources.enumerated() {
             guard source.weight > 0, source.weight.isFinite else {
                 throw .badWeight(path: source.path, weight: source.weight)
             }
             let encoder = try DocumentEncoder(
-                path: source.path, tokenizer: tokenizer, rows: rows, separator: separator)
+                path: source.path, options: options, tokenizer: tokenizer, rows: rows, separator: separator)
+            warnings += encoder.warnings
+            contents.append(try encoder.content())
             streams.append(try TokenStream(encoder: encoder, seed: seed, source: index, lanes: lanes))
         }
+        self.warnings = warnings
+        self.contents = contents
         let total = sources.reduce(0) { $0 + $1.weight }
         weights = sources.map { $0.weight / total }
         taken = [Int](repeating: 0, count: sources.count)

@@ -14,15 +14,23 @@ struct DocumentEncoder: Sendable {
         case tokens(PackedTokens)
     }
 
-    /// Opens a file of documents: `.jsonl` or `.txt`, or tokens that were packed with the same tokenizer.
+    /// Opens documents, or tokens that were packed with the same tokenizer.
     ///
+    /// - Parameters:
+    ///   - path: a file, a folder, a pattern, a pipe, `-` for standard input, or a packed file.
+    ///   - options: how documents are read.
+    ///   - tokenizer: the model's.
+    ///   - rows: rows of the model's embedding.
+    ///   - separator: what ends a document, where the tokenizer itself marks neither its start nor its end.
     /// - Throws: ``UserFacingError`` naming the file, and the line that cannot be read.
-    init(path: String, tokenizer: Tokenizer, rows: Int, separator: Int32?) throws(UserFacingError) {
+    init(
+        path: String, options: TextOptions, tokenizer: Tokenizer, rows: Int, separator: Int32?
+    ) throws(UserFacingError) {
         self.tokenizer = tokenizer
         self.rows = rows
         self.separator = separator
         guard path.hasSuffix(PackedTokens.ending) else {
-            source = .text(try DocumentIndex(path: path))
+            source = .text(try DocumentIndex(path: path, options: options, tokenizer: tokenizer))
             return
         }
         let packed = try PackedTokens(path: path)
@@ -38,6 +46,22 @@ struct DocumentEncoder: Sendable {
         switch source {
         case .text(let file): file.path
         case .tokens(let packed): packed.path
+        }
+    }
+
+    /// What there is to know of the texts, a sentence each.
+    var warnings: [String] {
+        guard case .text(let file) = source else { return [] }
+        return file.findings.warnings(for: tokenizer).map { "\(path): \($0)" }
+    }
+
+    /// What is in it, by which a kept run knows it again.
+    func content() throws(UserFacingError) -> TextContent {
+        switch source {
+        case .text(let file): return TextContent(byteCount: file.byteCount, sha256: file.sha256)
+        case .tokens(let packed):
+            let file = try InputFile(path: packed.path)
+            return TextContent(byteCount: file.size, sha256: try FileDigest.sha256(file))
         }
     }
 
@@ -94,6 +118,14 @@ struct DocumentEncoder: Sendable {
         }
         return marks ? nil : endOfText.map(Int32.init)
     }
+}
+
+/// What is in a source of text: its documents as they are read, whatever files they lie in.
+struct TextContent: Sendable, Equatable {
+    /// The bytes of all documents, or of a file of tokens.
+    let byteCount: Int
+    /// Their SHA-256.
+    let sha256: String
 }
 
 /// A document as tokens, as its tokenizer encodes it by itself.

@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 
 /// What a tokenizer makes of texts, in figures.
 public struct TokenStatistics: Sendable, Encodable {
@@ -14,6 +14,8 @@ public struct TokenStatistics: Sendable, Encodable {
     public private(set) var longest = 0
     /// How many tokens the tokenizer has.
     public let vocabulary: Int
+    /// What there is to know of the texts.
+    public let findings: TextFindings
     /// The special tokens that are put around each document.
     private let around: Int
     private let unknownID: Int32?
@@ -23,9 +25,16 @@ public struct TokenStatistics: Sendable, Encodable {
         case documents, tokens, bytes, unknown, longest, vocabulary, used
         case bytesPerToken = "bytes_per_token"
         case tokensPerDocument = "tokens_per_document"
+        case skippedLines = "skipped_lines"
+        case controlTokens = "control_tokens"
+        case decomposedHangul = "decomposed_hangul"
+        case carriageReturns = "carriage_returns"
+        case byteOrderMarks = "byte_order_marks"
+        case nulCharacters = "nul_characters"
     }
 
-    init(of tokenizer: Tokenizer) {
+    init(of tokenizer: Tokenizer, findings: TextFindings) {
+        self.findings = findings
         vocabulary = tokenizer.largestID + 1
         around = (try? tokenizer.encode("").count) ?? 0
         unknownID = tokenizer.unknownID
@@ -66,5 +75,11 @@ public struct TokenStatistics: Sendable, Encodable {
         try container.encode(unknown, forKey: .unknown)
         try container.encode(used, forKey: .used)
         try container.encode(vocabulary, forKey: .vocabulary)
+        try container.encode(findings.skippedLines, forKey: .skippedLines)
+        try container.encode(findings.controlTokenCount, forKey: .controlTokens)
+        try container.encode(findings.decomposedHangul, forKey: .decomposedHangul)
+        try container.encode(findings.carriageReturns, forKey: .carriageReturns)
+        try container.encode(findings.byteOrderMarks, forKey: .byteOrderMarks)
+        try container.encode(findings.nulCharacters, forKey: .nulCharacters)
     }
 }

@@ -3,26 +3,30 @@ public import Formats
 /// The documents of files as tokens: given one by one, counted, or packed into a file.
 public struct Tokenization: Sendable {
     private let tokenizer: Tokenizer
-    private let files: [DocumentIndex]
+    private let documents: DocumentIndex
     private let threads: Int
 
     /// Opens files of documents and checks all their lines.
     ///
     /// - Parameters:
-    ///   - files: `.jsonl` or `.txt`.
+    ///   - files: files, folders, patterns, pipes, or `-` for standard input.
+    ///   - options: how documents are read.
     ///   - tokenizer: what encodes.
     ///   - threads: how many threads encode.
     /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
-    public init(of files: [String], by tokenizer: Tokenizer, threads: Int) throws(UserFacingError) {
-        self.tokenizer = tokenizer
+    public init(
+        of files: [String], options: TextOptions = TextOptions(), by tokenizer: Tokenizer, threads: Int
+    ) throws(UserFacingError) {
+        self.tokenizer = tokenizer.reading(options)
         self.threads = threads
-        var opened: [DocumentIndex] = []
-        for path in files { opened.append(try DocumentIndex(path: path)) }
-        self.files = opened
+        documents = try DocumentIndex(paths: files, options: options, tokenizer: tokenizer)
     }
 
+    /// What to tell of the texts, a sentence each.
+    public var warnings: [String] { documents.findings.warnings(for: tokenizer) }
+
     /// How many documents there are.
-    public var count: Int { files.reduce(0) { $0 + $1.count } }
+    public var count: Int { documents.count }
 
     /// About how many bytes of text are encoded at once.
     private static let bytesAtOnce = 4 << 20
@@ -36,26 +40,24 @@ public struct Tokenization: Sendable {
     public func forEachDocument(
         isCancelled: () -> Bool = { false }, _ body: (EncodedDocument) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
-        for file in files {
-            var start = 0
-            while start < file.count {
-                let range = start..<file.end(of: Self.bytesAtOnce, from: start)
-                let documents = try mapConcurrently(range.count, threads: threads) {
-                    index throws(UserFacingError) in
-                    try file.encoded(range.lowerBound + index, by: tokenizer)
-                }
-                for document in documents {
-                    try body(document)
-                    if isCancelled() { throw .interrupted(" before all documents were encoded; begin again") }
-                }
-                start = range.upperBound
+        var start = 0
+        while start < count {
+            let range = start..<documents.end(of: Self.bytesAtOnce, from: start)
+            let encoded = try mapConcurrently(range.count, threads: threads) {
+                index throws(UserFacingError) in
+                try documents.encoded(range.lowerBound + index, by: tokenizer)
             }
+            for document in encoded {
+                try body(document)
+                if isCancelled() { throw .interrupted(" before all documents were encoded; begin again") }
+            }
+            start = range.upperBound
         }
     }
 
     /// Counts everything.
     public func statistics() throws(UserFacingError) -> TokenStatistics {
-        var statistics = TokenStatistics(of: tokenizer)
+        var statistics = TokenStatistics(of: tokenizer, findings: documents.findings)
         try forEachDocument { document throws(UserFacingError) in
             statistics.count(document)
         }
@@ -82,7 +84,7 @@ public struct Tokenization: Sendable {
         }
         let writer = try PackedTokensWriter(
             path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
-        var statistics = TokenStatistics(of: tokenizer)
+        var statistics = TokenStatistics(of: tokenizer, findings: documents.findings)
         try forEachDocument(isCancelled: isCancelled) { document throws(UserFacingError) in
             try writer.append(document.tokens, byteCount: document.byteCount)
             statistics.count(document)

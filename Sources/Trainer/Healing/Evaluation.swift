@@ -37,15 +37,20 @@ public struct EvaluationResult: Codable, Sendable, Equatable {
 public struct EvaluationSet: Sendable {
     /// What the set is called.
     public let name: String
+    /// What there is to know of the texts, a sentence each.
+    public let warnings: [String]
     private let tokens: [Int32]
     private let bytes: Int
 
     /// Reads and encodes a file of documents.
     ///
     /// - Throws: ``UserFacingError`` naming the file and what is wrong with it.
-    init(name: String, path: String, tokenizer: Tokenizer, rows: Int) throws(UserFacingError) {
+    init(
+        name: String, path: String, options: TextOptions, tokenizer: Tokenizer, rows: Int
+    ) throws(UserFacingError) {
         let encoder = try DocumentEncoder(
-            path: path, tokenizer: tokenizer, rows: rows, separator: nil)
+            path: path, options: options, tokenizer: tokenizer.reading(options), rows: rows, separator: nil)
+        warnings = encoder.warnings
         self.name = name
         (tokens, bytes) = try encoder.allTokens()
         guard tokens.count > 1 else { throw .noTokens(path: path) }
@@ -55,14 +60,14 @@ public struct EvaluationSet: Sendable {
     ///
     /// - Throws: a `UserFacingError` naming the file.
     static func read(
-        _ files: [(name: String, path: String)], for model: PretrainedModel,
+        _ files: [(name: String, path: String)], options: TextOptions, for model: PretrainedModel,
         tokenizer opened: Tokenizer? = nil
     ) throws -> [EvaluationSet] {
         guard !files.isEmpty else { return [] }
         let tokenizer = try opened ?? model.tokenizer()
         return try files.map { file in
             try EvaluationSet(
-                name: file.name, path: file.path, tokenizer: tokenizer,
+                name: file.name, path: file.path, options: options, tokenizer: tokenizer,
                 rows: model.architecture.vocabularySize)
         }
     }

@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 internal import Models
 internal import OrderedCollections
 
@@ -8,6 +8,8 @@ public struct EvaluationRequest: Sendable {
     public var model: String
     /// Sets of documents, by name and file.
     public var sets: [(name: String, path: String)]
+    /// How documents are read.
+    public var text: TextOptions
     /// A safetensors file with `input_ids`, evaluated row by row in place of documents.
     public var rows: String?
     /// Where the rows' logits are written, as `logits` (N, T, V) in float32.
@@ -19,11 +21,12 @@ public struct EvaluationRequest: Sendable {
 
     /// An evaluation.
     public init(
-        model: String, sets: [(name: String, path: String)] = [], rows: String? = nil, logits: String? = nil,
-        length: Int, threads: Int
+        model: String, sets: [(name: String, path: String)] = [], text: TextOptions = TextOptions(),
+        rows: String? = nil, logits: String? = nil, length: Int, threads: Int
     ) {
         self.model = model
         self.sets = sets
+        self.text = text
         self.rows = rows
         self.logits = logits
         self.length = length
@@ -56,7 +59,8 @@ public struct EvaluationRequest: Sendable {
             notify("ids", result)
             return [("ids", result)]
         }
-        let sets = try EvaluationSet.read(sets, for: model)
+        let sets = try EvaluationSet.read(sets, options: text, for: model)
+        for set in sets { set.warnings.forEach(warn) }
         let batch = max(1, Self.tokensAtOnce / length)
         let transformer = try self.transformer(model, batch: batch, length: length, on: engine, isCancelled)
         return try sets.map { set in

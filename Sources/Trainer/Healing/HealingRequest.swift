@@ -1,4 +1,4 @@
-internal import Formats
+public import Formats
 
 /// A whole run from a model's folder to a healed model's folder.
 public struct HealingRequest: Sendable {
@@ -18,6 +18,8 @@ public struct HealingRequest: Sendable {
     public var data: Data
     /// Sets to evaluate before and after, by name and file.
     public var evaluations: [(name: String, path: String)]
+    /// How documents are read.
+    public var text: TextOptions
     /// Everything else that decides the result.
     ///
     /// The length is the rows' own where the data has rows.
@@ -46,7 +48,7 @@ public struct HealingRequest: Sendable {
     /// A run.
     public init(
         model: String, fromScratch: Bool = false, data: Data,
-        evaluations: [(name: String, path: String)] = [],
+        evaluations: [(name: String, path: String)] = [], text: TextOptions = TextOptions(),
         plan: HealingPlan, tokens: Int? = nil, warmup: Int? = nil, threads: Int, output: String,
         force: Bool = false,
         resume: Bool = false, checkpointEvery: Int = 100, log: String? = nil, tool: String = "trainer"
@@ -55,6 +57,7 @@ public struct HealingRequest: Sendable {
         self.fromScratch = fromScratch
         self.data = data
         self.evaluations = evaluations
+        self.text = text
         self.plan = plan
         self.tokens = tokens
         self.warmup = warmup

@@ -11,6 +11,9 @@ public struct HealingRun {
     private let log: StepLog?
     private let notify: (HealingEvent) -> Void
 
+    /// What there is to know of the sets' texts, a sentence each.
+    public var warnings: [String] { sets.flatMap(\.warnings) }
+
     /// Takes the memory and brings the run to where it begins or goes on.
     ///
     /// - Parameters:
@@ -28,7 +31,8 @@ public struct HealingRun {
         self.notify = notify
         identity = try setup.identity()
         engine = try DefaultEngine(threads: request.threads)
-        sets = try EvaluationSet.read(request.evaluations, for: model, tokenizer: setup.tokenizer)
+        sets = try EvaluationSet.read(
+            request.evaluations, options: request.text, for: model, tokenizer: setup.tokenizer)
         store = try RunStore(output: request.output, identity: identity, freeSpace: request.freeSpace)
         if let step = store.lastStep, !request.resume {
             guard request.force else { throw UserFacingError.unfinishedRun(folder: store.folder, step: step) }

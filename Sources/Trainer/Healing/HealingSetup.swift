@@ -20,6 +20,8 @@ public struct HealingSetup {
     let data: any TrainingData
     /// The model's tokenizer; nil where the data is rows of tokens.
     let tokenizer: Tokenizer?
+    /// What is in each source of text, known since it was opened: a pipe is read once.
+    private let contents: [TextContent]
     /// What a checkpoint of the run takes on the disk.
     public let checkpointBytes: Int
 
@@ -36,6 +38,7 @@ public struct HealingSetup {
         let architecture = model.architecture
         var plan = request.plan
         var warnings: [String]
+        var contents: [TextContent] = []
         switch request.data {
         case .rows(let path):
             let rows = try TokenDataset(path: path, rows: architecture.vocabularySize)
@@ -44,13 +47,15 @@ public struct HealingSetup {
             tokenizer = nil
             warnings = model.notes
         case .text(let sources):
-            let own = try model.tokenizer()
-            tokenizer = own
-            data = try DataMixture(
-                sources, tokenizer: own, rows: architecture.vocabularySize,
+            let opened = try model.tokenizer()
+            tokenizer = opened
+            let mixture = try DataMixture(
+                sources, options: request.text, tokenizer: opened, rows: architecture.vocabularySize,
                 endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
                 seed: plan.seed)
-            warnings = model.notes + Self.warnings(request, sources, model)
+            data = mixture
+            contents = mixture.contents
+            warnings = model.notes + mixture.warnings + Self.warnings(request, sources, model)
         }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
@@ -71,7 +76,7 @@ public struct HealingSetup {
                 --warmup \(warmup) is longer than the run, which has \(plan.steps) steps; the rate never reaches --lr
                 """)
         }
-        self.warnings = warnings
+        (self.warnings, self.contents) = (warnings, contents)
         layout = try model.layout(training: plan.trained, gradients: plan.gradients)
         guard !layout.trained.isEmpty else { throw UserFacingError.nothingTrained(path: request.model) }
         memory = MemoryNeed(plan, architecture, layout: layout, threads: request.threads)
@@ -130,7 +135,8 @@ public struct HealingSetup {
 
     /// What makes it the same run as another; reads the data, and what of the model is not trained.
     func identity() throws(UserFacingError) -> RunIdentity {
-        try RunIdentity(plan: plan, model: model, layout: layout, data: request.data)
+        try RunIdentity(
+            plan: plan, model: model, layout: layout, data: request.data, contents: contents, text: request.text)
     }
 
     /// Steps and targets of this very run where it is to be resumed and has ended already; nil otherwise.

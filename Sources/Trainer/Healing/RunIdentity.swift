@@ -30,14 +30,25 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     public var trained: String
     /// The SHA-256 of all tensors that come along as they are; nil where there are none.
     public var frozen: String?
+    /// Whether control tokens that texts spell out are encoded as text; nil where they are not.
+    public var isPlainText: Bool?
 
-    /// The identity of a run; reads the data and what is not trained through once.
+    /// The identity of a run; reads what is not trained, and rows of tokens, through once.
     ///
+    /// - Parameters:
+    ///   - plan: what the run was asked to do.
+    ///   - model: what is trained.
+    ///   - layout: which of its tensors are.
+    ///   - data: what is trained on.
+    ///   - contents: what is in each source of text, known since it was opened, for a pipe is read once.
+    ///   - text: how documents are read; only what `contents` does not show counts.
     /// - Throws: `UserFacingError` when a file cannot be read.
     init(
-        plan: HealingPlan, model: PretrainedModel, layout: ParameterLayout, data: HealingRequest.Data
+        plan: HealingPlan, model: PretrainedModel, layout: ParameterLayout, data: HealingRequest.Data,
+        contents: [TextContent], text: TextOptions
     ) throws(UserFacingError) {
         self.plan = plan
+        isPlainText = text.isPlain ? true : nil
         let checkpoint = model.checkpoint
         let assets = try checkpoint.stored().auxiliaryFiles.map(\.name).filter { $0.hasPrefix("assets/") }
         self.model = [:]
@@ -61,7 +72,12 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         switch data {
         case .rows(let path): self.data.append(try Self.file(path))
         case .text(let sources):
-            for source in sources { self.data.append(try Self.file(source.path, weight: source.weight)) }
+            for (source, content) in zip(sources, contents) {
+                self.data.append(
+                    File(
+                        path: source.path, bytes: content.byteCount, sha256: content.sha256,
+                        weight: source.weight))
+            }
         }
     }
 

@@ -13,9 +13,12 @@ struct DocumentsTests {
     private func texts(_ content: Data, _ name: String) throws -> [String] {
         let path = try folder.write(name, content)
         var texts: [String] = []
+        var findings = TextFindings()
         try Documents(paths: [path]).forEachBatch { batch throws(UserFacingError) in
             for part in batch.parts.indices {
-                if let text = try batch.text(part) { texts.append(String(decoding: text, as: UTF8.self)) }
+                if let text = try batch.text(part, noting: &findings) {
+                    texts.append(String(decoding: text, as: UTF8.self))
+                }
             }
         }
         return texts
@@ -49,7 +52,7 @@ struct DocumentsTests {
     /// divides text before a line.
     @Test(arguments: ["gpt2", "llama3", "qwen2"])
     func aLongDocumentHasTheWordsOfTheWhole(_ name: String) throws {
-        let line = "The sheets' cells, 한국어 문서를 읽는 12345 사람들이!\n\n  indented\ttext.\r\n\"quoted\"\nso. "
+        let line = "The sheets' cells, 한국어 문서를 읽는 12345 사람들이!\n\n  indented\ttext.\n\"quoted\"\nso. "
         let text = Data(String(repeating: line, count: 120_000).utf8)
         #expect(text.count > 9 << 20)
         let parts = try texts(text, "long.txt")
@@ -97,13 +100,15 @@ struct DocumentsTests {
             (json, "c.jsonl", 10), (Data("ok\nab".utf8) + [0xFF], "c.txt", 2), (long, "d.txt", 9 << 20),
         ] {
             let error = #expect(throws: UserFacingError.self) { try self.words(content, name) }
-            #expect(error == .notUTF8(path: "\(folder.path)/\(name)", line: 2, byte: byte))
+            let place = "\(folder.path)/\(name), line 2: its byte \(byte) is not valid UTF-8"
+            #expect(error?.message.hasPrefix(place) == true, "\(String(describing: error))")
         }
     }
 
     @Test func refusesOtherKindsOfFiles() throws {
-        #expect(throws: UserFacingError.unknownKind(path: "a.csv")) {
-            try Documents(paths: ["a.csv"]).forEachBatch { _ in }
+        let path = try folder.write("a.html", Data("<p>".utf8))
+        #expect(throws: UserFacingError.unknownKind(path: path)) {
+            try Documents(paths: [path]).forEachBatch { _ in }
         }
     }
 

@@ -22,7 +22,8 @@ import Testing
     }
 
     private func encoder(_ path: String) throws -> DocumentEncoder {
-        try DocumentEncoder(path: path, tokenizer: tokenizer, rows: 1_024, separator: nil)
+        try DocumentEncoder(
+            path: path, options: TextOptions(), tokenizer: tokenizer, rows: 1_024, separator: nil)
     }
 
     @Test func holdsWhatTheTextEncodesTo() throws {
@@ -100,7 +101,8 @@ import Testing
         let other = try Tokenizer.open(try folder.write("tokenizer.json", text))
         let error = #expect(throws: UserFacingError.self) {
             try DocumentEncoder(
-                path: "\(folder.path)/en.safetensors", tokenizer: other, rows: 1_024, separator: nil)
+                path: "\(folder.path)/en.safetensors", options: TextOptions(), tokenizer: other, rows: 1_024,
+                separator: nil)
         }
         #expect(error?.description.contains("made with another tokenizer (SHA-256 ") ?? false)
         #expect(error?.fault == .input)

@@ -14,6 +14,12 @@ extension Tokenizer {
     ///
     /// - Throws: ``UserFacingError`` when a pattern gives up on its text.
     public func reach(of id: Int32) throws(UserFacingError) -> Reach {
+        // A special token is reached by whoever means it, also where those that texts spell out are split.
+        if splitsSpecialTokens {
+            var tokenizer = self
+            tokenizer.splitsSpecialTokens = false
+            return try tokenizer.reach(of: id)
+        }
         let bytes = bytes(of: id)
         var typed: [Int32]?
         if let text = String(validating: bytes, as: UTF8.self) {

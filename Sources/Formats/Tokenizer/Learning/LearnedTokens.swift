@@ -28,6 +28,8 @@ public struct LearnedTokens: Sendable, Equatable {
     public internal(set) var distinctWords = 0
     /// The bytes of the corpus's text.
     public internal(set) var textBytes = 0
+    /// What there is to know of the corpus's text.
+    public internal(set) var findings = TextFindings()
     /// How many tokens the corpus was with the vocabulary that there was.
     public internal(set) var tokensBefore = 0
     /// How many tokens it is with the new ones.

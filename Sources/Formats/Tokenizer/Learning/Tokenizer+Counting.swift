@@ -39,10 +39,10 @@ extension Tokenizer {
         try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
             batch throws(UserFacingError) in
             DispatchQueue.concurrentPerform(iterations: max(threads, 1)) { worker in
-                var figures = TextFigures()
+                var (figures, findings) = (TextFigures(), TextFindings())
                 for part in stride(from: worker, to: batch.parts.count, by: max(threads, 1)) {
                     do throws(UserFacingError) {
-                        guard let text = try batch.text(part) else { continue }
+                        guard let text = try batch.text(part, noting: &findings) else { continue }
                         figures.bytes += text.count
                         do throws(UserFacingError) {
                             figures.tokens += try self.count(text)

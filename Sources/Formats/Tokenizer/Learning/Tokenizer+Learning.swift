@@ -27,7 +27,8 @@ extension Tokenizer {
         let words = try WordCounts.counted(
             in: corpus, self, threads: threads, isCancelled: isCancelled, progress: progress)
         var learner = try MergeLearner(self, words)
-        let learned = try learner.learn(count, isCancelled: isCancelled)
+        var learned = try learner.learn(count, isCancelled: isCancelled)
+        learned.findings = words.findings
         guard learned.tokens.count == count else {
             throw .tooFewTokens(asked: count, given: learned.tokens.count, words: words.counts.count)
         }

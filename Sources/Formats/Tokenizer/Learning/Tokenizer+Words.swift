@@ -18,13 +18,13 @@ extension Tokenizer {
     /// The words that a text falls into before the model, and the added tokens found in it.
     func words(of text: [UInt8]) throws(UserFacingError) -> PreTokenizedString {
         var text = PreTokenizedString(text)
-        addedTokens.original.divide(&text)
+        addedTokens.original.divide(&text, splitsSpecial: splitsSpecialTokens)
         if let normalizer {
             try text.rewritePieces { piece, isAtStart, output throws(UserFacingError) in
                 output.append(contentsOf: try normalizer.apply(to: Array(copying: piece), &isAtStart))
             }
         }
-        addedTokens.normalized.divide(&text)
+        addedTokens.normalized.divide(&text, splitsSpecial: splitsSpecialTokens)
         try preTokenizer.apply(to: &text)
         return text
     }

@@ -9,6 +9,8 @@ struct WordCounts: Sendable {
     private(set) var counts: [Int] = []
     /// How many bytes of text they were counted in.
     private(set) var textBytes = 0
+    /// What there is to know of the texts.
+    private(set) var findings = TextFindings()
 
     /// Adds a word that came some times.
     mutating func add(_ word: Span<UInt8>, count: Int = 1) {
@@ -59,18 +61,23 @@ extension WordCounts {
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(UserFacingError) -> WordCounts {
         let counters = (0..<max(threads, 1)).map { _ in Counter() }
-        try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
+        var findings = TextFindings()
+        let passedOver = try corpus.forEachBatch(isCancelled: isCancelled, progress: progress) {
             batch throws(UserFacingError) in
             let shares = shares(of: batch, among: counters.count)
             DispatchQueue.concurrentPerform(iterations: counters.count) { worker in
                 counters[worker].count(batch, shares[worker], tokenizer)
             }
             // The shares are in the order of the file, so the first failure is the first line's.
-            for counter in counters { try counter.check() }
+            for counter in counters { findings.add(try counter.taken()) }
         }
         var total = WordCounts()
         for counter in counters { counter.state.withLock { total.add($0) } }
-        guard total.words.count > 0 else { throw .noDocuments(paths: corpus.paths) }
+        findings.add(passedOver)
+        total.findings = findings
+        guard total.words.count > 0 else {
+            throw .noDocuments(paths: corpus.paths, skipped: findings.firstSkipped)
+        }
         return total
     }
 
@@ -91,27 +98,31 @@ extension WordCounts {
     /// What one thread counts.
     private final class Counter: Sendable {
         let state = Mutex(WordCounts())
-        private let failure = Mutex<UserFacingError?>(nil)
+        /// What was found in the last batch, or why it can't be used.
+        private let outcome = Mutex<Result<TextFindings, UserFacingError>>(.success(TextFindings()))
 
         func count(_ batch: DocumentBatch, _ parts: Range<Int>, _ tokenizer: Tokenizer) {
             state.withLock { counts in
+                var findings = TextFindings()
                 do throws(UserFacingError) {
                     for part in parts {
-                        guard let text = try batch.text(part), !text.isEmpty else { continue }
+                        guard let text = try batch.text(part, noting: &findings), !text.isEmpty else {
+                            continue
+                        }
+                        tokenizer.countControlTokens(in: text.span, into: &findings.controlTokens)
                         do throws(UserFacingError) {
                             try counts.add(text: text, tokenizer)
                         } catch {
                             throw error.within("\(batch.path), line \(batch.line(of: part))")
                         }
                     }
+                    outcome.withLock { $0 = .success(findings) }
                 } catch {
-                    failure.withLock { $0 = error }
+                    outcome.withLock { $0 = .failure(error) }
                 }
             }
         }
 
-        func check() throws(UserFacingError) {
-            if let error = failure.withLock({ $0 }) { throw error }
-        }
+        func taken() throws(UserFacingError) -> TextFindings { try outcome.withLock(\.self).get() }
     }
 }

@@ -1,0 +1,34 @@
+public import ArgumentParser
+public import Formats
+
+/// How the documents of files are read, as it is typed in every command that reads some.
+public struct TextArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The key of a line's text; a dot leads into an object inside.", valueName: "key"))
+    var textKey = "text"
+    @Flag(help: "Compose texts (Unicode's NFC), as Hangul in parts needs it.") var nfc = false
+    @Flag(help: "Pass over lines that can't be used, and count them.") var skipBadLines = false
+    @Flag(help: "Encode control tokens that a text spells out as text.") var plainText = false
+
+    /// Makes one; the parser fills it.
+    public init() {}
+
+    /// Refuses a key that no line can have.
+    public func validate() throws {
+        if textKey.isEmpty {
+            throw ValidationError("--text-key must be the key of a text, as in --text-key content")
+        }
+    }
+
+    /// What was typed.
+    public var options: TextOptions {
+        TextOptions(textKey: textKey, composes: nfc, skipsBadLines: skipBadLines, isPlain: plainText)
+    }
+
+    /// What a command's `--help` says of the files.
+    public static let files = """
+        FILE is JSON lines (.jsonl, .ndjson, .json: an object with a "text" a line) or .txt (one document), each also \
+        with .gz or .zst; a folder or a quoted pattern ('texts/*.jsonl') of such; a pipe, or - for standard input.
+        """
+}

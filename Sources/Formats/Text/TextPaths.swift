@@ -1,0 +1,146 @@
+internal import Glibc
+
+/// The files of text that arguments name: files, folders, patterns, pipes, and `-` for standard input.
+package struct TextPaths: Sendable {
+    /// The files, in the order in which they are read; in a folder numbers count by their value.
+    package private(set) var paths: [String] = []
+    /// What was passed over on the way.
+    package private(set) var findings = TextFindings()
+    private var seen: Set<FileIdentity> = []
+
+    /// Finds the files.
+    ///
+    /// - Throws: ``UserFacingError`` when an argument leads to none.
+    package init(_ arguments: [String]) throws(UserFacingError) {
+        for argument in arguments { try add(argument) }
+    }
+
+    private mutating func add(_ argument: String) throws(UserFacingError) {
+        switch argument == "-" ? .other : FileSystem.kind(of: argument) {
+        case .file: take(argument)
+        case .other: paths.append(argument)
+        case .folder:
+            guard !Self.isModel(argument) else { throw .modelInPlaceOfText(path: argument) }
+            var found: [String] = []
+            var visited: Set<FileIdentity> = []
+            try Self.list(argument, into: &found, &visited)
+            try take(found, of: argument)
+        case nil:
+            guard Self.isPattern(argument) else { throw .file(.open, argument, code: ENOENT) }
+            var found: [String] = []
+            for path in try Self.matches(of: argument) {
+                var visited: Set<FileIdentity> = []
+                if FileSystem.kind(of: path) == .folder {
+                    try Self.list(path, into: &found, &visited)
+                } else {
+                    found.append(path)
+                }
+            }
+            try take(found, of: argument)
+        }
+    }
+
+    /// Takes what is text of the files that a folder or a pattern has.
+    private mutating func take(_ found: [String], of argument: String) throws(UserFacingError) {
+        let texts = found.filter { TextFile.kind(ofName: $0) != nil }
+        let others = found.filter { TextFile.kind(ofName: $0) == nil }
+        guard !texts.isEmpty else {
+            // What the only file of a folder is says more than that it is none.
+            if let first = others.first, ["parquet", "csv", "tsv", "arrow"].contains(Path.suffix(first)) {
+                _ = try TextFile(path: first)
+            }
+            throw .noFiles(argument: argument, passedOver: others)
+        }
+        for path in texts { take(path) }
+        findings.passedOver += others
+    }
+
+    /// Takes a file, once however often it is named.
+    private mutating func take(_ path: String) {
+        if let identity = FileIdentity(path: path), !seen.insert(identity).inserted {
+            findings.repeated.append(path)
+        } else {
+            paths.append(path)
+        }
+    }
+
+    /// Whether a folder is a model's, which is easily typed behind an option that takes files.
+    package static func isModel(_ folder: String) -> Bool {
+        FileSystem.kind(of: Path.join(folder, "config.json")) == .file
+            && (FileSystem.kind(of: Path.join(folder, "tokenizer.json")) == .file
+                || (try? FileSystem.names(folder))?.contains {
+                    $0.hasSuffix(".safetensors") || $0.hasSuffix(".h5")
+                } == true)
+    }
+
+    /// Whether a path is no file that could be read twice.
+    package static func isPipe(_ path: String) -> Bool { TextFile.isPipe(path) }
+
+    // MARK: Folders
+
+    /// Adds the files in a folder and all folders in it, links followed, hidden ones left out.
+    private static func list(
+        _ folder: String, into found: inout [String], _ visited: inout Set<FileIdentity>
+    ) throws(UserFacingError) {
+        guard let identity = FileIdentity(path: folder), visited.insert(identity).inserted else { return }
+        for name in try FileSystem.names(folder).sorted(by: NaturalOrder.precedes) where !name.hasPrefix(".")
+        {
+            let path = Path.join(folder, name)
+            switch FileSystem.kind(of: path) {
+            case .folder: try list(path, into: &found, &visited)
+            case .file: found.append(path)
+            // A link that leads nowhere is named, not passed over.
+            case nil: throw .file(.open, path, code: ENOENT)
+            case .other: continue
+            }
+        }
+    }
+
+    // MARK: Patterns
+
+    /// Whether an argument that names no file is a pattern.
+    package static func isPattern(_ argument: String) -> Bool { argument.contains { "*?[".contains($0) } }
+
+    /// The files and folders that a pattern matches: `*`, `?` and `[…]` inside a name, `**` for any folders.
+    private static func matches(of pattern: String) throws(UserFacingError) -> [String] {
+        var found = [pattern.hasPrefix("/") ? "/" : ""]
+        for part in pattern.split(separator: "/") {
+            var next: [String] = []
+            for folder in found {
+                if part == "**" {
+                    var visited: Set<FileIdentity> = []
+                    next += try folders(folder, &visited)
+                } else if !isPattern(String(part)) {
+                    let path = joined(folder, String(part))
+                    if FileSystem.kind(of: path) != nil { next.append(path) }
+                } else if FileSystem.kind(of: folder.isEmpty ? "." : folder) == .folder {
+                    for name in try FileSystem.names(folder.isEmpty ? "." : folder).sorted(
+                        by: NaturalOrder.precedes)
+                    where unsafe fnmatch(String(part), name, FNM_PERIOD | FNM_NOESCAPE) == 0 {
+                        next.append(joined(folder, name))
+                    }
+                }
+            }
+            found = next
+        }
+        return found
+    }
+
+    private static func folders(
+        _ folder: String, _ visited: inout Set<FileIdentity>
+    ) throws(UserFacingError) -> [String] {
+        let place = folder.isEmpty ? "." : folder
+        guard FileSystem.kind(of: place) == .folder, let identity = FileIdentity(path: place),
+            visited.insert(identity).inserted
+        else { return [] }
+        var found = [folder]
+        for name in try FileSystem.names(place).sorted(by: NaturalOrder.precedes) where !name.hasPrefix(".") {
+            found += try folders(joined(folder, name), &visited)
+        }
+        return found
+    }
+
+    private static func joined(_ folder: String, _ name: String) -> String {
+        folder.isEmpty ? name : Path.join(folder, name)
+    }
+}
