@@ -66,15 +66,26 @@ public struct TokenizerFiles: Sendable {
         guard let bytes = try bytes("tokenizer.json") else { throw .noTokenizer(path: path, besides: others) }
         let file = Path.join(path, "tokenizer.json")
         let json = try JSON(parsing: bytes, file: file, duplicates: .refused)
-        let alone = try Tokenizer(json: json, bytes: bytes, file: file)
+        let settings = try self.json("tokenizer_config.json")
+        var mended: (name: String, change: (inout JSON) -> Void)?
+        func tokenizer(_ json: JSON, _ bytes: [UInt8]) throws(UserFacingError) -> Tokenizer {
+            var tokenizer = try Tokenizer(json: json, bytes: bytes, file: file, mended: mended)
+            tokenizer.splitsSpecialTokens = settings?["split_special_tokens"]?.bool == true
+            return tokenizer
+        }
+        var alone = try tokenizer(json, bytes)
+        if settings?["fix_mistral_regex"]?.isTrueInPython == true, try mistralPatternApplies(to: alone) {
+            mended = ("fix_mistral_regex", MistralPattern.mend)
+            alone = try tokenizer(json, bytes)
+        }
         let numbering = try TokenNumbering(self, json, alone)
         guard numbering.disagreements.isEmpty, !numbering.additions.isEmpty, var object = json.object else {
             return Loaded(tokenizer: alone, disagreements: numbering.disagreements, main: json)
         }
         object["added_tokens"] = .array((object["added_tokens"]?.array ?? []) + numbering.additions)
         let main = JSON.object(object)
-        let tokenizer = try Tokenizer(json: main, bytes: main.serialized(laidOutLike: bytes), file: file)
-        return Loaded(tokenizer: tokenizer, disagreements: [], main: main)
+        return Loaded(
+            tokenizer: try tokenizer(main, main.serialized(laidOutLike: bytes)), disagreements: [], main: main)
     }
 
     /// What the files are when they are loaded, where they agree.
@@ -122,6 +133,24 @@ public struct TokenizerFiles: Sendable {
         return text
     }
 
+    /// Whether `fix_mistral_regex` applies: to a large vocabulary that divides text, beside the configuration of one of
+    /// Mistral's models from before version 5 of transformers.
+    ///
+    /// Source: transformers 5.24, `_patch_mistral_regex` of tokenization_utils_tokenizers.py.
+    private func mistralPatternApplies(to tokenizer: Tokenizer) throws(UserFacingError) -> Bool {
+        let file = Path.join(path, Configuration.fileName)
+        let divides = !tokenizer.preTokenizer.steps.isEmpty || tokenizer.preTokenizer.endsInBytes
+        guard divides, tokenizer.largestID + 1 > 100_000, FileSystem.kind(of: file) == .file else {
+            return false
+        }
+        let configuration = try JSON.read(path: file)
+        if let version = configuration["transformers_version"]?.string, !version.isEmpty {
+            guard Self.isBeforeFive(version) else { return false }
+        }
+        guard let type = configuration["model_type"]?.string else { return true }
+        return ["mistral", "mistral3", "voxtral", "ministral", "pixtral"].contains(type)
+    }
+
     /// Files that describe a tokenizer in other terms.
     private var others: [String] {
         auxiliaryFiles.map(\.name).filter { !$0.hasSuffix("config.json") && $0 != "special_tokens_map.json" }
@@ -137,6 +166,32 @@ public struct TokenizerFiles: Sendable {
     mutating func replace(_ name: String, with json: JSON) throws(UserFacingError) {
         guard let old = try bytes(name) else { return }
         replace(name, with: json.serialized(laidOutLike: old))
+    }
+}
+
+extension TokenizerFiles {
+    /// Whether a version comes before 5.0.0, as 4.57.1 and 5.0.0.dev0 do.
+    private static func isBeforeFive(_ version: String) -> Bool {
+        let release = version.prefix { $0.isNumber || $0 == "." }
+        let numbers = release.split(separator: ".").compactMap { Int($0) }
+        guard let major = numbers.first, major >= 5 else { return true }
+        let suffix = version.dropFirst(release.count).drop { "-_.".contains($0) }
+        return major == 5 && numbers.dropFirst().allSatisfy { $0 == 0 }
+            && ["dev", "a", "b", "c", "rc", "pre"].contains { suffix.hasPrefix($0) }
+    }
+}
+
+extension JSON {
+    /// Whether Python's `if` takes it for true.
+    fileprivate var isTrueInPython: Bool {
+        switch self {
+        case .null: false
+        case .bool(let value): value
+        case .number(let value): value.double != 0
+        case .string(let value): !value.isEmpty
+        case .array(let value): !value.isEmpty
+        case .object(let value): !value.isEmpty
+        }
     }
 }
 
@@ -235,5 +290,37 @@ extension AuxiliaryFile {
     package func json() throws(UserFacingError) -> (bytes: [UInt8], json: JSON) {
         let bytes = try self.bytes()
         return (bytes, try JSON(parsing: bytes, file: name, duplicates: .refused))
+    }
+}
+
+/// The pattern by which Mistral's own tokenizer divides text, which an early conversion of it got wrong.
+///
+/// Source: transformers 5.24, `_patch_mistral_regex` of tokenization_utils_tokenizers.py.
+private enum MistralPattern {
+    /// Words by their letters' case, single digits, and the rest.
+    private static let words =
+        #"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"#
+        + #"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"#
+        + #"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
+
+    /// Puts the pattern into a tokenizer.json: in place of the first of several steps, else before the only one.
+    static func mend(_ tokenizer: inout JSON) {
+        guard let step = tokenizer["pre_tokenizer"], !step.isNull else { return }
+        let split: JSON = [
+            "type": "Split", "pattern": ["Regex": .string(words)], "behavior": "Isolated", "invert": false,
+        ]
+        var steps: [JSON]
+        if step["type"]?.string == "Sequence" {
+            steps = [split] + (step["pretokenizers"]?.array ?? []).dropFirst()
+        } else if step["type"]?.string == "Metaspace" {
+            // "▁" is not put for spaces before a text is divided.
+            steps = [
+                split,
+                ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false],
+            ]
+        } else {
+            steps = [split, step]
+        }
+        tokenizer["pre_tokenizer"] = ["type": "Sequence", "pretokenizers": .array(steps)]
     }
 }
