@@ -8,16 +8,19 @@ struct Eval: ParsableCommand {
         commandName: "eval",
         abstract: "Say how well a model predicts text.",
         discussion: """
-            The documents of a set are encoded, laid end to end and cut into windows that predict --length tokens \
-            each. Bits per byte divides the summed cross entropy by the bytes of the text, so it compares models \
-            whose tokenizers differ. A model is refused, by the key of its config.json, where it asks for what the \
+            Each document is evaluated by itself: its tokens after a start token, in windows that predict --length \
+            tokens each, the last one the rest with as much context as fits (lm-evaluation-harness's \
+            loglikelihood_rolling with add_bos_token=False). Bits per byte divides the summed cross entropy of the \
+            text's tokens by the bytes of the text, so it compares models whose tokenizers differ. How well the ends \
+            of texts are predicted is printed apart. A model is refused, by the key of its config.json, where it asks for what the \
             trainer does not compute.
 
               trainer eval my-model --data en=english.val.jsonl --data ko=korean.val.jsonl
 
             \(TextArguments.files) Without a name a set is called by its path.
 
-            With --json: {"sets": {NAME: {"loss", "perplexity", "bits_per_byte", "tokens", "bytes"}}}; with --ids \
+            With --json: {"sets": {NAME: {"loss", "perplexity", "bits_per_byte", "tokens", "bytes", \
+            "end_of_text": {"loss", "probability", "documents"}}}}; with --ids \
             the set is called "ids", and "loss" stands at the top as well.
             """)
 
@@ -39,6 +42,7 @@ struct Eval: ParsableCommand {
             "Tokens of a window (default: 512, or fewer if the model sees fewer).", valueName: "tokens"))
     var length: Int?
     @OptionGroup(title: "Reading of text") var text: TextArguments
+    @OptionGroup var ends: EndOptions
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
@@ -57,8 +61,8 @@ struct Eval: ParsableCommand {
             Interruption.watch()
             let request = EvaluationRequest(
                 model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options, rows: ids,
-                logits: logits,
-                length: try length ?? defaultLength(of: model), threads: compute.count)
+                logits: logits, endOfText: ends.endOfText, length: try length ?? defaultLength(of: model),
+                threads: compute.count)
             var table = Table(evaluations: ["set"])
             let results: [(name: String, result: EvaluationResult)]
             do {
@@ -100,7 +104,9 @@ extension Table {
     init(evaluations first: [String]) {
         self.init(
             columns: first.map { ($0, .left) }
-                + ["bits per byte", "loss", "perplexity", "tokens", "bytes"].map { ($0, .right) })
+                + ["bits per byte", "loss", "perplexity", "tokens", "bytes", "end loss", "P(end)"].map {
+                    ($0, .right)
+                })
     }
 }
 
@@ -110,6 +116,8 @@ extension EvaluationResult {
         [
             bitsPerByte.map { Units.fixed($0, digits: 4) } ?? "–", Units.fixed(loss, digits: 4),
             Units.fixed(perplexity, digits: 2), Units.grouped(tokens), bytes.map(Units.grouped) ?? "–",
+            endOfText.map { Units.fixed($0.loss, digits: 2) } ?? "–",
+            endOfText.map { Units.fixed($0.probability, digits: 3) } ?? "–",
         ]
     }
 }

@@ -15,6 +15,10 @@ struct Heal: ParsableCommand {
 
               trainer heal my-model-dus-48 --data korean.jsonl:0.75 --replay english.jsonl:0.25 --steps 2000
 
+            A document is a start token, its text and the model's end of text. Without --steps, --tokens or --epochs a \
+            run goes on until every source was shown once, in proportion to the weights. Of each source every token is \
+            shown once before any is shown again.
+
             A run that was stopped goes on with the same command and --resume, to the same bits. What is kept for \
             that lies beside the output, in OUT.run. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and \
             SIGXCPU end the step at hand and keep the run.
@@ -22,7 +26,8 @@ struct Heal: ParsableCommand {
             \(TextArguments.files) What came through a pipe has to be given again to go on.
 
             The log has a line a step: "run" (whose line it is), "step", "loss" (nats a token, before the step, and the load-balancing loss \
-            where config.json asks for it), "tokens" (targets so far), "lr", "grad_norm" (before clipping), \
+            where config.json asks for it), "tokens" (shown so far), "sources" \
+            ({NAME: {"passes", "coverage", "tokens"}}), "lr", "grad_norm" (before clipping), \
             "seconds" (of the step).
             """)
 
@@ -39,7 +44,7 @@ struct Heal: ParsableCommand {
             Interruption.watch()
             try checkModel(
                 model, data.files.map(\.path) + data.replay.map(\.path) + optimizer.train + optimizer.freeze)
-            let setup = try HealingSetup(request())
+            let setup = try HealingSetup(request()) { Interruption.signal != nil }
             if let finished = try setup.finished() { return try tell(finished, output: setup.request.output) }
             for warning in setup.warnings { warn(warning) }
             report(describe(setup))
@@ -70,13 +75,15 @@ struct Heal: ParsableCommand {
             Units.grouped(all) + (trained == all ? "" : ", of which \(Units.grouped(trained)) are trained"))
         table.add(
             "steps", "\(plan.steps) of \(plan.batch) × \(plan.accumulate) sequences of \(plan.length) tokens")
+        for source in setup.sources { table.add("data", Self.describe(source)) }
+        if let end = plan.documents?.end { table.add("end of text", String(end)) }
         let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
         table.add(
             "memory",
             """
             \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
             \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
-            \(Units.bytes(memory.activations))
+            \(Units.bytes(memory.activations)), data \(Units.bytes(memory.data))
             """)
         let free = setup.freeRoom.map { " of \(Units.bytes($0)) free" } ?? ""
         table.add(
@@ -86,6 +93,14 @@ struct Heal: ParsableCommand {
             a checkpoint \(Units.bytes(setup.checkpointBytes))
             """)
         return table.description
+    }
+
+    /// What was, or will be, shown of a source.
+    private static func describe(_ source: SourceProgress) -> String {
+        """
+        \(source.name): \(Units.grouped(source.shown)) tokens, \(Units.fixed(source.passes, digits: 2)) passes, \
+        \(Units.fixed(100 * source.coverage, digits: 1)) % of its tokens
+        """
     }
 
     /// The request that the command line makes.
@@ -104,8 +119,8 @@ struct Heal: ParsableCommand {
         return HealingRequest(
             model: model, fromScratch: data.fromScratch, data: data.source,
             evaluations: data.evaluations.map { ($0.name, $0.path) }, text: text.options, plan: plan,
-            tokens: extent.tokens,
-            warmup: optimizer.warmup, threads: compute.count,
+            extent: extent.data, endOfText: data.ends.endOfText, warmup: optimizer.warmup,
+            threads: compute.count,
             output: result.output ?? OutputPath.beside(model, suffix: "healed"),
             force: result.force,
             resume: result.resume, checkpointEvery: result.checkpointEvery, log: result.log,
@@ -132,6 +147,7 @@ struct Heal: ParsableCommand {
             )
         }
         if result.json { return printJSON(try JSON(encoding: HealReport(outcome, output: output))) }
+        for source in outcome.sources { report(Self.describe(source)) }
         if !outcome.after.isEmpty {
             var table = Table(evaluations: ["set", "when"])
             for (when, sets) in [("before", outcome.before), ("after", outcome.after)] {
@@ -149,7 +165,10 @@ private struct HealPlanReport: Encodable {
     let parameters: Int
     let trainedParameters: Int
     let steps: Int
+    let tokens: Int
+    let sources: [String: SourceFigures]
     let memoryBytes: Int
+    let dataMemoryBytes: Int
     let availableMemoryBytes: Int?
     let outputBytes: Int
     let checkpointBytes: Int
@@ -157,7 +176,8 @@ private struct HealPlanReport: Encodable {
     let availableDiskBytes: Int?
 
     enum CodingKeys: String, CodingKey {
-        case output, parameters, steps
+        case output, parameters, steps, tokens, sources
+        case dataMemoryBytes = "data_memory_bytes"
         case trainedParameters = "trained_parameters"
         case memoryBytes = "memory_bytes"
         case availableMemoryBytes = "available_memory_bytes"
@@ -172,7 +192,10 @@ private struct HealPlanReport: Encodable {
         parameters = setup.layout.parameterCount
         trainedParameters = setup.layout.trainedParameterCount
         steps = setup.plan.steps
+        sources = setup.sources.figures
+        tokens = setup.sources.reduce(0) { $0 + $1.shown }
         memoryBytes = setup.memory.total
+        dataMemoryBytes = setup.memory.data
         availableMemoryBytes = MemoryNeed.available
         outputBytes = setup.output.byteCount
         checkpointBytes = setup.checkpointBytes
@@ -187,6 +210,7 @@ private struct HealReport: Encodable {
     let steps: Int
     let tokens: Int
     let loss: Double?
+    let sources: [String: SourceFigures]
     let before: [String: EvaluationResult]
     let after: [String: EvaluationResult]
 
@@ -195,6 +219,7 @@ private struct HealReport: Encodable {
         steps = outcome.step
         tokens = outcome.tokens
         loss = outcome.last?.loss
+        sources = outcome.sources.figures
         before = Dictionary(outcome.before.map { ($0.name, $0.result) }) { first, _ in first }
         after = Dictionary(outcome.after.map { ($0.name, $0.result) }) { first, _ in first }
     }

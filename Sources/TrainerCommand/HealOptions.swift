@@ -24,6 +24,7 @@ struct HealData: ParsableArguments {
     var evaluations: [NamedFile] = []
     @Flag(help: "Let a token see other documents before its own in the same sequence.") var crossDocuments =
         false
+    @OptionGroup var ends: EndOptions
     @Flag(help: "MODEL holds only config.json and the tokenizer; begin with random weights.")
     var fromScratch = false
 
@@ -50,8 +51,16 @@ struct HealData: ParsableArguments {
 /// How long a heal runs and in what portions.
 struct HealExtent: ParsableArguments {
     @Option(help: ArgumentHelp("Optimizer steps.", valueName: "count")) var steps: Int?
-    @Option(help: ArgumentHelp("Tokens to train on instead, rounded up to whole steps.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "Tokens to train on instead, starts and ends of documents included; the last step takes what remains.",
+            valueName: "count"))
     var tokens: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Passes instead: until every source was shown so often at its share (default: 1).",
+            valueName: "count"))
+    var epochs: Int?
     @Option(help: ArgumentHelp("Sequences computed at once.", valueName: "count")) var batch = 8
     @Option(help: ArgumentHelp("How often that is done for one step.", valueName: "count")) var accumulate = 1
     @Option(
@@ -64,19 +73,29 @@ struct HealExtent: ParsableArguments {
     var recompute = Recomputation.norms
 
     func validate() throws {
-        guard (steps == nil) != (tokens == nil) else {
-            throw ValidationError("give either --steps or --tokens")
+        guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
+            throw ValidationError("give one of --steps, --tokens and --epochs")
         }
         let counts = [
-            ("--steps", steps), ("--tokens", tokens), ("--batch", batch), ("--accumulate", accumulate),
+            ("--steps", steps), ("--tokens", tokens), ("--epochs", epochs), ("--batch", batch),
+            ("--accumulate", accumulate),
             ("--length", length),
         ]
         for case (let name, let count?) in counts where !(1...1_000_000_000_000).contains(count) {
             throw ValidationError("\(name) must be from 1 to 1,000,000,000,000, not \(count)")
         }
+        guard epochs ?? 1 <= 1_000_000 else { throw ValidationError("--epochs can be at most 1,000,000") }
         guard batch <= 1 << 20, accumulate <= 1 << 20, length ?? 1 <= 1 << 24 else {
             throw ValidationError("--batch and --accumulate can be at most 1,048,576, --length 16,777,216")
         }
+    }
+}
+
+extension HealExtent {
+    /// Where the data ends; steps end a run of their own.
+    var data: DataExtent {
+        if let tokens { return .tokens(tokens) }
+        return steps == nil ? .passes(epochs ?? 1) : .unlimited
     }
 }
 

@@ -65,6 +65,24 @@ func refuseModels(among paths: [String]) throws {
     }
 }
 
+/// How documents end.
+struct EndOptions: ParsableArguments {
+    @Option(
+        name: .customLong("end-of-text"),
+        help: ArgumentHelp(
+            "What ends a document (default: the first eos_token_id of config.json).", valueName: "token"))
+    var token: String?
+    @Flag(help: "Documents have no end.") var noEndOfText = false
+
+    func validate() throws {
+        guard token == nil || !noEndOfText else {
+            throw ValidationError("--end-of-text names an end and --no-end-of-text leaves it out; give one")
+        }
+    }
+
+    var endOfText: EndOfText { noEndOfText ? .nothing : token.map { .token($0) } ?? .ofModel }
+}
+
 /// What every command that computes takes.
 struct ComputeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Threads that compute (default: all processors).", valueName: "count"))

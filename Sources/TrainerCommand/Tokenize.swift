@@ -20,7 +20,10 @@ struct Tokenize: ParsableCommand {
             A packed file holds the ids, where each document begins, its bytes of text, and the SHA-256 of \
             tokenizer.json; heal and eval read it by memory map, with the same results as from the text.
 
-            With --json: documents, tokens (special ones included), bytes, bytes_per_token (without those put \
+            heal and eval lay documents out by themselves: a start token, the text, the end of text. training_tokens \
+            counts what one pass of heal shows.
+
+            With --json: documents, tokens (special ones included), training_tokens, bytes, bytes_per_token (without those put \
             around documents), tokens_per_document, longest, unknown, used (different tokens), vocabulary; and of the \
             text skipped_lines, control_tokens, decomposed_hangul, carriage_returns, byte_order_marks, nul_characters.
             """)
@@ -34,6 +37,7 @@ struct Tokenize: ParsableCommand {
         name: .shortAndLong,
         help: ArgumentHelp("Pack the ids into this .safetensors file.", valueName: "file"))
     var output: String?
+    @OptionGroup var ends: EndOptions
     @Flag(help: "Replace an output.") var force = false
     @OptionGroup(title: "Reading of text") var reading: TextArguments
     @OptionGroup var compute: ComputeOptions
@@ -73,7 +77,8 @@ struct Tokenize: ParsableCommand {
             }
             let tokenizer = try tokenizer()
             let tokenization = try Tokenization(
-                of: files, options: reading.options, by: tokenizer, threads: compute.count)
+                of: files, options: reading.options, by: tokenizer, layout: layout(tokenizer),
+                threads: compute.count)
             for warning in tokenization.warnings { warn(warning) }
             if ids { return try printLines(tokenization) { $0.map(String.init).joined(separator: " ") } }
             if text {
@@ -90,6 +95,19 @@ struct Tokenize: ParsableCommand {
     private func tokenizer() throws -> Tokenizer {
         let model = model ?? "."
         return try model.hasSuffix(".json") ? .open(model) : TokenizerFiles.open(model).tokenizer()
+    }
+
+    /// How heal lays documents out for the model; nil where only a tokenizer.json is given.
+    private func layout(_ tokenizer: Tokenizer) throws -> DocumentLayout? {
+        let folder = model ?? "."
+        guard !folder.hasSuffix(".json"), FileSystem.kind(of: Path.join(folder, "config.json")) == .file
+        else {
+            return nil
+        }
+        let (layout, notes) = try DocumentLayout.found(
+            inFolder: folder, tokenizer: tokenizer, endOfText: ends.endOfText)
+        notes.forEach { warn($0) }
+        return layout
     }
 
     private func printLines(_ tokenization: Tokenization, _ line: ([Int32]) -> String) throws {
@@ -117,6 +135,9 @@ struct Tokenize: ParsableCommand {
         var table = Table(columns: [("", .left), ("", .right)])
         table.add("documents", Units.grouped(statistics.documents))
         table.add("tokens", Units.grouped(statistics.tokens))
+        if let tokens = statistics.trainingTokens {
+            table.add("tokens of a pass of training", Units.grouped(tokens))
+        }
         table.add("bytes", Units.grouped(statistics.bytes))
         table.add("bytes a token", Units.fixed(statistics.bytesPerToken, digits: 3))
         table.add("tokens a document", Units.fixed(statistics.tokensPerDocument, digits: 1))

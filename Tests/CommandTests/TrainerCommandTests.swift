@@ -57,7 +57,10 @@ struct TrainerCommandTests {
         #expect(json.object?.keys == ["sets"])
         #expect(json["sets"]?.object?.keys.sorted() == ["en", "ko"])
         let english = try #require(json["sets"]?["en"]?.object)
-        #expect(english.keys.sorted() == ["bits_per_byte", "bytes", "loss", "perplexity", "tokens"])
+        #expect(
+            english.keys.sorted() == [
+                "bits_per_byte", "bytes", "end_of_text", "loss", "perplexity", "tokens",
+            ])
         #expect(english["bytes"] == 8_114)
         let (loss, tokens) = (try #require(english["loss"]?.double), try #require(english["tokens"]?.double))
         let bits = loss * tokens / log(2) / 8_114
@@ -73,7 +76,7 @@ struct TrainerCommandTests {
             json.object?.keys == [
                 "byte_order_marks", "bytes", "bytes_per_token", "carriage_returns", "control_tokens",
                 "decomposed_hangul", "documents", "longest", "nul_characters", "skipped_lines", "tokens",
-                "tokens_per_document", "unknown", "used", "vocabulary",
+                "tokens_per_document", "training_tokens", "unknown", "used", "vocabulary",
             ])
         let ids = try trainer("tokenize", "@base", file, "--ids")
         let lines = ids.output.split(separator: "\n").map {
@@ -98,13 +101,53 @@ struct TrainerCommandTests {
         #expect(results[0] == results[1])
     }
 
+    /// An empty document is a line of its own, a blank line is none.
+    @Test func tokenizePrintsALineForEveryDocument() throws {
+        try temporary.write("a.jsonl", "{\"text\": \"\"}\n{\"text\": \"ab\"}\n\n{\"text\": \"\"}\n")
+        try FileManager.default.copyItem(
+            at: URL(filePath: Self.examples + "/base"), to: folder.appending(path: "base"))
+        let tokenizer = try Tokenizer.open(Self.examples + "/base")
+        let own = try tokenizer.encode("ab").map(String.init).joined(separator: " ")
+        #expect(try trainer("tokenize", "base", "a.jsonl", "--ids").output == "\n\(own)\n\n")
+        let json = try trainer("tokenize", "base", "a.jsonl", "--json").json()
+        #expect(json["documents"] == 3)
+        // The start is the tokenizer's own already, the end is not; empty documents are not trained on.
+        #expect(json["training_tokens"]?.int == own.split(separator: " ").count + 1)
+        let without = try trainer("tokenize", "base", "a.jsonl", "--json", "--no-end-of-text").json()
+        #expect(without["training_tokens"]?.int == own.split(separator: " ").count)
+        let alone = try trainer("tokenize", "base/tokenizer.json", "a.jsonl", "--json").json()
+        #expect(alone["training_tokens"] == nil && alone["documents"] == 3)
+    }
+
+    /// As typed, with nothing but a file: one pass, told by source.
+    @Test func healWithoutANumberOfStepsIsOnePass() throws {
+        let file = Self.examples + "/data/korean.val.jsonl"
+        let size = try #require(
+            try trainer("tokenize", "@base", file, "--json").json()["training_tokens"]?.int)
+        let run = try trainer(
+            "heal", "@base", "--data", file, "--replay", "en=@data/english.val.jsonl:2", "--length", "64",
+            "-o", "out", "--log", "log.jsonl", "--json")
+        #expect(run.code == 0, "\(run.messages)")
+        let json = try run.json()
+        let korean = try #require(json["sources"]?[file])
+        #expect(korean["passes"] == 1 && korean["coverage"] == 1 && korean["tokens"]?.int == size)
+        #expect(json["sources"]?["en"]?["tokens"]?.int ?? 0 > 0)
+        let last = try #require(
+            try String(decoding: temporary.bytes("log.jsonl"), as: UTF8.self).split(separator: "\n").last)
+        #expect(try JSON(parsing: Array(last.utf8), file: "")["sources"] == json["sources"])
+        let planned = try trainer(
+            "heal", "@base", "--data", file, "--tokens", "\(size)", "-o", "other", "--dry-run", "--json")
+        #expect(try planned.json()["sources"]?[file]?["coverage"] == 1)
+        #expect(planned.messages.contains("\(file): \(Units.grouped(size)) tokens, 1.00 passes, 100.0 % of"))
+    }
+
     @Test func healKilledAndStoppedEndsWithTheSameBytes() throws {
         let straight = try heal(
             "-o", "straight", "--json", "--eval", "en=\(Self.examples)/data/english.val.jsonl")
         #expect(straight.code == 0)
         #expect(
             try straight.json().object?.keys.sorted() == [
-                "after", "before", "loss", "output", "steps", "tokens",
+                "after", "before", "loss", "output", "sources", "steps", "tokens",
             ])
         // SIGKILL as soon as a checkpoint is there, then SIGINT after the next, then to the end.
         #expect(
@@ -262,7 +305,19 @@ struct TrainerCommandTests {
 
     @Test(arguments: [
         (["heal", "@base", "--data", "none.jsonl", "--steps", "1"], 2, "none.jsonl"),
-        (["heal", "@base", "--data", "@data/english.val.jsonl"], 64, "--steps or --tokens"),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "--epochs", "1"], 64,
+            "one of --steps, --tokens and --epochs"
+        ),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "@data/english.val.jsonl"], 64,
+            "two sources are called"
+        ),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--end-of-text", "<none>", "--dry-run"],
+            64,
+            "no token '<none>'"
+        ),
         (
             ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "-o", "no/out"], 64,
             "no/out"

@@ -30,7 +30,8 @@ struct GoldenModel: Sendable, CustomTestStringConvertible {
     }
 
     func rows() throws -> TokenDataset {
-        try TokenDataset(path: folder + "/golden.safetensors", rows: pretrained().architecture.vocabularySize)
+        try TokenDataset(
+            path: folder + "/golden.safetensors", vocabularySize: pretrained().architecture.vocabularySize)
     }
 
     /// Five steps of AdamW on the rows, as PyTorch took them.

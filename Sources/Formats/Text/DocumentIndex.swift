@@ -1,6 +1,7 @@
 /// Documents that are read in any order; memory holds only where they lie, 16 bytes a document.
 ///
-/// The documents are those of ``Documents``, except the empty ones. Every one is checked when the files are opened, so that
+/// The documents are those of ``Documents``, also empty ones; blank lines are none. Every one is checked when the files are
+/// opened, so that
 /// a run does not meet a bad one hours later.
 package struct DocumentIndex: Sendable {
     /// What was named, as it was given: files, folders, patterns, pipes or `-`.
@@ -42,6 +43,7 @@ package struct DocumentIndex: Sendable {
         let found = try TextPaths(paths)
         var findings = found.findings
         if found.paths.count > 200 { FileSystem.allowManyFiles() }
+        var hasText = false
         var (files, places, byteCount): ([File], [Place], Int) = ([], [], 0)
         let digest = SHA256()
         for path in found.paths {
@@ -50,7 +52,8 @@ package struct DocumentIndex: Sendable {
             try Documents.forEachBatch(of: file, options) { batch throws(UserFacingError) in
                 if isCancelled() { throw .interrupted(" before all text was checked; begin again") }
                 for (index, part) in batch.parts.enumerated() {
-                    guard let text = try batch.text(index, noting: &findings), !text.isEmpty else { continue }
+                    guard let text = try batch.text(index, noting: &findings) else { continue }
+                    hasText = hasText || !text.isEmpty
                     tokenizer?.countControlTokens(in: text.span, into: &findings.controlTokens)
                     unsafe digest.update(text.span.bytes)
                     byteCount += text.count
@@ -69,7 +72,7 @@ package struct DocumentIndex: Sendable {
             if file.kind == .whole, places.count > start { digest.endDocument() }
             files.append(File(text: file, start: start))
         }
-        guard !places.isEmpty else { throw .noDocuments(paths: paths, skipped: findings.firstSkipped) }
+        guard hasText else { throw .noDocuments(paths: paths, skipped: findings.firstSkipped) }
         path = paths.joined(separator: ", ")
         self.files = files
         self.places = places

@@ -155,7 +155,8 @@ private struct RandomTokens: TrainingData {
         self.length = length
     }
 
-    var position: DataPosition { DataPosition(taken: [], streams: []) }
+    var sources: [SourceProgress] { [] }
+    var position: DataPosition { DataPosition() }
 
     mutating func move(to position: DataPosition) {}
 

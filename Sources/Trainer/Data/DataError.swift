@@ -9,6 +9,24 @@ extension UserFacingError {
             "\(path): no text in it; give a file with at least one document")
     }
 
+    /// No token of the text can be predicted.
+    package static func nothingToPredict(path: String) -> Self {
+        Self(
+            .missing,
+            "\(path): one token only: nothing to predict, for the model has no token that begins or ends a text"
+        )
+    }
+
+    /// `--end-of-text` names no token.
+    package static func noSuchEnd(path: String, token: String) -> Self {
+        Self(
+            .request,
+            """
+            \(path): its tokenizer has no token '\(token)' to end texts with; give one of tokenizer.json's tokens, or \
+            an id
+            """)
+    }
+
     /// The file of tokens lacks `input_ids`, or holds it in another form.
     package static func badIDs(path: String, found: String, expected: String) -> Self {
         Self(
@@ -79,11 +97,11 @@ extension UserFacingError {
     }
 
     /// A token has no row in the embedding.
-    package static func tokenOutOfRange(path: String, token: Int, rows: Int) -> Self {
+    package static func tokenOutOfRange(path: String, token: Int, vocabularySize: Int) -> Self {
         Self(
             .inconsistent,
             """
-            \(path): token \(token) has no row in the embedding, which has rows 0 to \(rows - 1); \
+            \(path): token \(token) has no row in the embedding, which has rows 0 to \(vocabularySize - 1); \
             were these tokens made with another tokenizer?
             """)
     }

@@ -21,13 +21,27 @@ public struct TextSource: Sendable, Equatable {
     }
 }
 
-/// Sequences from several files of text, in exact proportion to their weights.
+/// How long a run reads a mixture.
+public enum DataExtent: Sendable, Equatable {
+    /// Without an end.
+    case unlimited
+    /// So many tokens, starts and ends included.
+    case tokens(Int)
+    /// Until each source was shown so many times, the others going on at their shares.
+    case passes(Int)
+}
+
+/// Sequences from several sources of text, in exact proportion to their weights.
 ///
-/// Documents are laid end to end and cut into sequences. A sequence of T tokens predicts T tokens: its own but
-/// the first, and the one after. A document's last token predicts the next document's first, which is how the
-/// model learns where texts end.
+/// A sequence of T tokens predicts what follows each of them, but never a document's start. So a pass predicts every
+/// token but the starts once, the ends of texts included.
 public struct DataMixture: TrainingData {
-    private let weights: [Double]
+    /// What one pass over each source would show.
+    let sizes: [DataSize]
+    /// How many tokens of each source are shown at most; nil where there is no end.
+    let limits: [Int]?
+    private let names: [String]
+    private let shares: [Double]
     private let length: Int
     private let isolatesDocuments: Bool
     /// What there is to know of the texts, a sentence each.
@@ -35,7 +49,9 @@ public struct DataMixture: TrainingData {
     /// What is in each source.
     let contents: [TextContent]
     private var streams: [TokenStream]
-    private var taken: [Int]
+
+    /// About how many tokens of a source are shuffled with each other.
+    public static let blockSize = 1 << 20
 
     /// A mixture.
     ///
@@ -43,21 +59,24 @@ public struct DataMixture: TrainingData {
     ///   - sources: at least one.
     ///   - options: how documents are read.
     ///   - tokenizer: the model's.
-    ///   - rows: rows of the model's embedding.
-    ///   - endOfText: the token that ends a text, used where the tokenizer marks neither start nor end.
+    ///   - layout: how documents are laid out.
+    ///   - vocabularySize: rows of the model's embedding.
     ///   - length: T.
+    ///   - extent: where it ends.
     ///   - isolatesDocuments: whether a token sees only its own document.
-    ///   - seed: decides the documents' order.
-    ///   - lanes: how many documents of a source are read in turn.
+    ///   - seed: decides the order.
+    ///   - blockSize: about how many tokens of a source are shuffled with each other.
+    ///   - threads: how many threads count tokens.
+    ///   - isCancelled: asked while tokens are counted; true stops.
     /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
     public init(
-        _ sources: [TextSource], options: TextOptions = TextOptions(), tokenizer: Tokenizer, rows: Int,
-        endOfText: Int?, length: Int,
-        isolatesDocuments: Bool, seed: UInt64, lanes: Int = 64
+        _ sources: [TextSource], options: TextOptions = TextOptions(), tokenizer: Tokenizer,
+        layout: DocumentLayout, vocabularySize: Int, length: Int,
+        extent: DataExtent = .unlimited, isolatesDocuments: Bool, seed: UInt64,
+        blockSize: Int = DataMixture.blockSize, threads: Int = 1, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) {
         precondition(!sources.isEmpty)
         let tokenizer = tokenizer.reading(options)
-        let separator = try DocumentEncoder.separator(of: tokenizer, endOfText: endOfText)
         streams = []
         var (warnings, contents): ([String], [TextContent]) = ([], [])
         for (index, source) in sources.enumerated() {
@@ -65,64 +84,135 @@ public struct DataMixture: TrainingData {
                 throw .badWeight(path: source.path, weight: source.weight)
             }
             let encoder = try DocumentEncoder(
-                path: source.path, options: options, tokenizer: tokenizer, rows: rows, separator: separator)
+                path: source.path, options: options, tokenizer: tokenizer, layout: layout,
+                vocabularySize: vocabularySize)
             warnings += encoder.warnings
             contents.append(try encoder.content())
-            streams.append(try TokenStream(encoder: encoder, seed: seed, source: index, lanes: lanes))
+            streams.append(
+                TokenStream(
+                    encoder: encoder, size: try encoder.size(threads: threads, isCancelled: isCancelled),
+                    length: length, sequencesOfBlock: Self.sequencesOfBlock(length, blockSize), seed: seed,
+                    source: index))
         }
         self.warnings = warnings
         self.contents = contents
         let total = sources.reduce(0) { $0 + $1.weight }
-        weights = sources.map { $0.weight / total }
-        taken = [Int](repeating: 0, count: sources.count)
+        names = sources.map(\.name)
+        shares = sources.map { $0.weight / total }
+        sizes = streams.map(\.size)
+        limits = Self.limits(extent, shares: shares, sizes: sizes.map(\.tokens))
         self.length = length
         self.isolatesDocuments = isolatesDocuments
     }
 
+    /// How many sequences are shuffled with each other; enough for a step's to be of several documents.
+    private static func sequencesOfBlock(_ length: Int, _ blockSize: Int) -> Int {
+        blockSize == Self.blockSize ? max(64, blockSize / length) : max(1, blockSize / length)
+    }
+
+    /// How many tokens of each source an extent shows; together exactly as many as are asked for.
+    private static func limits(_ extent: DataExtent, shares: [Double], sizes: [Int]) -> [Int]? {
+        switch extent {
+        case .unlimited: return nil
+        case .passes(let passes):
+            let total = zip(shares, sizes).reduce(0) { max($0, Double(passes * $1.1) / $1.0) }
+            // The source that takes longest is shown to its last token, whatever its share is rounded to.
+            return zip(shares, sizes).map { share, size in
+                max(passes * size, Int((share * total).rounded()))
+            }
+        case .tokens(let tokens):
+            var limits = shares.map { Int($0 * Double(tokens)) }
+            let rest = tokens - limits.reduce(0, +)
+            let order = shares.indices.sorted { left, right in
+                let (a, b) = (shares[left] * Double(tokens), shares[right] * Double(tokens))
+                return (a - Double(limits[left]), -left) > (b - Double(limits[right]), -right)
+            }
+            for index in 0..<rest { limits[order[index % order.count]] += 1 }
+            return limits
+        }
+    }
+
+    /// How many sequences there are until the end; nil where there is none.
+    var sequenceCount: Int? {
+        limits.map { limits in limits.reduce(0) { $0 + ($1 + length - 1) / length } }
+    }
+
+    /// What will have been shown after so many tokens in all, or at the end.
+    func progress(after tokens: Int) -> [SourceProgress] {
+        names.indices.map { index in
+            SourceProgress(
+                name: names[index], shown: limits?[index] ?? Int((shares[index] * Double(tokens)).rounded()),
+                size: sizes[index].tokens)
+        }
+    }
+
+    /// What was shown so far, by source.
+    public var sources: [SourceProgress] {
+        streams.indices.map { index in
+            SourceProgress(name: names[index], shown: streams[index].shown, size: sizes[index].tokens)
+        }
+    }
+
+    /// The memory that it takes: where documents lie and their order, a block of each source, and its longest document as
+    /// text and tokens.
+    func byteCount(blockSize: Int = DataMixture.blockSize) -> Int {
+        sizes.reduce(0) { sum, size in
+            let block = min(size.tokens + length, Self.sequencesOfBlock(length, blockSize) * length + 1)
+            return sum + 24 * size.documents + 4 * block + 16 * size.longest
+        }
+    }
+
     /// Where the data stands.
-    public var position: DataPosition { DataPosition(taken: taken, streams: streams.map(\.position)) }
+    public var position: DataPosition { DataPosition(sources: streams.map(\.position)) }
 
     /// Goes on from where the data stood before.
     public mutating func move(to position: DataPosition) throws(UserFacingError) {
-        guard position.taken.count == streams.count, position.streams.count == streams.count,
-            position.taken.allSatisfy({ $0 >= 0 })
-        else { throw .badPosition(path: "the mixture") }
-        taken = position.taken
-        for index in streams.indices { try streams[index].move(to: position.streams[index]) }
+        guard position.sources.count == streams.count else { throw .badPosition(path: "the mixture") }
+        for index in streams.indices { try streams[index].move(to: position.sources[index]) }
     }
 
     /// The next sequences.
     public mutating func next(_ count: Int) throws(UserFacingError) -> TokenBatch {
-        var tokens: [Int32] = []
-        var targets: [Int32] = []
-        var first: [Int32] = []
+        var batch = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
         var documents: [DocumentReference] = []
         for _ in 0..<count {
-            let source = takeSource()
-            let sequence = try streams[source].next(length + 1)
-            documents += sequence.documents.map {
-                DocumentReference(path: streams[source].encoder.path, number: $0 + 1)
+            guard let index = nextSource() else {
+                // What fills the batch repeats its first sequence, so that experts are chosen as by text.
+                batch.append(
+                    batch.tokens.isEmpty
+                        ? [Int32](repeating: 0, count: length) : Array(batch.tokens[..<length]),
+                    targets: [Int32](repeating: -1, count: length),
+                    attentionStart: [Int32](repeating: 0, count: length))
+                continue
             }
-            tokens += sequence.tokens.dropLast()
-            targets += sequence.tokens.dropFirst()
-            first += isolatesDocuments ? firstVisible(sequence.starts) : [Int32](repeating: 0, count: length)
+            let limit = (limits?[index]).map { $0 - streams[index].shown } ?? length
+            let sequence = try streams[index].next(limit: limit)
+            documents += sequence.documents.map {
+                DocumentReference(path: streams[index].encoder.path, number: $0.index + 1)
+            }
+            var (tokens, targets) = (Array(sequence.tokens), sequence.targets)
+            var starts = isolatesDocuments ? sequence.documents.map(\.start) : [0]
+            if tokens.count < length {
+                starts.append(tokens.count)
+                let own = tokens
+                while tokens.count < length { tokens.append(own[tokens.count % own.count]) }
+                targets += [Int32](repeating: -1, count: length - own.count)
+            }
+            batch.append(tokens, targets: targets, attentionStart: firstVisible(starts))
         }
-        var batch = TokenBatch(batch: count, sequenceLength: length, tokens: tokens, targets: targets)
-        batch.attentionStart = first
         batch.documents = documents
         return batch
     }
 
-    /// The source that is furthest behind its share, which gets the next sequence.
-    private mutating func takeSource() -> Int {
-        let total = Double(taken.reduce(0, +) + 1)
-        var chosen = 0
-        var behind = -Double.infinity
-        for index in weights.indices {
-            let lag = weights[index] * total - Double(taken[index])
-            if lag > behind { (chosen, behind) = (index, lag) }
+    /// The source that is furthest behind its share, which gives the next sequence; nil at the end.
+    private func nextSource() -> Int? {
+        let total = Double(streams.reduce(0) { $0 + $1.shown } + length)
+        var chosen: Int?
+        var furthest = -Double.infinity
+        for index in shares.indices where limits.map({ streams[index].shown < $0[index] }) ?? true {
+            let behind = shares[index] * total - Double(streams[index].shown)
+            if behind > furthest { (chosen, furthest) = (index, behind) }
         }
-        taken[chosen] += 1
         return chosen
     }
 

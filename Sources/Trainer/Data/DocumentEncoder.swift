@@ -1,13 +1,12 @@
 internal import Formats
 
-/// Turns a file's documents into tokens of a model.
+/// The documents of a source as tokens of a model.
 struct DocumentEncoder: Sendable {
+    /// How they are laid out.
+    let layout: DocumentLayout
     private let source: Source
     private let tokenizer: Tokenizer
-    /// Rows of the model's embedding.
-    private let rows: Int
-    /// What ends a document, where the tokenizer itself marks neither its start nor its end.
-    private let separator: Int32?
+    private let vocabularySize: Int
 
     private enum Source: Sendable {
         case text(DocumentIndex)
@@ -20,15 +19,16 @@ struct DocumentEncoder: Sendable {
     ///   - path: a file, a folder, a pattern, a pipe, `-` for standard input, or a packed file.
     ///   - options: how documents are read.
     ///   - tokenizer: the model's.
-    ///   - rows: rows of the model's embedding.
-    ///   - separator: what ends a document, where the tokenizer itself marks neither its start nor its end.
+    ///   - layout: how documents are laid out.
+    ///   - vocabularySize: rows of the model's embedding.
     /// - Throws: ``UserFacingError`` naming the file, and the line that cannot be read.
     init(
-        path: String, options: TextOptions, tokenizer: Tokenizer, rows: Int, separator: Int32?
+        path: String, options: TextOptions = TextOptions(), tokenizer: Tokenizer, layout: DocumentLayout,
+        vocabularySize: Int
     ) throws(UserFacingError) {
         self.tokenizer = tokenizer
-        self.rows = rows
-        self.separator = separator
+        self.layout = layout
+        self.vocabularySize = vocabularySize
         guard path.hasSuffix(PackedTokens.ending) else {
             source = .text(try DocumentIndex(path: path, options: options, tokenizer: tokenizer))
             return
@@ -73,26 +73,14 @@ struct DocumentEncoder: Sendable {
         }
     }
 
-    /// The tokens of one document, as the tokenizer encodes it, and the separator.
+    /// The tokens of one document, laid out; none where its text has none.
     func tokens(_ index: Int) throws(UserFacingError) -> [Int32] {
-        var tokens = try document(index).tokens
-        if let separator, !tokens.isEmpty { tokens.append(separator) }
-        return tokens
+        let text = try text(index).tokens
+        return text.isEmpty ? [] : layout.document(ofText: text)
     }
 
-    /// The tokens of all documents, one after the other, without separators, and the bytes of their text.
-    func allTokens() throws(UserFacingError) -> (tokens: [Int32], bytes: Int) {
-        var tokens: [Int32] = []
-        var bytes = 0
-        for index in 0..<count {
-            let document = try document(index)
-            tokens += document.tokens
-            bytes += document.byteCount
-        }
-        return (tokens, bytes)
-    }
-
-    private func document(_ index: Int) throws(UserFacingError) -> EncodedDocument {
+    /// The tokens of one document's text, and its bytes.
+    func text(_ index: Int) throws(UserFacingError) -> EncodedDocument {
         let document: EncodedDocument
         switch source {
         case .text(let file):
@@ -100,23 +88,65 @@ struct DocumentEncoder: Sendable {
         case .tokens(let packed):
             document = EncodedDocument(tokens: packed.tokens(index), byteCount: packed.byteCount(index))
         }
-        if let bad = document.tokens.first(where: { $0 < 0 || $0 >= rows }) {
-            throw .tokenOutOfRange(path: path, token: Int(bad), rows: rows)
+        if let bad = document.tokens.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+            throw .tokenOutOfRange(path: path, token: Int(bad), vocabularySize: vocabularySize)
         }
-        return document
+        return EncodedDocument(
+            tokens: Array(layout.text(in: document.tokens)), byteCount: document.byteCount)
     }
 
-    /// What should end a document: nothing where the tokenizer marks documents itself, else `endOfText`.
-    static func separator(of tokenizer: Tokenizer, endOfText: Int?) throws(UserFacingError) -> Int32? {
-        let marks: Bool
-        do {
-            marks =
-                try tokenizer.encode("", addSpecialTokens: true)
-                != tokenizer.encode("", addSpecialTokens: false)
-        } catch {
-            throw error.within("tokenizer.json")
+    /// How many tokens the documents have, laid out; encodes all of them where they are text.
+    ///
+    /// - Parameters:
+    ///   - threads: how many threads encode.
+    ///   - isCancelled: asked now and then; true stops.
+    /// - Returns: the size.
+    /// - Throws: ``UserFacingError`` when a document can't be encoded, when none has a token, or when it was stopped.
+    func size(threads: Int, isCancelled: () -> Bool = { false }) throws(UserFacingError) -> DataSize {
+        var size = DataSize(documents: count)
+        var start = 0
+        while start < count {
+            let (first, end): (Int, Int)
+            let counts: [Int]
+            switch source {
+            case .text(let file):
+                (first, end) = (start, file.end(of: Self.bytesAtOnce, from: start))
+                counts = try mapConcurrently(end - first, threads: threads) { index throws(UserFacingError) in
+                    try text(first + index).tokens.count
+                }
+            case .tokens(let packed):
+                (first, end) = (start, min(start + Self.documentsAtOnce, count))
+                counts = (first..<end).map { layout.textCount(of: packed.tokenCount($0)) }
+            }
+            for count in counts { size.add(layout.count(ofText: count)) }
+            if isCancelled() { throw .interrupted(" before all tokens were counted; begin again") }
+            start = end
         }
-        return marks ? nil : endOfText.map(Int32.init)
+        guard size.tokens > 0 else { throw .noTokens(path: path) }
+        return size
+    }
+
+    /// About how many bytes of text are encoded at once.
+    private static let bytesAtOnce = 4 << 20
+    /// How many packed documents are counted before it is asked whether to stop.
+    private static let documentsAtOnce = 1 << 20
+}
+
+/// How much there is in a source, laid out.
+struct DataSize: Sendable {
+    /// All documents, those without a token included.
+    let documents: Int
+    /// The tokens that one pass shows.
+    private(set) var tokens = 0
+    /// The tokens of the longest document.
+    private(set) var longest = 0
+
+    init(documents: Int) { self.documents = documents }
+
+    /// Counts a document.
+    mutating func add(_ count: Int) {
+        tokens += count
+        longest = max(longest, count)
     }
 }
 
@@ -128,18 +158,19 @@ struct TextContent: Sendable, Equatable {
     let sha256: String
 }
 
-/// A document as tokens, as its tokenizer encodes it by itself.
+/// A document as tokens.
 public struct EncodedDocument: Sendable {
-    /// The tokens, special ones included.
+    /// The tokens.
     public let tokens: [Int32]
     /// The bytes of the text that they stand for.
     public let byteCount: Int
 }
 
 extension DocumentIndex {
-    /// A document's tokens.
+    /// A document's tokens, as its tokenizer encodes it by itself, special ones included; an empty one has none.
     func encoded(_ index: Int, by tokenizer: Tokenizer) throws(UserFacingError) -> EncodedDocument {
         let text = try self.text(index)
+        guard !text.isEmpty else { return EncodedDocument(tokens: [], byteCount: 0) }
         do {
             return EncodedDocument(tokens: try tokenizer.encode(text), byteCount: text.utf8.count)
         } catch {

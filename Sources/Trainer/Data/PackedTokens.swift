@@ -80,6 +80,12 @@ struct PackedTokens: Sendable {
         }
     }
 
+    /// How many tokens a document has.
+    func tokenCount(_ index: Int) -> Int {
+        Int(map.integer(at: offsets + index * 8 + 8, as: UInt64.self))
+            - Int(map.integer(at: offsets + index * 8, as: UInt64.self))
+    }
+
     /// The tokens of a document.
     func tokens(_ index: Int) -> [Int32] {
         let start = Int(map.integer(at: offsets + index * 8, as: UInt64.self))

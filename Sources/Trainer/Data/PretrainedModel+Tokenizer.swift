@@ -15,4 +15,15 @@ extension PretrainedModel {
         }
         return tokenizer
     }
+
+    /// How documents are laid out for the model, and what its user should know of it.
+    ///
+    /// - Throws: ``UserFacingError`` that names the file and the token.
+    func documentLayout(
+        _ tokenizer: Tokenizer, endOfText: EndOfText
+    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String]) {
+        try DocumentLayout.found(
+            in: checkpoint, tokenizer: tokenizer, vocabularySize: architecture.vocabularySize,
+            endOfText: endOfText)
+    }
 }

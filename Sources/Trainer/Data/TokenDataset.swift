@@ -1,7 +1,7 @@
 public import Formats
 internal import OrderedCollections
 
-/// Rows of tokens from a safetensors file's `input_ids` (N, T), in order, beginning again at the end.
+/// Rows of tokens from a safetensors file's `input_ids` (N, T), in order, pass by pass.
 ///
 /// `attention_mask` (N, T) says which tokens are there, 1, and which only fill a row, 0, at one end of it or both. What
 /// fills is neither seen nor predicted, and nothing is predicted from it; positions count from the row's start, as in
@@ -15,7 +15,10 @@ public struct TokenDataset: TrainingData {
     private let targets: [Int32]
     private let attentionStart: [Int32]
     private let path: String
-    private var taken = 0
+    /// How many rows are handed out at most; nil where there is no end.
+    private let limit: Int?
+    /// How many rows were handed out.
+    private var next = 0
 
     /// What is left out of the predictions where labels say so: PyTorch's `ignore_index`.
     private static let ignored = -100
@@ -24,9 +27,10 @@ public struct TokenDataset: TrainingData {
     ///
     /// - Parameters:
     ///   - path: a safetensors file with the integer tensor `input_ids`.
-    ///   - rows: rows of the model's embedding.
+    ///   - vocabularySize: rows of the model's embedding.
+    ///   - extent: where it ends; of tokens, after the row that has the last of them.
     /// - Throws: ``UserFacingError`` when the tensor is not there, of another form, or names a token without a row.
-    public init(path: String, rows: Int) throws(UserFacingError) {
+    public init(path: String, vocabularySize: Int, extent: DataExtent = .unlimited) throws(UserFacingError) {
         let expected = "an integer tensor 'input_ids' of the shape [rows, tokens], two tokens or more"
         let file: Checkpoint
         do { file = try Checkpoint.open(path) } catch {
@@ -45,8 +49,8 @@ public struct TokenDataset: TrainingData {
         }
         let (count, length) = (tensor.shape[0], tensor.shape[1])
         let ids = try Self.integers(tensor, "input_ids", shape: tensor.shape, path: path)
-        if let bad = ids.first(where: { $0 < 0 || $0 >= rows }) {
-            throw .tokenOutOfRange(path: path, token: bad, rows: rows)
+        if let bad = ids.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+            throw .tokenOutOfRange(path: path, token: bad, vocabularySize: vocabularySize)
         }
         var there: [Range<Int>]?
         if let mask = file.tensors["attention_mask"] {
@@ -57,8 +61,8 @@ public struct TokenDataset: TrainingData {
         var labels: [Int]?
         if let tensor = file.tensors["labels"] {
             labels = try Self.integers(tensor, "labels", shape: [count, length], path: path)
-            if let bad = labels?.first(where: { $0 != Self.ignored && ($0 < 0 || $0 >= rows) }) {
-                throw .badLabel(path: path, label: bad, rows: rows)
+            if let bad = labels?.first(where: { $0 != Self.ignored && ($0 < 0 || $0 >= vocabularySize) }) {
+                throw .badLabel(path: path, label: bad, vocabularySize: vocabularySize)
             }
         }
         targets = try Self.targets(ids, labels, there, length: length, path: path)
@@ -70,6 +74,24 @@ public struct TokenDataset: TrainingData {
         }
         (self.path, self.count, self.length) = (path, count, length)
         tokens = ids.map { Int32($0) }
+        switch extent {
+        case .unlimited: limit = nil
+        case .tokens(let tokens): limit = (tokens + length - 1) / length
+        case .passes(let passes): limit = passes * count
+        }
+    }
+
+    /// How many rows there are until the end; nil where there is none.
+    var sequenceCount: Int? { limit }
+
+    /// What will have been shown after so many tokens in all, or at the end.
+    func progress(after tokens: Int) -> [SourceProgress] {
+        [SourceProgress(name: path, shown: limit.map { $0 * length } ?? tokens, size: count * length)]
+    }
+
+    /// What was shown so far.
+    public var sources: [SourceProgress] {
+        [SourceProgress(name: path, shown: next * length, size: count * length)]
     }
 
     /// Whether a tensor of the file is read, or is a reference's result that is passed over.
@@ -120,18 +142,21 @@ public struct TokenDataset: TrainingData {
     }
 
     /// Where the data stands.
-    public var position: DataPosition { DataPosition(taken: [taken], streams: []) }
+    public var position: DataPosition { DataPosition(rows: next) }
 
     /// Goes on from where the data stood before.
     public mutating func move(to position: DataPosition) throws(UserFacingError) {
-        guard position.taken.count == 1, position.taken[0] >= 0 else { throw .badPosition(path: path) }
-        taken = position.taken[0]
+        guard let rows = position.rows, rows >= 0 else { throw .badPosition(path: path) }
+        next = rows
     }
 
     /// The next sequences.
     public mutating func next(_ count: Int) -> TokenBatch {
-        let batch = rows((taken..<taken + count).map { $0 % self.count })
-        taken += count
+        let there = min(count, limit.map { max(0, $0 - next) } ?? count)
+        // Beyond the end rows only fill the batch.
+        var batch = rows((0..<count).map { ($0 < there ? next + $0 : $0) % self.count })
+        for index in there * length..<count * length { batch.targets[index] = -1 }
+        next += there
         return batch
     }
 

@@ -18,10 +18,13 @@ public struct TokenStatistics: Sendable, Encodable {
     public let findings: TextFindings
     /// The special tokens that are put around each document.
     private let around: Int
+    private let layout: DocumentLayout?
+    private var trained = 0
     private let unknownID: Int32?
     private var isUsed: [Bool]
 
     enum CodingKeys: String, CodingKey {
+        case trainingTokens = "training_tokens"
         case documents, tokens, bytes, unknown, longest, vocabulary, used
         case bytesPerToken = "bytes_per_token"
         case tokensPerDocument = "tokens_per_document"
@@ -33,8 +36,8 @@ public struct TokenStatistics: Sendable, Encodable {
         case nulCharacters = "nul_characters"
     }
 
-    init(of tokenizer: Tokenizer, findings: TextFindings) {
-        self.findings = findings
+    init(of tokenizer: Tokenizer, findings: TextFindings, layout: DocumentLayout?) {
+        (self.findings, self.layout) = (findings, layout)
         vocabulary = tokenizer.largestID + 1
         around = (try? tokenizer.encode("").count) ?? 0
         unknownID = tokenizer.unknownID
@@ -45,12 +48,16 @@ public struct TokenStatistics: Sendable, Encodable {
         documents += 1
         tokens += document.tokens.count
         bytes += document.byteCount
+        if let layout { trained += layout.count(ofText: layout.textCount(of: document.tokens.count)) }
         longest = max(longest, document.tokens.count)
         for token in document.tokens {
             isUsed[Int(token)] = true
             if token == unknownID { unknown += 1 }
         }
     }
+
+    /// The tokens that one pass of training shows, starts and ends of documents included; nil where these are not known.
+    public var trainingTokens: Int? { layout == nil ? nil : trained }
 
     /// How many different tokens occur.
     public var used: Int { isUsed.reduce(0) { $0 + ($1 ? 1 : 0) } }
@@ -68,6 +75,7 @@ public struct TokenStatistics: Sendable, Encodable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(documents, forKey: .documents)
         try container.encode(tokens, forKey: .tokens)
+        try container.encodeIfPresent(trainingTokens, forKey: .trainingTokens)
         try container.encode(bytes, forKey: .bytes)
         try container.encode(bytesPerToken, forKey: .bytesPerToken)
         try container.encode(tokensPerDocument, forKey: .tokensPerDocument)

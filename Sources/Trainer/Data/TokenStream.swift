@@ -1,114 +1,175 @@
 internal import Formats
 
-/// The tokens of a file's documents, in a new order each pass, for ever.
+/// The tokens of one source, pass by pass, shuffled and cut into sequences.
 ///
-/// Sequences are taken from several documents in turn, each read in a lane of its own, so that the sequences of one
-/// step do not all come from the same long document. Documents are encoded when they are reached: opening is
-/// quick, memory holds one document a lane, and going on at a position costs no more than encoding those.
+/// A pass takes the documents in a new order and lays them end to end. Consecutive sequences make a block, whose order
+/// is shuffled; so a long document does not fill a step, and memory holds a block. The sequence in which a pass ends is
+/// filled from the next pass and stands last in its block, so every token is shown once before any is shown again.
 struct TokenStream {
+    /// Where the documents come from.
     let encoder: DocumentEncoder
+    /// How much there is.
+    let size: DataSize
+    /// Tokens that were handed out.
+    private(set) var shown = 0
     private let seed: UInt64
     private let source: Int
-    private var lanes: [Lane]
-    private var next: Int
-    private var turn = 0
-    /// The order of the pass that was asked for last.
-    private var order: (epoch: Int, documents: [UInt32])
+    private let length: Int
+    private let sequencesOfBlock: Int
+    private var block: Block
+    private var order: (pass: Int, documents: [UInt32])
+    /// The document that was read last, since a long one is read again for each block that it reaches into.
+    private var read: (document: UInt32, tokens: [Int32])?
 
-    private struct Lane {
-        var document: Int
-        /// Which document of the file it is.
-        var index: Int
-        var token: Int
-        var tokens: [Int32]
+    /// A place between two tokens of all passes.
+    private struct Place {
+        var pass = 0
+        /// Which document of the pass, in its order.
+        var document = 0
+        /// How many tokens of it lie before.
+        var token = 0
+    }
+
+    private struct Block {
+        /// Where its first token stands, and where the next block's does.
+        var start = Place(), end = Place()
+        /// The tokens of its sequences, and the one behind them.
+        var tokens: [Int32] = []
+        /// Where documents begin among the tokens, or go on at the very start, and which they are.
+        var documents: [(start: Int, isWhole: Bool, index: Int)] = []
+        /// Which sequences come one after the other, and how many of them were handed out.
+        var order: [UInt32] = []
+        var next = 0
+
+        /// The first document that begins at a token or behind it.
+        func firstDocument(notBefore token: Int) -> Int {
+            var (low, high) = (0, documents.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if documents[middle].start < token { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+    }
+
+    /// Some tokens, what follows each of them, and where documents begin.
+    struct Sequence {
+        var tokens: ArraySlice<Int32>
+        /// Negative where nothing is predicted.
+        var targets: [Int32]
+        /// The positions at which documents begin, or go on at the very start, and which of the source they are.
+        var documents: [(start: Int, index: Int)]
     }
 
     /// A stream at its beginning.
-    init(encoder: DocumentEncoder, seed: UInt64, source: Int, lanes: Int) throws(UserFacingError) {
-        self.encoder = encoder
-        self.seed = seed
-        self.source = source
-        order = (0, documentOrder(count: encoder.count, seed: seed, source: source, epoch: 0))
-        self.lanes = []
-        next = 0
-        for _ in 0..<min(lanes, encoder.count) {
-            self.lanes.append(Lane(document: 0, index: 0, token: 0, tokens: []))
-            try advance(self.lanes.count - 1)
-        }
+    ///
+    /// - Parameters:
+    ///   - encoder: where the documents come from.
+    ///   - size: how much there is in it.
+    ///   - length: tokens of a sequence.
+    ///   - sequencesOfBlock: how many sequences are shuffled with each other.
+    ///   - seed: decides all orders.
+    ///   - source: the number of the source, so that no two of a mixture have the same order.
+    init(
+        encoder: DocumentEncoder, size: DataSize, length: Int, sequencesOfBlock: Int, seed: UInt64,
+        source: Int
+    ) {
+        (self.encoder, self.size, self.length) = (encoder, size, length)
+        (self.sequencesOfBlock, self.seed, self.source) = (sequencesOfBlock, seed, source)
+        block = Block()
+        order = (0, documentOrder(count: encoder.count, seed: seed, source: source, pass: 0))
     }
 
     /// Where the stream stands.
     var position: StreamPosition {
-        StreamPosition(
-            next: next, turn: turn, lanes: lanes.map { .init(document: $0.document, token: $0.token) })
+        let isAtEnd = block.next == block.order.count
+        let place = isAtEnd ? block.end : block.start
+        return StreamPosition(
+            pass: place.pass, document: place.document, token: place.token,
+            sequence: isAtEnd ? 0 : block.next, shown: shown)
     }
 
-    /// Goes to a position that a stream of the same file and seed had.
+    /// Goes to a position that a stream of the same source and seed had.
     mutating func move(to position: StreamPosition) throws(UserFacingError) {
-        guard position.lanes.count == lanes.count, position.turn >= 0, position.next >= 0 else {
+        let place = Place(pass: position.pass, document: position.document, token: position.token)
+        guard place.pass >= 0, (0..<encoder.count).contains(place.document), place.token >= 0,
+            position.shown >= 0
+        else { throw .badPosition(path: encoder.path) }
+        let tokens = try document(at: place).tokens.count
+        guard place.token == 0 || place.token < tokens else { throw .badPosition(path: encoder.path) }
+        block = try makeBlock(from: place)
+        guard (0..<block.order.count).contains(position.sequence) else {
             throw .badPosition(path: encoder.path)
         }
-        for (number, lane) in position.lanes.enumerated() {
-            guard lane.document >= 0, lane.document < position.next else {
-                throw .badPosition(path: encoder.path)
+        block.next = position.sequence
+        shown = position.shown
+    }
+
+    /// The next sequence, of at most `limit` tokens.
+    mutating func next(limit: Int) throws(UserFacingError) -> Sequence {
+        if block.next == block.order.count { block = try makeBlock(from: block.end) }
+        let first = Int(block.order[block.next]) * length
+        let range = first..<first + min(length, limit)
+        block.next += 1
+        shown += range.count
+        var targets = Array(block.tokens[range.lowerBound + 1..<range.upperBound + 1])
+        var documents: [(start: Int, index: Int)] = []
+        // The document that goes on at the start is the last one that begins at it or before.
+        let inside = block.firstDocument(notBefore: range.lowerBound + 1)
+        for document in block.documents[(inside - 1)...] {
+            let start = document.start - range.lowerBound
+            guard start <= range.count else { break }
+            // Nothing predicts a start.
+            if start > 0, document.isWhole { targets[start - 1] = -1 }
+            if start < range.count { documents.append((max(0, start), document.index)) }
+        }
+        return Sequence(tokens: block.tokens[range], targets: targets, documents: documents)
+    }
+
+    /// Reads and shuffles the sequences from a place on: as many as a block has, or those up to the end of the pass.
+    private mutating func makeBlock(from start: Place) throws(UserFacingError) -> Block {
+        var block = Block(start: start)
+        var place = start
+        var sequences = sequencesOfBlock
+        var endsPass = false
+        while true {
+            let (index, tokens) = try document(at: place)
+            if place.token < tokens.count {
+                block.documents.append((block.tokens.count, place.token == 0, index))
+                let part = min(tokens.count - place.token, sequences * length + 1 - block.tokens.count)
+                block.tokens += tokens[place.token..<place.token + part]
+                place.token += part
+                if block.tokens.count == sequences * length + 1 { break }
             }
-            let (index, tokens) = try tokens(of: lane.document)
-            guard lane.token >= 0, lane.token < tokens.count else {
-                throw .badPosition(path: encoder.path)
+            place = Place(pass: place.pass, document: place.document + 1)
+            if place.document == encoder.count {
+                place = Place(pass: place.pass + 1)
+                if !endsPass { sequences = max(1, (block.tokens.count + length - 1) / length) }
+                endsPass = true
             }
-            lanes[number] = Lane(
-                document: lane.document, index: index, token: lane.token, tokens: tokens)
         }
-        next = position.next
-        turn = position.turn
+        // The token behind the last sequence is the first of the next block.
+        place.token -= 1
+        block.end = place
+        var generator = generator(
+            seed: seed, source: source,
+            stream: UInt64(start.pass) << 48 ^ UInt64(start.document) << 32 ^ UInt64(start.token) ^ 0x5EED)
+        block.order = permutation(of: endsPass ? sequences - 1 : sequences, from: &generator)
+        if endsPass { block.order.append(UInt32(sequences - 1)) }
+        return block
     }
 
-    /// The next `count` tokens of one document and those after it, and the positions at which documents begin.
-    ///
-    /// The last of them is left for the lane's next turn, since nothing has been predicted from it.
-    mutating func next(
-        _ count: Int
-    ) throws(UserFacingError) -> (tokens: [Int32], starts: [Int], documents: [Int]) {
-        let index = turn % lanes.count
-        turn += 1
-        var taken: [Int32] = []
-        var starts: [Int] = []
-        var documents: [Int] = []
-        taken.reserveCapacity(count)
-        while taken.count < count {
-            if lanes[index].token == lanes[index].tokens.count { try advance(index) }
-            let lane = lanes[index]
-            if lane.token == 0 { starts.append(taken.count) }
-            let part = min(count - taken.count, lane.tokens.count - lane.token)
-            documents.append(lane.index)
-            taken += lane.tokens[lane.token..<lane.token + part]
-            lanes[index].token += part
+    /// The document at a place: which of the source it is, and its tokens.
+    private mutating func document(at place: Place) throws(UserFacingError) -> (index: Int, tokens: [Int32]) {
+        if order.pass != place.pass {
+            order = (
+                place.pass, documentOrder(count: encoder.count, seed: seed, source: source, pass: place.pass)
+            )
         }
-        lanes[index].token -= 1
-        return (taken, starts, documents)
-    }
-
-    /// Lets a lane begin the next document that has tokens.
-    private mutating func advance(_ index: Int) throws(UserFacingError) {
-        for _ in 0..<encoder.count {
-            let (place, tokens) = try tokens(of: next)
-            lanes[index] = Lane(document: next, index: place, token: 0, tokens: tokens)
-            next += 1
-            if !lanes[index].tokens.isEmpty { return }
-        }
-        throw .noTokens(path: encoder.path)
-    }
-
-    /// A document, counted over all passes: which of the file it is, and its tokens.
-    private mutating func tokens(
-        of document: Int
-    ) throws(UserFacingError) -> (index: Int, tokens: [Int32]) {
-        let (epoch, place) = document.quotientAndRemainder(dividingBy: encoder.count)
-        if order.epoch != epoch {
-            let documents = documentOrder(count: encoder.count, seed: seed, source: source, epoch: epoch)
-            order = (epoch, documents)
-        }
-        let index = Int(order.documents[place])
-        return (index, try encoder.tokens(index))
+        let index = order.documents[place.document]
+        if let read, read.document == index { return (Int(index), read.tokens) }
+        let tokens = try encoder.tokens(Int(index))
+        read = (index, tokens)
+        return (Int(index), tokens)
     }
 }

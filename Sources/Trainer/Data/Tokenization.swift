@@ -4,6 +4,7 @@ public import Formats
 public struct Tokenization: Sendable {
     private let tokenizer: Tokenizer
     private let documents: DocumentIndex
+    private let layout: DocumentLayout?
     private let threads: Int
 
     /// Opens files of documents and checks all their lines.
@@ -12,12 +13,15 @@ public struct Tokenization: Sendable {
     ///   - files: files, folders, patterns, pipes, or `-` for standard input.
     ///   - options: how documents are read.
     ///   - tokenizer: what encodes.
+    ///   - layout: how training lays documents out, to count its tokens; nil does not count them.
     ///   - threads: how many threads encode.
     /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
     public init(
-        of files: [String], options: TextOptions = TextOptions(), by tokenizer: Tokenizer, threads: Int
+        of files: [String], options: TextOptions = TextOptions(), by tokenizer: Tokenizer,
+        layout: DocumentLayout? = nil, threads: Int
     ) throws(UserFacingError) {
         self.tokenizer = tokenizer.reading(options)
+        self.layout = layout
         self.threads = threads
         documents = try DocumentIndex(paths: files, options: options, tokenizer: tokenizer)
     }
@@ -57,7 +61,7 @@ public struct Tokenization: Sendable {
 
     /// Counts everything.
     public func statistics() throws(UserFacingError) -> TokenStatistics {
-        var statistics = TokenStatistics(of: tokenizer, findings: documents.findings)
+        var statistics = TokenStatistics(of: tokenizer, findings: documents.findings, layout: layout)
         try forEachDocument { document throws(UserFacingError) in
             statistics.count(document)
         }
@@ -84,7 +88,7 @@ public struct Tokenization: Sendable {
         }
         let writer = try PackedTokensWriter(
             path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
-        var statistics = TokenStatistics(of: tokenizer, findings: documents.findings)
+        var statistics = TokenStatistics(of: tokenizer, findings: documents.findings, layout: layout)
         try forEachDocument(isCancelled: isCancelled) { document throws(UserFacingError) in
             try writer.append(document.tokens, byteCount: document.byteCount)
             statistics.count(document)

@@ -1,37 +1,65 @@
 public import Formats
 
-/// Where a stream of documents stands; with the same files and seed, all that is needed to go on.
-public struct StreamPosition: Codable, Sendable, Equatable {
-    /// Where one lane stands: which document of all passes it reads, and how many of its tokens were taken.
-    public struct Lane: Codable, Sendable, Equatable {
-        /// Counts documents over all passes, from 0.
-        public var document: Int
-        /// Tokens of it that were taken.
-        public var token: Int
-    }
-
-    /// The document that the next lane that runs out begins.
-    public var next: Int
-    /// Sequences that were taken.
-    public var turn: Int
-    /// The lanes.
-    public var lanes: [Lane]
-}
-
-/// Where a run's data stands.
-public struct DataPosition: Codable, Sendable, Equatable {
-    /// Sequences taken from each source.
-    public var taken: [Int]
-    /// Where each source of text stands.
-    public var streams: [StreamPosition]
-}
-
 /// What a run trains on.
 public protocol TrainingData {
-    /// The next `count` sequences.
+    /// The next `count` sequences; what lies beyond the end of the data asks for nothing.
     mutating func next(_ count: Int) throws(UserFacingError) -> TokenBatch
+    /// What was shown so far, by source.
+    var sources: [SourceProgress] { get }
     /// Where the data stands; can be set to where it stood before.
     var position: DataPosition { get }
     /// Goes on from where the data stood before.
     mutating func move(to position: DataPosition) throws(UserFacingError)
+}
+
+/// How much of a source was shown.
+public struct SourceProgress: Sendable, Equatable {
+    /// What the source is called.
+    public let name: String
+    /// The tokens that were shown, starts and ends included.
+    public let shown: Int
+    /// The tokens that one pass shows.
+    public let size: Int
+
+    /// Tokens shown for each token that there is.
+    public var passes: Double { Double(shown) / Double(size) }
+    /// The share of the tokens that were shown at least once, since a pass shows each once.
+    public var coverage: Double { min(1, passes) }
+}
+
+/// What reports say of a source.
+public struct SourceFigures: Codable, Sendable, Equatable {
+    /// Tokens shown for each token that there is.
+    public var passes: Double
+    /// The share of the tokens that were shown at least once.
+    public var coverage: Double
+    /// The tokens that were shown.
+    public var tokens: Int
+}
+
+extension [SourceProgress] {
+    /// The figures by name.
+    public var figures: [String: SourceFigures] {
+        Dictionary(
+            map { ($0.name, SourceFigures(passes: $0.passes, coverage: $0.coverage, tokens: $0.shown)) }
+        ) { first, _ in first }
+    }
+}
+
+/// Where a stream of documents stands; with the same source and seed, all that is needed to go on.
+public struct StreamPosition: Codable, Sendable, Equatable {
+    /// The place at which the block of sequences begins that is read: which pass, which of its documents, which token.
+    public var pass: Int, document: Int, token: Int
+    /// Sequences of the block that were handed out.
+    public var sequence: Int
+    /// Tokens that were handed out since the run began.
+    public var shown: Int
+}
+
+/// Where a run's data stands.
+public struct DataPosition: Codable, Sendable, Equatable {
+    /// Rows of tokens that were handed out; nil where the data is text.
+    public var rows: Int?
+    /// Where each source of text stands.
+    public var sources: [StreamPosition] = []
 }

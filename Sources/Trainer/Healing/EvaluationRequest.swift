@@ -14,6 +14,8 @@ public struct EvaluationRequest: Sendable {
     public var rows: String?
     /// Where the rows' logits are written, as `logits` (N, T, V) in float32.
     public var logits: String?
+    /// What ends a document.
+    public var endOfText: EndOfText
     /// Tokens of a window.
     public var length: Int
     /// How many threads compute.
@@ -22,13 +24,14 @@ public struct EvaluationRequest: Sendable {
     /// An evaluation.
     public init(
         model: String, sets: [(name: String, path: String)] = [], text: TextOptions = TextOptions(),
-        rows: String? = nil, logits: String? = nil, length: Int, threads: Int
+        rows: String? = nil, logits: String? = nil, endOfText: EndOfText = .ofModel, length: Int, threads: Int
     ) {
         self.model = model
         self.sets = sets
         self.text = text
         self.rows = rows
         self.logits = logits
+        self.endOfText = endOfText
         self.length = length
         self.threads = threads
     }
@@ -52,14 +55,14 @@ public struct EvaluationRequest: Sendable {
         model.notes.forEach(warn)
         let engine = try DefaultEngine(threads: threads)
         if let rows {
-            let rows = try TokenDataset(path: rows, rows: model.architecture.vocabularySize)
+            let rows = try TokenDataset(path: rows, vocabularySize: model.architecture.vocabularySize)
             let transformer = try self.transformer(
                 model, batch: 1, length: rows.length, on: engine, isCancelled)
             let result = try evaluate(rows, transformer, isCancelled)
             notify("ids", result)
             return [("ids", result)]
         }
-        let sets = try EvaluationSet.read(sets, options: text, for: model)
+        let sets = try EvaluationSet.read(sets, options: text, for: model, endOfText: endOfText, warn: warn)
         for set in sets { set.warnings.forEach(warn) }
         let batch = max(1, Self.tokensAtOnce / length)
         let transformer = try self.transformer(model, batch: batch, length: length, on: engine, isCancelled)

@@ -9,8 +9,10 @@ public final class Healing<Device: Engine> {
     public let plan: HealingPlan
     /// Steps that are done.
     public private(set) var step = 0
-    /// Targets of all steps so far.
-    public private(set) var tokens = 0
+    /// What was shown so far, by source.
+    public var sources: [SourceProgress] { data.sources }
+    /// Tokens that all steps so far have shown.
+    public var tokens: Int { data.sources.reduce(0) { $0 + $1.shown } }
     private let optimizer: AdamW<Device>
     private var data: any TrainingData
 
@@ -34,10 +36,18 @@ public final class Healing<Device: Engine> {
     /// - Returns: what it did.
     /// - Throws: ``UserFacingError`` when the loss is no number any more, the data cannot be read, or it was given up.
     public func takeStep(isCancelled: () -> Bool = { false }) throws -> StepReport {
-        let clock = ContinuousClock()
-        let (start, position) = (clock.now, data.position)
+        let (start, position) = (ContinuousClock.now, data.position)
         var batches: [TokenBatch] = []
-        for _ in 0..<plan.accumulate { batches.append(try data.next(plan.batch)) }
+        // The last step takes what remains, which may be less than its parts, or nothing but a text's last token.
+        for _ in 0..<plan.accumulate {
+            let batch = try data.next(plan.batch)
+            if batch.targetCount > 0 { batches.append(batch) }
+        }
+        let factor = plan.schedule.factor(at: step)
+        guard !batches.isEmpty else {
+            step += 1
+            return report(loss: 0, factor: factor, norm: 0, since: start)
+        }
         let targets = batches.reduce(0) { $0 + $1.targetCount }
         for (index, batch) in batches.enumerated() {
             if index > 0, isCancelled() {
@@ -47,7 +57,6 @@ public final class Healing<Device: Engine> {
             }
             model.backward(batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0)
         }
-        let factor = plan.schedule.factor(at: step)
         optimizer.step(model, step: step, factor: factor)
         // A step that made a number none has moved weights already, so the run ends; what was kept before is whole.
         let loss = model.takeLoss(targets: max(1, targets))
@@ -57,10 +66,15 @@ public final class Healing<Device: Engine> {
                 what: what, step: step + 1, documents: DocumentReference.list(batches.flatMap(\.documents)))
         }
         step += 1
-        tokens += targets
-        return StepReport(
+        return report(loss: loss, factor: factor, norm: norm, since: start)
+    }
+
+    private func report(
+        loss: Double, factor: Double, norm: Double, since start: ContinuousClock.Instant
+    ) -> StepReport {
+        StepReport(
             step: step, loss: loss, tokens: tokens, lr: plan.optimizer.rate * factor, gradNorm: norm,
-            seconds: (clock.now - start) / .seconds(1))
+            seconds: (ContinuousClock.now - start) / .seconds(1), sources: data.sources.figures)
     }
 
     /// Refuses to keep weights that are no numbers.
@@ -73,7 +87,7 @@ public final class Healing<Device: Engine> {
     }
 
     /// Where the run stands, apart from what is in ``state``.
-    public var progress: RunProgress { RunProgress(step: step, tokens: tokens, data: data.position) }
+    public var progress: RunProgress { RunProgress(step: step, data: data.position) }
 
     /// What has to be kept of a run to go on with it: the weights and both moments, as they are.
     public var state: [(name: String, buffer: Device.Buffer, isPacked: Bool)] {
@@ -91,7 +105,6 @@ public final class Healing<Device: Engine> {
     public func resume(_ progress: RunProgress) throws(UserFacingError) {
         try data.move(to: progress.data)
         step = progress.step
-        tokens = progress.tokens
     }
 }
 
@@ -99,8 +112,6 @@ public final class Healing<Device: Engine> {
 public struct RunProgress: Codable, Sendable, Equatable {
     /// Steps that are done.
     public var step: Int
-    /// Targets of all steps so far.
-    public var tokens: Int
     /// Where the data stands.
     public var data: DataPosition
 }

@@ -4,6 +4,10 @@ internal import Models
 public struct HealingPlan: Codable, Sendable, Equatable {
     /// Optimizer steps.
     public var steps: Int
+    /// Tokens that the steps show, starts and ends of documents included; nil where the steps are full.
+    public var tokens: Int?
+    /// How documents are laid out; nil where the data is rows of tokens.
+    public var documents: DocumentLayout?
     /// Sequences that are computed at once.
     public var batch: Int
     /// How often that is done for one step.
@@ -62,9 +66,9 @@ public struct HealingPlan: Codable, Sendable, Equatable {
 public struct StepReport: Codable, Sendable, Equatable {
     /// Which step, from 1.
     public let step: Int
-    /// The mean cross entropy of its targets before it moved the weights, in nats.
+    /// The mean cross entropy of its targets before it moved the weights, in nats; 0 where it has none.
     public let loss: Double
-    /// Targets of all steps so far.
+    /// Tokens that all steps so far have shown.
     public let tokens: Int
     /// The learning rate of the layers.
     public let lr: Double
@@ -72,9 +76,11 @@ public struct StepReport: Codable, Sendable, Equatable {
     public let gradNorm: Double
     /// How long the step took.
     public let seconds: Double
+    /// What was shown so far, by source.
+    public let sources: [String: SourceFigures]
 
     enum CodingKeys: String, CodingKey {
-        case step, loss, tokens, lr, seconds
+        case step, loss, tokens, lr, seconds, sources
         case gradNorm = "grad_norm"
     }
 }

@@ -24,8 +24,10 @@ public struct HealingRequest: Sendable {
     ///
     /// The length is the rows' own where the data has rows.
     public var plan: HealingPlan
-    /// Tokens to train on in place of the plan's steps.
-    public var tokens: Int?
+    /// Where the data ends, and with it the run; where it does not, the plan's steps end it.
+    public var extent: DataExtent
+    /// What ends a document.
+    public var endOfText: EndOfText
     /// Steps of rising rate; nil for a hundredth of all, at least 10, at most a quarter.
     public var warmup: Int?
     /// How many threads compute.
@@ -49,7 +51,8 @@ public struct HealingRequest: Sendable {
     public init(
         model: String, fromScratch: Bool = false, data: Data,
         evaluations: [(name: String, path: String)] = [], text: TextOptions = TextOptions(),
-        plan: HealingPlan, tokens: Int? = nil, warmup: Int? = nil, threads: Int, output: String,
+        plan: HealingPlan, extent: DataExtent = .unlimited, endOfText: EndOfText = .ofModel,
+        warmup: Int? = nil, threads: Int, output: String,
         force: Bool = false,
         resume: Bool = false, checkpointEvery: Int = 100, log: String? = nil, tool: String = "trainer"
     ) {
@@ -59,7 +62,8 @@ public struct HealingRequest: Sendable {
         self.evaluations = evaluations
         self.text = text
         self.plan = plan
-        self.tokens = tokens
+        self.extent = extent
+        self.endOfText = endOfText
         self.warmup = warmup
         self.threads = threads
         self.output = output
@@ -93,8 +97,10 @@ public enum HealingEvent: Sendable {
 public struct HealingOutcome: Sendable {
     /// Steps that are done.
     public internal(set) var step: Int
-    /// Targets of all steps.
+    /// Tokens that all steps have shown.
     public internal(set) var tokens: Int
+    /// What was shown, by source.
+    public internal(set) var sources: [SourceProgress]
     /// What the last step did; nil when none was taken.
     public internal(set) var last: StepReport?
     /// The sets before the first step; empty when the run went on with another.
@@ -104,8 +110,9 @@ public struct HealingOutcome: Sendable {
     /// Numbers that the model's own type could not hold, by tensor.
     public internal(set) var overflows: [(tensor: String, count: Int)] = []
 
-    init(step: Int, tokens: Int) {
+    init(step: Int, tokens: Int, sources: [SourceProgress]) {
         self.step = step
         self.tokens = tokens
+        self.sources = sources
     }
 }

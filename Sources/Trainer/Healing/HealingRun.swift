@@ -31,8 +31,7 @@ public struct HealingRun {
         self.notify = notify
         identity = try setup.identity()
         engine = try DefaultEngine(threads: request.threads)
-        sets = try EvaluationSet.read(
-            request.evaluations, options: request.text, for: model, tokenizer: setup.tokenizer)
+        sets = setup.evaluations
         store = try RunStore(output: request.output, identity: identity, freeSpace: request.freeSpace)
         if let step = store.lastStep, !request.resume {
             guard request.force else { throw UserFacingError.unfinishedRun(folder: store.folder, step: step) }
@@ -65,7 +64,7 @@ public struct HealingRun {
             .started(
                 step: run.step, steps: plan.steps, parameters: setup.layout.trainedParameterCount,
                 tokensPerStep: plan.batch * plan.accumulate * plan.length))
-        var outcome = HealingOutcome(step: run.step, tokens: run.tokens)
+        var outcome = HealingOutcome(step: run.step, tokens: run.tokens, sources: run.sources)
         do {
             if run.step == 0 { outcome.before = try evaluate(isCancelled) }
             try takeSteps(&outcome, isCancelled)

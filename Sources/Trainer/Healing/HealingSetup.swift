@@ -18,17 +18,23 @@ public struct HealingSetup {
     /// The result's files.
     public let output: WritePlan
     let data: any TrainingData
-    /// The model's tokenizer; nil where the data is rows of tokens.
-    let tokenizer: Tokenizer?
     /// What is in each source of text, known since it was opened: a pipe is read once.
     private let contents: [TextContent]
     /// What a checkpoint of the run takes on the disk.
     public let checkpointBytes: Int
+    /// The sets that are evaluated before and after.
+    let evaluations: [EvaluationSet]
+    /// What the run will show, by source.
+    public let sources: [SourceProgress]
+    private let dataBytes: Int
 
-    /// Opens what the request names.
+    /// Opens what the request names, and counts the tokens of its texts.
     ///
+    /// - Parameters:
+    ///   - request: what was asked for.
+    ///   - isCancelled: asked while tokens are counted; true stops.
     /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
-    public init(_ request: HealingRequest) throws {
+    public init(_ request: HealingRequest, isCancelled: () -> Bool = { false }) throws {
         self.request = request
         let opened: PretrainedModel =
             request.fromScratch ? try .blank(request.model) : try .open(request.model)
@@ -37,34 +43,47 @@ public struct HealingSetup {
         if let error = model.checkpoint.unusableManifest { throw error }
         let architecture = model.architecture
         var plan = request.plan
-        var warnings: [String]
         var contents: [TextContent] = []
+        var warnings = model.notes
+        var tokenizer: Tokenizer?
+        let sequences: Int?
+        let progress: (Int) -> [SourceProgress]
+        var dataBytes = 0
         switch request.data {
         case .rows(let path):
-            let rows = try TokenDataset(path: path, rows: architecture.vocabularySize)
+            let rows = try TokenDataset(
+                path: path, vocabularySize: architecture.vocabularySize, extent: request.extent)
             plan.length = rows.length
-            data = rows
-            tokenizer = nil
-            warnings = model.notes
+            (data, sequences, progress) = (rows, rows.sequenceCount, rows.progress(after:))
+            dataBytes = 4 * rows.count * rows.length
         case .text(let sources):
             let opened = try model.tokenizer()
             tokenizer = opened
+            let (layout, notes) = try model.documentLayout(opened, endOfText: request.endOfText)
+            plan.documents = layout
             let mixture = try DataMixture(
-                sources, options: request.text, tokenizer: opened, rows: architecture.vocabularySize,
-                endOfText: model.endOfText(), length: plan.length, isolatesDocuments: plan.isolatesDocuments,
-                seed: plan.seed)
-            data = mixture
+                sources, options: request.text, tokenizer: opened, layout: layout,
+                vocabularySize: architecture.vocabularySize,
+                length: plan.length, extent: request.extent, isolatesDocuments: plan.isolatesDocuments,
+                seed: plan.seed, threads: request.threads, isCancelled: isCancelled)
+            (data, sequences, progress) = (mixture, mixture.sequenceCount, mixture.progress(after:))
+            dataBytes = mixture.byteCount()
             contents = mixture.contents
-            warnings = model.notes + mixture.warnings + Self.warnings(request, sources, model)
+            warnings += notes + mixture.warnings + Self.warnings(request, sources, model)
         }
+        evaluations = try EvaluationSet.read(
+            request.evaluations, options: request.text, for: model, tokenizer: tokenizer,
+            endOfText: request.endOfText)
+        self.dataBytes = dataBytes + evaluations.reduce(0) { $0 + $1.byteCount }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
                 path: request.model, length: plan.length, maximum: architecture.maximumLength)
         }
-        if let tokens = request.tokens {
-            let step = plan.batch * plan.accumulate * plan.length
-            plan.steps = tokens / step + (tokens % step == 0 ? 0 : 1)
-        }
+        let sequencesOfStep = plan.batch * plan.accumulate
+        if let sequences { plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep }
+        sources = progress(plan.steps * sequencesOfStep * plan.length)
+        plan.tokens = sequences == nil ? nil : sources.reduce(0) { $0 + $1.shown }
+        warnings += Self.warnings(sources)
         plan.schedule.steps = plan.steps
         // A run that goes on, perhaps longer, keeps the warm-up that it began with.
         let kept = request.resume ? RunStore.kept(for: request.output)?.plan.schedule.warmup : nil
@@ -79,7 +98,8 @@ public struct HealingSetup {
         (self.warnings, self.contents) = (warnings, contents)
         layout = try model.layout(training: plan.trained, gradients: plan.gradients)
         guard !layout.trained.isEmpty else { throw UserFacingError.nothingTrained(path: request.model) }
-        memory = MemoryNeed(plan, architecture, layout: layout, threads: request.threads)
+        memory = MemoryNeed(
+            plan, architecture, layout: layout, data: self.dataBytes, threads: request.threads)
         // The header and the record take some kilobytes.
         checkpointBytes = 4 * layout.trainedCount + memory.moments + 1 << 16
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
@@ -179,8 +199,22 @@ public struct HealingSetup {
             guard let layout = try? model.layout(training: plan.trained, gradients: plan.gradients) else {
                 return nil
             }
-            let need = MemoryNeed(plan, model.architecture, layout: layout, threads: request.threads)
+            let need = MemoryNeed(
+                plan, model.architecture, layout: layout, data: dataBytes, threads: request.threads)
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
+        }
+    }
+
+    /// How often a source may be read before repeating it is worth little.
+    private static let usefulPasses = 4.0
+
+    /// Warns of sources that are read so often that they teach little more.
+    private static func warnings(_ sources: [SourceProgress]) -> [String] {
+        sources.filter { $0.passes > usefulPasses }.map { source in
+            """
+            \(source.name) will be read \(Units.fixed(source.passes, digits: 1)) times; more than four passes over \
+            the same text teach little (arXiv 2305.16264). Give more text, fewer steps, or a lower weight
+            """
         }
     }
 

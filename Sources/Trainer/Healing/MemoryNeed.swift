@@ -11,15 +11,17 @@ public struct MemoryNeed: Sendable, Equatable {
     public let moments: Int
     /// Intermediate results of the passes, logits and their gradients, as far as no gradients lie over them later.
     public let activations: Int
+    /// Where documents lie, the tokens that are shuffled, the longest document, and the sets that are evaluated.
+    public let data: Int
     /// The program itself and what its threads scribble on.
     public let program: Int
 
     /// The bytes of all of it.
-    public var total: Int { weights + gradients + moments + activations + program }
+    public var total: Int { weights + gradients + moments + activations + data + program }
 
     /// What a run takes.
     init(
-        _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout, threads: Int
+        _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout, data: Int, threads: Int
     ) {
         weights = 4 * (layout.trainedCount + layout.frozenWords)
         gradients = 4 * layout.gradientWords
@@ -27,6 +29,7 @@ public struct MemoryNeed: Sendable, Equatable {
         let scales = plan.moments == .int8 ? layout.trainedCount / Precision.block : 0
         moments = 2 * 4 * (moment.words.count + scales)
         activations = 4 * plan.activations(architecture, layout).count - gradients
+        self.data = data
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.
         program = 24_000_000 + threads * 12_000_000
     }

@@ -75,20 +75,6 @@ public struct PretrainedModel: Sendable {
         return try DescribedModel(configuration.asHuggingFace(path: folder), path: folder)
     }
 
-    /// The token that ends a text, as config.json names it; nil when it names none.
-    ///
-    /// - Throws: ``UserFacingError`` when the embedding has no row for it.
-    public func endOfText() throws(UserFacingError) -> Int? {
-        let value = checkpoint.configuration?.json["eos_token_id"]
-        guard let token = value?.int ?? value?[0]?.int else { return nil }
-        guard token >= 0, token < architecture.vocabularySize else {
-            throw .wrongSetting(
-                path: checkpoint.path, key: "eos_token_id", found: String(token),
-                expected: "a row of the embedding, 0 to \(architecture.vocabularySize - 1)")
-        }
-        return token
-    }
-
     /// Whether the folder has a chat template, as instruction-tuned models do.
     public var looksInstructionTuned: Bool {
         if checkpoint.auxiliaryFiles.contains(where: { $0.name.hasPrefix("chat_template") }) { return true }

@@ -1,7 +1,7 @@
 /// Sequences of tokens and what should follow each.
 public struct TokenBatch: Sendable, Equatable {
     /// How many sequences.
-    public let batch: Int
+    public private(set) var batch: Int
     /// How many tokens each has.
     public let sequenceLength: Int
     /// The tokens: (B, T).
@@ -26,6 +26,15 @@ public struct TokenBatch: Sendable, Equatable {
         self.tokens = tokens
         self.targets = targets
         attentionStart = [Int32](repeating: 0, count: batch * sequenceLength)
+    }
+
+    /// Adds a sequence.
+    mutating func append(_ tokens: [Int32], targets: [Int32], attentionStart: [Int32]) {
+        precondition([tokens, targets, attentionStart].allSatisfy { $0.count == sequenceLength })
+        batch += 1
+        self.tokens += tokens
+        self.targets += targets
+        self.attentionStart += attentionStart
     }
 
     /// Rows of `sequenceLength` tokens that predict their own continuation; the last token of a row predicts nothing.

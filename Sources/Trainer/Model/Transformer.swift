@@ -100,6 +100,15 @@ public final class Transformer<Device: Engine> {
         return engine.read(crossEntropy)
     }
 
+    /// The cross entropy of each token of the batch, in nats, 0 where nothing is predicted: (B, T).
+    public func losses(of batch: TokenBatch) -> [Float] {
+        _ = loss(batch)
+        var losses = [Float](repeating: 0, count: plan.rows)
+        var span = losses.mutableSpan
+        engine.download(values(plan.losses), to: &span)
+        return losses
+    }
+
     // MARK: Training
 
     /// Computes the gradients of the batch's loss, times `scale`, and adds the loss to what ``takeLoss()`` returns.

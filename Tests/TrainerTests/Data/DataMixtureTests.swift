@@ -1,53 +1,177 @@
 import Formats
+import TestSupport
 import Testing
 
 @testable import Trainer
 
-@Suite struct MixedTextTests {
+@Suite struct DataMixtureTests {
     let tokenizer = try? Tokenizer.open(example("blank"))
 
+    static let files = ["data/english.val.jsonl", "data/korean.val.jsonl", "data/english.train.jsonl"].map(
+        example)
+
+    private func layout(end: Int32? = 2) throws -> DocumentLayout {
+        try DocumentLayout(start: 1, end: end, tokenizer: #require(tokenizer))
+    }
+
     private func mixture(
-        _ weights: [Double], length: Int = 32, isolates: Bool = true, seed: UInt64 = 1, lanes: Int = 4
+        _ weights: [Double], of files: [String] = Self.files, length: Int = 32,
+        extent: DataExtent = .unlimited,
+        isolates: Bool = true, seed: UInt64 = 1, blockSize: Int = 4_000, end: Int32? = 2
     ) throws -> DataMixture {
-        let files = ["data/english.val.jsonl", "data/korean.val.jsonl", "data/english.train.jsonl"]
-        return try DataMixture(
-            zip(files, weights).map { TextSource(path: example($0), weight: $1) },
-            tokenizer: #require(tokenizer),
-            rows: 1_024, endOfText: 2, length: length, isolatesDocuments: isolates, seed: seed, lanes: lanes)
+        try DataMixture(
+            zip(files, weights).map { TextSource(path: $0, weight: $1) }, tokenizer: #require(tokenizer),
+            layout: layout(end: end), vocabularySize: 1_024, length: length, extent: extent,
+            isolatesDocuments: isolates, seed: seed, blockSize: blockSize)
+    }
+
+    /// The documents of a file, laid out by hand.
+    private func documents(_ path: String, end: Int32? = 2) throws -> [[Int32]] {
+        let tokenizer = try #require(tokenizer)
+        let file = try DocumentIndex(path: path)
+        return try (0..<file.count).map {
+            try [1] + tokenizer.encode(file.text($0), addSpecialTokens: false) + (end.map { [$0] } ?? [])
+        }
+    }
+
+    /// One document of many tokens, and many of few.
+    private func unevenFile(in folder: TemporaryFolder) throws -> String {
+        let long = (0..<400).map { "The sheet \($0) has \($0 * 7) cells." }.joined(separator: " ")
+        let short = (0..<63).map { #"{"text": "Row \#($0) is short."}"# }.joined(separator: "\n")
+        return try folder.write("uneven.jsonl", #"{"text": "\#(long)"}"# + "\n" + short + "\n")
+    }
+
+    /// How often each token of a source is shown and predicted: what a run has shown is cut at documents again.
+    private func check(
+        _ data: inout DataMixture, shows documents: [[Int32]], times: Int, resumingAfter stop: Int? = nil,
+        another: () throws -> DataMixture
+    ) throws {
+        var shown: [Int32: Int] = [:]
+        var (predicted, starts) = (0, 0)
+        for sequence in 0..<(try #require(data.sequenceCount)) {
+            if sequence == stop {
+                let position = data.position
+                data = try another()
+                try data.move(to: position)
+            }
+            let before = data.sources[0].shown
+            let batch = try data.next(1)
+            for place in 0..<data.sources[0].shown - before {
+                shown[batch.tokens[place], default: 0] += 1
+                starts += batch.tokens[place] == 1 ? 1 : 0
+            }
+            predicted += batch.targetCount
+            #expect(!batch.targets.contains(1), "a start was predicted")
+        }
+        var expected: [Int32: Int] = [:]
+        for token in documents.joined() { expected[token, default: 0] += times }
+        #expect(shown == expected)
+        #expect(starts == documents.count * times)
+        #expect(predicted == (documents.joined().count - documents.count) * times)
+        #expect(data.sources[0].coverage == 1 && data.sources[0].passes == Double(times))
+        #expect(try data.next(2).targetCount == 0)
+    }
+
+    /// Every token is shown once in a pass, and predicted once unless it is a start: whatever the lengths of documents,
+    /// the blocks and the place of a resume.
+    @Test(arguments: [1, 2, 3], [32, 1_000, 1 << 20]) func aPassShowsEveryTokenOnce(
+        passes: Int, blockSize: Int
+    ) throws {
+        let folder = try TemporaryFolder()
+        let path = try unevenFile(in: folder)
+        let documents = try documents(path)
+        let count = documents.joined().count
+        #expect(count > 4_000 && documents.map(\.count).max() ?? 0 > count / 2)
+        for extent in [DataExtent.passes(passes), .tokens(passes * count)] {
+            for (length, stop) in [(32, 40), (48, nil), (7, 111), (512, 1), (4_096, nil)] {
+                func make() throws -> DataMixture {
+                    try mixture([1], of: [path], length: length, extent: extent, blockSize: blockSize)
+                }
+                var data = try make()
+                try check(&data, shows: documents, times: passes, resumingAfter: stop, another: make)
+            }
+        }
+    }
+
+    /// A source shorter than a sequence fills it with the next passes, in order.
+    @Test func aTinySourceIsReadPassByPass() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("tiny.jsonl", "{\"text\": \"ab\"}\n{\"text\": \"c\"}\n")
+        let documents = try documents(path)
+        var data = try mixture([1], of: [path], length: 64, extent: .passes(40))
+        try check(&data, shows: documents, times: 40) { try mixture([1], of: [path]) }
+    }
+
+    /// No token is shown a second time before all were shown, at any moment.
+    @Test func noTokenComesBackBeforeAllWereShown() throws {
+        let folder = try TemporaryFolder()
+        // Words of one token each, so that a token says which document it is of.
+        let words = (0..<900).map { "\"w\($0)\":\($0)" }.joined(separator: ",")
+        let tokenizer = try Tokenizer.open(
+            try folder.write(
+                "tokenizer.json",
+                """
+                {"pre_tokenizer":{"type":"WhitespaceSplit"},
+                 "model":{"type":"WordLevel","unk_token":"w0","vocab":{\(words)}}}
+                """))
+        var (next, lines) = (3, "")
+        for length in [300, 1, 2, 50, 7, 1, 1, 90, 400, 3] {
+            lines += "{\"text\": \"\((next..<next + length).map { "w\($0)" }.joined(separator: " "))\"}\n"
+            next += length
+        }
+        let path = try folder.write("words.jsonl", lines)
+        var data = try DataMixture(
+            [TextSource(path: path, weight: 1)], tokenizer: tokenizer,
+            layout: DocumentLayout(start: nil, end: nil, tokenizer: tokenizer), vocabularySize: 900,
+            length: 16,
+            isolatesDocuments: true, seed: 3, blockSize: 160)
+        var counts = [Int](repeating: 0, count: next)
+        for _ in 0..<300 {
+            for token in try data.next(1).tokens { counts[Int(token)] += 1 }
+            let (least, most) = (counts[3...].min() ?? 0, counts[3...].max() ?? 0)
+            #expect(most - least <= 1)
+        }
+        #expect(counts[3...].min() ?? 0 >= 5)
+    }
+
+    @Test func aRunOverAMixtureShowsEverySourceOnceAtItsShare() throws {
+        let sizes = try Self.files[..<2].map { try documents($0).joined().count }
+        var data = try mixture([3, 1], extent: .passes(1))
+        let total = max(Double(sizes[0]) / 0.75, Double(sizes[1]) / 0.25)
+        let expected = [0.75, 0.25].map { Int(($0 * total).rounded()) }
+        #expect(data.limits == expected && zip(expected, sizes).contains { $0 == $1 })
+        _ = try data.next(try #require(data.sequenceCount))
+        #expect(data.sources.map(\.shown) == expected)
+        #expect(data.sources.allSatisfy { $0.coverage == 1 })
+        #expect(data.progress(after: 0) == data.sources)
+    }
+
+    @Test(arguments: [1, 31, 32, 33, 1_000, 20_001]) func aRunOfTokensShowsAsMany(_ tokens: Int) throws {
+        var data = try mixture([5, 2, 4], extent: .tokens(tokens))
+        _ = try data.next(try #require(data.sequenceCount))
+        #expect(data.sources.reduce(0) { $0 + $1.shown } == tokens)
     }
 
     @Test func keepsTheProportionsAtEveryMoment() throws {
         var data = try mixture([3, 1])
         for taken in 1...40 {
             _ = try data.next(1)
-            let share = Double(data.position.taken[0]) / Double(taken)
-            #expect(abs(share - 0.75) * Double(taken) <= 1)
+            #expect(abs(Double(data.sources[0].shown) - 0.75 * Double(taken * 32)) <= 32)
         }
-        #expect(data.position.taken == [30, 10])
-    }
-
-    @Test func predictsEveryTokenOnceInAPass() throws {
-        let tokenizer = try #require(tokenizer)
-        let file = try DocumentIndex(path: example("data/english.val.jsonl"))
-        let documents = try (0..<file.count).map { try tokenizer.encode(file.text($0)) }
-        let order = documentOrder(count: file.count, seed: 1, source: 0, epoch: 0)
-        let stream = order.flatMap { documents[Int($0)] }
-        var data = try mixture([1], lanes: 1)
-        let sequences = (stream.count - 1) / 32
-        let batch = try data.next(sequences)
-        #expect(batch.tokens == Array(stream[0..<sequences * 32]))
-        #expect(batch.targets == Array(stream[1...sequences * 32]))
+        #expect(data.sources.map(\.shown) == [30 * 32, 10 * 32])
     }
 
     @Test func aTokenSeesItsOwnDocumentOnly() throws {
         var data = try mixture([1], length: 512)
         let batch = try data.next(1)
-        let begin = try #require(tokenizer?.id(of: "<s>"))
         var start: Int32 = 0
         var starts = 0
         for (position, token) in batch.tokens.enumerated() {
-            if token == begin { (start, starts) = (Int32(position), starts + 1) }
+            if token == 1 { (start, starts) = (Int32(position), starts + 1) }
             #expect(batch.attentionStart[position] == start)
+            // The end of text is predicted, and nothing from it.
+            if token == 2 { #expect(batch.targets[position] == -1) }
+            if position + 1 < 512, batch.tokens[position + 1] == 2 { #expect(batch.targets[position] == 2) }
         }
         #expect(starts > 1)
         var shared = try mixture([1], length: 512, isolates: false)
@@ -55,14 +179,20 @@ import Testing
         #expect(other.tokens == batch.tokens && other.attentionStart.allSatisfy { $0 == 0 })
     }
 
-    @Test(arguments: [1, 7, 60]) func goesOnWhereItStood(_ before: Int) throws {
+    @Test func documentsWithoutAnEnd() throws {
+        let documents = try documents(Self.files[0], end: nil)
+        var data = try mixture([1], extent: .passes(1), end: nil)
+        try check(&data, shows: documents, times: 1) { try mixture([1]) }
+    }
+
+    @Test(arguments: [1, 7, 60, 500]) func goesOnWhereItStood(_ before: Int) throws {
         var data = try mixture([2, 1])
         _ = try data.next(before)
         let position = data.position
         let expected = try data.next(9)
         var other = try mixture([2, 1])
         try other.move(to: position)
-        #expect(try other.next(9) == expected)
+        #expect(try other.next(9) == expected && other.sources == data.sources)
     }
 
     @Test func theSeedDecidesTheOrder() throws {
@@ -73,11 +203,11 @@ import Testing
     }
 
     @Test func ordersArePermutationsThatDifferByPass() {
-        let orders = (0..<3).map { documentOrder(count: 50, seed: 9, source: 1, epoch: $0) }
+        let orders = (0..<3).map { documentOrder(count: 50, seed: 9, source: 1, pass: $0) }
         for order in orders { #expect(order.sorted() == Array(0..<50)) }
         #expect(Set(orders).count == 3)
         // A run that was kept goes on in the order in which it began; computed in Python.
-        #expect(documentOrder(count: 10, seed: 9, source: 1, epoch: 2) == [8, 4, 5, 6, 1, 3, 9, 7, 0, 2])
+        #expect(documentOrder(count: 10, seed: 9, source: 1, pass: 2) == [8, 4, 5, 6, 1, 3, 9, 7, 0, 2])
     }
 
     @Test(arguments: [0, -1, Double.nan, .infinity]) func refusesAWeight(_ weight: Double) throws {
@@ -87,32 +217,41 @@ import Testing
     @Test func refusesTokensWithoutARow() throws {
         let error = #expect(throws: UserFacingError.self) {
             try DataMixture(
-                [TextSource(path: example("data/english.val.jsonl"), weight: 1)],
-                tokenizer: #require(tokenizer),
-                rows: 300, endOfText: 2, length: 8, isolatesDocuments: true, seed: 0)
+                [TextSource(path: Self.files[0], weight: 1)], tokenizer: #require(tokenizer),
+                layout: layout(),
+                vocabularySize: 300, length: 8, isolatesDocuments: true, seed: 0)
         }
         #expect(error?.description.contains("rows 0 to 299") == true)
     }
 
-    @Test func sequencesOfOneStepComeFromSeveralDocuments() throws {
-        var data = try mixture([1], length: 16, lanes: 8)
-        let batch = try data.next(8)
-        let begin = try #require(tokenizer?.id(of: "<s>"))
-        for row in 0..<8 { #expect(batch.tokens[row * 16] == begin) }
-        let rows: [[Int32]] = (0..<8).map { Array(batch.tokens[$0 * 16..<($0 + 1) * 16]) }
-        #expect(Set(rows).count == 8)
+    /// Of a block's sequences those of one long document come between those of others.
+    @Test func theSequencesOfALongDocumentAreSpread() throws {
+        let folder = try TemporaryFolder()
+        let path = try unevenFile(in: folder)
+        func changes(blockSize: Int) throws -> Int {
+            var data = try mixture([1], of: [path], length: 16, extent: .passes(1), blockSize: blockSize)
+            let isLong = try (0..<(try #require(data.sequenceCount))).map { _ in
+                try !data.next(1).tokens.contains(1)
+            }
+            return zip(isLong, isLong.dropFirst()).count { $0 != $1 }
+        }
+        #expect(try changes(blockSize: 16) <= 8)
+        #expect(try changes(blockSize: 1 << 20) > 40)
     }
 
     @Test func refusesAPlaceThatIsNotInTheData() throws {
-        let data = try mixture([1])
-        for change in 0..<5 {
+        var data = try mixture([1])
+        _ = try data.next(3)
+        for change in 0..<7 {
             var position = data.position
             switch change {
-            case 0: position.streams[0].lanes[1].token = 9_999_999
-            case 1: position.streams[0].lanes[1].document = 9_999_999
-            case 2: position.streams[0].lanes.removeLast()
-            case 3: position.streams = []
-            default: position.taken = [-1]
+            case 0: position.sources[0].token = 9_999_999
+            case 1: position.sources[0].document = 9_999_999
+            case 2: position.sources[0].sequence = 9_999_999
+            case 3: position.sources = []
+            case 4: position.sources[0].pass = -1
+            case 5: position.sources[0].document = -1
+            default: position.sources[0].shown = -1
             }
             var other = try mixture([1])
             #expect(throws: UserFacingError.self) { try other.move(to: position) }

@@ -23,7 +23,8 @@ import Testing
 
     private func encoder(_ path: String) throws -> DocumentEncoder {
         try DocumentEncoder(
-            path: path, options: TextOptions(), tokenizer: tokenizer, rows: 1_024, separator: nil)
+            path: path, tokenizer: tokenizer,
+            layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer), vocabularySize: 1_024)
     }
 
     @Test func holdsWhatTheTextEncodesTo() throws {
@@ -32,14 +33,19 @@ import Testing
         let packed = try encoder("\(folder.path)/two.safetensors")
         let texts = try files.map { try encoder(example($0)) }
         let documents = try texts.flatMap { file in try (0..<file.count).map { try file.tokens($0) } }
+        // A packed file holds the tokenizer's own ids, which have no end of text.
+        let own = try PackedTokens(path: "\(folder.path)/two.safetensors")
+        #expect((0..<own.count).map { own.tokens($0) + [2] } == documents)
         #expect(packed.count == documents.count && documents.count > 20)
         #expect(try (0..<packed.count).map { try packed.tokens($0) } == documents)
-        let bytes = try texts.map { try $0.allTokens().bytes }.reduce(0, +)
-        #expect(try packed.allTokens().bytes == bytes)
+        let bytes = try texts.map { file in
+            try (0..<file.count).reduce(0) { $0 + (try file.text($1).byteCount) }
+        }.reduce(0, +)
+        #expect(try (0..<packed.count).reduce(0) { $0 + (try packed.text($1).byteCount) } == bytes)
         #expect(statistics.documents == documents.count && statistics.bytes == bytes)
-        #expect(statistics.tokens == documents.map(\.count).reduce(0, +))
-        #expect(statistics.used == Set(documents.joined()).count)
-        #expect(statistics.longest == documents.map(\.count).max())
+        #expect(statistics.tokens == documents.map(\.count).reduce(0, +) - documents.count)
+        #expect(statistics.used == Set(documents.joined()).subtracting([2]).count)
+        #expect(statistics.longest == documents.map { $0.count - 1 }.max())
         // It is a safetensors file of numbers that fit.
         let header = try SafetensorsFile(path: "\(folder.path)/two.safetensors").header
         #expect(header.entries.map(\.name) == ["document_offsets", "document_bytes", "tokens"])
@@ -60,7 +66,8 @@ import Testing
         func mixture(_ english: String, _ korean: String) throws -> DataMixture {
             try DataMixture(
                 [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
-                tokenizer: tokenizer, rows: 1_024, endOfText: 2, length: 32, isolatesDocuments: true, seed: 5)
+                tokenizer: tokenizer, layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer),
+                vocabularySize: 1_024, length: 32, isolatesDocuments: true, seed: 5)
         }
         var text = try mixture(example("data/english.val.jsonl"), example("data/korean.val.jsonl"))
         var packed = try mixture("\(folder.path)/en.safetensors", "\(folder.path)/ko.safetensors")
@@ -101,8 +108,8 @@ import Testing
         let other = try Tokenizer.open(try folder.write("tokenizer.json", text))
         let error = #expect(throws: UserFacingError.self) {
             try DocumentEncoder(
-                path: "\(folder.path)/en.safetensors", options: TextOptions(), tokenizer: other, rows: 1_024,
-                separator: nil)
+                path: "\(folder.path)/en.safetensors", tokenizer: other,
+                layout: DocumentLayout(start: 1, end: 2, tokenizer: other), vocabularySize: 1_024)
         }
         #expect(error?.description.contains("made with another tokenizer (SHA-256 ") ?? false)
         #expect(error?.fault == .input)

@@ -180,7 +180,8 @@ import Testing
         plan.optimizer.rate = 0
         let outcome = try run(
             HealingRequest(
-                model: source, data: .rows(path: source + "/golden.safetensors"), plan: plan, tokens: 92,
+                model: source, data: .rows(path: source + "/golden.safetensors"), plan: plan,
+                extent: .tokens(92),
                 threads: 1, output: folder.path("healed-head")))
         #expect(outcome.step == 1)
         let (before, after) = (try Checkpoint.open(source), try Checkpoint.open(folder.path("healed-head")))
@@ -188,6 +189,83 @@ import Testing
         for (name, tensor) in before.tensors {
             #expect(try tensor.floats() == after.tensors[name]?.floats(), "\(name)")
         }
+    }
+
+    /// A run without a number of steps shows every source once at its share, and its last step takes what remains.
+    @Test func aRunOfOnePassShowsEverythingAndGoesOnInTheMiddle() throws {
+        func request(_ output: String, resume: Bool = false) -> HealingRequest {
+            var request = self.request(output, resume: resume)
+            request.log = folder.path + "/\(output).jsonl"
+            request.data = .text([
+                TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 1),
+                TextSource(name: "ko", path: example("data/korean.val.jsonl"), weight: 3),
+            ])
+            (request.extent, request.plan.length, request.plan.batch) = (.passes(1), 64, 8)
+            return request
+        }
+        let setup = try HealingSetup(request("straight"))
+        let outcome = try run(request("straight"))
+        #expect(outcome.step == setup.plan.steps && outcome.step > 3)
+        #expect(outcome.sources == setup.sources && outcome.tokens == setup.plan.tokens)
+        #expect(outcome.sources.allSatisfy { $0.coverage == 1 })
+        #expect(outcome.sources.contains { $0.passes == 1 } && outcome.sources.map(\.name) == ["en", "ko"])
+        #expect(outcome.last?.sources == outcome.sources.figures)
+        try stop(request("stopped"), after: outcome.step / 2)
+        let resumed = try run(request("stopped", resume: true))
+        #expect(resumed.sources == outcome.sources)
+        #expect(try weights("stopped") == weights("straight"))
+    }
+
+    /// A step of nothing but a text's last token moves nothing.
+    @Test func aLastStepWithoutATargetMovesNothing() throws {
+        var request = self.request("short")
+        let path = try folder.write("short.jsonl", #"{"text": "abcdef"}"#)
+        request.data = .text([TextSource(path: path, weight: 1)])
+        (request.plan.batch, request.plan.accumulate, request.extent) = (1, 1, .passes(1))
+        let tokens = try HealingSetup(request).sources[0].size
+        request.plan.length = tokens - 1
+        let outcome = try run(request)
+        #expect(outcome.step == 2 && outcome.tokens == tokens && outcome.last?.loss == 0)
+    }
+
+    /// A tokenizer that puts a start only: healed on some short texts, the model ends others of the same kind.
+    @Test func aHealedModelEndsItsTexts() throws {
+        let names = ["Anna", "Boris", "Clara", "David", "Emma", "Felix", "Greta", "Hugo"]
+        func file(_ name: String, _ names: ArraySlice<String>) throws -> String {
+            try folder.write(
+                name,
+                names.map { #"{"text": "\#($0) opens the document. \#($0) saves it. The end."}"# }
+                    .joined(separator: "\n"))
+        }
+        let (half, others) = (try file("half.jsonl", names[..<4]), try file("others.jsonl", names[4...]))
+        func heal(_ output: String, _ endOfText: EndOfText) throws -> HealingOutcome {
+            var request = self.request(output, steps: 60)
+            request.model = example("base")
+            request.fromScratch = false
+            request.data = .text([TextSource(path: half, weight: 1)])
+            request.evaluations = [("others", others)]
+            request.endOfText = endOfText
+            (request.plan.length, request.plan.batch, request.plan.accumulate) = (64, 4, 1)
+            request.plan.optimizer.rate = 2e-3
+            return try run(request)
+        }
+        let outcome = try heal("ending", .ofModel)
+        let (before, after) = (
+            try #require(outcome.before[0].result.endOfText), try #require(outcome.after[0].result.endOfText)
+        )
+        #expect(before.probability < 0.1 && after.documents == 4)
+        #expect(after.probability > 0.5)
+    }
+
+    @Test func warnsOfASourceThatIsReadManyTimes() throws {
+        var request = self.request("warned", steps: 4_000)
+        let warnings = try HealingSetup(request).warnings
+        #expect(
+            warnings.contains {
+                $0.contains("korean.val.jsonl will be read ") && $0.contains("more than four passes")
+            })
+        request.plan.steps = 2
+        #expect(try !HealingSetup(request).warnings.contains { $0.contains("will be read") })
     }
 
     @Test func refusesToTrainNothing() throws {
@@ -199,6 +277,7 @@ import Testing
     @Test func refusesWhatDoesNotFitAndNamesWhatWould() throws {
         let setup = try HealingSetup(request("large"))
         let need = setup.memory
+        #expect(need.data > 0 && need.total > need.data + need.weights + need.moments)
         #expect(need.weights >= 4 * setup.model.layout.parameterCount)
         #expect(need.gradients >= need.weights && need.moments == 2 * need.weights)
         try setup.check(available: need.total)
@@ -231,12 +310,12 @@ import Testing
         let source = try GoldenModel(name: "mistral").folder
         let request = HealingRequest(
             model: source, data: .rows(path: source + "/golden.safetensors"), plan: request("").plan,
-            tokens: 92,
+            extent: .tokens(92),
             threads: 1, output: folder.path + "/healed-rows")
         let outcome = try run(request)
-        // Two rows of 24 tokens, twice: 96 tokens a step, 92 of them with a target.
+        // Two rows of 24 tokens, twice: 92 tokens take four rows.
         #expect(outcome.step == 1)
-        #expect(outcome.tokens == 92)
+        #expect(outcome.tokens == 96)
         let healed = try Checkpoint.open(request.output)
         #expect(healed.tensors.values.allSatisfy { $0.type == .f32 })
         let configs = try [source, request.output].map {
