@@ -55,10 +55,10 @@ extension UserFacingError {
     }
 
     /// A label has no row in the embedding.
-    package static func badLabel(path: String, label: Int, rows: Int) -> Self {
+    package static func badLabel(path: String, label: Int, vocabularySize: Int) -> Self {
         Self(
             .inconsistent,
-            "\(path): 'labels' has \(label), and a label is a token, 0 to \(rows - 1), or -100 where nothing is predicted"
+            "\(path): 'labels' has \(label), and a label is a token, 0 to \(vocabularySize - 1), or -100 where nothing is predicted"
         )
     }
 
@@ -73,7 +73,7 @@ extension UserFacingError {
     }
 
     /// No token is to be predicted.
-    package static func nothingToPredict(path: String) -> Self {
+    package static func noRowToPredict(path: String) -> Self {
         Self(
             .missing,
             "\(path): no token of it is to be predicted; a row needs two tokens that are not padding")

@@ -66,7 +66,7 @@ public struct TokenDataset: TrainingData {
             }
         }
         targets = try Self.targets(ids, labels, there, length: length, path: path)
-        guard targets.contains(where: { $0 >= 0 }) else { throw .nothingToPredict(path: path) }
+        guard targets.contains(where: { $0 >= 0 }) else { throw .noRowToPredict(path: path) }
         attentionStart = ids.indices.map { index in
             let (row, place) = index.quotientAndRemainder(dividingBy: length)
             // A token that only fills the row sees itself, for it must see something.

@@ -90,6 +90,7 @@ public struct HealingRun {
             }
             notify(.step(report))
             (outcome.step, outcome.tokens, outcome.last) = (run.step, run.tokens, report)
+            outcome.sources = run.sources
             guard every > 0, run.step % every == 0, run.step < run.plan.steps else { continue }
             do { try keep() } catch let error as UserFacingError where error.isLackOfRoom {
                 notify(.notKept(step: run.step, reason: error.message))

@@ -48,7 +48,7 @@ import Testing
     }
 
     private func evaluate(_ model: PretrainedModel, _ path: String) throws -> EvaluationResult {
-        let rows = try TokenDataset(path: path, rows: model.architecture.vocabularySize)
+        let rows = try TokenDataset(path: path, vocabularySize: model.architecture.vocabularySize)
         let layout = try model.layout(training: .none)
         let transformer = try Transformer(
             model.architecture, layout: layout,
@@ -93,7 +93,7 @@ import Testing
     @Test func positionsCountFromTheRowsStart() throws {
         let rows = padded(inFront: true)
         let path = try file([("input_ids", rows.ids), ("attention_mask", rows.mask)])
-        let batch = try TokenDataset(path: path, rows: 50).rows(1..<2)
+        let batch = try TokenDataset(path: path, vocabularySize: 50).rows(1..<2)
         #expect(batch.positions == Array(0..<8) && batch.attentionStart == [0, 1, 2, 3, 4, 5, 5, 5])
         #expect(batch.targets == [-1, -1, -1, -1, -1, 3, 11, -1])
         #expect(batch.documents == [DocumentReference(path: path, number: 2)])
@@ -101,29 +101,29 @@ import Testing
 
     @Test func labelsSayWhatIsPredicted() throws {
         let path = try file([("input_ids", [[5, 9, 2, 31]]), ("labels", [[8, -100, 7, 6]])])
-        #expect(try TokenDataset(path: path, rows: 50).rows(0..<1).targets == [-1, 7, 6, -1])
+        #expect(try TokenDataset(path: path, vocabularySize: 50).rows(0..<1).targets == [-1, 7, 6, -1])
         let none = try file([("input_ids", [[5, 9]]), ("labels", [[5, -100]])])
-        #expect(throws: UserFacingError.nothingToPredict(path: none)) {
-            try TokenDataset(path: none, rows: 50)
+        #expect(throws: UserFacingError.noRowToPredict(path: none)) {
+            try TokenDataset(path: none, vocabularySize: 50)
         }
         // Behind the text the end may be asked for, which is predicted from the text.
         let end = try file([
             ("input_ids", [[5, 9, 2, 2]]), ("attention_mask", [[1, 1, 0, 0]]), ("labels", [[5, 9, 2, -100]]),
         ])
-        #expect(try TokenDataset(path: end, rows: 50).rows(0..<1).targets == [9, 2, -1, -1])
+        #expect(try TokenDataset(path: end, vocabularySize: 50).rows(0..<1).targets == [9, 2, -1, -1])
     }
 
     @Test func resultsOfAReferenceArePassedOver() throws {
         let path = try file(
             [("input_ids", [[5, 9, 2]])], others: ["logits", "loss", "grad.model.norm.weight"])
-        #expect(try TokenDataset(path: path, rows: 50).rows(0..<1).targets == [9, 2, -1])
+        #expect(try TokenDataset(path: path, vocabularySize: 50).rows(0..<1).targets == [9, 2, -1])
     }
 
     @Test(arguments: ["position_ids", "token_type_ids", "loss_mask", "Labels", "gradient"])
     func otherTensorsAreRefusedByName(_ name: String) throws {
         let path = try file([("input_ids", [[5, 9, 2]])], others: [name])
         #expect(throws: UserFacingError.unknownRows(path: path, tensor: name)) {
-            try TokenDataset(path: path, rows: 50)
+            try TokenDataset(path: path, vocabularySize: 50)
         }
     }
 
@@ -136,7 +136,7 @@ import Testing
         ] as [([[Int64]], [[Int64]], String)])
     func contradictionsAreRefused(_ mask: [[Int64]], labels: [[Int64]], words: String) throws {
         let path = try file([("input_ids", [[5, 9, 2]]), ("attention_mask", mask), ("labels", labels)])
-        let error = #expect(throws: UserFacingError.self) { try TokenDataset(path: path, rows: 50) }
+        let error = #expect(throws: UserFacingError.self) { try TokenDataset(path: path, vocabularySize: 50) }
         #expect(
             error?.fault == .input
                 && error?.message.replacing(" ", with: "").contains(words.replacing(" ", with: "")) == true,
