@@ -10,7 +10,9 @@ public enum JSONDuplicates: Sendable {
 }
 
 extension JSON {
-    /// Reads a JSON text: strict RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
+    /// Reads a JSON text: RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
+    ///
+    /// Python's three words, `Infinity`, `-Infinity` and `NaN`, are read as numbers; nothing else goes beyond the standard.
     ///
     /// - Parameters:
     ///   - bytes: the whole text.
@@ -36,7 +38,9 @@ extension JSON {
         }
     }
 
-    /// Reads a JSON text: strict RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
+    /// Reads a JSON text: RFC 8259 in strict UTF-8, without a byte order mark, nested at most 127 deep.
+    ///
+    /// Python's three words, `Infinity`, `-Infinity` and `NaN`, are read as numbers; nothing else goes beyond the standard.
     ///
     /// - Throws: ``UserFacingError`` that says where the text stops being JSON, what is there and what should be.
     public init(

@@ -1,4 +1,6 @@
 /// A number of a JSON file, kept as it was spelled: `1e-05` stays `1e-05`.
+///
+/// `Infinity`, `-Infinity` and `NaN` are numbers, too, as Python's `json` writes and reads them.
 public struct JSONNumber: Sendable, Hashable {
     /// The number as it stands in the file.
     public let text: String
@@ -19,7 +21,7 @@ public struct JSONNumber: Sendable, Hashable {
     /// The value, when it is spelled as an integer and fits.
     public var int: Int? { Int(text) }
 
-    /// The nearest double; infinite when the number is too large.
+    /// The nearest double; infinite when the number is too large, or is called `Infinity`.
     public var double: Double { Double(text) ?? .nan }
 }
 

@@ -62,12 +62,16 @@ struct JSONParser {
         case UInt8(ascii: "\""): return .string(try parseString(bytes))
         case UInt8(ascii: "{"): return .object(try parseObject(bytes))
         case UInt8(ascii: "["): return .array(try parseArray(bytes))
+        case UInt8(ascii: "-") where position + 1 < bytes.count && bytes[position + 1] == UInt8(ascii: "I"):
+            return try parse(literal: "-Infinity", as: .number(JSONNumber(spelling: "-Infinity")), bytes)
+        case UInt8(ascii: "I"):
+            return try parse(literal: "Infinity", as: .number(JSONNumber(spelling: "Infinity")), bytes)
+        case UInt8(ascii: "N"):
+            return try parse(literal: "NaN", as: .number(JSONNumber(spelling: "NaN")), bytes)
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number(try parseNumber(bytes))
         case UInt8(ascii: "t"): return try parse(literal: "true", as: .bool(true), bytes)
         case UInt8(ascii: "f"): return try parse(literal: "false", as: .bool(false), bytes)
         case UInt8(ascii: "n"): return try parse(literal: "null", as: .null, bytes)
-        case UInt8(ascii: "N"), UInt8(ascii: "I"):
-            throw failure("a value (JSON has no NaN or Infinity; write null)")
         default: throw failure("a value")
         }
     }

@@ -183,7 +183,7 @@ extension JSON {
     /// where nobody reads it.
     fileprivate var holdsNumberOutOfRange: Bool {
         switch self {
-        case .number(let number): number.double.isInfinite
+        case .number(let number): !number.double.isFinite
         case .array(let elements): elements.contains(where: \.holdsNumberOutOfRange)
         case .object(let members): members.values.contains(where: \.holdsNumberOutOfRange)
         default: false

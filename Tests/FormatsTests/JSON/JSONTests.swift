@@ -20,6 +20,21 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
         #expect(text(try parse(source), indent: nil) == source)
     }
 
+    /// Python writes three words that the standard does not have; they stay as they are spelled.
+    @Test func wordsOfPythonAreNumbers() throws {
+        let source = #"{"limit":[0.0,Infinity],"low":-Infinity,"none":NaN,"one":1.50}"#
+        let value = try parse(source)
+        #expect(value["limit"]?[1]?.double == .infinity && value["low"]?.double == -.infinity)
+        #expect(value["none"]?.double?.isNaN == true && value["limit"]?[1]?.int == nil)
+        #expect(text(value, indent: nil) == source)
+        var configuration = try Configuration(
+            parsing: Array("{\n    \"a\": Infinity,\n    \"b\": 1\n}".utf8), file: "c")
+        configuration["b"] = 2
+        #expect(
+            String(decoding: configuration.serialized(), as: UTF8.self)
+                == "{\n    \"a\": Infinity,\n    \"b\": 2\n}")
+    }
+
     @Test func whiteSpaceIsSkipped() throws {
         #expect(try parse(" \t\r\n[ 1 , 2 ]\n") == [1, 2])
     }
@@ -79,7 +94,9 @@ private func text(_ value: JSON, indent: Int? = 2) -> String {
             ("+1", #":1:1 (byte 0) is not valid JSON: found "+", expected a value"#),
             ("1e", #":1:3 (byte 2) is not valid JSON: found the end of the text, expected a digit"#),
             ("nul", #":1:1 (byte 0) is not valid JSON: found "n", expected a value (null?)"#),
-            ("[NaN]", #":1:2 (byte 1) is not valid JSON: found "N", expected a value (JSON has no NaN"#),
+            ("[Nan]", #":1:2 (byte 1) is not valid JSON: found "N", expected a value (NaN?)"#),
+            ("[-infinity]", #":1:3 (byte 2) is not valid JSON: found "i", expected a digit"#),
+            ("[-Inf]", #":1:2 (byte 1) is not valid JSON: found "-", expected a value (-Infinity?)"#),
             ("'a'", #":1:1 (byte 0) is not valid JSON: found "'", expected a value"#),
             (
                 "\u{FEFF}{}",
