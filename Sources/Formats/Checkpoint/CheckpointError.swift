@@ -22,7 +22,17 @@ extension UserFacingError {
             "\(folder) holds no model: neither model.safetensors nor \(SafetensorsIndex.fileName), \(KerasShardIndex.wholeName) or another HDF5 file is there"
                 + (found.isEmpty
                     ? ""
-                    : ", only \(listed(found)), which can't be opened; convert the model to safetensors first")
+                    : ", only \(listed(found.map(FileSelection.withFormat))), which can't be opened; convert the model to "
+                        + "safetensors first")
+        )
+    }
+
+    /// There is a folder, and in it what was trained on top of another model, which is not there.
+    package static func adapterAlone(folder: String, base: String?) -> Self {
+        Self(
+            .unsupported,
+            "\(folder) holds an adapter only, to be put on \(base ?? "a model that is not named"); merge it into that model "
+                + "first (merge_and_unload in peft) and name the folder of the result"
         )
     }
 
@@ -68,10 +78,18 @@ extension UserFacingError {
     }
 
     /// Two files hold a tensor of one name.
-    package static func tensorTwice(index: String, tensor: String, first: String, second: String) -> Self {
-        Self(
+    package static func tensorTwice(
+        index: String, tensor: String, first: String, second: String, promised: String?
+    ) -> Self {
+        let names =
+            switch promised {
+            case first?: "names the one in \(first); remove it from \(second)"
+            case second?: "names the one in \(second); remove it from \(first)"
+            default: "names neither; remove one of them"
+            }
+        return Self(
             .inconsistent,
-            "tensor '\(tensor)' is both in \(first) and in \(second), which \(index) names; remove one of the two"
+            "tensor '\(tensor)' is both in \(first) and in \(second), and \(index) \(names)"
         )
     }
 
@@ -79,7 +97,8 @@ extension UserFacingError {
     package static func tensorUnnamed(index: String, tensor: String, shard: String) -> Self {
         Self(
             .inconsistent,
-            "\(shard) holds tensor '\(tensor)', which \(index) does not name; index and file are of different models"
+            "\(shard) holds tensor '\(tensor)', which \(index) does not list; add it to the index's weight_map, or "
+                + "remove it from the file if it does not belong to the model"
         )
     }
 

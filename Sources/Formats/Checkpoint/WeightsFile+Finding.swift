@@ -16,7 +16,9 @@ extension WeightsFile {
             return files
         }
         if let files = try keras(in: folder, names: known) { return files }
-        let found = names.filter { Path.suffix($0) == "safetensors" && !$0.hasPrefix(".") }
+        let found = names.filter {
+            Path.suffix($0) == "safetensors" && !$0.hasPrefix(".") && !FileSelection.isAdapter($0)
+        }
         if found.count == 1 && !isShard(found[0]) { return [try named(found[0], in: folder)] }
         guard found.isEmpty else { throw .noIndex(folder: folder, files: found) }
         return try hdf5(in: folder, names: names)
@@ -50,7 +52,17 @@ extension WeightsFile {
         }
         let found = names.filter { hdf5Suffixes.contains(Path.suffix($0)) && !$0.hasPrefix(".") }
         switch found.count {
-        case 0: throw .noModel(folder: folder, found: names.filter { FileSelection.isWeights($0) })
+        case 0:
+            let weights = names.filter { FileSelection.isWeights($0) }
+            guard
+                weights.contains(where: { !FileSelection.isAdapter($0) })
+                    || !names.contains(where: FileSelection.isAdapter)
+            else {
+                let settings = try? JSON.read(path: Path.join(folder, FileSelection.adapterConfiguration))
+                throw .adapterAlone(
+                    folder: folder, base: settings?["base_model_name_or_path"]?.string)
+            }
+            throw .noModel(folder: folder, found: weights)
         case 1: return [try named(found[0], in: folder)]
         default: throw .noIndex(folder: folder, files: found)
         }

@@ -45,12 +45,22 @@ public struct SafetensorsIndex: Sendable {
     /// Checks that the files hold exactly the tensors that the index promises.
     func check(_ files: [WeightsFile]) throws(UserFacingError) {
         var found: [String: String] = [:]
+        // What lies in two files is said to, whichever of them the index names.
         for file in files {
-            let name = file.file.name
             for entry in file.tensors {
-                if let first = found.updateValue(name, forKey: entry.name) {
-                    throw .tensorTwice(index: path, tensor: entry.name, first: first, second: name)
+                if let first = found.updateValue(file.file.name, forKey: entry.name) {
+                    throw .tensorTwice(
+                        index: path, tensor: entry.name, first: first, second: file.file.name,
+                        promised: shards[entry.name])
                 }
+            }
+        }
+        for (tensor, shard) in shards where found[tensor] == nil {
+            throw .tensorMissing(index: path, tensor: tensor, shard: shard)
+        }
+        for file in files {
+            for entry in file.tensors {
+                let name = file.file.name
                 guard let promised = shards[entry.name] else {
                     throw .tensorUnnamed(index: path, tensor: entry.name, shard: name)
                 }
@@ -58,9 +68,6 @@ public struct SafetensorsIndex: Sendable {
                     throw .tensorElsewhere(index: path, tensor: entry.name, promised: promised, found: name)
                 }
             }
-        }
-        for (tensor, shard) in shards where found[tensor] == nil {
-            throw .tensorMissing(index: path, tensor: tensor, shard: shard)
         }
     }
 }

@@ -88,7 +88,15 @@ import Testing
         try folder.write(
             "base/model.safetensors.index.json",
             SmallModel.index([SmallModel.first + [extra], SmallModel.second]))
-        #expect(error() == .tensorTwice(index: index, tensor: "extra", first: one, second: two))
+        #expect(
+            error() == .tensorTwice(index: index, tensor: "extra", first: one, second: two, promised: one))
+        #expect(error()?.description.hasSuffix("names the one in \(one); remove it from \(two)") == true)
+        // Whichever of the two the index names.
+        try folder.write(
+            "base/model.safetensors.index.json",
+            SmallModel.index([SmallModel.first, SmallModel.second + [extra]]))
+        #expect(error()?.description.hasSuffix("names the one in \(two); remove it from \(one)") == true)
+        try folder.write("base/\(two)", safetensors(SmallModel.second))
         try folder.write(
             "base/model.safetensors.index.json", SmallModel.index([SmallModel.first, SmallModel.second]))
         #expect(error() == .tensorUnnamed(index: index, tensor: "extra", shard: one))
@@ -105,6 +113,60 @@ import Testing
         #expect(error()?.message.contains("is not valid JSON") == true)
         try folder.write("base/config.json", "[]")
         #expect(error()?.kind == .malformed && error()?.message.contains("should be an object") == true)
+    }
+
+    // MARK: What comes along
+
+    @Test func adaptersStayWithTheirConfiguration() throws {
+        try folder.write("base/adapter_config.json", #"{"base_model_name_or_path": "org/base"}"#)
+        try folder.write("base/adapter_model.safetensors", safetensors(SmallModel.first))
+        let model = try Checkpoint.open(folder.path("base"))
+        #expect(!model.auxiliaryFiles.contains { $0.name.hasPrefix("adapter") })
+        let left = model.skippedFiles.filter { $0.name.hasPrefix("adapter") }
+        #expect(left.map(\.name) == ["adapter_config.json", "adapter_model.safetensors"])
+        #expect(left.allSatisfy { $0.reason == "an adapter, which is not part of the model" })
+    }
+
+    @Test(arguments: ["adapter_model.safetensors", "adapter_model.bin"])
+    func aFolderOfAnAdapterAloneIsCalledThat(weights: String) throws {
+        try folder.makeFolder("lora")
+        try folder.write("lora/adapter_config.json", #"{"base_model_name_or_path": "org/base"}"#)
+        try folder.write("lora/config.json", "{}")
+        try folder.write("lora/\(weights)", safetensors(SmallModel.first))
+        #expect(error("lora") == .adapterAlone(folder: folder.path("lora"), base: "org/base"))
+        #expect(error("lora")?.fault == .input)
+    }
+
+    @Test func foldersOfModulesComeAlong() throws {
+        try folder.write(
+            "base/modules.json",
+            #"[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Dense"}, {"path": "../other"}]"#)
+        for name in ["1_Pooling", "2_Dense", "3_Unnamed"] { try folder.makeFolder("base/" + name) }
+        try folder.write("base/1_Pooling/config.json", "{}")
+        try folder.write("base/2_Dense/model.safetensors", safetensors([SmallTensor("linear", .u8, [1])]))
+        try folder.write("base/3_Unnamed/x.json", "{}")
+        let names = try Checkpoint.open(folder.path("base")).auxiliaryFiles.map(\.name)
+        #expect(
+            names == [
+                "1_Pooling/config.json", "2_Dense/model.safetensors", "LICENSE", "modules.json",
+                "tokenizer.json",
+            ])
+    }
+
+    @Test(arguments: [
+        ("config.json.bak", "a backup or a half copy"), ("tokenizer.json~", "a backup or a half copy"),
+        ("model.safetensors.incomplete", "a backup or a half copy"),
+        ("a.bak.json", "a backup or a half copy"),
+        ("events.out.tfevents.17.host.1.0", "a trace of training"), ("optimizer.pt", "a trace of training"),
+        ("rng_state_0.pth", "a trace of training"), ("training_args.bin", "a trace of training"),
+        ("model.gguf", "other weights than those that were opened (GGUF), which do not follow"),
+        ("flax_model.msgpack", "other weights than those that were opened (Flax), which do not follow"),
+    ])
+    func staysBehind(name: String, reason: String) throws {
+        try folder.write("base/" + name, "x")
+        let model = try Checkpoint.open(folder.path("base"))
+        #expect(model.skippedFiles.first { $0.name == name }?.reason == reason)
+        #expect(!model.auxiliaryFiles.contains { $0.name == name })
     }
 }
 
