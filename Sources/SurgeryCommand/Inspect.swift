@@ -87,6 +87,7 @@ extension Inspection {
                 index == 0 ? "numbers" : "",
                 "\(type.type.rawValue): \(type.tensors) tensors, \(Units.bytes(type.bytes))")
         }
+        if let quantization { table.add("quantised", "\(quantization)") }
         for (index, file) in files.enumerated() {
             table.add(
                 index == 0 ? "files" : "", "\(file.name): \(file.tensors) tensors, \(Units.bytes(file.bytes))"
@@ -147,6 +148,12 @@ extension Inspection {
                 files.map {
                     ["name": .string($0.name), "bytes": JSON($0.bytes), "tensors": JSON($0.tensors)]
                 }),
+            "quantization": quantization.map {
+                [
+                    "method": optional($0.method),
+                    "settings": .array($0.settings.map { .string($0) }), "tensors": JSON($0.tensors.count),
+                ]
+            } ?? .null,
             "tokenizer": tokenizer.map {
                 [
                     "file": .string($0.file), "tokens": $0.size.map { JSON($0) } ?? .null,

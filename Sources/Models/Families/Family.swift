@@ -110,10 +110,9 @@ public struct DescribedModel: Sendable {
         guard let root = configuration.json.object, let rootType = root["model_type"]?.string else {
             throw .noFamily(path: path)
         }
-        for key in ["quantization_config", "compression_config", "quantization"] {
-            guard let value = root[key], !value.isNull else { continue }
+        if let (setting, method) = configuration.quantizations.first {
             throw .unsupportedSetting(
-                path: path, key: key, value: value["quant_method"]?.string ?? value.text,
+                path: path, key: setting, value: method.isEmpty ? "a quantisation" : method,
                 reason:
                     "the trainer computes with the numbers themselves; start from the model that was not quantised"
             )

@@ -3,11 +3,11 @@ package import Formats
 // Why a model can't be converted.
 extension UserFacingError {
     /// The numbers mean something only together with scales.
-    package static func quantized(path: String) -> Self {
+    package static func quantized(path: String, _ quantization: Quantization) -> Self {
         Self(
             .unsupported,
-            "\(path) is quantised (quantization_config in config.json): its numbers mean something only together with "
-                + "their scales and can't be converted one by one; start from the model that was not quantised"
+            "\(path) is quantised: \(quantization); such numbers mean something only together with their scales and "
+                + "can't be converted one by one; start from the model that was not quantised"
         )
     }
 

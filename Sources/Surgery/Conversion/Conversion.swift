@@ -47,6 +47,24 @@ public struct Conversion: SurgeryOperation {
         outcome.facts["to"] = to.map { .string($0.rawValue) } ?? .null
         if let dtype { outcome.say("numbers", dtype.elementType.rawValue) }
         if let to { outcome.say("format", to.rawValue) }
+        if let type = dtype?.elementType {
+            let kept = source.tensorsKept(for: type)
+            outcome.facts["kept"] = .array(kept.map { .string($0) })
+            if let first = kept.first {
+                outcome.say(
+                    "kept",
+                    "\(kept.count) tensor\(kept.count == 1 ? "" : "s") that the family does not round, such as \(first)"
+                )
+            }
+        }
+        if to == .hdf5, case .hdf5(let structure) = outcome.checkpoint.format, structure.layout == .plain,
+            source.format.structure == nil
+        {
+            let family = source.configuration?.family?.name ?? source.configuration?.modelType ?? "this model"
+            outcome.warnings.append(
+                "KerasHub has no form of \(family) that is known here: the tensors keep their names in a plain HDF5 file, "
+                    + "which KerasHub can't load")
+        }
         outcome.suffix = [dtype?.rawValue, to?.rawValue].compactMap(\.self).joined(separator: "-")
         if outcome.suffix.isEmpty { outcome.suffix = "copy" }
         return outcome
@@ -56,8 +74,8 @@ public struct Conversion: SurgeryOperation {
 extension Checkpoint {
     /// The model with its numbers in another type and in files of another format.
     ///
-    /// Only floating-point tensors are converted; integers and truth values stay what they are. The configuration's
-    /// `dtype` or `torch_dtype` follows.
+    /// Only floating-point tensors are converted; integers and truth values stay what they are, and so does what the
+    /// family keeps in float32. The configuration's `dtype` or `torch_dtype` follows.
     ///
     /// - Parameters:
     ///   - type: the type; nil leaves the numbers as they are.
@@ -73,14 +91,13 @@ extension Checkpoint {
     fileprivate func cast(
         to type: ElementType?, format: WeightsFormat?
     ) throws(UserFacingError) -> Checkpoint {
-        if type != nil || format != nil, let quantization = configuration?["quantization_config"],
-            !quantization.isNull
-        {
-            throw .quantized(path: path)
+        if type != nil || format != nil, let quantization = try stored().quantization ?? quantization {
+            throw .quantized(path: path, quantization)
         }
         var result = try format.map { (format) throws(UserFacingError) in try converted(to: format) } ?? self
         guard let type else { return result }
-        for (name, tensor) in result.tensors where tensor.type.isFloatingPoint {
+        let kept = Set(result.tensorsKept(for: type))
+        for (name, tensor) in result.tensors where tensor.type.isFloatingPoint && !kept.contains(name) {
             do { result.tensors[name] = try tensor.cast(to: type) } catch {
                 throw error.within("tensor '\(name)' can't be converted")
             }

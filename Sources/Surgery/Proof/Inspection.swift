@@ -58,6 +58,8 @@ public struct Inspection: Sendable {
     public let tensors: [Tensor]
     /// The weights files in their order.
     public let files: [File]
+    /// What quantises the model; nil when nothing does.
+    public let quantization: Quantization?
     /// The tokenizer's file and what it holds; nil when there is none.
     public let tokenizer: TokenizerSummary?
     /// Whether there is a configuration that could disagree with anything.
@@ -102,6 +104,7 @@ public struct Inspection: Sendable {
                 file: tensor.file?.name)
         }
         files = Self.files(stored)
+        quantization = stored.quantization
         let tokenizer = TokenizerSummary(of: checkpoint) ?? TokenizerSummary(of: stored)
         self.tokenizer = tokenizer
         unusableManifest = checkpoint.unusableManifest
