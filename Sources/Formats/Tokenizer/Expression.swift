@@ -4,7 +4,7 @@ private import COniguruma
 ///
 /// A compiled expression is never written to: `onig_match` and `onig_search` keep all their state in the
 /// call (Oniguruma 6, `doc/API`), so any number of threads may use one.
-@safe final class Expression: Sendable {
+@safe package final class Expression: Sendable {
     /// The pattern as it was written.
     let pattern: String
     /// The file that asked for the pattern, for error messages.
@@ -17,7 +17,7 @@ private import COniguruma
     /// Compiles a pattern.
     ///
     /// - Throws: ``UserFacingError``.
-    init(_ pattern: String, file: String) throws(UserFacingError) {
+    package init(_ pattern: String, file: String) throws(UserFacingError) {
         guard Self.initialization == ONIG_NORMAL else {
             throw .unusablePattern(file: file, pattern: pattern, reason: "Oniguruma could not be initialised")
         }
@@ -62,6 +62,11 @@ private import COniguruma
         if length >= 0 { return position..<(position + length) }
         guard length == Int(ONIG_MISMATCH) else { throw failure(Int32(length)) }
         return nil
+    }
+
+    /// Whether anything in `text` matches; false as well where the search gives up.
+    package func matches(_ text: String) -> Bool {
+        (try? match(in: Array(text.utf8).span, from: 0)) != nil
     }
 
     private func failure(_ code: Int32) -> UserFacingError {

@@ -18,7 +18,18 @@ extension Configuration {
     }
 
     private static func layerCount(in settings: JSONObject) -> (key: String, value: JSON)? {
-        settings.lazy.filter { LayerKey.meaning(of: $0.key) == .count && !$0.value.isNull }.first
+        if let said = settings.first(where: { LayerKey.meaning(of: $0.key) == .count && !$0.value.isNull }) {
+            return said
+        }
+        if let again = settings.first(where: {
+            LayerKey.meaning(of: $0.key) == .countAgain && $0.value.int != nil
+        }) {
+            return again
+        }
+        for key in LayerKey.measuringLists {
+            if let list = settings[key]?.array, !list.isEmpty { return (key, JSON(list.count)) }
+        }
+        return nil
     }
 
     /// The settings that describe the language model: the whole configuration or the part for text.
@@ -34,6 +45,9 @@ extension Configuration {
 
     /// The number of layers as the configuration has it, with its key; nil when it has none.
     public var layerCount: (key: String, value: JSON)? {
+        if json["class_name"] != nil, let count = json["config"]?[Self.kerasLayerCount] {
+            return ("config." + Self.kerasLayerCount, count)
+        }
         guard let (part, settings) = layeredSettings.first, let count = Self.layerCount(in: settings) else {
             return nil
         }
@@ -49,5 +63,23 @@ extension Configuration {
     /// How many layers come after the last one for other uses, such as predicting more than one token.
     public var mtpLayerCount: Int {
         languageModel.filter { LayerKey.meaning(of: $0.key) == .following }.compactMap(\.value.int).max() ?? 0
+    }
+
+    /// What KerasHub calls the number of layers.
+    package static let kerasLayerCount = "num_layers"
+
+    /// After how many layers a preset's kinds of layers come again, where KerasHub takes them from the layers' numbers; 1 where
+    /// all are alike, nil where that is not known of the class.
+    ///
+    /// Source: keras_hub/src/models, the loops over `num_layers` in gemma_backbone.py (every other layer sees a window),
+    /// gemma3_backbone.py (five of six do, and turn by another base) and gpt_oss_backbone.py (every other one does).
+    package var kerasLayerPeriod: Int? {
+        let settings = json["config"]
+        switch json["class_name"]?.string {
+        case "GemmaBackbone": return settings?["use_sliding_window_attention"]?.bool == true ? 2 : 1
+        case "Gemma3Backbone": return settings?["use_sliding_window_attention"]?.bool == true ? 6 : 1
+        case "GptOssBackbone": return 2
+        default: return nil
+        }
     }
 }

@@ -52,6 +52,18 @@ extension ImpliedLayerList {
         return (0..<count).map { $0.isMultiple(of: period) ? full : sliding }
     }
 
+    /// Every sixth layer and the last one attend to everything: Beam.
+    static let everySixthAndLast = ImpliedLayerList("layer_types") { _, count in
+        (1...max(count, 1)).prefix(count).map { $0.isMultiple(of: 6) || $0 == count ? full : sliding }
+    }
+
+    /// The first layers are no mixtures of experts, all others are: Beam.
+    static func denseFirst(_ dense: Int) -> ImpliedLayerList {
+        ImpliedLayerList("mlp_layer_types") { _, count in
+            (0..<count).map { $0 < dense ? "dense" : "sparse" }
+        }
+    }
+
     /// Layers from `max_window_layers` on see a window, when windows are used at all: Qwen 2 and 3.
     static let aboveMaxWindow = ImpliedLayerList("layer_types") { settings, count in
         let window = settings["sliding_window"] ?? 4096

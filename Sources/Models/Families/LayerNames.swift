@@ -139,6 +139,23 @@ extension LayerNames {
         return dotted + groups(inPaths: paths)
     }
 
+    /// Sets of numbered modules of which some are missing: what stands before their numbers, and the numbers.
+    package static func incompleteGroups(
+        in names: some Sequence<String>
+    ) -> [(prefix: String, numbers: [Int])] {
+        var prefixes: [Substring] = []
+        var numbers: [Substring: Set<Int>] = [:]
+        for name in names {
+            guard let split = split(name) else { continue }
+            if numbers[split.prefix] == nil { prefixes.append(split.prefix) }
+            numbers[split.prefix, default: []].insert(split.number)
+        }
+        return prefixes.compactMap { prefix in
+            guard let found = numbers[prefix], found.max() != found.count - 1 else { return nil }
+            return (String(prefix), found.sorted())
+        }
+    }
+
     /// The sets of layers that paths show, the outermost where sets lie inside each other.
     ///
     /// Two or more are a set: anything in a path could be the first of its class.

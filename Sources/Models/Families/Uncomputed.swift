@@ -12,7 +12,7 @@ extension Family {
             ("Seed-OSS", "seed_oss"),
         ].map { name, modelType in likeLlama(name, [modelType]) } + [
             likeLlama("EXAONE 4", ["exaone4"], lists: [.everyLast(["sliding_window_pattern"], default: 4)]),
-            qwen3Next, deepSeek, llama4, lfm2, modernBERTDecoder, gptJ, gptNeo, opt, phi, internLM2,
+            beam, qwen3Next, deepSeek, llama4, lfm2, modernBERTDecoder, gptJ, gptNeo, opt, phi, internLM2,
         ]
 
     private static func likeLlama(
@@ -37,6 +37,8 @@ extension Family {
         "DeepSeek", ["deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe", "glm_moe_dsa"],
         // The layers behind the last one, which predict further tokens, have a head of their own.
         layer: experts + [TensorRow(.head, "shared_head.head", .vocabulary, .hidden)])
+    private static let beam = likeLlama(
+        "Beam", ["beam"], layer: experts, lists: [.everySixthAndLast, .denseFirst(3)])
     private static let llama4 = likeLlama(
         "Llama 4", ["llama4", "llama4_text"],
         layer: llamaAttention + [

@@ -47,11 +47,16 @@ extension KerasFamily {
     private func obstacle(in settings: JSONObject, model: String) -> UserFacingError? {
         let off = [
             "rope_scaling_type", "final_logit_soft_cap", "attention_logit_soft_cap", "use_post_ffw_norm",
-            "use_post_attention_norm",
+            "use_post_attention_norm", "use_sliding_window_attention",
         ]
         for key in off {
             guard let value = settings[key], !value.isNull, value.bool != false else { continue }
             return .unconvertibleSetting(path: model, key: key, found: value.kind, expected: "null or false")
+        }
+        if let policy = settings["dtype"]?["class_name"]?.string, policy != "DTypePolicy" {
+            return .unconvertibleSetting(
+                path: model, key: "dtype", found: "a \(policy)",
+                expected: "one type for all numbers (DTypePolicy)")
         }
         if case .fourfold = keras.width, let width = settings["hidden_dim"]?.int,
             let inner = settings["intermediate_dim"]?.int, inner != 4 * width

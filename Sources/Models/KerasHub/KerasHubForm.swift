@@ -1,4 +1,4 @@
-internal import Formats
+package import Formats
 internal import OrderedCollections
 
 /// The way back of a model that was opened from a preset of KerasHub.
@@ -121,6 +121,15 @@ struct KerasHubForm: StoredForm {
 }
 
 extension Checkpoint {
+    /// Has the files beside a preset's configuration follow, which say its settings and its size once more.
+    package mutating func followPreset(_ before: Checkpoint) {
+        guard let settings = configuration?["config"]?.object else { return }
+        let old = before.configuration?["config"]
+        followTask(
+            settings.filter { old?[$0.key] != $0.value }.reduce(into: JSONObject()) { $0[$1.key] = $1.value })
+        followMetadata(before)
+    }
+
     /// Has a preset's configuration say other settings.
     fileprivate mutating func follow(_ settings: JSONObject) {
         for (key, value) in settings { configuration?["config"]?[key] = value }

@@ -11,6 +11,7 @@ extension Checkpoint {
     ///   configuration has another number of them.
     public func layers() throws(UserFacingError) -> LayerNames.Group {
         let groups = LayerNames.groups(in: tensors.keys)
+        try checkCompleteness(groups)
         guard !groups.isEmpty else { throw .noLayers(path: path) }
         let configured = configuration?.layerCount
         let following = configuration?.mtpLayerCount ?? 0
@@ -30,6 +31,19 @@ extension Checkpoint {
                 layers: group)
         }
         return LayerNames.Group(names: group.names, count: count)
+    }
+
+    /// Refuses a model of whose layers some are missing.
+    private func checkCompleteness(_ groups: [LayerNames.Group]) throws(UserFacingError) {
+        let incomplete = LayerNames.incompleteGroups(in: tensors.keys)
+        let known = configuration?.family?.layerPrefixes ?? []
+        let meant =
+            incomplete.first { known.contains($0.prefix) }
+            ?? (groups.isEmpty ? incomplete.max { $0.numbers.count < $1.numbers.count } : nil)
+        guard let meant, let last = meant.numbers.last else { return }
+        let count = max(last + 1, min(configuration?.layerCount?.value.int ?? 0, last + 4_096))
+        let missing = Set(0..<count).subtracting(meant.numbers).sorted()
+        throw .missingLayers(path: path, prefix: meant.prefix, missing: missing, found: meant.numbers)
     }
 
     /// The sets of layers that may be the model's: those that the family names, else those of the right number,
@@ -63,10 +77,11 @@ extension Checkpoint {
         var changes: [ConfigurationChange] = []
         var tellsLayersApart = false
         if let configuration {
-            let following = try configuration.following(plan, names: group.names, model: path)
+            let following = try configuration.following(plan, model: path)
             result.configuration = following.configuration
             changes = following.changes
             tellsLayersApart = following.tellsLayersApart
+            changes += try result.followRules(plan, group.names, of: self)
         }
         if !tellsLayersApart { try checkLayersAlike(group) }
         result.tensors = group.names.rearranged(tensors, origins: plan.sources, of: plan.sourceCount)
@@ -76,6 +91,7 @@ extension Checkpoint {
                 structure.rearranged(origins: plan.sources, of: plan.sourceCount, names: group.names))
             result.leaveArchitecture(layers: group.count)
         }
+        if configuration?["class_name"] != nil { result.followPreset(self) }
         var outcome = Outcome(result)
         outcome.plan = plan
         outcome.changes = ConfigurationChange.inFiles(changes, from: self, to: result)

@@ -11,6 +11,31 @@ extension UserFacingError {
                 + "model.layers.31.… without a gap are expected")
     }
 
+    /// Some numbers between the layers' have no tensors.
+    package static func missingLayers(path: String, prefix: String, missing: [Int], found: [Int]) -> Self {
+        Self(
+            .inconsistent,
+            "\(path): the tensor names show layers \(prefix)\(ranges(found)), but no \(prefix)\(ranges(missing)); "
+                + "download what is missing, or number the layers from 0 without a gap"
+        )
+    }
+
+    /// Numbers as runs, as in 0-3, 7.
+    private static func ranges(_ numbers: [Int]) -> String {
+        var runs: [ClosedRange<Int>] = []
+        for number in numbers {
+            if let last = runs.last, last.upperBound + 1 == number {
+                runs[runs.count - 1] = last.lowerBound...number
+            } else {
+                runs.append(number...number)
+            }
+        }
+        let words = runs.prefix(8).map {
+            $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)"
+        }
+        return words.joined(separator: ", ") + (runs.count > 8 ? ", …" : "")
+    }
+
     /// More than one set of layers could be meant.
     package static func severalGroups(path: String, groups: [String]) -> Self {
         Self(
@@ -62,10 +87,12 @@ extension UserFacingError {
     }
 
     /// A key of the configuration can't say what the result is.
-    package static func unfollowableKey(path: String, key: String, value: String, reason: String) -> Self {
+    package static func unfollowableKey(
+        path: String, file: String = Configuration.fileName, key: String, value: String, reason: String
+    ) -> Self {
         Self(
             .unsupported,
-            "\(path): config.json has \(key) = \(value), which can't follow the new layers: \(reason)")
+            "\(path): \(file) has \(key) = \(value), which can't follow the new layers: \(reason)")
     }
 
     /// The layers are not of one kind, and nothing known says which is which.

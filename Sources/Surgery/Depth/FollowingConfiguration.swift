@@ -14,21 +14,19 @@ extension Configuration {
     ///
     /// - Parameters:
     ///   - plan: which layers of the source the result has.
-    ///   - names: how the layers' tensors are called; a setting that names one is refused.
     ///   - model: the model, for messages.
     /// - Returns: the configuration, and what changed in it.
     /// - Throws: ``UserFacingError`` that names the key which can't follow.
     func following(
-        _ plan: LayerPlan, names: LayerNames, model: String
+        _ plan: LayerPlan, model: String
     ) throws(UserFacingError) -> FollowingConfiguration {
         guard let members = json.object else { throw .noLayerCount(path: model) }
-        try refuseNames(of: names, in: json, key: "", model: model)
         var result = self
         var changes: [ConfigurationChange] = []
         var tellsLayersApart = false
         let found = layeredSettings
         guard !found.isEmpty else {
-            if let name = json["class_name"]?.string { throw .unknownKerasClass(path: model, name: name) }
+            if let name = json["class_name"]?.string { return try followingPreset(of: name, plan, model) }
             throw .noLayerCount(path: model)
         }
         for (part, settings) in found {
@@ -52,21 +50,42 @@ extension Configuration {
             configuration: result, changes: changes, tellsLayersApart: tellsLayersApart)
     }
 
-    /// Refuses strings that name a layer's modules, as lists of modules that are not quantised do.
-    private func refuseNames(
-        of names: LayerNames, in value: JSON, key: String, model: String
-    ) throws(UserFacingError) {
-        if let text = value.string, names.parse(text + ".") != nil || names.parse(text) != nil {
+    /// The same for a preset of KerasHub that is not in Hugging Face's terms.
+    private func followingPreset(
+        of name: String, _ plan: LayerPlan, _ model: String
+    ) throws(UserFacingError) -> FollowingConfiguration {
+        guard let period = kerasLayerPeriod else { throw .unknownKerasClass(path: model, name: name) }
+        let key = Configuration.kerasLayerCount
+        if let policy = json["config"]?["dtype"]?["class_name"]?.string, policy != "DTypePolicy" {
             throw .unfollowableKey(
-                path: model, key: key, value: "\"\(text)\"",
+                path: model, key: "config.dtype", value: policy,
+                reason: "it may name layers by their paths; save the preset with one type for all numbers")
+        }
+        guard plan.keeps(period: period) else {
+            throw .unfollowableKey(
+                path: model, key: "config.\(key)", value: "\(plan.sourceCount)",
                 reason:
-                    "it names a layer's module; remove the quantisation first, or name modules without numbers"
-            )
+                    "KerasHub's \(name) takes the kind of a layer's attention from its number, counted round in "
+                    + "\(period); " + plan.advice(period: period))
         }
-        for (member, inner) in value.object ?? JSONObject() {
-            try refuseNames(
-                of: names, in: inner, key: key.isEmpty ? member : key + "." + member, model: model)
-        }
-        for inner in value.array ?? [] { try refuseNames(of: names, in: inner, key: key, model: model) }
+        var result = self
+        result["config"]?[key] = JSON(plan.count)
+        return FollowingConfiguration(
+            configuration: result,
+            changes: [
+                ConfigurationChange(
+                    key: "config.\(key)", before: JSON(plan.sourceCount), after: JSON(plan.count))
+            ], tellsLayersApart: period > 1)
+    }
+}
+
+extension LayerPlan {
+    /// What to do about a period that a plan does not keep: depths at which Depth Up-Scaling moves layers by multiples of it.
+    func advice(period: Int) -> String {
+        let depths = stride(from: sourceCount + period, through: 2 * sourceCount, by: max(period, 1)).prefix(
+            4)
+        let words = depths.map { "\($0)" }.joined(separator: ", ")
+        return "choose layers that move by a multiple of \(period)"
+            + (words.isEmpty ? "" : ", as a depth of \(words) does")
     }
 }

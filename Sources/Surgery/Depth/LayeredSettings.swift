@@ -30,6 +30,7 @@ struct LayeredSettings {
             try follow(key, value)
         }
         for list in family?.impliedLists ?? [] { try writeOut(list, before: before) }
+        try checkListsMadeUp()
         for (key, list, exceptions) in brokenPeriods {
             try settle(period: key, list: list, exceptions: exceptions)
         }
@@ -44,6 +45,10 @@ struct LayeredSettings {
         case .entries: try followEntries(key, value)
         case .repeatedEntries: try followRepeatedEntries(key, value)
         case .characters: try followCharacters(key, value)
+        case .sharing(let word): try followSharing(key, value, word)
+        case .cycle: try followCycle(key, value)
+        case .lastIndex: try followLast(key, value)
+        case .countAgain: if value.int == plan.sourceCount { set(key, JSON(plan.count)) }
         case .indices: try followIndices(key, value)
         case .leading(let isOn): try followLeading(key, value, unlessOff: isOn)
         case .trailing: try followTrailing(key, value)
@@ -71,6 +76,69 @@ struct LayeredSettings {
         set(key, .array(plan.sources.map { entries[$0] } + entries.dropFirst(plan.sourceCount)))
     }
 
+    /// A layer that takes what an earlier one has made must still come after that one.
+    private mutating func followSharing(
+        _ key: String, _ value: JSON, _ word: String
+    ) throws(UserFacingError) {
+        try followEntries(key, value)
+        guard let entries = value.array, entries.count >= plan.sourceCount else { return }
+        func giver(_ layers: [Int], _ index: Int) -> Int? {
+            layers[...index].last { entries[$0] != .string(word) }
+        }
+        let before = Array(0..<plan.sourceCount)
+        for (index, source) in plan.sources.enumerated() where entries[source] == .string(word) {
+            guard giver(plan.sources, index) == giver(before, source) else {
+                throw error(
+                    key, value,
+                    "layer \(source) takes what layer \(giver(before, source).map(String.init) ?? "none") has made, and "
+                        + "in \(plan) it would come after another one; let repeated layers begin with one that shares nothing"
+                )
+            }
+        }
+    }
+
+    /// A short list that goes round the layers stays when each layer moves by its length.
+    private mutating func followCycle(_ key: String, _ value: JSON) throws(UserFacingError) {
+        guard let entries = value.array, !entries.isEmpty else { return }
+        note(entries[...])
+        if entries.count >= plan.sourceCount { return try followEntries(key, value) }
+        guard entries.contains(where: { $0 != entries[0] }) else { return }
+        guard plan.keeps(period: entries.count) else {
+            throw error(
+                key, value,
+                "it goes round the layers, and \(plan) does not; \(plan.advice(period: entries.count))")
+        }
+    }
+
+    private mutating func followLast(_ key: String, _ value: JSON) throws(UserFacingError) {
+        guard let last = value.int else { throw error(key, value, "the number of a layer is expected") }
+        guard last >= 0 else { return }
+        guard last >= plan.sourceCount - 1 else {
+            tellsLayersApart = true
+            guard let leading = plan.leading(last + 1) else {
+                throw error(key, value, "the layers up to \(last) are no longer the first ones in \(plan)")
+            }
+            return set(key, JSON(leading - 1))
+        }
+        set(key, JSON(plan.count - 1))
+    }
+
+    /// Refuses a configuration that leaves a list to its class, which would make another for the new layers.
+    private func checkListsMadeUp() throws(UserFacingError) {
+        for key in LayerKey.listsMadeUp(for: settings["model_type"]?.string ?? "") {
+            guard settings[key] == nil || settings[key]?.isNull == true,
+                plan.sources != Array(0..<plan.count),
+                !familyHas(key),
+                key != "mlp_layer_types" || settings["first_k_dense_replace"]?.int == nil
+            else { continue }
+            throw error(
+                key, .null,
+                "transformers makes this list for any number of layers, and what it would say of the new ones is not what "
+                    + "they were trained as; open and save the configuration with transformers, so that the list is in it"
+            )
+        }
+    }
+
     private mutating func followRepeatedEntries(_ key: String, _ value: JSON) throws(UserFacingError) {
         var entries: [JSON] = []
         for run in value.array ?? [] {
@@ -96,13 +164,26 @@ struct LayeredSettings {
     }
 
     private mutating func followIndices(_ key: String, _ value: JSON) throws(UserFacingError) {
-        guard let list = value.array else { throw error(key, value, "a list of layers is expected") }
+        let isText = value.string != nil
+        let written: [JSON]? =
+            value.array
+            ?? value.string.map { text in
+                text.split(separator: ",").map { part in
+                    Int(part.filter { $0 != " " }).map { JSON($0) } ?? .null
+                }
+            }
+        guard let list = written else { throw error(key, value, "a list of layers is expected") }
         let marked = Set(list.compactMap(\.int))
         guard marked.count == list.count, marked.allSatisfy({ (0..<plan.sourceCount).contains($0) }) else {
             throw error(key, value, "different layers from 0 to \(plan.sourceCount - 1) are expected")
         }
         tellsLayersApart = tellsLayersApart || !marked.isEmpty
-        set(key, .array(plan.sources.indices.filter { marked.contains(plan.sources[$0]) }.map { JSON($0) }))
+        let followed = plan.sources.indices.filter { marked.contains(plan.sources[$0]) }
+        set(
+            key,
+            isText
+                ? .string(followed.map(String.init).joined(separator: ","))
+                : .array(followed.map { JSON($0) }))
     }
 
     private mutating func followLeading(
@@ -166,20 +247,23 @@ struct LayeredSettings {
 
     /// A key that is in no rule book: what is clearly a list of layers follows, what may be about layers is refused.
     private mutating func followUnknown(_ key: String, _ value: JSON) throws(UserFacingError) {
+        if LayerKey.isAboutAnotherModule(key) { return }
         if let members = value.object { return try refuseLayers(in: members, path: key + ".") }
         let isAboutLayers = LayerKey.soundsLikeLayers(key)
         if let list = value.array, !list.isEmpty {
             if isAboutLayers && list.count == plan.sourceCount { return try followEntries(key, value) }
             let isLayerCount = list.count == plan.sourceCount && plan.sourceCount > 4
-            guard isAboutLayers || isLayerCount && !key.hasSuffix("token_id") && key != "architectures" else {
-                return
-            }
+            let isWords =
+                list.count == plan.sourceCount && list.count > 1 && list.allSatisfy { $0.string != nil }
+            let isOther = key.hasSuffix("token_id") || key.hasSuffix("token_ids") || key == "architectures"
+            guard isAboutLayers || (isLayerCount || isWords) && !isOther else { return }
             throw error(
                 key, value,
                 "it may describe layers (the list has \(list.count) entries, the model "
                     + "\(plan.sourceCount) layers), and how is not known")
         }
-        guard key.contains("layer"), isAboutLayers, let number = value.int, number > 0 else { return }
+        let counts = key.contains("layer") || value.int == plan.sourceCount
+        guard counts, isAboutLayers, let number = value.int, number > 0 else { return }
         throw error(key, value, "it may count layers, and how is not known")
     }
 
@@ -189,7 +273,7 @@ struct LayeredSettings {
         for (key, value) in members {
             if let object = value.object {
                 try refuseLayers(in: object, path: path + key + ".")
-            } else if LayerKey.soundsLikeLayers(key), value.array?.isEmpty == false || (value.int ?? 0) > 0 {
+            } else if LayerKey.soundsLikeLayers(key), value.hasNumbers || (value.int ?? 0) > 0 {
                 throw error(path + key, value, "it may describe layers, and how is not known")
             }
         }
@@ -219,7 +303,8 @@ struct LayeredSettings {
         throw error(
             key, value,
             "its period does not go on over the seams of \(plan), and no list is known that could say "
-                + "which layer is of which kind; choose layers that move by a multiple of it")
+                + "which layer is of which kind; "
+                + plan.advice(period: value.int ?? value.string?.count ?? 1))
     }
 
     /// A layer is not marked when the period skips it or the list of exceptions names it, so the list can name all of them.
@@ -269,5 +354,12 @@ struct LayeredSettings {
         return .unfollowableKey(
             path: model, key: path + key, value: text.count > 60 ? text.prefix(57) + "…" : text,
             reason: reason)
+    }
+}
+
+extension JSON {
+    /// Whether it is a list with anything but names in it; what names say of layers is told from the names.
+    fileprivate var hasNumbers: Bool {
+        array?.contains { $0.string == nil && ($0.array == nil || $0.hasNumbers) } ?? false
     }
 }

@@ -8,7 +8,7 @@ extension Checkpoint {
         guard let configuration else { return [] }
         let dimensions = ConfiguredDimensions(configuration)
         // The numbers of a quantised tensor may be packed into integers, in a shape of their own.
-        let isQuantized = configuration["quantization_config"].map { !$0.isNull } ?? false
+        let isQuantized = quantization != nil
         var result: [String] = []
         for row in configuration.family?.checkedRows ?? [] {
             guard let expected = dimensions.sizes(of: row) else { continue }
@@ -22,7 +22,31 @@ extension Checkpoint {
                 "tensor \(name) is \(tensor.shape)\(others), but config.json asks for \(expected) "
                     + "(\(row.dimensions.map { dimensions.explanation(of: $0) }.joined(separator: ", ")))")
         }
-        return result + missingHead(configuration) + beyondVocabulary(tokenizer, dimensions)
+        return wrapperNames(configuration) + result + missingHead(configuration)
+            + beyondVocabulary(tokenizer, dimensions)
+    }
+
+    /// What programs around a model have put into its tensors' names, and transformers does not take out.
+    private func wrapperNames(_ configuration: Configuration) -> [String] {
+        let wrappers = [
+            ("_orig_mod.", "torch.compile"), ("_fsdp_wrapped_module.", "FSDP"),
+            ("_checkpoint_wrapped_module.", "activation checkpointing"), ("base_model.model.", "peft"),
+            ("module.", "DataParallel"),
+        ]
+        for (part, program) in wrappers {
+            let named = tensors.keys.filter { name in
+                name.hasPrefix(part) || part.hasPrefix("_") && name.contains("." + part)
+            }
+            // A module may be called module; what stands before every tensor is a wrapper.
+            guard let first = named.first, part.hasPrefix("_") || named.count == tensors.count else {
+                continue
+            }
+            return [
+                "\(named.count) tensor names, such as \(first), have \(part) in them, which \(program) puts there and "
+                    + "transformers does not know; save the model inside (unwrapped), or take it out of the names"
+            ]
+        }
+        return []
     }
 
     private func isMeant(_ name: String, by row: TensorRow, layers: LayerNames.Group?) -> Bool {

@@ -105,6 +105,33 @@ struct KerasConversionTests {
         #expect(try model.converted(to: .f32).tensors.values.allSatisfy { $0.type == .f32 })
     }
 
+    /// KerasHub takes the kind of attention from a layer's number: depths that keep it are followed, others refused with them.
+    @Test(arguments: [
+        ("GemmaBackbone", 2, [6, 8]), ("GptOssBackbone", 2, [6, 8]), ("Gemma3Backbone", 6, []),
+    ])
+    func kindsOfAttentionByNumberAreKept(name: String, period: Int, depths: [Int]) throws {
+        var preset = try Checkpoint.open(Self.fixture("llama-bf16"))
+        preset.configuration = Configuration(try #require(preset.configuration?.json.object))
+        preset.configuration?["class_name"] = .string(name)
+        preset.configuration?["config"]?["use_sliding_window_attention"] = true
+        preset.configuration?["config"]?["use_post_ffw_norm"] = true
+        let model = try preset.asHuggingFace()
+        let count = try model.layers().count
+        #expect(count == 4)
+        let error = #expect(throws: UserFacingError.self) { try model.depthUpScaled(DepthUpScaling(to: 7)) }
+        let words = depths.map { "\($0)" }.joined(separator: ", ")
+        let advice =
+            "choose layers that move by a multiple of \(period)"
+            + (depths.isEmpty ? "" : ", as a depth of \(words) does")
+        #expect(error?.description.hasSuffix(advice) == true, "\(error?.description ?? "")")
+        for depth in depths {
+            let result = try model.depthUpScaled(DepthUpScaling(to: depth))
+            #expect(result.checkpoint.configuration?["config"]?["num_layers"]?.int == depth)
+            #expect(result.changes.map(\.description) == ["config.num_layers: 4 → \(depth)"])
+            #expect(try result.checkpoint.layers().count == depth)
+        }
+    }
+
     /// A model of Hugging Face with settings that KerasHub has no place for, its layers in a list among them.
     private func huggingFace() throws -> Checkpoint {
         var model = try Checkpoint.open(Self.fixture("mistral-sharded")).converted(

@@ -130,4 +130,23 @@ struct CheckpointDepthTests {
             error?.description.contains("layers 0 and 1 are not of one kind (only one of them has dense)")
                 == true)
     }
+
+    /// What is missing is named, whatever other sets of layers there are.
+    @Test(arguments: [
+        ([0, 1, 4, 5], "layers model.layers.0-1, 4-5, but no model.layers.2-3"),
+        ([2, 3, 4, 5], "layers model.layers.2-5, but no model.layers.0-1"),
+        ([0, 2], "layers model.layers.0, 2, but no model.layers.1, 3-5"),
+    ])
+    func missingLayersAreNamed(numbers: [Int], words: String) throws {
+        let names =
+            numbers.map { "model.layers.\($0).a.weight" } + ["vision.blocks.0.w", "vision.blocks.1.w"]
+        let source = try MemoryModels.checkpoint(
+            names, configuration: #"{"model_type": "llama", "num_hidden_layers": 6}"#)
+        let error = #expect(throws: UserFacingError.self) { try source.layers() }
+        #expect(
+            error?.kind == .inconsistent && error?.description.contains(words) == true,
+            "\(error?.description ?? "")")
+        let unknown = try MemoryModels.checkpoint(numbers.map { "model.layers.\($0).a.weight" })
+        #expect(throws: UserFacingError.self) { try unknown.depthUpScaled(DepthUpScaling(to: 12)) }
+    }
 }

@@ -120,4 +120,28 @@ struct InspectionTests {
         let inspection = Inspection(of: try MemoryModels.checkpoint(["w", "b"]))
         #expect(inspection.inconsistencies == [] && inspection.layers == nil && !inspection.hasConfiguration)
     }
+
+    /// Names that transformers does not find are told, with what has put the words there.
+    @Test(arguments: [
+        ("_orig_mod.", "torch.compile"), ("module.", "DataParallel"), ("base_model.model.", "peft"),
+    ])
+    func wordsOfWrappersAreTold(word: String, program: String) throws {
+        var source = try model()
+        source.tensors = OrderedDictionary(
+            uniqueKeysWithValues: source.tensors.map { (word + $0.key, $0.value) })
+        let told = Inspection(of: source).inconsistencies
+        #expect(told.first?.contains("have \(word) in them, which \(program) puts there") == true)
+        #expect(throws: UserFacingError.self) { try source.checkAgreement() }
+    }
+
+    @Test func wordsInsideNamesAreTold() throws {
+        var source = try model()
+        source["model.layers.0._checkpoint_wrapped_module.mlp.x"] = try .zeros(.f32, shape: [1])
+        #expect(
+            Inspection(of: source).inconsistencies.first?.hasPrefix(
+                "1 tensor names, such as model.layers.0._ch") == true)
+        var other = try model()
+        other["module.x"] = try .zeros(.f32, shape: [1])
+        #expect(Inspection(of: other).inconsistencies.isEmpty)
+    }
 }
