@@ -42,8 +42,8 @@ struct Heal: ParsableCommand {
     func run() throws {
         try runReportingErrors {
             Interruption.watch()
-            try checkModel(
-                model, data.files.map(\.path) + data.replay.map(\.path) + optimizer.train + optimizer.freeze)
+            try refuseModels(among: optimizer.train + optimizer.freeze)
+            try requireModel(model)
             let setup = try HealingSetup(request()) { Interruption.signal != nil }
             if let finished = try setup.finished() { return try tell(finished, output: setup.request.output) }
             for warning in setup.warnings { warn(warning) }

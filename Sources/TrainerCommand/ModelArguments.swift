@@ -60,7 +60,7 @@ struct WeightedFile: ExpressibleByArgument {
 func refuseModels(among paths: [String]) throws {
     for path in paths where TextPaths.isModel(path) {
         throw ValidationError(
-            "\(path) is a model's folder, and texts are expected; give the model before the options that take files"
+            "\(path) is a model's folder behind an option that takes a list; name the model before the options"
         )
     }
 }
@@ -95,19 +95,9 @@ struct ComputeOptions: ParsableArguments {
     var count: Int { threads ?? Processor.count }
 }
 
-/// Refuses a command line in which the model stands where a list of other things is.
-///
-/// - Throws: `ValidationError` that says how to write it.
-func checkModel(_ model: String, _ listed: [String]) throws {
-    func isModel(_ path: String) -> Bool { FileSystem.kind(of: Path.join(path, "config.json")) == .file }
-    if let taken = listed.first(where: isModel) {
-        throw ValidationError(
-            """
-            \(taken) is a model, and stands behind an option that takes a list; name the model first: \
-            trainer heal \(taken) --data …
-            """)
-    }
-    guard model == ".", !isModel(model) else { return }
+/// Refuses a command that names no model in a folder that is none.
+func requireModel(_ model: String) throws {
+    guard model == ".", !TextPaths.isModel(model) else { return }
     throw ValidationError(
         "no model is named, and the current folder has no config.json; name it first: trainer heal MODEL --data …"
     )

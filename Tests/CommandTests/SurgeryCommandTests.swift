@@ -21,7 +21,8 @@ struct SurgeryCommandTests {
             json.object?.keys == [
                 "path", "model_type", "family", "architectures", "layers", "parameters", "bytes",
                 "tensor_count",
-                "types", "files", "tokenizer", "operations", "lineage", "agrees", "inconsistencies",
+                "types", "files", "quantization", "tokenizer", "operations", "lineage", "agrees",
+                "inconsistencies",
                 "notes",
                 "tensors",
             ])

@@ -84,7 +84,8 @@ struct TextArgumentsTests {
             missing.code == 2 && missing.messages.contains("cannot open C:\\texts\\a.jsonl: No such file"))
         let swapped = try run("heal", "--data", "a.jsonl", "@base", "--steps", "1")
         #expect(
-            swapped.code == 64 && swapped.messages.contains("is a model's folder, and texts are expected"))
+            swapped.code == 64
+                && swapped.messages.contains("is a model's folder behind an option that takes a list"))
     }
 
     @Test func controlTokensAreReportedAndAvoided() throws {

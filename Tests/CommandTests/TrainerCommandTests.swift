@@ -226,7 +226,9 @@ struct TrainerCommandTests {
 
     @Test func aModelBehindAListIsToldOf() throws {
         let run = try trainer("heal", "--data", "@data/english.val.jsonl", "@base", "--steps", "1")
-        #expect(run.code == 64 && run.messages.contains("base is a model, and stands behind an option"))
+        #expect(
+            run.code == 64
+                && run.messages.contains("base is a model's folder behind an option that takes a list"))
         let none = try trainer("heal", "--data", "@data/english.val.jsonl", "--steps", "1")
         #expect(none.code == 64 && none.messages.contains("no model is named"))
     }

@@ -156,7 +156,8 @@ public struct HealingSetup {
     /// What makes it the same run as another; reads the data, and what of the model is not trained.
     func identity() throws(UserFacingError) -> RunIdentity {
         try RunIdentity(
-            plan: plan, model: model, layout: layout, data: request.data, contents: contents, text: request.text)
+            plan: plan, model: model, layout: layout, data: request.data, contents: contents,
+            text: request.text)
     }
 
     /// Steps and targets of this very run where it is to be resumed and has ended already; nil otherwise.

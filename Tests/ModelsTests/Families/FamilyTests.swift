@@ -53,7 +53,7 @@ import Testing
             "\"rope_parameters\": {\"rope_theta\": 1e4, \"partial_rotary_factor\": 0.3}",
             "partial_rotary_factor = 0.3 of 4 channels"
         ),
-        ("\"quantization_config\": {\"bits\": 4}", "quantization_config = {\"bits\": 4}"),
+        ("\"quantization_config\": {\"bits\": 4}", "quantization_config = a quantisation"),
         ("\"sliding_window\": 128", "sliding_window = 128"),
         ("\"num_key_value_heads\": 3", "num_key_value_heads = 3"),
         ("\"head_dim\": 5", "partial_rotary_factor = 1.0 of 5 channels"),

@@ -85,7 +85,8 @@ public struct TokenizerFiles: Sendable {
         object["added_tokens"] = .array((object["added_tokens"]?.array ?? []) + numbering.additions)
         let main = JSON.object(object)
         return Loaded(
-            tokenizer: try tokenizer(main, main.serialized(laidOutLike: bytes)), disagreements: [], main: main)
+            tokenizer: try tokenizer(main, main.serialized(laidOutLike: bytes)), disagreements: [], main: main
+        )
     }
 
     /// What the files are when they are loaded, where they agree.
