@@ -5,7 +5,7 @@ struct Prune: OperationCommand {
     static let configuration = CommandConfiguration(
         abstract: "Leaves layers out, those that are named or those that were measured to matter least.",
         discussion: """
-            --drop names them. --to with --scores takes a file that `trainer analyze` has made: by block influence \
+            --drop names them. --to with --scores takes a JSON file of scores: by block influence \
             (ShortGPT, arXiv 2403.03853), one block by angular distance (arXiv 2403.17887), or by the loss without each.
 
             examples:

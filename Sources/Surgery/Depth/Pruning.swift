@@ -16,7 +16,7 @@ public struct Pruning: SurgeryOperation {
         OperationParameter("by", .choice(Measure.allCases.map(\.rawValue)), "which scores tell"),
     ]
 
-    /// What tells the layers to leave out, of a file that `trainer analyze` has made.
+    /// What tells the layers to leave out, of a file of scores.
     public enum Measure: String, Codable, Sendable, CaseIterable {
         /// The layers with the lowest block influence.
         case blockInfluence = "block-influence"
@@ -86,7 +86,7 @@ public struct Pruning: SurgeryOperation {
     }
 }
 
-/// What `trainer analyze` has measured of a model's layers.
+/// What was measured of a model's layers.
 struct LayerScores: Decodable {
     /// Of each layer: 1 − the mean cosine between what enters it and what leaves it.
     let blockInfluence: [Double]
@@ -153,7 +153,7 @@ extension UserFacingError {
     fileprivate static var noChoice: Self {
         Self(
             .request,
-            "say which layers are left out (drop), or how many stay (to) with a file that `trainer analyze` has made (scores)"
+            "say which layers are left out (drop), or how many stay (to) with a file of scores (scores)"
         )
     }
 
@@ -171,8 +171,8 @@ extension UserFacingError {
     fileprivate static func noScores(path: String) -> Self {
         Self(
             .malformed,
-            "\(path) holds no scores of layers (block_influence, angular_distance); make them with `trainer analyze MODEL "
-                + "--data FILE -o \(path)`")
+            "\(path) holds no scores of layers: block_influence, a number a layer, and angular_distance, a list of them for "
+                + "blocks of each length, are expected")
     }
 
     fileprivate static func otherScores(path: String, found: Int, layers: Int) -> Self {
@@ -180,6 +180,6 @@ extension UserFacingError {
     }
 
     fileprivate static func unmeasured(_ what: String) -> Self {
-        Self(.missing, "the scores do not have \(what); measure them with `trainer analyze`")
+        Self(.missing, "the scores do not have \(what); they have to be measured first")
     }
 }
