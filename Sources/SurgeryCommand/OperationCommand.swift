@@ -19,7 +19,7 @@ extension OperationCommand {
     func run() throws {
         try runReportingErrors {
             let source = try Checkpoint.openModel(model)
-            if !options.allowDisagreement { try source.checkAgreement() }
+            try options.checkAgreement(of: source)
             let outcome = try watching { context in try source.applying(operation, context) }
             let writing = Writing(
                 command: type(of: operation).name, source: source, result: outcome.checkpoint,

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
+import Surgery
 
 /// The options of every command that writes a model.
 struct OutputOptions: ParsableArguments {
@@ -27,5 +28,15 @@ struct OutputOptions: ParsableArguments {
     /// What the writer is told.
     var writeOptions: WriteOptions {
         WriteOptions(force: force, shardSize: shardSize.bytes, tool: "surgery \(Version.current)")
+    }
+
+    /// Refuses a source whose parts do not fit together; with `--allow-disagreement` warns of it instead.
+    ///
+    /// Reads the tokenizer: once for each source, before anything is done to it.
+    ///
+    /// - Throws: ``UserFacingError`` of what does not fit together.
+    func checkAgreement(of source: Checkpoint) throws(UserFacingError) {
+        guard allowDisagreement else { return try source.checkAgreement() }
+        for disagreement in source.inconsistencies { warn(disagreement) }
     }
 }

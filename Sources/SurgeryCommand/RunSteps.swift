@@ -115,7 +115,7 @@ struct RunSteps: ParsableCommand {
         to output: String
     ) throws {
         var source = try open(model)
-        if !options.allowDisagreement, source.parameterCount > 0 { try source.checkAgreement() }
+        try options.checkAgreement(of: source)
         var total = Outcome(source)
         var details: [JSON] = []
         for (index, step) in steps.enumerated() {
@@ -141,6 +141,7 @@ struct RunSteps: ParsableCommand {
                 total = Outcome(total.checkpoint)
             } else {
                 source = try Checkpoint.openModel(folder)
+                try options.checkAgreement(of: source)
                 total = Outcome(source)
             }
             details = []

@@ -19,11 +19,6 @@ struct Writing {
     func run(_ outcome: Outcome, details: JSONObject? = nil) throws {
         let details = details ?? outcome.details
         for warning in outcome.warnings { warn(warning) }
-        if options.allowDisagreement {
-            for disagreement in source.inconsistencies { warn(disagreement) }
-        } else {
-            try source.checkAgreement()
-        }
         let writer = CheckpointWriter(options: options.writeOptions)
         let plan = try writer.plan(result, to: output)
         show(plan, outcome)

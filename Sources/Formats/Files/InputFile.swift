@@ -107,7 +107,4 @@ public struct FileIdentity: Sendable, Hashable {
         guard unsafe stat(path, &status) == 0 else { return nil }
         self.init(status)
     }
-
-    /// Whether both are one file, whatever has been written to it meanwhile.
-    func isSameFile(as other: FileIdentity) -> Bool { device == other.device && inode == other.inode }
 }
