@@ -22,6 +22,7 @@ let package = Package(
         .library(name: "Models", targets: ["Models"]),
         .library(name: "Surgery", targets: ["Surgery"]),
         .library(name: "Trainer", targets: ["Trainer"]),
+        .library(name: "Recipes", targets: ["Recipes"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -64,11 +65,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "CommandLineSupport", dependencies: ["Formats", argumentParser, logging],
+            name: "Recipes", dependencies: ["Formats", "Models", "Surgery", "Trainer"], swiftSettings: strict),
+        .target(
+            name: "CommandLineSupport", dependencies: ["Formats", "Trainer", argumentParser, logging],
             swiftSettings: strict),
         .executableTarget(
             name: "SurgeryCommand",
-            dependencies: ["Formats", "Models", "Surgery", "Trainer", "CommandLineSupport", argumentParser],
+            dependencies: [
+                "Formats", "Models", "Surgery", "Trainer", "Recipes", "CommandLineSupport", argumentParser,
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "TrainerCommand",
@@ -98,7 +103,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests",
             dependencies: [
-                "Formats", "Models", "Surgery", "SurgeryCommand", "TrainerCommand", "CommandLineSupport",
+                "Formats", "Models", "Surgery", "Trainer", "Recipes", "SurgeryCommand", "TrainerCommand",
+                "CommandLineSupport",
                 "TestSupport",
                 orderedCollections, argumentParser, logging,
             ],

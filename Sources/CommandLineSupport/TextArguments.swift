@@ -6,10 +6,10 @@ public struct TextArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The key of a line's text; a dot leads into an object inside.", valueName: "key"))
-    var textKey = "text"
-    @Flag(help: "Compose texts (Unicode's NFC), as Hangul in parts needs it.") var nfc = false
-    @Flag(help: "Pass over lines that can't be used, and count them.") var skipBadLines = false
-    @Flag(help: "Encode control tokens that a text spells out as text.") var plainText = false
+    package var textKey = "text"
+    @Flag(help: "Compose texts (Unicode's NFC), as Hangul in parts needs it.") package var nfc = false
+    @Flag(help: "Pass over lines that can't be used, and count them.") package var skipBadLines = false
+    @Flag(help: "Encode control tokens that a text spells out as text.") package var plainText = false
 
     /// Makes one; the parser fills it.
     public init() {}

@@ -43,7 +43,7 @@ func watching<Result>(
 }
 
 /// The line that says how far an operation is; a new meter for each thing that it does.
-private final class OperationProgress {
+final class OperationProgress {
     private var line = ProgressLine()
     private var meter = ProgressMeter()
     private var doing = ""

@@ -2,9 +2,8 @@ import ArgumentParser
 import CommandLineSupport
 import Formats
 import Foundation
-import Models
+import Recipes
 import Surgery
-import Trainer
 
 struct RunSteps: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,15 +11,17 @@ struct RunSteps: ParsableCommand {
         abstract:
             "Does several things to a model and writes the result once, as a recipe or a command line says.",
         discussion: """
-            A recipe is a YAML file with a model and steps; see Documentation/recipes.md, and --schema for editors. \
+            A recipe is a YAML file with a model and steps: surgery, healing (`heal`, with trainer heal's options) and \
+            evaluation (`eval`); see Documentation/recipes.md, and --schema for editors. \
             --set changes what is in it: model=PATH, output=PATH or STEP.PARAMETER=VALUE.
 
             Without a recipe, each --step is what would be typed after `surgery`, without a model and without where and how \
             to write: \(SurgeryCommand.operations.map { $0._commandName }.joined(separator: ", ")). --save-recipe writes \
             the recipe that this is.
 
-            What one step makes is what the next one is given; no model in between is written, unless a step says output. \
-            surgery.json lists all steps, so that `surgery verify` proves the result against the source.
+            What one step makes is what the next one is given; no model in between is written, unless a step says output, \
+            or it is healed. surgery.json lists all steps, so that `surgery verify` proves the result against the source. \
+            A run that was stopped goes on with the same command; --force begins again.
 
             With --dry-run a model may be a folder with config.json alone, and files that steps need may be missing.
 
@@ -86,7 +87,7 @@ struct RunSteps: ParsableCommand {
                 try Data(text.utf8).write(to: URL(filePath: saveRecipe), options: .withoutOverwriting)
                 report("wrote \(saveRecipe)")
             }
-            let named = zip(step, steps).map { (name: $0, operation: $1.operation, output: String?.none) }
+            let named = zip(step, steps).map { RecipeRun.Step(name: $0, operation: $1.operation) }
             try carryOut(named, on: recipe, to: output ?? "")
         }
     }
@@ -103,75 +104,29 @@ struct RunSteps: ParsableCommand {
             }
         }
         let steps = try recipe.steps.map {
-            (name: $0.name, operation: try recipe.operation(of: $0), output: $0.output)
+            RecipeRun.Step(name: $0.name, operation: try recipe.operation(of: $0), output: $0.output)
         }
         let name = Path.name(recipe.file).split(separator: ".").dropLast().joined(separator: ".")
         try carryOut(steps, on: model, to: output ?? recipe.output ?? Path.absolute(name))
     }
 
-    /// Does the steps, and writes where one says so and at the end.
-    private func carryOut(
-        _ steps: [(name: String, operation: any SurgeryOperation, output: String?)], on model: String,
-        to output: String
-    ) throws {
-        var source = try open(model)
-        try options.checkAgreement(of: source)
-        var total = Outcome(source)
-        var details: [JSON] = []
-        for (index, step) in steps.enumerated() {
-            // A step may have put it into another library's terms.
-            let made = try watching(isDryRun: options.dryRun) { context in
-                try total.checkpoint.asHuggingFace().applying(step.operation, context)
-            }
-            details.append(detail(step.name, step.operation, made))
-            total.checkpoint = made.checkpoint
-            total.summary += made.summary
-            total.changes += made.changes
-            total.warnings += made.warnings
-            let isLast = index == steps.count - 1
-            guard isLast || step.output != nil else { continue }
-            let folder = step.output ?? output
-            let writing = Writing(
-                command: "run", source: source, result: total.checkpoint, output: folder, options: options)
-            var object = JSONObject()
-            object["steps"] = .array(details)
-            try writing.run(total, details: object)
-            if isLast { return }
-            if options.dryRun {
-                total = Outcome(total.checkpoint)
-            } else {
-                source = try Checkpoint.openModel(folder)
-                try options.checkAgreement(of: source)
-                total = Outcome(source)
-            }
-            details = []
-        }
-    }
-
-    /// The model; for a dry run one that has its configuration alone, the tensors then being those that its family has.
-    private func open(_ model: String) throws -> Checkpoint {
-        do {
-            return try Checkpoint.openModel(model)
-        } catch {
-            guard options.dryRun, error.kind == .missing,
-                FileSystem.kind(of: Path.join(model, Configuration.fileName)) == .file
-            else { throw error }
-            warn("\(model) has no weights: types and shapes follow from config.json")
-            return try PretrainedModel.blank(model).checkpoint
-        }
-    }
-
-    /// For programs: what a step was told, and what it makes.
-    private func detail(_ name: String, _ operation: any SurgeryOperation, _ made: Outcome) -> JSON {
-        var object = JSONObject()
-        object["name"] = .string(name)
-        object["operation"] = .string(type(of: operation).name)
-        object["options"] = .object(operation.parameters)
-        object["parameters"] = JSON(made.checkpoint.parameterCount)
-        object["bytes"] = JSON(made.checkpoint.byteCount)
-        for (key, value) in made.details { object[key] = value }
-        object["warnings"] = .array(made.warnings.map { .string($0) })
-        return .object(object)
+    /// Carries the steps out, tells of them, and prints the report for programs.
+    private func carryOut(_ steps: [RecipeRun.Step], on model: String, to output: String) throws {
+        Interruption.watch()
+        var runOptions = RecipeRun.Options()
+        runOptions.write = options.writeOptions
+        runOptions.isDryRun = options.dryRun
+        runOptions.allowsDisagreement = options.allowDisagreement
+        runOptions.threads = Processor.count
+        let narrator = RunNarrator(options: options)
+        defer { narrator.finish() }
+        let run = RecipeRun(
+            steps, on: model, to: output, options: runOptions, isCancelled: { Interruption.signal != nil },
+            tell: narrator.tell)
+        try run()
+        narrator.finish()
+        if options.dryRun { report("nothing was written (--dry-run)") }
+        if options.json { printJSON(narrator.json) }
     }
 
     private func parse(_ text: String) throws -> any OperationCommand {

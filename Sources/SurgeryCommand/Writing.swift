@@ -21,7 +21,7 @@ struct Writing {
         for warning in outcome.warnings { warn(warning) }
         let writer = CheckpointWriter(options: options.writeOptions)
         let plan = try writer.plan(result, to: output)
-        show(plan, outcome)
+        report(plan.table(source: source, outcome))
         try writer.check(plan)
         for left in plan.skippedFiles where options.dryRun {
             report("left behind: \(left.name) (\(left.reason))")
@@ -33,35 +33,9 @@ struct Writing {
         }
         let meter = ProgressMeter()
         let written = try writeShowingProgress(plan, with: writer)
-        for overflow in written.overflows {
-            warn(
-                "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
-            )
-        }
-        for left in written.skippedFiles { report("left behind: \(left.name) (\(left.reason))") }
         let seconds = meter.seconds
-        report("wrote \(output): \(Units.bytes(written.byteCount)) in \(Units.duration(seconds: seconds))")
+        written.tell(seconds: seconds)
         if options.json { printJSON(json(plan, details: details, report: written, seconds: seconds)) }
-    }
-
-    private func show(_ plan: WritePlan, _ outcome: Outcome) {
-        var table = Table(columns: [("", .left), ("", .left)])
-        table.add("source", source.path)
-        table.add("output", output)
-        for line in outcome.summary { table.add(line.label, line.text) }
-        table.add(
-            "parameters",
-            source.parameterCount == plan.parameterCount
-                ? Units.grouped(plan.parameterCount)
-                : "\(Units.grouped(source.parameterCount)) → \(Units.grouped(plan.parameterCount))")
-        table.add(
-            "to write",
-            "\(Units.bytes(plan.byteCount)) in \(plan.files.count) files, "
-                + "\(Units.bytes(plan.copiedByteCount)) of them copied as they are")
-        for (index, change) in outcome.changes.enumerated() {
-            table.add(index == 0 ? "config.json" : "", change.description)
-        }
-        report(table.description)
     }
 
     private func json(
@@ -72,12 +46,55 @@ struct Writing {
             "dry_run": .bool(options.dryRun),
         ]
         for (key, value) in details { object[key] = value }
-        object["parameters"] = ["before": JSON(source.parameterCount), "after": JSON(plan.parameterCount)]
-        object["bytes"] = JSON(plan.byteCount)
-        object["copied_bytes"] = JSON(plan.copiedByteCount)
-        object["files"] = .array(plan.files.map { ["name": .string($0.name), "bytes": JSON($0.byteCount)] })
+        for (key, value) in plan.figures(source: source, report, seconds) { object[key] = value }
+        return object
+    }
+}
+
+extension WriteReport {
+    /// Tells people what was written.
+    func tell(seconds: Double) {
+        for overflow in overflows {
+            warn(
+                "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
+            )
+        }
+        for left in skippedFiles { report("left behind: \(left.name) (\(left.reason))") }
+        report("wrote \(path): \(Units.bytes(byteCount)) in \(Units.duration(seconds: seconds))")
+    }
+}
+
+extension WritePlan {
+    /// What is made of a source and what it takes, for people.
+    func table(source: Checkpoint, _ outcome: Outcome) -> String {
+        var table = Table(columns: [("", .left), ("", .left)])
+        table.add("source", source.path)
+        table.add("output", output)
+        for line in outcome.summary { table.add(line.label, line.text) }
+        table.add(
+            "parameters",
+            source.parameterCount == parameterCount
+                ? Units.grouped(parameterCount)
+                : "\(Units.grouped(source.parameterCount)) → \(Units.grouped(parameterCount))")
+        table.add(
+            "to write",
+            "\(Units.bytes(byteCount)) in \(files.count) files, "
+                + "\(Units.bytes(copiedByteCount)) of them copied as they are")
+        for (index, change) in outcome.changes.enumerated() {
+            table.add(index == 0 ? "config.json" : "", change.description)
+        }
+        return table.description
+    }
+
+    /// The same for programs, and what writing it took.
+    func figures(source: Checkpoint, _ report: WriteReport?, _ seconds: Double?) -> JSONObject {
+        var object = JSONObject()
+        object["parameters"] = ["before": JSON(source.parameterCount), "after": JSON(parameterCount)]
+        object["bytes"] = JSON(byteCount)
+        object["copied_bytes"] = JSON(copiedByteCount)
+        object["files"] = .array(files.map { ["name": .string($0.name), "bytes": JSON($0.byteCount)] })
         object["left_behind"] = .array(
-            plan.skippedFiles.map { ["name": .string($0.name), "reason": .string($0.reason)] })
+            skippedFiles.map { ["name": .string($0.name), "reason": .string($0.reason)] })
         guard let report, let seconds else { return object }
         object["resumed_bytes"] = JSON(report.resumedByteCount)
         object["overflows"] = .array(

@@ -28,8 +28,9 @@ struct Eval: ParsableCommand {
     @Option(
         name: .customLong("data"), parsing: .upToNextOption,
         help: ArgumentHelp(
-            "A set of documents, or of tokens that tokenize packed.", valueName: "[name=]file"))
-    var sets: [NamedFile] = []
+            "A set of documents, or of tokens that tokenize packed.", valueName: "[name=]file"),
+        transform: TextSource.unweighted)
+    var sets: [TextSource] = []
     @Option(
         help: ArgumentHelp(
             "Rows of tokens instead: a safetensors file with input_ids[N, T], and attention_mask and labels if need be.",
@@ -61,64 +62,27 @@ struct Eval: ParsableCommand {
             Interruption.watch()
             let request = EvaluationRequest(
                 model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options, rows: ids,
-                logits: logits, endOfText: ends.endOfText, length: try length ?? defaultLength(of: model),
+                logits: logits, endOfText: ends.endOfText, length: length ?? 0,
                 threads: compute.count)
-            var table = Table(evaluations: ["set"])
             let results: [(name: String, result: EvaluationResult)]
             do {
-                results = try request.run(
-                    isCancelled: { Interruption.signal != nil }, warn: { warn($0) }
-                ) { name, result in table.add([name] + result.columns) }
+                results = try request.run(isCancelled: { Interruption.signal != nil }, warn: { warn($0) })
             } catch let error as UserFacingError where error.kind == .notFinite {
                 let names = ids == nil ? sets.map(\.name) : ["ids"]
                 if json { try show(names.map { ($0, .unknown) }) }
                 throw error
             }
-            if json { try show(results) } else { report(table.description) }
+            if json { try show(results) } else { report(results.table) }
             if let set = results.first(where: { !$0.result.loss.isFinite }) {
                 throw UserFacingError.lossNotFinite(set: set.name)
             }
         }
     }
-}
 
-extension Eval {
     private func show(_ results: [(name: String, result: EvaluationResult)]) throws {
-        printJSON(try JSON(encoding: EvalReport(results, withTopLoss: ids != nil)))
-    }
-}
-
-/// What `eval --json` prints.
-private struct EvalReport: Encodable {
-    let sets: [String: EvaluationResult]
-    let loss: Double?
-
-    init(_ results: [(name: String, result: EvaluationResult)], withTopLoss: Bool) {
-        sets = Dictionary(results.map { ($0.name, $0.result) }) { first, _ in first }
-        loss = withTopLoss ? results.first?.result.loss : nil
-    }
-}
-
-extension Table {
-    /// A table of evaluations, headed by these columns and the figures'.
-    init(evaluations first: [String]) {
-        self.init(
-            columns: first.map { ($0, .left) }
-                + ["bits per byte", "loss", "perplexity", "tokens", "bytes", "end loss", "P(end)"].map {
-                    ($0, .right)
-                })
-    }
-}
-
-extension EvaluationResult {
-    /// The figures as a table shows them.
-    var columns: [String] {
-        [
-            bitsPerByte.map { Units.fixed($0, digits: 4) } ?? "–", Units.fixed(loss, digits: 4),
-            Units.fixed(perplexity, digits: 2), Units.grouped(tokens), bytes.map(Units.grouped) ?? "–",
-            endOfText.map { Units.fixed($0.loss, digits: 2) } ?? "–",
-            endOfText.map { Units.fixed($0.probability, digits: 3) } ?? "–",
-        ]
+        var object: JSON = ["sets": try results.json]
+        if ids != nil { object["loss"] = try JSON(encoding: results.first?.result.loss) }
+        printJSON(object)
     }
 }
 

@@ -39,18 +39,28 @@ struct Heal: ParsableCommand {
     @OptionGroup(title: "Result") var result: HealResult
     @OptionGroup var compute: ComputeOptions
 
+    func validate() throws {
+        do { try job.check(prefix: "--") } catch { throw ValidationError(error.message) }
+        try refuseModels(among: job.files)
+    }
+
     func run() throws {
         try runReportingErrors {
             Interruption.watch()
             try refuseModels(among: optimizer.train + optimizer.freeze)
             try requireModel(model)
-            let setup = try HealingSetup(request()) { Interruption.signal != nil }
+            var request = HealingRequest(
+                job, model: model, threads: compute.count,
+                output: result.output ?? OutputPath.beside(model, suffix: "healed"), force: result.force,
+                resume: result.resume, tool: "trainer \(Version.current)")
+            request.isDryRun = result.dryRun
+            let setup = try HealingSetup(request) { Interruption.signal != nil }
             if let finished = try setup.finished() { return try tell(finished, output: setup.request.output) }
             for warning in setup.warnings { warn(warning) }
-            report(describe(setup))
+            report(setup.table)
             if result.dryRun {
                 try setup.check()
-                if result.json { printJSON(try JSON(encoding: HealPlanReport(setup))) }
+                if result.json { printJSON(setup.json) }
                 return
             }
             var narrator = HealNarrator()
@@ -59,72 +69,33 @@ struct Heal: ParsableCommand {
             defer { narrator.finish() }
             let outcome = try run { Interruption.signal != nil }
             narrator.finish()
-            try conclude(outcome, output: setup.request.output)
+            for overflow in outcome.warnings { warn(overflow) }
+            if result.json { return printJSON(try outcome.json(output: setup.request.output)) }
+            for line in outcome.lines(output: setup.request.output) { report(line) }
         }
     }
 
-    /// What a run will do and take, before it does.
-    private func describe(_ setup: HealingSetup) -> String {
-        let (plan, memory) = (setup.plan, setup.memory)
-        var table = Table(columns: [("", .left), ("", .left)])
-        table.add("model", setup.request.model)
-        table.add("output", setup.output.output)
-        let (all, trained) = (setup.layout.parameterCount, setup.layout.trainedParameterCount)
-        table.add(
-            "parameters",
-            Units.grouped(all) + (trained == all ? "" : ", of which \(Units.grouped(trained)) are trained"))
-        table.add(
-            "steps", "\(plan.steps) of \(plan.batch) × \(plan.accumulate) sequences of \(plan.length) tokens")
-        for source in setup.sources { table.add("data", Self.describe(source)) }
-        if let end = plan.documents?.end { table.add("end of text", String(end)) }
-        let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
-        table.add(
-            "memory",
-            """
-            \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
-            \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
-            \(Units.bytes(memory.activations)), data \(Units.bytes(memory.data))
-            """)
-        let free = setup.freeRoom.map { " of \(Units.bytes($0)) free" } ?? ""
-        table.add(
-            "disk",
-            """
-            \(Units.bytes(setup.roomNeeded))\(free): the result \(Units.bytes(setup.output.byteCount)), \
-            a checkpoint \(Units.bytes(setup.checkpointBytes))
-            """)
-        return table.description
-    }
-
-    /// What was, or will be, shown of a source.
-    private static func describe(_ source: SourceProgress) -> String {
-        """
-        \(source.name): \(Units.grouped(source.shown)) tokens, \(Units.fixed(source.passes, digits: 2)) passes, \
-        \(Units.fixed(100 * source.coverage, digits: 1)) % of its tokens
-        """
-    }
-
-    /// The request that the command line makes.
-    private func request() throws -> HealingRequest {
-        let steps = extent.steps ?? 1
-        let plan = HealingPlan(
-            steps: steps, batch: extent.batch, accumulate: extent.accumulate,
-            length: try extent.length ?? (data.ids == nil ? defaultLength(of: model) : 1),
-            optimizer: optimizer.settings, moments: optimizer.moments,
-            gradients: optimizer.gradients ?? (extent.accumulate == 1 ? .bf16 : .f32),
-            trained: TensorSelection(train: optimizer.train, freeze: optimizer.freeze),
-            schedule: Schedule(
-                shape: optimizer.schedule, warmup: 0, steps: steps, floor: optimizer.minLrRatio),
-            seed: optimizer.seed,
-            recomputation: extent.recompute, isolatesDocuments: !data.crossDocuments)
-        return HealingRequest(
-            model: model, fromScratch: data.fromScratch, data: data.source,
-            evaluations: data.evaluations.map { ($0.name, $0.path) }, text: text.options, plan: plan,
-            extent: extent.data, endOfText: data.ends.endOfText, warmup: optimizer.warmup,
-            threads: compute.count,
-            output: result.output ?? OutputPath.beside(model, suffix: "healed"),
-            force: result.force,
-            resume: result.resume, checkpointEvery: result.checkpointEvery, log: result.log,
-            tool: "trainer \(Version.current)")
+    /// The job that the command line asks for.
+    private var job: TrainingJob {
+        var job = TrainingJob()
+        (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
+        (job.crossDocuments, job.fromScratch) = (data.crossDocuments, data.fromScratch)
+        (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
+        (job.textKey, job.nfc) = (text.textKey, text.nfc)
+        (job.skipBadLines, job.plainText) = (text.skipBadLines, text.plainText)
+        (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
+        (job.batch, job.accumulate, job.length) = (extent.batch, extent.accumulate, extent.length)
+        job.recompute = extent.recompute
+        (job.lr, job.embeddingLr) = (optimizer.lr, optimizer.embeddingLr)
+        (job.schedule, job.warmup, job.minLrRatio) = (
+            optimizer.schedule, optimizer.warmup, optimizer.minLrRatio
+        )
+        (job.beta1, job.beta2, job.eps) = (optimizer.beta1, optimizer.beta2, optimizer.eps)
+        (job.weightDecay, job.clip) = (optimizer.weightDecay, optimizer.clip)
+        (job.moments, job.gradients) = (optimizer.moments, optimizer.gradients)
+        (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
+        (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
+        return job
     }
 
     /// Says that the run has ended before.
@@ -138,89 +109,5 @@ struct Heal: ParsableCommand {
                     "loss": .null, "before": [:], "after": [:],
                 ])
         }
-    }
-
-    private func conclude(_ outcome: HealingOutcome, output: String) throws {
-        for overflow in outcome.overflows {
-            warn(
-                "\(overflow.count) numbers of \(overflow.tensor) are too large for its type and became infinite"
-            )
-        }
-        if result.json { return printJSON(try JSON(encoding: HealReport(outcome, output: output))) }
-        for source in outcome.sources { report(Self.describe(source)) }
-        if !outcome.after.isEmpty {
-            var table = Table(evaluations: ["set", "when"])
-            for (when, sets) in [("before", outcome.before), ("after", outcome.after)] {
-                for set in sets { table.add([set.name, when] + set.result.columns) }
-            }
-            report(table.description)
-        }
-        report("\(output): healed in \(outcome.step) steps, \(Units.count(outcome.tokens)) tokens")
-    }
-}
-
-/// What `heal --dry-run --json` prints.
-private struct HealPlanReport: Encodable {
-    let output: String
-    let parameters: Int
-    let trainedParameters: Int
-    let steps: Int
-    let tokens: Int
-    let sources: [String: SourceFigures]
-    let memoryBytes: Int
-    let dataMemoryBytes: Int
-    let availableMemoryBytes: Int?
-    let outputBytes: Int
-    let checkpointBytes: Int
-    let diskBytes: Int
-    let availableDiskBytes: Int?
-
-    enum CodingKeys: String, CodingKey {
-        case output, parameters, steps, tokens, sources
-        case dataMemoryBytes = "data_memory_bytes"
-        case trainedParameters = "trained_parameters"
-        case memoryBytes = "memory_bytes"
-        case availableMemoryBytes = "available_memory_bytes"
-        case outputBytes = "output_bytes"
-        case checkpointBytes = "checkpoint_bytes"
-        case diskBytes = "disk_bytes"
-        case availableDiskBytes = "available_disk_bytes"
-    }
-
-    init(_ setup: HealingSetup) {
-        output = setup.output.output
-        parameters = setup.layout.parameterCount
-        trainedParameters = setup.layout.trainedParameterCount
-        steps = setup.plan.steps
-        sources = setup.sources.figures
-        tokens = setup.sources.reduce(0) { $0 + $1.shown }
-        memoryBytes = setup.memory.total
-        dataMemoryBytes = setup.memory.data
-        availableMemoryBytes = MemoryNeed.available
-        outputBytes = setup.output.byteCount
-        checkpointBytes = setup.checkpointBytes
-        diskBytes = setup.roomNeeded
-        availableDiskBytes = setup.freeRoom
-    }
-}
-
-/// What `heal --json` prints.
-private struct HealReport: Encodable {
-    let output: String
-    let steps: Int
-    let tokens: Int
-    let loss: Double?
-    let sources: [String: SourceFigures]
-    let before: [String: EvaluationResult]
-    let after: [String: EvaluationResult]
-
-    init(_ outcome: HealingOutcome, output: String) {
-        self.output = output
-        steps = outcome.step
-        tokens = outcome.tokens
-        loss = outcome.last?.loss
-        sources = outcome.sources.figures
-        before = Dictionary(outcome.before.map { ($0.name, $0.result) }) { first, _ in first }
-        after = Dictionary(outcome.after.map { ($0.name, $0.result) }) { first, _ in first }
     }
 }

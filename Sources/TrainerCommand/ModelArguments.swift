@@ -1,58 +1,24 @@
 import ArgumentParser
 import CommandLineSupport
 import Formats
-import Foundation
-import Models
 import Trainer
 
-/// A set's name and its file, as in `en=english.val.jsonl`; without a name it is called by its path.
-struct NamedFile: ExpressibleByArgument {
-    let name: String
-    let path: String
-
-    init?(argument: String) {
-        guard !argument.isEmpty else { return nil }
-        (name, path) = Self.parts(of: argument)
-        if path.isEmpty { return nil }
+extension TextSource {
+    /// `[NAME=]FILE[:WEIGHT]`, as in `ko=korean.jsonl:0.75`; the weight is 1 where none is given.
+    static func weighted(_ argument: String) throws -> TextSource {
+        try typed(argument, takesWeight: true)
     }
 
-    /// The name before the first `=`, unless the whole is a path, as in `year=2024/texts.jsonl`.
-    static func parts(of argument: String) -> (name: String, path: String) {
-        guard !FileSystem.exists(argument), let sign = argument.firstIndex(of: "="),
-            sign > argument.startIndex
-        else { return (argument, argument) }
-        let name = argument[..<sign]
-        // A folder with the sign in its name, which a pattern leads into.
-        if name.contains("/") { return (argument, argument) }
-        return (String(name), String(argument[argument.index(after: sign)...]))
-    }
-}
-
-/// A file of text and its weight, as in `korean.jsonl:0.75` or `ko=korean.jsonl:0.75`; the weight is 1 where none is given.
-struct WeightedFile: ExpressibleByArgument {
-    let name: String
-    let path: String
-    let weight: Double
-
-    init?(argument: String) {
-        guard !argument.isEmpty else { return nil }
-        let (whole, weight) = Self.parts(of: argument)
-        self.weight = weight
-        (name, path) = NamedFile.parts(of: whole)
-        if path.isEmpty { return nil }
+    /// `[NAME=]FILE`, as in `en=english.val.jsonl`; without a name a set is called by its path.
+    static func unweighted(_ argument: String) throws -> TextSource {
+        try typed(argument, takesWeight: false)
     }
 
-    /// The number behind the last colon, unless that belongs to a path that there is.
-    private static func parts(of argument: String) -> (path: String, weight: Double) {
-        guard !FileSystem.exists(argument), !FileSystem.exists(NamedFile.parts(of: argument).path),
-            let colon = argument.lastIndex(of: ":"),
-            let weight = Double(argument[argument.index(after: colon)...])
-        else { return (argument, 1) }
-        return (String(argument[..<colon]), weight)
-    }
-
-    func source(isReplay: Bool) -> TextSource {
-        TextSource(name: name, path: path, weight: weight, isReplay: isReplay)
+    private static func typed(_ argument: String, takesWeight: Bool) throws -> TextSource {
+        guard let source = TextSource(typed: argument, takesWeight: takesWeight) else {
+            throw ValidationError("'\(argument)' names no file")
+        }
+        return source
     }
 }
 
@@ -101,9 +67,4 @@ func requireModel(_ model: String) throws {
     throw ValidationError(
         "no model is named, and the current folder has no config.json; name it first: trainer heal MODEL --data …"
     )
-}
-
-/// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
-func defaultLength(of model: String) throws -> Int {
-    min(512, try PretrainedModel.described(model).architecture.maximumLength)
 }

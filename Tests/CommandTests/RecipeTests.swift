@@ -2,6 +2,7 @@ import Formats
 import Foundation
 import Models
 import OrderedCollections
+import Recipes
 import Surgery
 import Testing
 
@@ -63,7 +64,10 @@ struct RecipeTests {
     @Test func everyShippedFileIsTested() throws {
         let files = try FileManager.default.contentsOfDirectory(atPath: Self.shipped.path)
             .filter { $0.hasSuffix(".yaml") }
-        #expect(files.sorted() == ["solar-10.7b.yaml", "solar-pro-22b.yaml", "yi-9b.yaml"])
+        #expect(
+            files.sorted() == [
+                "korean-vocabulary.yaml", "solar-10.7b.yaml", "solar-pro-22b.yaml", "yi-9b.yaml",
+            ])
     }
 
     // MARK: Steps
@@ -137,7 +141,7 @@ struct RecipeTests {
         let schema = try run.json()
         #expect(schema["properties"]?.object?.keys.contains("steps") == true)
         let step = schema["properties"]?["steps"]?["items"]?["anyOf"]?[0]?["properties"]
-        for operation in SurgeryOperations.all {
+        for operation in Recipe.operations {
             let keys = step?[operation.name]?["properties"]?.object?.keys.map { $0 }
             #expect(keys == operation.parameterList.map(\.name), "\(operation.name)")
         }

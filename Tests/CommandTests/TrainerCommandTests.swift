@@ -332,7 +332,7 @@ struct TrainerCommandTests {
             ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "--length", "4096"], 2,
             "at most 512"
         ),
-        (["eval", "nowhere", "--data", "a=@data/english.val.jsonl"], 2, "nowhere is no folder"),
+        (["eval", "nowhere", "--data", "a=@data/english.val.jsonl"], 2, "nowhere does not exist"),
         (["eval", "@base", "--ids", "@base/model.safetensors"], 2, "input_ids"),
         (["eval", "@base"], 64, "--data or --ids"),
         (["bench"], 64, "MODEL or --shape"),

@@ -65,6 +65,17 @@ public struct WritePlan: Sendable {
     /// The sizes of all files together.
     public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
 
+    /// Whether its output is there already: all its files in their sizes, and a manifest that tells the same.
+    public var isCarriedOut: Bool {
+        guard let manifest, let written = try? Manifest.read(path: Path.join(output, Manifest.fileName)),
+            written.withPlaceholders(false) == manifest.withPlaceholders(false)
+        else { return false }
+        return files.allSatisfy { file in
+            file.name == Manifest.fileName
+                || (try? InputFile(path: Path.join(output, file.name)).size) == file.byteCount
+        }
+    }
+
     /// Every file that something is taken from, and those that the model was opened from.
     var sourceFiles: [InputFile] {
         var list = SourceList()

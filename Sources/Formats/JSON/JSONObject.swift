@@ -92,3 +92,11 @@ struct JSONKey: Sendable, Hashable {
         unsafe utf8.bytes.withUnsafeBytes { bytes in unsafe hasher.combine(bytes: bytes) }
     }
 }
+
+extension JSONObject: ExpressibleByDictionaryLiteral {
+    /// An object of these members, in order.
+    public init(dictionaryLiteral members: (String, JSON)...) {
+        self.init()
+        for (key, value) in members { self[key] = value }
+    }
+}

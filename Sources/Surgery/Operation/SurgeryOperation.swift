@@ -4,12 +4,7 @@ public import Formats
 ///
 /// The parameters are the same on a command line, in a recipe and in the manifest, under the same names: the coding keys
 /// are the command's options. An operation is one file here and one file in the command.
-public protocol SurgeryOperation: Codable, Sendable {
-    /// What the command, a recipe's step and the manifest call it, as in `dus`.
-    static var name: String { get }
-    /// All parameters that it takes, under the names of the coding keys.
-    static var parameterList: [OperationParameter] { get }
-
+public protocol SurgeryOperation: Parameterized {
     /// What it makes of a model; nothing is written.
     ///
     /// Call ``Checkpoint/applying(_:_:)``, which also has the manifest tell of it.
@@ -90,15 +85,5 @@ extension Checkpoint {
             Manifest.Operation(
                 name: type(of: operation).name, parameters: operation.parameters, facts: outcome.facts))
         return outcome
-    }
-}
-
-extension SurgeryOperation {
-    /// The parameters that were given, by their names.
-    public var parameters: JSONObject {
-        guard let object = (try? JSON(encoding: self))?.object else {
-            preconditionFailure("parameters are an object of strings, numbers and truth values")
-        }
-        return object
     }
 }

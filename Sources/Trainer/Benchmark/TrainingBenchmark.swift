@@ -96,51 +96,13 @@ public struct TrainingBenchmark: Sendable {
         let tokens = Double(batch * length)
         let products = layout.products(rows: batch * length)
         let rate = engine.productRate(of: products)
-        // Forward, the gradient of the input and that of the weights: two operations each for every number.
-        let flops = products.reduce(0) { sum, product in
-            sum + 6 * Double(product.count * product.shape.rows)
-                * Double(product.shape.inputs * product.shape.outputs)
-        }
+        let flops = products.trainingFlops
         return Report(
             parameters: layout.parameterCount, tokensPerSecond: tokens / median,
             tokensPerCPUSecond: tokens * Double(steps) / cpu, sgemmGflops: rate / 1e9,
             shareOfSgemm: flops / median / rate, peakMemoryBytes: ProcessUsage.peakMemoryBytes,
             blasCore: engine.blasCore, threads: threads,
             operations: Dictionary(uniqueKeysWithValues: operations))
-    }
-}
-
-extension ParameterLayout {
-    /// The products of the forward pass and how often each is done: the linear layers and the head.
-    fileprivate func products(rows: Int) -> [(shape: LinearShape, count: Int)] {
-        var products: [(shape: LinearShape, count: Int)] = []
-        func add(_ linear: Linear, rows: Int, count: Int = 1) {
-            let shape = linear.shape(rows)
-            if let index = products.firstIndex(where: { $0.shape == shape }) {
-                products[index].count += count
-            } else {
-                products.append((shape, count))
-            }
-        }
-        for layer in layers {
-            add(layer.attention.queryKeyValue, rows: rows)
-            add(layer.attention.output, rows: rows)
-            switch layer.feedForward {
-            case .gated(let block): [block.gateUp, block.down].forEach { add($0, rows: rows) }
-            case .plain(let block): [block.up, block.down].forEach { add($0, rows: rows) }
-            case .experts(let block):
-                let own = max(1, rows * block.experts.chosen / block.experts.count)
-                add(block.router, rows: rows)
-                [block.gateUp, block.down].forEach { add($0, rows: own, count: block.experts.count) }
-                if let shared = block.shared { [shared.gateUp, shared.down].forEach { add($0, rows: rows) } }
-            }
-        }
-        // The head has many more outputs than rows; a part of them runs at the same rate.
-        let width = finalNorm.columns
-        let tokens = head.weights.count / width
-        let part = min(tokens, 4_096)
-        products.append((LinearShape(rows: rows, inputs: width, outputs: part), tokens / part))
-        return products
     }
 }
 

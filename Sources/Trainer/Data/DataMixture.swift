@@ -1,26 +1,5 @@
 public import Formats
 
-/// Text and its share of a mixture.
-public struct TextSource: Sendable, Equatable {
-    /// What reports call it.
-    public var name: String
-    /// A file of text, a folder or a pattern of such, a pipe, `-` for standard input, or tokens that ``Tokenization``
-    /// packed into a `.safetensors` file.
-    public var path: String
-    /// Its share, relative to the other sources'; above zero.
-    public var weight: Double
-    /// Whether it holds what the model was trained on before.
-    public var isReplay: Bool
-
-    /// A source of text, called by its path unless it has a name.
-    public init(name: String? = nil, path: String, weight: Double, isReplay: Bool = false) {
-        self.name = name ?? path
-        self.path = path
-        self.weight = weight
-        self.isReplay = isReplay
-    }
-}
-
 /// How long a run reads a mixture.
 public enum DataExtent: Sendable, Equatable {
     /// Without an end.

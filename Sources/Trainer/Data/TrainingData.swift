@@ -63,3 +63,13 @@ public struct DataPosition: Codable, Sendable, Equatable {
     /// Where each source of text stands.
     public var sources: [StreamPosition] = []
 }
+
+/// Data that is not there, as a dry run may find.
+struct AbsentData: TrainingData {
+    let sources: [SourceProgress] = []
+    let position = DataPosition()
+    func next(_ count: Int) throws(UserFacingError) -> TokenBatch {
+        preconditionFailure("a run begins with all its data")
+    }
+    func move(to position: DataPosition) throws(UserFacingError) {}
+}

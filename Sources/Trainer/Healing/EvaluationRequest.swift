@@ -2,10 +2,12 @@ public import Formats
 internal import Models
 internal import OrderedCollections
 
-/// An evaluation of a model as it lies in its folder.
+/// An evaluation of a model.
 public struct EvaluationRequest: Sendable {
-    /// The model's folder.
+    /// The model's folder; that of a model that was not written, for messages.
     public var model: String
+    /// The model, where it was not written.
+    public var checkpoint: Checkpoint?
     /// Sets of documents, by name and file.
     public var sets: [(name: String, path: String)]
     /// How documents are read.
@@ -16,7 +18,7 @@ public struct EvaluationRequest: Sendable {
     public var logits: String?
     /// What ends a document.
     public var endOfText: EndOfText
-    /// Tokens of a window.
+    /// Tokens of a window; 0 for 512, or as many as the model sees.
     public var length: Int
     /// How many threads compute.
     public var threads: Int
@@ -24,7 +26,8 @@ public struct EvaluationRequest: Sendable {
     /// An evaluation.
     public init(
         model: String, sets: [(name: String, path: String)] = [], text: TextOptions = TextOptions(),
-        rows: String? = nil, logits: String? = nil, endOfText: EndOfText = .ofModel, length: Int, threads: Int
+        rows: String? = nil, logits: String? = nil, endOfText: EndOfText = .ofModel, length: Int = 0,
+        threads: Int
     ) {
         self.model = model
         self.sets = sets
@@ -51,7 +54,8 @@ public struct EvaluationRequest: Sendable {
         isCancelled: () -> Bool = { false }, warn: (String) -> Void = { _ in },
         notify: (String, EvaluationResult) -> Void = { _, _ in }
     ) throws -> [(name: String, result: EvaluationResult)] {
-        let model = try PretrainedModel.open(model)
+        let model = try checkpoint.map { try PretrainedModel($0) } ?? .open(model)
+        let length = length == 0 ? min(512, model.architecture.maximumLength) : length
         model.notes.forEach(warn)
         let engine = try DefaultEngine(threads: threads)
         if let rows {

@@ -10,8 +10,12 @@ public struct HealingRequest: Sendable {
         case rows(path: String)
     }
 
-    /// The model's folder.
+    /// The model's folder; that of a model that was not written, for messages.
     public var model: String
+    /// The model, where it was not written: what a surgery has made of another.
+    public var checkpoint: Checkpoint?
+    /// Whether nothing will be trained: files that are not there are named, and what depends on them stays open.
+    public var isDryRun = false
     /// Whether it holds only a configuration and a tokenizer, and training begins with random weights.
     public var fromScratch: Bool
     /// Where the tokens come from.
@@ -22,7 +26,7 @@ public struct HealingRequest: Sendable {
     public var text: TextOptions
     /// Everything else that decides the result.
     ///
-    /// The length is the rows' own where the data has rows.
+    /// The length is the rows' own where the data has rows; a length of 0 is settled by the model.
     public var plan: HealingPlan
     /// Where the data ends, and with it the run; where it does not, the plan's steps end it.
     public var extent: DataExtent
@@ -72,6 +76,63 @@ public struct HealingRequest: Sendable {
         self.checkpointEvery = checkpointEvery
         self.log = log
         self.tool = tool
+    }
+
+    /// The run that a job is on a model.
+    ///
+    /// - Parameters:
+    ///   - job: what is asked for.
+    ///   - model: the model's folder.
+    ///   - checkpoint: the model, where it was not written.
+    ///   - threads: how many threads compute.
+    ///   - output: the folder that the healed model becomes.
+    ///   - force: whether an output, or an unfinished run for it, is replaced.
+    ///   - resume: whether an unfinished run goes on; one that was never kept begins.
+    ///   - tool: name and version of the program, for the manifest.
+    public init(
+        _ job: TrainingJob, model: String, checkpoint: Checkpoint? = nil, threads: Int, output: String,
+        force: Bool = false, resume: Bool = false, tool: String = "trainer"
+    ) {
+        let steps = job.steps ?? 1
+        let settings = AdamWSettings(
+            rate: job.lr, embeddingScale: job.lr == 0 ? 0 : (job.embeddingLr ?? job.lr / 5) / job.lr,
+            beta1: job.beta1, beta2: job.beta2, epsilon: job.eps, weightDecay: job.weightDecay,
+            clip: job.clip == 0 ? nil : job.clip)
+        let plan = HealingPlan(
+            steps: steps, batch: job.batch, accumulate: job.accumulate, length: job.length ?? 0,
+            optimizer: settings, moments: job.moments,
+            gradients: job.gradients ?? (job.accumulate == 1 ? .bf16 : .f32),
+            trained: TensorSelection(train: job.train, freeze: job.freeze),
+            schedule: Schedule(shape: job.schedule, warmup: 0, steps: steps, floor: job.minLrRatio),
+            seed: job.seed, recomputation: job.recompute, isolatesDocuments: !job.crossDocuments)
+        let extent: DataExtent =
+            job.tokens.map { .tokens($0) } ?? (job.steps == nil ? .passes(job.epochs ?? 1) : .unlimited)
+        self.init(
+            model: model, fromScratch: job.fromScratch,
+            data: job.ids.map { .rows(path: $0) } ?? .text(job.sources),
+            evaluations: job.eval.map { ($0.name, $0.path) }, text: job.text, plan: plan, extent: extent,
+            endOfText: job.noEndOfText ? .nothing : job.endOfText.map { .token($0) } ?? .ofModel,
+            warmup: job.warmup, threads: threads, output: output, force: force, resume: resume,
+            checkpointEvery: job.checkpointEvery, log: job.log, tool: tool)
+        self.checkpoint = checkpoint
+    }
+}
+
+extension HealingRequest {
+    /// The files that are read besides the model.
+    var files: [String] {
+        let data: [String] =
+            switch self.data {
+            case .text(let sources): sources.map(\.path)
+            case .rows(let path): [path]
+            }
+        return data + evaluations.map(\.path)
+    }
+
+    /// The model's tokenizer; nil where only rows of tokens are read.
+    func tokenizer(of model: PretrainedModel) throws -> Tokenizer? {
+        if case .rows = data, evaluations.isEmpty { return nil }
+        return try model.tokenizer()
     }
 }
 

@@ -107,6 +107,8 @@ public struct HealingRun {
     private func ended(by cause: any Error) -> any Error {
         let error = cause as? UserFacingError
         let isStopped = error?.isInterruption == true
+        let again =
+            setup.request.resume ? "the same command goes on" : "the same command with --resume goes on"
         if error?.kind == .diverged { return cause }
         guard run.step > 0 else {
             return isStopped
@@ -115,14 +117,14 @@ public struct HealingRun {
         do { try keep() } catch {
             guard isStopped else { return cause }
             let last = store.lastStep.map {
-                "step \($0) is, and the same command with --resume goes on from it"
+                "step \($0) is, and \(again) from it"
             }
             return UserFacingError.interrupted(
                 "; step \(run.step) of the run can't be kept: \(Self.words(error)); \(last ?? "nothing is")")
         }
         guard isStopped else { return cause }
         return UserFacingError.interrupted(
-            "; step \(run.step) of the run is kept, and the same command with --resume goes on")
+            "; step \(run.step) of the run is kept, and \(again)")
     }
 
     private func keep() throws {

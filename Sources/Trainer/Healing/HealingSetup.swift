@@ -24,8 +24,12 @@ public struct HealingSetup {
     public let checkpointBytes: Int
     /// The sets that are evaluated before and after.
     let evaluations: [EvaluationSet]
-    /// What the run will show, by source.
+    /// What the run will show, by source; nothing is known of it in a dry run whose files are missing.
     public let sources: [SourceProgress]
+    /// What a dry run would have read and is not there.
+    public let missingFiles: [String]
+    /// Whether only the missing files tell how many steps there will be.
+    public let isOpenEnded: Bool
     private let dataBytes: Int
 
     /// Opens what the request names, and counts the tokens of its texts.
@@ -37,19 +41,36 @@ public struct HealingSetup {
     public init(_ request: HealingRequest, isCancelled: () -> Bool = { false }) throws {
         self.request = request
         let opened: PretrainedModel =
-            request.fromScratch ? try .blank(request.model) : try .open(request.model)
+            if let checkpoint = request.checkpoint {
+                try PretrainedModel(checkpoint)
+            } else if request.fromScratch {
+                try .blank(request.model)
+            } else {
+                try .open(request.model)
+            }
         model = request.log.map(opened.leavingOut) ?? opened
         // The result's history goes on from the model's, which must not be lost without a word.
         if let error = model.checkpoint.unusableManifest { throw error }
         let architecture = model.architecture
         var plan = request.plan
+        if plan.length == 0 { plan.length = min(512, architecture.maximumLength) }
         var contents: [TextContent] = []
         var warnings = model.notes
-        var tokenizer: Tokenizer?
+        let missing = try Self.missing(request, model)
+        missingFiles = missing
+        let tokenizer = missing.isEmpty ? try request.tokenizer(of: model) : nil
         let sequences: Int?
         let progress: (Int) -> [SourceProgress]
         var dataBytes = 0
         switch request.data {
+        case _ where !missing.isEmpty:
+            data = AbsentData()
+            if case .tokens(let count) = request.extent {
+                sequences = (count + plan.length - 1) / plan.length
+            } else {
+                sequences = nil
+            }
+            progress = { _ in [] }
         case .rows(let path):
             let rows = try TokenDataset(
                 path: path, vocabularySize: architecture.vocabularySize, extent: request.extent)
@@ -57,12 +78,11 @@ public struct HealingSetup {
             (data, sequences, progress) = (rows, rows.sequenceCount, rows.progress(after:))
             dataBytes = 4 * rows.count * rows.length
         case .text(let sources):
-            let opened = try model.tokenizer()
-            tokenizer = opened
-            let (layout, notes) = try model.documentLayout(opened, endOfText: request.endOfText)
+            guard let tokenizer else { preconditionFailure("texts have been given a tokenizer") }
+            let (layout, notes) = try model.documentLayout(tokenizer, endOfText: request.endOfText)
             plan.documents = layout
             let mixture = try DataMixture(
-                sources, options: request.text, tokenizer: opened, layout: layout,
+                sources, options: request.text, tokenizer: tokenizer, layout: layout,
                 vocabularySize: architecture.vocabularySize,
                 length: plan.length, extent: request.extent, isolatesDocuments: plan.isolatesDocuments,
                 seed: plan.seed, threads: request.threads, isCancelled: isCancelled)
@@ -72,14 +92,15 @@ public struct HealingSetup {
             warnings += notes + mixture.warnings + Self.warnings(request, sources, model)
         }
         evaluations = try EvaluationSet.read(
-            request.evaluations, options: request.text, for: model, tokenizer: tokenizer,
-            endOfText: request.endOfText)
+            missing.isEmpty ? request.evaluations : [], options: request.text, for: model,
+            tokenizer: tokenizer, endOfText: request.endOfText)
         self.dataBytes = dataBytes + evaluations.reduce(0) { $0 + $1.byteCount }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
-                path: request.model, length: plan.length, maximum: architecture.maximumLength)
+                path: model.checkpoint.path, length: plan.length, maximum: architecture.maximumLength)
         }
         let sequencesOfStep = plan.batch * plan.accumulate
+        if case .passes = request.extent { isOpenEnded = !missing.isEmpty } else { isOpenEnded = false }
         if let sequences { plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep }
         sources = progress(plan.steps * sequencesOfStep * plan.length)
         plan.tokens = sequences == nil ? nil : sources.reduce(0) { $0 + $1.shown }
@@ -97,7 +118,9 @@ public struct HealingSetup {
         }
         (self.warnings, self.contents) = (warnings, contents)
         layout = try model.layout(training: plan.trained, gradients: plan.gradients)
-        guard !layout.trained.isEmpty else { throw UserFacingError.nothingTrained(path: request.model) }
+        guard !layout.trained.isEmpty else {
+            throw UserFacingError.nothingTrained(path: model.checkpoint.path)
+        }
         memory = MemoryNeed(
             plan, architecture, layout: layout, data: self.dataBytes, threads: request.threads)
         // The header and the record take some kilobytes.
@@ -106,6 +129,22 @@ public struct HealingSetup {
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: "heal", parameters: JSONObject()))
         output = try Self.writer(request).plan(result, to: request.output)
+    }
+
+    /// What a dry run would have read and is not there, a tokenizer among it; nothing for a run.
+    private static func missing(
+        _ request: HealingRequest, _ model: PretrainedModel
+    ) throws -> [String] {
+        guard request.isDryRun else { return [] }
+        var missing = request.files.filter {
+            $0 != "-" && !FileSystem.exists($0) && !TextPaths.isPattern($0)
+        }
+        do { _ = try request.tokenizer(of: model) } catch let error as UserFacingError
+            where error.kind == .missing
+        {
+            missing.append("the model's tokenizer")
+        }
+        return missing
     }
 
     /// Looks whether the run fits into the memory that is available, and its result onto the disk.
@@ -234,7 +273,7 @@ public struct HealingSetup {
         if model.looksInstructionTuned {
             warnings.append(
                 """
-                \(request.model) has a chat template, so it looks instruction-tuned; continued pre-training \
+                \(model.checkpoint.path) has a chat template, so it looks instruction-tuned; continued pre-training \
                 undoes such tuning. Heal the base model and tune the result
                 """)
         }

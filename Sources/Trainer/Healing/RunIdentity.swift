@@ -50,13 +50,14 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         self.plan = plan
         isPlainText = text.isPlain ? true : nil
         let checkpoint = model.checkpoint
-        let assets = try checkpoint.stored().auxiliaryFiles.map(\.name).filter { $0.hasPrefix("assets/") }
+        let stored = try checkpoint.stored()
         self.model = [:]
-        for name in [Configuration.fileName, "tokenizer.json"] + assets {
-            let path = Path.join(checkpoint.path, name)
-            if FileSystem.kind(of: path) == .file {
-                self.model[name] = try FileDigest.sha256(InputFile(path: path))
-            }
+        if let configuration = stored.configuration {
+            self.model[Configuration.fileName] = FileDigest.sha256(configuration.serialized())
+        }
+        for file in stored.auxiliaryFiles
+        where file.name == "tokenizer.json" || file.name.hasPrefix("assets/") {
+            self.model[file.name] = FileDigest.sha256(try file.bytes())
         }
         let trained = Set(layout.parameters.lazy.filter(\.isTrained).map(\.name))
         let names = checkpoint.tensors.keys.sorted()

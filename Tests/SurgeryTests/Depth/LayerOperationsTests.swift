@@ -56,8 +56,7 @@ struct LayerOperationsTests {
         #expect(record.name == "layers" && record.parameters["plan"] == "0-1,1:zero,2-3")
         #expect(record.facts["layers"]?["origins"] == [0, 1, 1, 2, 3])
         // What the manifest has is what a recipe would have.
-        let again = try SurgeryOperations.operation(
-            record.name, record.parameters, at: { _ in "surgery.json" })
+        let again = try LayerArrangement(parameters: record.parameters, at: { _ in "surgery.json" })
         #expect(try source.applying(again).checkpoint.tensors.keys == outcome.checkpoint.tensors.keys)
     }
 
@@ -277,12 +276,8 @@ struct LayerOperationsTests {
     func wrongParametersAreNamed(text: String, message: String) throws {
         let parameters = try #require(JSON(parsing: Array(text.utf8), file: "r").object)
         let error = #expect(throws: UserFacingError.self) {
-            try SurgeryOperations.operation("dus", parameters, at: { _ in "recipe.yaml" })
+            try DepthUpScaling(parameters: parameters, at: { _ in "recipe.yaml" })
         }
         #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
-        let unknown = #expect(throws: UserFacingError.self) {
-            try SurgeryOperations.operation("dous", parameters, at: { _ in "recipe.yaml" })
-        }
-        #expect(unknown?.message.contains("did you mean dus?") == true)
     }
 }

@@ -1,5 +1,3 @@
-public import Formats
-
 /// A parameter of an operation: what it is called on a command line, in a recipe and in the manifest, and what it takes.
 public struct OperationParameter: Sendable {
     /// What it takes.
@@ -18,6 +16,10 @@ public struct OperationParameter: Sendable {
         case path
         /// One path or several.
         case paths
+        /// One text or several.
+        case strings
+        /// Named files of text, each with a weight or without, as ``TextSource`` reads them.
+        case texts(weighted: Bool)
     }
 
     /// Its name.
@@ -53,9 +55,21 @@ public struct OperationParameter: Sendable {
         case .path: return path(json)
         case .paths:
             guard let list = json.array else { return path(json).map { [$0] } }
-            let paths = list.compactMap(path)
-            return paths.count == list.count ? JSON.array(paths) : JSON?.none
+            return Self.all(list.map(path))
+        case .strings: return Self.all((json.array ?? [json]).map { text in text.string.map { .string($0) } })
+        case .texts(let weighted):
+            let isOne = json.array == nil
+            return Self.all(
+                (isOne ? [json] : json.array ?? []).map { source in
+                    TextSource(source, takesWeight: weighted, from: folder)?.json
+                })
         }
+    }
+
+    /// The list of values, if each is one.
+    private static func all(_ values: [JSON?]) -> JSON? {
+        let known = values.compactMap(\.self)
+        return known.count == values.count ? .array(known) : JSON?.none
     }
 
     /// What it takes, in words.
@@ -68,6 +82,11 @@ public struct OperationParameter: Sendable {
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .path: "a path"
         case .paths: "a path or a list of paths"
+        case .strings: "a text or a list of texts"
+        case .texts(let weighted):
+            weighted
+                ? "files as in ko=korean.jsonl:0.75 or {name: ko, file: korean.jsonl, weight: 0.75}"
+                : "files as in ko=korean.jsonl or {name: ko, file: korean.jsonl}"
         }
     }
 
@@ -81,10 +100,14 @@ public struct OperationParameter: Sendable {
             case .flag: ["type": "boolean"]
             case .choice(let words): ["enum": .array(words.map { .string($0) })]
             case .path: ["type": "string"]
-            case .paths:
-                ["anyOf": [["type": "string"], ["type": "array", "items": ["type": "string"]]]]
+            case .paths, .strings: Self.oneOrMore(["type": "string"])
+            case .texts(let weighted): Self.oneOrMore(TextSource.schema(weighted: weighted))
             }
         schema["description"] = .string(about)
         return schema
+    }
+
+    private static func oneOrMore(_ item: JSON) -> JSON {
+        ["anyOf": [item, ["type": "array", "items": item]]]
     }
 }

@@ -1,4 +1,6 @@
 public import Formats
+internal import Surgery
+internal import Trainer
 
 /// A file that says what becomes of a model, for a colleague to run again: `surgery run recipe.yaml`.
 ///
@@ -40,6 +42,10 @@ public struct Recipe: Sendable {
 
     /// What relative paths in the file count from.
     private let folder: String
+
+    /// All that a step can be, in the order in which help pages name it.
+    public static let operations: [any Parameterized.Type] =
+        SurgeryOperations.all.map { $0 } + [TrainingJob.self, EvaluationJob.self]
 
     /// The keys that say in words what there is to know.
     static let noteKeys = ["source", "needs", "cost", "measured"]
@@ -141,21 +147,26 @@ extension Recipe {
 // MARK: - Carrying out
 
 extension Recipe {
-    /// The operation that a step is.
+    /// What a step does.
     ///
     /// - Throws: ``UserFacingError`` that names the line.
-    public func operation(of step: Step) throws(UserFacingError) -> any SurgeryOperation {
+    public func operation(of step: Step) throws(UserFacingError) -> any Parameterized {
         var parameters = step.parameters
         // Paths that were set on the command line count from the current folder.
         for (key, folder) in step.folders {
             guard let value = parameters[key],
-                let kind = SurgeryOperations.named(step.kind)?.parameterList.first(where: { $0.name == key })
+                let kind = Self.operations.named(step.kind)?.parameterList.first(where: { $0.name == key })
             else { continue }
             parameters[key] = kind.value(value, from: folder) ?? value
         }
-        return try SurgeryOperations.operation(step.kind, parameters, from: folder) { key in
+        func place(_ key: String?) -> String {
             "\(file), line \(key.flatMap { step.lines[$0] } ?? step.line)"
         }
+        let operation = try Self.operations.operation(step.kind, parameters, from: folder, at: place)
+        if let job = operation as? TrainingJob {
+            do { try job.check() } catch { throw error.within(place(nil)) }
+        }
+        return operation
     }
 
     /// Changes a value, as `--set` does.
@@ -221,7 +232,7 @@ extension Recipe {
 extension Recipe {
     /// A recipe of these steps on a model, as `surgery run --save-recipe` writes it.
     public static func text(
-        model: String, operations: [any SurgeryOperation], output: String?, tool: String
+        model: String, operations: [any Parameterized], output: String?, tool: String
     ) -> String {
         var lines = ["# Written by \(tool).", "model: \(word(model))"]
         if let output { lines.append("output: \(word(output))") }
@@ -251,7 +262,7 @@ extension Recipe {
             "name": ["type": "string", "description": "what the step is called"],
             "output": ["type": "string", "description": "the folder that the model is written to after it"],
         ]
-        for operation in SurgeryOperations.all {
+        for operation in operations {
             var parameters = JSONObject()
             for parameter in operation.parameterList { parameters[parameter.name] = parameter.schema }
             properties[operation.name] = [
@@ -260,7 +271,7 @@ extension Recipe {
             ]
         }
         step["properties"] = properties
-        let names = SurgeryOperations.all.filter { !$0.parameterList.contains(where: \.isRequired) }.map {
+        let names = operations.filter { !$0.parameterList.contains(where: \.isRequired) }.map {
             $0.name
         }
         var keys = JSONObject()

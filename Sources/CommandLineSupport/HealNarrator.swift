@@ -1,16 +1,19 @@
-import CommandLineSupport
-import Formats
-import Trainer
+internal import Formats
+public import Trainer
 
 /// Tells a person what a heal does: a line that follows it on a terminal, plain lines elsewhere.
-struct HealNarrator {
+public struct HealNarrator {
     private var line = ProgressLine()
     private var steps = 0
     private var tokensPerStep = 0
     private var firstStep = 0
     private var meter = ProgressMeter()
 
-    mutating func tell(_ event: HealingEvent) {
+    /// A narrator of a run that has not begun.
+    public init() {}
+
+    /// Tells what has happened.
+    public mutating func tell(_ event: HealingEvent) {
         switch event {
         case .started(let step, let steps, let parameters, let tokensPerStep):
             (self.steps, self.tokensPerStep, firstStep) = (steps, tokensPerStep, step)
@@ -43,7 +46,8 @@ struct HealNarrator {
         }
     }
 
-    mutating func finish() { line.clear() }
+    /// Clears the line.
+    public mutating func finish() { line.clear() }
 
     private func describe(_ step: StepReport) -> String {
         let done = step.step - firstStep

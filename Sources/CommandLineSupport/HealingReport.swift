@@ -1,0 +1,137 @@
+public import Formats
+public import Trainer
+
+extension HealingSetup {
+    /// What a run will do and take, for people.
+    public var table: String {
+        var table = Table(columns: [("", .left), ("", .left)])
+        table.add("model", model.checkpoint.path)
+        table.add("output", output.output)
+        let (all, trained) = (layout.parameterCount, layout.trainedParameterCount)
+        table.add(
+            "parameters",
+            Units.grouped(all) + (trained == all ? "" : ", of which \(Units.grouped(trained)) are trained"))
+        table.add(
+            "steps",
+            "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
+                + "sequences of \(plan.length) tokens")
+        for file in missingFiles { table.add("missing", file) }
+        for source in sources { table.add("data", source.line) }
+        if let end = plan.documents?.end { table.add("end of text", String(end)) }
+        let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
+        table.add(
+            "memory",
+            """
+            \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
+            \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
+            \(Units.bytes(memory.activations)), data \(Units.bytes(memory.data))
+            """)
+        let free = freeRoom.map { " of \(Units.bytes($0)) free" } ?? ""
+        table.add(
+            "disk",
+            """
+            \(Units.bytes(roomNeeded))\(free): the result \(Units.bytes(output.byteCount)), \
+            a checkpoint \(Units.bytes(checkpointBytes))
+            """)
+        return table.description
+    }
+
+    /// The same for programs.
+    public var json: JSON {
+        [
+            "output": .string(output.output), "parameters": JSON(layout.parameterCount),
+            "trained_parameters": JSON(layout.trainedParameterCount),
+            "steps": isOpenEnded ? .null : JSON(plan.steps),
+            "tokens": JSON(sources.reduce(0) { $0 + $1.shown }), "sources": sources.json,
+            "missing": .array(missingFiles.map { .string($0) }), "memory_bytes": JSON(memory.total),
+            "data_memory_bytes": JSON(memory.data),
+            "available_memory_bytes": MemoryNeed.available.map { JSON($0) } ?? .null,
+            "output_bytes": JSON(output.byteCount), "checkpoint_bytes": JSON(checkpointBytes),
+            "disk_bytes": JSON(roomNeeded), "available_disk_bytes": freeRoom.map { JSON($0) } ?? .null,
+        ]
+    }
+}
+
+extension HealingOutcome {
+    /// Numbers that the model's type could not hold, a sentence each.
+    public var warnings: [String] {
+        overflows.map { "\($0.count) numbers of \($0.tensor) are too large for its type and became infinite" }
+    }
+
+    /// What a run has done, for people.
+    public func lines(output: String) -> [String] {
+        var lines = sources.map(\.line)
+        if !after.isEmpty {
+            var table = Table(evaluations: ["set", "when"])
+            for (when, sets) in [("before", before), ("after", after)] {
+                for set in sets { table.add([set.name, when] + set.result.columns) }
+            }
+            lines.append(table.description)
+        }
+        return lines + ["\(output): healed in \(step) steps, \(Units.count(tokens)) tokens"]
+    }
+
+    /// The same for programs.
+    public func json(output: String) throws -> JSON {
+        [
+            "output": .string(output), "steps": JSON(step), "tokens": JSON(tokens),
+            "loss": try JSON(encoding: last?.loss), "sources": sources.json,
+            "before": try before.json, "after": try after.json,
+        ]
+    }
+}
+
+extension [(name: String, result: EvaluationResult)] {
+    /// The results by the sets' names.
+    public var json: JSON {
+        get throws {
+            var object = JSONObject()
+            for (name, result) in self { object[name] = try JSON(encoding: result) }
+            return .object(object)
+        }
+    }
+
+    /// The results as a table.
+    public var table: String {
+        var table = Table(evaluations: ["set"])
+        for (name, result) in self { table.add([name] + result.columns) }
+        return table.description
+    }
+}
+
+extension [SourceProgress] {
+    fileprivate var json: JSON { (try? JSON(encoding: figures)) ?? .null }
+}
+
+extension SourceProgress {
+    /// What was, or will be, shown of it.
+    fileprivate var line: String {
+        """
+        \(name): \(Units.grouped(shown)) tokens, \(Units.fixed(passes, digits: 2)) passes, \
+        \(Units.fixed(100 * coverage, digits: 1)) % of its tokens
+        """
+    }
+}
+
+extension Table {
+    /// A table of evaluations, headed by these columns and the figures'.
+    public init(evaluations first: [String]) {
+        self.init(
+            columns: first.map { ($0, .left) }
+                + ["bits per byte", "loss", "perplexity", "tokens", "bytes", "end loss", "P(end)"].map {
+                    ($0, .right)
+                })
+    }
+}
+
+extension EvaluationResult {
+    /// The figures as a table shows them.
+    public var columns: [String] {
+        [
+            bitsPerByte.map { Units.fixed($0, digits: 4) } ?? "–", Units.fixed(loss, digits: 4),
+            Units.fixed(perplexity, digits: 2), Units.grouped(tokens), bytes.map(Units.grouped) ?? "–",
+            endOfText.map { Units.fixed($0.loss, digits: 2) } ?? "–",
+            endOfText.map { Units.fixed($0.probability, digits: 3) } ?? "–",
+        ]
+    }
+}

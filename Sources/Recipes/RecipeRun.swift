@@ -1,0 +1,249 @@
+public import Formats
+internal import Models
+public import Surgery
+public import Trainer
+
+/// Carries out steps on a model: surgery in one pass over the disk, healing on what was never written in between.
+///
+/// A model is written where a step says `output`, after a healing, and at the end. What is there already, made by the same
+/// steps of the same source, is taken as it is, so that the same run again goes on where it stopped.
+public struct RecipeRun {
+    /// A step and where its model is written.
+    public struct Step {
+        /// What it is called.
+        public let name: String
+        /// What is done: a ``SurgeryOperation``, a ``TrainingJob`` or an ``EvaluationJob``.
+        public let operation: any Parameterized
+        /// The folder that the model is written to after it; nil for the next one that is.
+        public let output: String?
+
+        /// A step.
+        public init(name: String, operation: any Parameterized, output: String? = nil) {
+            self.name = name
+            self.operation = operation
+            self.output = output
+        }
+    }
+
+    /// How it is carried out.
+    public struct Options {
+        /// How models are written; `force` begins everything again.
+        public var write = WriteOptions()
+        /// Whether nothing is written and nothing trained.
+        public var isDryRun = false
+        /// Whether a source is taken whose parts do not fit together.
+        public var allowsDisagreement = false
+        /// The most threads that work.
+        public var threads = 1
+
+        /// Options; by default one thread, and nothing is replaced.
+        public init() {}
+    }
+
+    /// What happens, told as it happens.
+    public enum Event {
+        /// What the user should know.
+        case warning(String)
+        /// How far an operation is: what, how much is done, of how much.
+        case progress(doing: String, done: Int, total: Int)
+        /// An operation was applied; nothing is written yet.
+        case made(Step, Outcome)
+        /// A model will be written, or would be, with what was made since `source`.
+        case planned(WritePlan, source: Checkpoint, Outcome)
+        /// How far a model is written.
+        case writing(ByteProgress)
+        /// A model was written.
+        case wrote(WriteReport)
+        /// A folder is there already, made by the same steps.
+        case isThere(folder: String)
+        /// A healing is ready to begin, or would begin.
+        case prepared(Step, HealingSetup)
+        /// What happens during a healing.
+        case healing(HealingEvent)
+        /// A healing has ended and its model is written.
+        case healed(Step, HealingOutcome, folder: String)
+        /// A model was evaluated; in a dry run without results.
+        case evaluated(Step, [(name: String, result: EvaluationResult)])
+    }
+
+    private let model: String
+    private let steps: [Step]
+    private let output: String
+    private let options: Options
+    private let isCancelled: () -> Bool
+    private let tell: (Event) -> Void
+
+    /// A run.
+    ///
+    /// - Parameters:
+    ///   - steps: what is done, in order.
+    ///   - model: the model that it begins with.
+    ///   - output: the folder of the last model that is made.
+    ///   - options: how.
+    ///   - isCancelled: asked often; true stops.
+    ///   - tell: told what happens.
+    public init(
+        _ steps: [Step], on model: String, to output: String, options: Options,
+        isCancelled: @escaping () -> Bool = { false }, tell: @escaping (Event) -> Void
+    ) {
+        self.model = model
+        self.steps = steps
+        self.output = output
+        self.options = options
+        self.isCancelled = isCancelled
+        self.tell = tell
+    }
+
+    /// Carries it out.
+    ///
+    /// - Throws: ``UserFacingError``; what was written before is whole.
+    public func callAsFunction() throws {
+        let last = steps.lastIndex { !($0.operation is EvaluationJob) }
+        var state: State?
+        for (index, step) in steps.enumerated() {
+            let isLast = index == last
+            if let job = step.operation as? TrainingJob {
+                let folder = step.output ?? (isLast ? output : folder(of: step))
+                state = try heal(step, job, state, to: folder)
+            } else if let job = step.operation as? EvaluationJob {
+                try evaluate(step, job, state ?? open())
+            } else if let operation = step.operation as? any SurgeryOperation {
+                state = try operate(step, operation, state ?? open())
+                if isLast || step.output != nil {
+                    state = try write(state ?? open(), to: step.output ?? output)
+                }
+            } else {
+                preconditionFailure("a step is surgery, a healing or an evaluation")
+            }
+        }
+        if !options.isDryRun, FileSystem.exists(stepsFolder) { try FileSystem.remove(stepsFolder) }
+    }
+
+    /// A model, and what was done to it since it was opened.
+    private struct State {
+        let source: Checkpoint
+        var total: Outcome
+
+        init(_ source: Checkpoint) {
+            self.source = source
+            total = Outcome(source)
+        }
+    }
+
+    /// Where healed models are kept that are not the run's last and have no output of their own.
+    private var stepsFolder: String { Path.absolute(output) + ".steps" }
+
+    private func folder(of step: Step) -> String { Path.join(stepsFolder, step.name) }
+
+    // MARK: Steps
+
+    /// The model that the run begins with; for a dry run one that has its configuration alone, the tensors then being
+    /// those that its family has.
+    private func open() throws -> State {
+        do {
+            return try State(checked(Checkpoint.openModel(model)))
+        } catch {
+            guard options.isDryRun, error.kind == .missing,
+                FileSystem.kind(of: Path.join(model, Configuration.fileName)) == .file
+            else { throw error }
+            tell(.warning("\(model) has no weights: types and shapes follow from config.json"))
+            return State(try PretrainedModel.blank(model).checkpoint)
+        }
+    }
+
+    /// A source whose parts fit together, unless the user has said that they need not.
+    private func checked(_ source: Checkpoint) throws(UserFacingError) -> Checkpoint {
+        if options.allowsDisagreement {
+            for disagreement in source.inconsistencies { tell(.warning(disagreement)) }
+        } else {
+            try source.checkAgreement()
+        }
+        return source
+    }
+
+    private func operate(
+        _ step: Step, _ operation: any SurgeryOperation, _ state: State
+    ) throws -> State {
+        var state = state
+        let context = OperationContext(
+            threads: options.threads, isDryRun: options.isDryRun, isCancelled: isCancelled,
+            progress: { tell(.progress(doing: $0, done: $1, total: $2)) })
+        // A step may have put it into another library's terms.
+        let made = try state.total.checkpoint.asHuggingFace().applying(operation, context)
+        tell(.made(step, made))
+        state.total.checkpoint = made.checkpoint
+        state.total.summary += made.summary
+        state.total.changes += made.changes
+        state.total.warnings += made.warnings
+        return state
+    }
+
+    private func write(_ state: State, to folder: String) throws -> State {
+        let writer = CheckpointWriter(options: options.write)
+        let plan = try writer.plan(state.total.checkpoint, to: folder)
+        tell(.planned(plan, source: state.source, state.total))
+        if !options.write.force, plan.isCarriedOut {
+            tell(.isThere(folder: folder))
+        } else {
+            try writer.check(plan)
+            if !options.isDryRun {
+                tell(.wrote(try writer.write(plan, isCancelled: isCancelled) { tell(.writing($0)) }))
+            }
+        }
+        if options.isDryRun {
+            var next = State(state.total.checkpoint)
+            next.total.checkpoint.operations = []
+            return next
+        }
+        return try State(checked(Checkpoint.openModel(folder)))
+    }
+
+    private func heal(_ step: Step, _ job: TrainingJob, _ state: State?, to folder: String) throws -> State {
+        let isBlank = job.fromScratch && state == nil
+        let begun = isBlank ? nil : try state ?? open()
+        if let begun { begun.total.warnings.forEach { tell(.warning($0)) } }
+        var request = HealingRequest(
+            job, model: isBlank ? model : begun?.source.path ?? model, checkpoint: begun?.total.checkpoint,
+            threads: options.threads, output: folder, force: options.write.force,
+            resume: !options.write.force, tool: options.write.tool)
+        request.isDryRun = options.isDryRun
+        request.freeSpace = options.write.freeSpace
+        let setup = try HealingSetup(request, isCancelled: isCancelled)
+        tell(.prepared(step, setup))
+        if options.isDryRun {
+            return try begun ?? State(PretrainedModel.blank(model).checkpoint)
+        }
+        if try setup.finished() != nil {
+            tell(.isThere(folder: folder))
+        } else {
+            // Hours later it would be refused.
+            if Path.absolute(folder) != Path.absolute(output), !options.write.force,
+                FileSystem.exists(output)
+            {
+                throw UserFacingError.exists(path: output)
+            }
+            if !FileSystem.exists(Path.parent(folder)), folder.hasPrefix(stepsFolder) {
+                try FileSystem.create(stepsFolder)
+            }
+            let run = try HealingRun(setup, isCancelled: isCancelled) { tell(.healing($0)) }
+            run.warnings.forEach { tell(.warning($0)) }
+            tell(.healed(step, try run(isCancelled: isCancelled), folder: folder))
+        }
+        return try State(checked(Checkpoint.openModel(folder)))
+    }
+
+    private func evaluate(_ step: Step, _ job: EvaluationJob, _ state: State) throws {
+        guard !options.isDryRun else {
+            for set in job.data where set.path != "-" && !FileSystem.exists(set.path) {
+                tell(.warning("\(set.path) is not there yet"))
+            }
+            return tell(.evaluated(step, []))
+        }
+        let request = EvaluationRequest(job, of: state.total.checkpoint, threads: options.threads)
+        let results = try request.run(isCancelled: isCancelled, warn: { tell(.warning($0)) })
+        if let set = results.first(where: { !$0.result.loss.isFinite }) {
+            throw UserFacingError.lossNotFinite(set: set.name)
+        }
+        tell(.evaluated(step, results))
+    }
+}

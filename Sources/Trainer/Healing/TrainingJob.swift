@@ -1,0 +1,204 @@
+public import Formats
+
+/// A run of continued pre-training as it is asked for: the same on a command line and in a recipe's `heal` step.
+///
+/// What is not given stays open (the length, the warm-up, how gradients are kept) until the model and its data are known;
+/// ``HealingSetup`` settles it.
+public struct TrainingJob: Parameterized, Equatable {
+    /// `heal`.
+    public static let name = "heal"
+
+    /// Text to train on.
+    public var data: [TextSource] = []
+    /// The same, of the model's original domain.
+    public var replay: [TextSource] = []
+    /// Rows of tokens instead: a safetensors file with `input_ids` (N, T).
+    public var ids: String?
+    /// Sets to evaluate before and after.
+    public var eval: [TextSource] = []
+    /// Whether a token may see other documents before its own in the same sequence.
+    public var crossDocuments = false
+    /// What ends a document; nil for the model's own.
+    public var endOfText: String?
+    /// Whether documents have no end.
+    public var noEndOfText = false
+    /// Whether training begins with random weights.
+    public var fromScratch = false
+
+    /// How documents are read: see ``TextOptions``.
+    public var textKey = TextOptions().textKey, nfc = false, skipBadLines = false, plainText = false
+
+    /// How long it runs: one of optimizer steps, tokens and passes; one pass where none is given.
+    public var steps: Int?, tokens: Int?, epochs: Int?
+    /// Sequences computed at once, and how often that is done for one step.
+    public var batch = 8, accumulate = 1
+    /// Tokens of a sequence; nil for 512, or as many as the model sees.
+    public var length: Int?
+    /// What the backward pass computes again.
+    public var recompute = Recomputation.norms
+
+    /// The peak learning rate, and that of the embedding and the output head; nil for a fifth of it.
+    public var lr = 5e-5, embeddingLr: Double?
+    /// What follows the warm-up.
+    public var schedule = Schedule.Shape.cosine
+    /// Steps of rising rate; nil for a hundredth of all, at least 10, at most a quarter.
+    public var warmup: Int?
+    /// What is left of the rate at the end.
+    public var minLrRatio = 0.1
+    /// AdamW's numbers.
+    public var beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1
+    /// What the norm of all gradients is clipped to; 0 does not.
+    public var clip = 1.0
+    /// How both moments are kept.
+    public var moments = MomentPrecision.int8
+    /// How the gradients of matrices are kept; nil for bf16 where a step has one part.
+    public var gradients: GradientPrecision?
+    /// Patterns of the tensors that are trained, and that are not; all are trained where there are none.
+    public var train: [String] = [], freeze: [String] = []
+    /// Decides the order of the data.
+    public var seed: UInt64 = 0
+
+    /// Steps between checkpoints; 0 keeps one only when the run is stopped.
+    public var checkpointEvery = 100
+    /// A file for a line of JSON a step.
+    public var log: String?
+
+    /// A job of defaults.
+    public init() {}
+
+    private enum CodingKeys: String, CodingKey {
+        case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
+        case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, seed, log
+        case crossDocuments = "cross-documents"
+        case endOfText = "end-of-text"
+        case noEndOfText = "no-end-of-text"
+        case fromScratch = "from-scratch"
+        case textKey = "text-key"
+        case skipBadLines = "skip-bad-lines"
+        case plainText = "plain-text"
+        case embeddingLr = "embedding-lr"
+        case minLrRatio = "min-lr-ratio"
+        case weightDecay = "weight-decay"
+        case checkpointEvery = "checkpoint-every"
+    }
+
+    /// What ``TrainingJob/init()`` has.
+    public static var defaults: JSONObject { TrainingJob().parameters }
+
+    /// What it takes.
+    public static let parameterList = [
+        OperationParameter(
+            "data", .texts(weighted: true), "text to train on, each with its share of the mixture"),
+        OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
+        OperationParameter("ids", .path, "rows of tokens instead: a safetensors file with input_ids[N, T]"),
+        OperationParameter("eval", .texts(weighted: false), "sets to evaluate before and after"),
+        OperationParameter("cross-documents", .flag, "let a token see other documents before its own"),
+        OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
+        OperationParameter("no-end-of-text", .flag, "documents have no end"),
+        OperationParameter("from-scratch", .flag, "begin with random weights"),
+        OperationParameter("text-key", .string, "the key of a line's text"),
+        OperationParameter("nfc", .flag, "compose texts (Unicode's NFC)"),
+        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
+        OperationParameter("plain-text", .flag, "encode control tokens in a text as text"),
+        OperationParameter("steps", .integer, "optimizer steps"),
+        OperationParameter("tokens", .integer, "tokens to train on instead"),
+        OperationParameter("epochs", .integer, "passes instead (1 where nothing is given)"),
+        OperationParameter("batch", .integer, "sequences computed at once (8)"),
+        OperationParameter("accumulate", .integer, "how often that is done for one step (1)"),
+        OperationParameter(
+            "length", .integer, "tokens of a sequence (512, or fewer if the model sees fewer)"),
+        OperationParameter(
+            "recompute", .choice(Recomputation.allCases.map(\.rawValue)),
+            "what the backward pass computes again"),
+        OperationParameter("lr", .number, "the peak learning rate (5e-5)"),
+        OperationParameter("embedding-lr", .number, "that of embedding and head (a fifth of lr)"),
+        OperationParameter(
+            "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "what follows the warm-up (cosine)"),
+        OperationParameter(
+            "warmup", .integer, "steps of rising rate (a hundredth, at least 10, at most a quarter)"),
+        OperationParameter("min-lr-ratio", .number, "what is left of the rate at the end (0.1)"),
+        OperationParameter("beta1", .number, "AdamW's first decay (0.9)"),
+        OperationParameter("beta2", .number, "AdamW's second decay (0.95)"),
+        OperationParameter("eps", .number, "added to the root of the second moment (1e-8)"),
+        OperationParameter("weight-decay", .number, "decay of tensors of two or more dimensions (0.1)"),
+        OperationParameter("clip", .number, "clip the norm of all gradients to this (1); 0 does not"),
+        OperationParameter(
+            "moments", .choice(MomentPrecision.allCases.map(\.rawValue)), "how both moments are kept (8bit)"),
+        OperationParameter(
+            "gradients", .choice(GradientPrecision.allCases.map(\.rawValue)), "how gradients are kept"),
+        OperationParameter("train", .strings, "train only tensors whose names are like these"),
+        OperationParameter("freeze", .strings, "leave tensors whose names are like these"),
+        OperationParameter("seed", .integer, "decides the order of the data"),
+        OperationParameter(
+            "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
+        OperationParameter("log", .path, "a file for a line of JSON a step"),
+    ]
+
+    /// Every source of text.
+    public var sources: [TextSource] {
+        data + replay.map { TextSource(name: $0.name, path: $0.path, weight: $0.weight, isReplay: true) }
+    }
+
+    /// How documents are read.
+    public var text: TextOptions {
+        TextOptions(textKey: textKey, composes: nfc, skipsBadLines: skipBadLines, isPlain: plainText)
+    }
+}
+
+// MARK: - Checking
+
+extension TrainingJob {
+    /// Refuses numbers that can't be, and what contradicts itself; opens nothing.
+    ///
+    /// - Parameter prefix: what stands before a parameter's name in messages: `--` for options.
+    /// - Throws: ``UserFacingError`` that names the parameter.
+    public func check(prefix: String = "") throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        guard sources.isEmpty != (ids == nil) else {
+            throw refuse("give either text (\(prefix)data, \(prefix)replay) or \(prefix)ids")
+        }
+        for (sets, what) in [(eval, "sets"), (sources, "sources")] {
+            var seen: Set<String> = []
+            for set in sets where !seen.insert(set.name).inserted {
+                throw refuse(
+                    "two \(what) are called '\(set.name)'; give it once, or each its own name, as in NAME=FILE"
+                )
+            }
+        }
+        guard endOfText == nil || !noEndOfText else {
+            throw refuse(
+                "\(prefix)end-of-text names an end and \(prefix)no-end-of-text leaves it out; give one")
+        }
+        if textKey.isEmpty { throw refuse("\(prefix)text-key must be the key of a text, as in content") }
+        guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
+            throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
+        }
+        let counts = [
+            ("steps", steps, 1_000_000_000_000), ("tokens", tokens, 1_000_000_000_000),
+            ("epochs", epochs, 1_000_000), ("batch", batch, 1 << 20), ("accumulate", accumulate, 1 << 20),
+            ("length", length, 1 << 24),
+        ]
+        for case (let name, let count?, let most) in counts where !(1...most).contains(count) {
+            throw refuse("\(prefix)\(name) must be from 1 to \(Units.grouped(most)), not \(count)")
+        }
+        let numbers = [
+            ("lr", lr, 0...10, "from 0 to 10"), ("embedding-lr", embeddingLr ?? 0, 0...10, "from 0 to 10"),
+            ("min-lr-ratio", minLrRatio, 0...1, "from 0 to 1"),
+            ("beta1", beta1, 0...0.999999, "from 0 to below 1"),
+            ("beta2", beta2, 0...0.999999, "from 0 to below 1"), ("eps", eps, 1e-12...1, "from 1e-12 to 1"),
+            ("weight-decay", weightDecay, 0...10, "from 0 to 10"), ("clip", clip, 0...1e9, "0 or more"),
+        ]
+        for (name, value, range, words) in numbers where !range.contains(value) {
+            throw refuse("\(prefix)\(name) must be \(words), not \(value)")
+        }
+        for (name, count) in [("warmup", warmup ?? 0), ("checkpoint-every", checkpointEvery)] where count < 0
+        {
+            throw refuse("\(prefix)\(name) must be 0 or more, not \(count)")
+        }
+    }
+
+    /// The files of text, evaluation and tokens that it reads.
+    public var files: [String] {
+        (sources + eval).map(\.path) + [ids].compactMap(\.self)
+    }
+}

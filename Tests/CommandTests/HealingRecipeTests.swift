@@ -1,0 +1,212 @@
+import Formats
+import Foundation
+import Recipes
+import Surgery
+import Testing
+import Trainer
+
+/// Recipes that train, on the project's own small base model.
+@Suite("Recipes that heal")
+struct HealingRecipeTests {
+    private static let package = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+    private static func example(_ name: String) -> String {
+        package.appending(path: "Examples/\(name)").path
+    }
+
+    /// A folder that goes away with the test.
+    private final class Folder {
+        let url = FileManager.default.temporaryDirectory.appending(path: "recipes-\(UUID())")
+        init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+        deinit { try? FileManager.default.removeItem(at: url) }
+        func path(_ name: String) -> String { url.appending(path: name).path }
+        func write(_ text: String, to name: String) throws {
+            try Data(text.utf8).write(to: url.appending(path: name))
+        }
+        func bytes(_ name: String) throws -> Data { try Data(contentsOf: url.appending(path: name)) }
+        func names() throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: url.path).sorted()
+        }
+    }
+
+    private static func recipe(output: String, steps: Int = 4, more: String = "") -> String {
+        """
+        model: \(example("base"))
+        output: \(output)
+        steps:
+          - dus: {to: 10}
+          - heal:
+              data: [{name: ko, file: "\(example("data/korean.val.jsonl"))", weight: 3}]
+              replay: ["en=\(example("data/english.val.jsonl")):1"]
+              eval: ["ko=\(example("data/korean.val.jsonl"))"]
+              steps: \(steps)
+              batch: 2
+              length: 32
+              lr: 1e-3
+              checkpoint-every: 2
+        \(more)
+        """
+    }
+
+    /// The model in between is never written, and the result is that of the two commands.
+    @Test func aRecipeIsWhatTheCommandsAre() throws {
+        let folder = try Folder()
+        try folder.write(
+            Self.recipe(
+                output: "whole", more: "  - eval: {data: [\"en=\(Self.example("data/english.val.jsonl"))\"]}"),
+            to: "recipe.yaml")
+        let run = try CommandRun(["run", "recipe.yaml", "--json"], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(try folder.names() == ["recipe.yaml", "whole"])
+        let steps = try #require(try run.json()["steps"]?.array)
+        #expect(steps.map { $0["operation"] } == ["dus", "heal", "eval"])
+        #expect(steps[1]["after"]?["ko"]?["bits_per_byte"]?.double != nil)
+        let english = try #require(steps[2]["sets"]?["en"]?["loss"]?.double)
+        #expect(english > 0 && english < 10)
+        let deep = try CommandRun(["dus", Self.example("base"), "--to", "10", "-o", "deep"], in: folder.url)
+        #expect(deep.code == 0, "\(deep.messages)")
+        let healed = try CommandRun(
+            [
+                "heal", "deep", "--data", "ko=\(Self.example("data/korean.val.jsonl")):3", "--replay",
+                "en=\(Self.example("data/english.val.jsonl")):1", "--steps", "4", "--batch", "2", "--length",
+                "32", "--lr", "1e-3", "-o", "healed",
+            ], of: "trainer", in: folder.url)
+        #expect(healed.code == 0, "\(healed.messages)")
+        #expect(try folder.bytes("whole/model.safetensors") == folder.bytes("healed/model.safetensors"))
+        #expect(try folder.bytes("whole/config.json") == folder.bytes("healed/config.json"))
+        let manifest = try Manifest.read(path: folder.path("whole/surgery.json"))
+        #expect(manifest.operations.map(\.name) == ["dus", "heal"])
+        // Again, everything is there.
+        let again = try CommandRun(["run", "recipe.yaml"], in: folder.url)
+        #expect(again.code == 0 && again.messages.contains("is there already"), "\(again.messages)")
+    }
+
+    private func run(
+        _ file: String, stopAfter limit: Int = .max, force: Bool = false
+    ) throws -> [String] {
+        let recipe = try Recipe.read(path: file)
+        let steps = try recipe.steps.map {
+            RecipeRun.Step(name: $0.name, operation: try recipe.operation(of: $0), output: $0.output)
+        }
+        var options = RecipeRun.Options()
+        options.threads = 2
+        options.write = WriteOptions(force: force, tool: "test")
+        var (count, told) = (0, [String]())
+        let run = RecipeRun(
+            steps, on: try #require(recipe.model), to: try #require(recipe.output), options: options,
+            isCancelled: { count >= limit }
+        ) { event in
+            switch event {
+            case .healing(.step): count += 1
+            case .isThere: told.append("there")
+            case .wrote: told.append("wrote")
+            case .healed(_, let outcome, _): told.append("healed after \(outcome.step)")
+            default: break
+            }
+        }
+        try run()
+        return told
+    }
+
+    private static let two = """
+          - name: half
+            convert: {dtype: f16}
+          - name: again
+            heal: {data: ["\(example("data/english.val.jsonl"))"], steps: 3, batch: 2, length: 32}
+          - name: last
+            convert: {dtype: f32}
+        """
+
+    /// Healed models in between lie beside the output until the run is done; stopped anywhere, it ends the same.
+    @Test func aStoppedRunGoesOnWhereItStood() throws {
+        let folder = try Folder()
+        try folder.write(Self.recipe(output: "straight", more: Self.two), to: "straight.yaml")
+        try folder.write(Self.recipe(output: "stopped", more: Self.two), to: "stopped.yaml")
+        #expect(
+            try run(folder.path("straight.yaml")) == ["healed after 4", "healed after 3", "wrote"])
+        for limit in [3, 4] {
+            let error = #expect(throws: UserFacingError.self) {
+                try run(folder.path("stopped.yaml"), stopAfter: limit)
+            }
+            #expect(
+                error?.kind == .interrupted && error?.message.contains("the same command goes on") == true)
+        }
+        #expect(try folder.names().contains("stopped.steps") && !folder.names().contains("stopped"))
+        #expect(
+            try run(folder.path("stopped.yaml")).suffix(3) == ["there", "healed after 3", "wrote"])
+        #expect(
+            try folder.bytes("stopped/model.safetensors") == folder.bytes("straight/model.safetensors"))
+        #expect(try !folder.names().contains { $0.hasSuffix(".steps") || $0.hasSuffix(".run") })
+        // What is there would be lost: hours of training do not begin.
+        let error = #expect(throws: UserFacingError.self) { try run(folder.path("stopped.yaml")) }
+        #expect(error == .exists(path: folder.path("stopped")))
+    }
+
+    @Test func aDryRunNeedsNeitherDataNorWeights() throws {
+        let folder = try Folder()
+        let configuration = Self.package.appending(path: "recipes/configurations/mistral-7b-v0.1").path
+        let file = Self.package.appending(path: "recipes/korean-vocabulary.yaml").path
+        let run = try CommandRun(
+            ["run", file, "--set", "model=\(configuration)", "--dry-run", "--json"], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(run.messages.contains("korean.jsonl is not there yet"))
+        let steps = try #require(try run.json()["steps"]?.array)
+        let rows = 32_000 + 16_000
+        #expect(steps[0]["parameters"]?.int == 7_241_732_096 + 2 * 4_096 * (rows - 32_000))
+        #expect(steps[1]["parameters"]?.int == steps[0]["parameters"]?.int)
+        #expect(steps[1]["steps"]?.int == (2_000_000_000 / 2_048 + 63) / 64)
+        #expect(steps[1]["missing"]?.array?.count == 3)
+        let bytes = try #require(steps[1]["memory_bytes"]?.int)
+        #expect(bytes > 8 * 7_241_732_096)
+        #expect(try #require(steps[1]["expected_seconds"]?.double) > 1e6)
+        #expect(try folder.names().isEmpty)
+    }
+
+    /// The shipped file itself, with nothing but model, data and lengths set.
+    @Test func koreanVocabulary() throws {
+        let folder = try Folder()
+        let file = Self.package.appending(path: "recipes/korean-vocabulary.yaml").path
+        let korean = Self.example("data/korean.val.jsonl")
+        let set = [
+            "model=\(Self.example("base"))", "resize-vocab.learn=40", "resize-vocab.corpus=\(korean)",
+            "heal.data=[\"\(korean):0.75\"]",
+            "heal.replay=[\"\(Self.example("data/english.val.jsonl")):0.25\"]", "heal.tokens=600",
+            "heal.batch=2", "heal.accumulate=2", "heal.length=32",
+        ]
+        let run = try CommandRun(["run", file, "-o", "out"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let manifest = try Manifest.read(path: folder.path("out/surgery.json"))
+        #expect(manifest.operations.map(\.name) == (try Recipe.read(path: file)).steps.map(\.kind))
+        #expect(manifest.operations[1].parameters["tokens"]?.int == 600)
+        #expect(try folder.names() == ["out"])
+    }
+
+    @Test(arguments: [
+        ("heal: {dta: [x]}", "line 3: there is no parameter of heal 'dta'; did you mean data?"),
+        ("heal: {steps: 3}", "line 3: give either text (data, replay) or ids"),
+        ("heal: {data: [{fle: x}]}", "line 3: data is [{\"fle\":\"x\"}], and must be files as in"),
+        ("heal: {data: [x], steps: 3, tokens: 5}", "line 3: give one of steps, tokens and epochs"),
+        ("heal: {data: [x], lr: 11}", "line 3: lr must be from 0 to 10, not 11"),
+        ("heal: {data: [x], schedule: linaer}", "schedule is \"linaer\", and must be one of"),
+        ("eval: {}", "line 3: eval needs data: sets of documents"),
+        ("heal: {data: [x, x]}", "two sources are called 'x'"),
+    ])
+    func aStepThatIsWrong(step: String, message: String) throws {
+        let folder = try Folder()
+        try folder.write("model: x\nsteps:\n  - \(step)\n", to: "recipe.yaml")
+        let run = try CommandRun(["run", "recipe.yaml"], in: folder.url)
+        #expect(run.code != 0 && run.messages.contains(message), "\(run.messages)")
+        #expect(try folder.names() == ["recipe.yaml"])
+    }
+
+    /// Every option of `trainer heal` that decides what is done is a parameter of a step, and the other way round.
+    @Test func optionsAndParametersAreTheSame() throws {
+        let folder = try Folder()
+        let help = try CommandRun(["heal", "--help"], of: "trainer", in: folder.url)
+        let text = help.output + help.messages
+        let options = Set(text.matches(of: /(?m)^  (?:-\w, )?--([a-z0-9-]+)/).map { String($0.1) })
+        let notOfTheJob: Set = ["output", "force", "resume", "dry-run", "json", "threads", "version", "help"]
+        #expect(options.subtracting(notOfTheJob) == Set(TrainingJob.parameterList.map(\.name)))
+        #expect(Set(TrainingJob.defaults.keys).isSubset(of: Set(TrainingJob.parameterList.map(\.name))))
+    }
+}
