@@ -5,8 +5,9 @@ struct Prune: OperationCommand {
     static let configuration = CommandConfiguration(
         abstract: "Leaves layers out, those that are named or those that were measured to matter least.",
         discussion: """
-            --drop names them. --to with --scores takes a JSON file of scores: by block influence \
-            (ShortGPT, arXiv 2403.03853), one block by angular distance (arXiv 2403.17887), or by the loss without each.
+            --drop names them. --to with --scores takes the file that trainer analyze -o wrote of this model: by block influence \
+            (ShortGPT, arXiv 2403.03853), one block by angular distance (arXiv 2403.17887), by the loss without each, or in \
+            the order of analyze --iterative.
 
             examples:
               surgery prune --drop 24-27
@@ -25,7 +26,7 @@ struct Prune: OperationCommand {
     @Option(help: "The file of scores.")
     var scores: String?
 
-    @Option(help: "Which scores tell. (default: block-influence)")
+    @Option(help: "Which scores tell. (default: iterative where the file has an order, else block-influence)")
     var by: Pruning.Measure?
 
     @Option(

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("trainer tokenize, eval, heal, bench")
+@Suite("trainer tokenize, eval, heal, bench, analyze")
 struct TrainerCommandTests {
     private let temporary: TemporaryFolder
     private var folder: URL { temporary.url }
@@ -40,7 +40,9 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["tokenize", "eval", "heal", "bench"]) func explainsItself(command: String) throws {
+    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze"]) func explainsItself(command: String)
+        throws
+    {
         let run = try trainer(command, "--help")
         #expect(run.code == 0 && run.output.contains("USAGE: trainer \(command)"))
     }
@@ -65,6 +67,67 @@ struct TrainerCommandTests {
         let (loss, tokens) = (try #require(english["loss"]?.double), try #require(english["tokens"]?.double))
         let bits = loss * tokens / log(2) / 8_114
         #expect(abs(try #require(english["bits_per_byte"]?.double) - bits) < 1e-9)
+    }
+
+    /// What is measured is what pruning takes, and no other model takes it.
+    @Test func analyzeMeasuresForPruning() throws {
+        let run = try trainer(
+            "analyze", "@base", "--data", "@data/english.val.jsonl", "--tokens", "300", "--length", "64",
+            "--iterative", "--to", "5", "-o", "scores.json", "--svg", "layers.svg", "--json")
+        #expect(run.code == 0, "\(run.messages)")
+        let json = try run.json()
+        #expect(
+            json.object?.keys.sorted() == [
+                "angular_distance", "angular_distance_all_tokens", "block_influence", "iterative", "loss",
+                "loss_repeated", "loss_without", "model", "text",
+            ])
+        #expect(json["text"]?["tokens"] == 300 && json["model"]?["layers"] == 8)
+        #expect(try temporary.bytes("scores.json") == Array(run.output.utf8))
+        #expect(String(decoding: try temporary.bytes("layers.svg"), as: UTF8.self).hasPrefix("<svg "))
+        #expect(run.messages.contains("read 300 tokens of ") && run.messages.contains("wrote scores.json"))
+        let again = try trainer(
+            "analyze", "@base", "--data", "@data/english.val.jsonl", "-o", "scores.json")
+        #expect(again.code == 64 && again.messages.contains("--force to replace it"))
+
+        let base = Self.examples + "/base"
+        let pruned = try CommandRun(
+            ["prune", base, "--to", "6", "--scores", "scores.json", "-o", "pruned", "--json"], in: folder)
+        #expect(pruned.code == 0, "\(pruned.messages)")
+        let removed = json["iterative"]?["removed"]?.array?.prefix(2).compactMap(\.int) ?? []
+        let kept = (0..<8).filter { !removed.contains($0) }
+        #expect(try pruned.json()["layers"]?["origins"]?.array?.compactMap(\.int) == kept)
+        #expect(pruned.messages.contains("warning: healing brings back"))
+        let more = try CommandRun(
+            ["prune", base, "--to", "4", "--scores", "scores.json", "-o", "more"], in: folder)
+        #expect(more.code == 2 && more.messages.contains("an order in which 4 layers go"))
+        let deeper = try CommandRun(["dus", "pruned", "--to", "8", "-o", "deeper"], in: folder)
+        #expect(deeper.code == 0)
+        let other = try CommandRun(
+            ["prune", "deeper", "--to", "6", "--scores", "scores.json", "-o", "other"], in: folder)
+        #expect(other.code == 2 && other.messages.contains("scores of another model") && !exists("other"))
+    }
+
+    @Test(arguments: [
+        (["--tokens", "9"], "give text to measure on"),
+        (["--data", "x", "--to", "3"], "go with --iterative"),
+        (["--data", "x", "--by", "loss"], "go with --iterative"),
+        (["--data", "x", "--tokens", "0"], "at least 1"),
+        (["--data", "x", "-o", "a", "--svg", "./a"], "name the same file"),
+        (["--data", "x", "--force"], "--force goes with"),
+    ])
+    func analyzeRefuses(arguments: [String], message: String) throws {
+        let run = try CommandRun(
+            ["analyze", Self.examples + "/base"] + arguments, of: "trainer", in: folder)
+        #expect(run.code == 64 && run.messages.contains(message), "\(run.messages)")
+    }
+
+    /// A place where nothing can be written is told before anything is measured, and nothing is left behind.
+    @Test func analyzeWritesWholeFilesOrNone() throws {
+        let nowhere = try trainer(
+            "analyze", "@base", "--data", "@data/english.val.jsonl", "-o", "missing/scores.json")
+        #expect(nowhere.code != 0 && nowhere.messages.contains("missing"))
+        let wrong = try trainer("analyze", "@base", "--data", "missing.jsonl", "-o", "scores.json")
+        #expect(wrong.code == 2 && !exists("scores.json") && !exists("scores.json.partial"))
     }
 
     @Test func tokenizeShowsCountsAndPacks() throws {

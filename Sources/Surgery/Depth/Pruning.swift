@@ -24,6 +24,8 @@ public struct Pruning: SurgeryOperation {
         case angularDistance = "angular-distance"
         /// The layers without which the loss is lowest.
         case loss
+        /// The layers that went first when they went one after the other, the rest measured anew after each.
+        case iterative
     }
 
     /// How many layers the result is to have; nil where `drop` says it.
@@ -32,7 +34,7 @@ public struct Pruning: SurgeryOperation {
     public var drop: String?
     /// The file with scores of the layers.
     public var scores: String?
-    /// Which scores tell; nil for the block influence.
+    /// Which scores tell; nil for `iterative` where the file has an order, else for the block influence.
     public var by: Measure?
 
     private enum CodingKeys: String, CodingKey { case to, drop, scores, by }
@@ -48,77 +50,72 @@ public struct Pruning: SurgeryOperation {
     /// The result, not written yet, and what is told of it.
     public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
         let count = try source.layers().count
-        var warnings: [String] = []
-        var dropped: Set<Int>
-        if context.isDryRun, let scores, let to, drop == nil, FileSystem.kind(of: scores) == nil {
-            warnings.append("\(scores) is not there yet, and the step needs it")
-            dropped = Set(max(to, 0)..<max(count, to))
-        } else {
-            dropped = Set(try self.dropped(of: count))
-        }
-        let kept = (0..<count).filter { !dropped.contains($0) }
+        let choice = try self.choice(of: count, in: source, context)
+        let kept = (0..<count).filter { !choice.dropped.contains($0) }
         guard !kept.isEmpty else { throw .nothingLeft(of: count) }
         var outcome = try source.rearranged(try LayerPlan(kept.map { LayerPlan.Layer($0) }, of: count))
         outcome.suffix = "prune-\(kept.count)"
-        outcome.warnings = warnings
-        outcome.say("left out", "layers \(dropped.sorted().map(String.init).joined(separator: ", "))")
-        outcome.say(
-            "healing",
-            "brings back most of what is measured by choosing among answers; arithmetic and other tasks of many steps did not "
-                + "come back even after 400 B tokens (arXiv 2602.01997): measure such a task, not the loss alone"
-        )
+        outcome.warnings = choice.warnings + [Self.limit]
+        let names = choice.dropped.sorted().map(String.init).joined(separator: ", ")
+        outcome.say("left out", "layers \(names)\(choice.reason.map { ", \($0)" } ?? "")")
         return outcome
     }
 
-    /// The layers to leave out.
-    func dropped(of count: Int) throws(UserFacingError) -> [Int] {
+    /// What healing brings back and what it does not.
+    private static let limit =
+        "healing brings back most of what is measured by choosing among answers (about 90 %); arithmetic and generation did not "
+        + "come back even after 400 B tokens (arXiv 2602.01997), so measure a generative task, not the loss alone"
+
+    /// Layers to leave out, why these, and what there is to say of it.
+    private struct Choice {
+        var dropped: Set<Int>
+        var reason: String?
+        var warnings: [String] = []
+    }
+
+    private func choice(
+        of count: Int, in source: Checkpoint, _ context: OperationContext
+    ) throws(UserFacingError) -> Choice {
         if let drop {
             guard scores == nil, by == nil else { throw .twoChoices }
             let dropped = try LayerPlan.list(drop, of: count)
             if let to, to != count - dropped.count {
                 throw .otherPruning(asked: to, listed: dropped.count, count: count)
             }
-            return dropped
+            return Choice(dropped: Set(dropped))
         }
-        guard let to, let scores else { throw .noChoice }
+        guard let to, let path = scores else { throw .noChoice }
         guard to > 0, to < count else { throw .unreachablePruning(from: count, to: to) }
-        return try LayerScores(path: scores, layers: count).least(count - to, by: by ?? .blockInfluence)
+        if context.isDryRun, FileSystem.kind(of: path) == nil {
+            return Choice(
+                dropped: Set(to..<count), warnings: ["\(path) is not there yet, and the step needs it"])
+        }
+        let scores = try LayerScores(path: path, layers: count)
+        let measure = by ?? scores.mainMeasure
+        var choice = Choice(
+            dropped: Set(try scores.least(count - to, by: measure)),
+            reason: "by \(measure.rawValue) (\(path))")
+        guard let model = scores.model else {
+            choice.warnings = [
+                "\(path) does not say which model was measured; only the number of layers was compared"
+            ]
+            return choice
+        }
+        guard try model.fingerprint != source.fingerprint() else { return choice }
+        // What was not written yet, or has no weights, cannot be what was measured.
+        guard context.isDryRun else { throw .otherModel(path: path) }
+        choice.warnings = ["\(path) has scores of another model than there is in this dry run"]
+        return choice
     }
 }
 
-/// What was measured of a model's layers.
-struct LayerScores: Decodable {
-    /// Of each layer: 1 − the mean cosine between what enters it and what leaves it.
-    let blockInfluence: [Double]
-    /// Of each number of neighbouring layers, from 1: for each first layer, the angle between what enters and what leaves, in
-    /// parts of π.
-    let angularDistance: [[Double]]
-    /// Of each layer: the loss without it.
-    let lossWithout: [Double]?
-
-    private enum CodingKeys: String, CodingKey {
-        case blockInfluence = "block_influence"
-        case angularDistance = "angular_distance"
-        case lossWithout = "loss_without"
-    }
-
-    /// Reads a file of scores.
-    ///
-    /// - Throws: ``UserFacingError`` when it is not one, or of a model with another number of layers.
-    init(path: String, layers: Int) throws(UserFacingError) {
-        let json = try JSON.read(path: path)
-        do { self = try json.decoded(as: LayerScores.self) } catch {
-            throw .noScores(path: path)
-        }
-        guard blockInfluence.count == layers, angularDistance.first?.count == layers,
-            lossWithout.map({ $0.count == layers }) ?? true
-        else { throw .otherScores(path: path, found: blockInfluence.count, layers: layers) }
-    }
-
+extension LayerScores {
     /// The layers that matter least.
     func least(_ count: Int, by measure: Pruning.Measure) throws(UserFacingError) -> [Int] {
-        func lowest(_ scores: [Double]) -> [Int] {
-            Array(scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }.prefix(count)).sorted()
+        // What is no number is the highest of all.
+        func lowest(_ scores: [Double?]) -> [Int] {
+            let scores = scores.map { $0 ?? .infinity }
+            return Array(scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }.prefix(count)).sorted()
         }
         switch measure {
         case .blockInfluence: return lowest(blockInfluence)
@@ -135,8 +132,16 @@ struct LayerScores: Decodable {
                 throw .unmeasured("a block of \(count) layers before the last one")
             }
             return Array(first..<first + count)
+        case .iterative:
+            guard let removed = iterative?.removed, removed.count >= count else {
+                throw .unmeasured("an order in which \(count) layers go, one after the other")
+            }
+            return removed.prefix(count).sorted()
         }
     }
+
+    /// What tells where nobody says what: the order in which layers went one after the other, where there is one.
+    var mainMeasure: Pruning.Measure { iterative == nil ? .blockInfluence : .iterative }
 }
 
 extension UserFacingError {
@@ -168,15 +173,11 @@ extension UserFacingError {
         Self(.request, "pruning takes layers away: from \(count) it reaches 1 to \(count - 1), not \(target)")
     }
 
-    fileprivate static func noScores(path: String) -> Self {
+    fileprivate static func otherModel(path: String) -> Self {
         Self(
-            .malformed,
-            "\(path) holds no scores of layers: block_influence, a number a layer, and angular_distance, a list of them for "
-                + "blocks of each length, are expected")
-    }
-
-    fileprivate static func otherScores(path: String, found: Int, layers: Int) -> Self {
-        Self(.inconsistent, "\(path) has scores of \(found) layers, and the model has \(layers)")
+            .inconsistent,
+            "\(path) has scores of another model, whose tensors differ from these in name, type, shape or value; measure this one "
+                + "(trainer analyze), or name the layers (drop)")
     }
 
     fileprivate static func unmeasured(_ what: String) -> Self {

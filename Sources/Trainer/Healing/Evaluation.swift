@@ -60,16 +60,22 @@ public struct EvaluationSet: Sendable {
     public let warnings: [String]
     /// The documents, laid out.
     private let documents: [[Int32]]
-    private let bytes: Int
+    /// Whether the last of them is only the beginning of one.
+    private let isCut: Bool
+    /// Bytes of the texts; nil where one is cut.
+    private let bytes: Int?
     /// The token that ends them.
     private let end: Int32?
 
     /// Reads and encodes a file of documents.
     ///
+    /// With `tokens` only so many tokens are taken, of documents in an order that chance decides, the same always; the last
+    /// one may be cut and then has no end.
+    ///
     /// - Throws: ``UserFacingError`` naming the file and what is wrong with it.
     init(
         name: String, path: String, options: TextOptions = TextOptions(), tokenizer: Tokenizer,
-        layout: DocumentLayout, vocabularySize: Int
+        layout: DocumentLayout, vocabularySize: Int, tokens limit: Int? = nil
     ) throws(UserFacingError) {
         let encoder = try DocumentEncoder(
             path: path, options: options, tokenizer: tokenizer.reading(options), layout: layout,
@@ -78,17 +84,29 @@ public struct EvaluationSet: Sendable {
         self.name = name
         end = layout.end
         var (documents, bytes): ([[Int32]], Int) = ([], 0)
-        var (texts, predicted) = (0, 0)
-        for index in 0..<encoder.count {
-            let text = try encoder.text(index)
+        var (texts, predicted, isCut) = (0, 0, false)
+        let order = limit.map { _ in documentOrder(count: encoder.count, seed: 0, source: 0, pass: 0) }
+        for place in 0..<encoder.count {
+            let room = (limit ?? .max) - predicted
+            guard room > 0 else { break }
+            let text = try encoder.text(order.map { Int($0[place]) } ?? place)
             bytes += text.byteCount
             texts += text.tokens.count
-            documents.append(layout.document(ofText: text.tokens))
-            predicted += layout.start == nil ? max(0, text.tokens.count - 1) : text.tokens.count
+            let unpredicted = layout.start == nil ? 1 : 0
+            if text.tokens.count - unpredicted > room {
+                let document = layout.document(ofText: text.tokens.prefix(room + unpredicted))
+                documents.append(layout.end == nil ? document : document.dropLast())
+                predicted += room
+                isCut = true
+            } else {
+                documents.append(layout.document(ofText: text.tokens))
+                predicted += max(0, text.tokens.count - unpredicted)
+            }
         }
         // One token alone is a context without anything behind it.
         guard predicted > 0 else { throw texts == 0 ? .noTokens(path: path) : .nothingToPredict(path: path) }
-        (self.documents, self.bytes) = (documents, bytes)
+        (self.documents, self.isCut) = (documents, isCut)
+        self.bytes = isCut ? nil : bytes
     }
 
     /// Reads sets for a model, each from a file; opens the model's tokenizer unless it is given.
@@ -97,7 +115,8 @@ public struct EvaluationSet: Sendable {
     static func read(
         _ files: [(name: String, path: String)], options: TextOptions = TextOptions(),
         for model: PretrainedModel,
-        tokenizer opened: Tokenizer? = nil, endOfText: EndOfText, warn: (String) -> Void = { _ in }
+        tokenizer opened: Tokenizer? = nil, endOfText: EndOfText, tokens: Int? = nil,
+        warn: (String) -> Void = { _ in }
     ) throws -> [EvaluationSet] {
         guard !files.isEmpty else { return [] }
         let tokenizer = try opened ?? model.tokenizer()
@@ -106,9 +125,12 @@ public struct EvaluationSet: Sendable {
         return try files.map { file in
             try EvaluationSet(
                 name: file.name, path: file.path, options: options, tokenizer: tokenizer, layout: layout,
-                vocabularySize: model.architecture.vocabularySize)
+                vocabularySize: model.architecture.vocabularySize, tokens: tokens)
         }
     }
+
+    /// How many documents were read.
+    var documentCount: Int { documents.count }
 
     /// The memory that the tokens take, and the windows over them.
     var byteCount: Int { documents.reduce(0) { $0 + 4 * $1.count + 64 } }
@@ -119,34 +141,26 @@ public struct EvaluationSet: Sendable {
     public func evaluate<Device: Engine>(
         _ model: Transformer<Device>, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) -> EvaluationResult {
-        let (batch, length) = (model.plan.batch, model.plan.sequenceLength)
-        let rows = packed(into: length)
-        var (nats, tokens) = (0.0, 0)
-        var (endNats, endProbability, texts) = (0.0, 0.0, 0)
-        for start in stride(from: 0, to: rows.count, by: batch) {
+        var sum = EvaluationSum()
+        for batch in batches(of: model.plan.batch, length: model.plan.sequenceLength) {
             if isCancelled() { throw .interrupted("; nothing is kept") }
-            var sequences = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
-            var ends: [Int] = []
-            for index in start..<start + batch {
-                append(index < rows.count ? rows[index] : [], to: &sequences, ends: &ends)
-            }
-            var losses = model.losses(of: sequences)
-            for row in ends {
-                endNats += Double(losses[row])
-                endProbability += exp(-Double(losses[row]))
-                losses[row] = 0
-            }
-            nats += losses.reduce(0) { $0 + Double($1) }
-            tokens += sequences.targetCount - ends.count
-            texts += ends.count
+            sum.add(model.losses(of: batch.sequences), of: batch)
         }
-        return EvaluationResult(
-            sum: nats, tokens: tokens, bytes: bytes,
-            endOfText: texts == 0
-                ? nil
-                : EndOfTextResult(
-                    loss: endNats / Double(texts), probability: endProbability / Double(texts),
-                    documents: texts))
+        return sum.result(bytes: bytes)
+    }
+
+    /// How many rows of `length` tokens the windows take.
+    func rowCount(length: Int) -> Int { packed(into: length).count }
+
+    /// The windows, `size` rows of `length` tokens at once.
+    func batches(of size: Int, length: Int) -> some Sequence<EvaluationBatch> {
+        let rows = packed(into: length)
+        return stride(from: 0, to: rows.count, by: size).lazy.map { start in
+            var batch = EvaluationBatch(
+                sequences: TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: []))
+            for index in start..<start + size { append(index < rows.count ? rows[index] : [], to: &batch) }
+            return batch
+        }
     }
 
     /// A part of a document that the model sees at once.
@@ -191,8 +205,9 @@ public struct EvaluationSet: Sendable {
     }
 
     /// Puts a row's windows beside each other; none sees another.
-    private func append(_ row: [Window], to batch: inout TokenBatch, ends: inout [Int]) {
-        let length = batch.sequenceLength
+    private func append(_ row: [Window], to batch: inout EvaluationBatch) {
+        let length = batch.sequences.sequenceLength
+        let first = batch.sequences.batch * length
         var (tokens, targets, starts): ([Int32], [Int32], [Int32]) = ([], [], [])
         for window in row {
             let document = documents[window.document]
@@ -202,9 +217,10 @@ public struct EvaluationSet: Sendable {
                 targets.append(place < window.first ? -1 : document[place + 1])
                 starts.append(start)
             }
-            if end != nil, window.input.upperBound == document.count - 1 {
-                ends.append(batch.batch * length + tokens.count - 1)
-            }
+            let last = first + tokens.count - 1
+            batch.lasts.append(last)
+            let hasEnd = end != nil && !(isCut && window.document == documents.count - 1)
+            if hasEnd, window.input.upperBound == document.count - 1 { batch.ends.append(last) }
         }
         // What fills the row sees itself and is not asked for anything.
         for place in tokens.count..<length {
@@ -212,7 +228,47 @@ public struct EvaluationSet: Sendable {
             targets.append(-1)
             starts.append(Int32(place))
         }
-        batch.append(tokens, targets: targets, attentionStart: starts)
+        batch.sequences.append(tokens, targets: targets, attentionStart: starts)
+    }
+}
+
+/// Windows beside each other that are computed at once.
+struct EvaluationBatch: Sendable {
+    /// Their tokens; each is asked for once in all batches.
+    var sequences: TokenBatch
+    /// The rows that predict the end of a text.
+    var ends: [Int] = []
+    /// The last row of each window.
+    var lasts: [Int] = []
+}
+
+/// The cross entropies of batches, being summed.
+struct EvaluationSum {
+    private var nats = 0.0, tokens = 0
+    private var endNats = 0.0, endProbability = 0.0, texts = 0
+
+    /// Adds those of the rows of a batch.
+    mutating func add(_ losses: [Float], of batch: EvaluationBatch) {
+        var losses = losses
+        for row in batch.ends {
+            endNats += Double(losses[row])
+            endProbability += exp(-Double(losses[row]))
+            losses[row] = 0
+        }
+        nats += losses.reduce(0) { $0 + Double($1) }
+        tokens += batch.sequences.targetCount - batch.ends.count
+        texts += batch.ends.count
+    }
+
+    /// What they come to.
+    func result(bytes: Int?) -> EvaluationResult {
+        EvaluationResult(
+            sum: nats, tokens: tokens, bytes: bytes,
+            endOfText: texts == 0
+                ? nil
+                : EndOfTextResult(
+                    loss: endNats / Double(texts), probability: endProbability / Double(texts),
+                    documents: texts))
     }
 }
 

@@ -40,7 +40,7 @@ public struct EvaluationRequest: Sendable {
     }
 
     /// About how many tokens are computed at once.
-    private static let tokensAtOnce = 2_048
+    static let tokensAtOnce = 2_048
 
     /// Carries it out.
     ///
@@ -55,13 +55,13 @@ public struct EvaluationRequest: Sendable {
         notify: (String, EvaluationResult) -> Void = { _, _ in }
     ) throws -> [(name: String, result: EvaluationResult)] {
         let model = try checkpoint.map { try PretrainedModel($0) } ?? .open(model)
-        let length = length == 0 ? min(512, model.architecture.maximumLength) : length
+        let length = length == 0 ? model.usualLength : length
         model.notes.forEach(warn)
         let engine = try DefaultEngine(threads: threads)
         if let rows {
             let rows = try TokenDataset(path: rows, vocabularySize: model.architecture.vocabularySize)
-            let transformer = try self.transformer(
-                model, batch: 1, length: rows.length, on: engine, isCancelled)
+            let transformer = try model.evaluated(
+                batch: 1, length: rows.length, on: engine, isCancelled: isCancelled)
             let result = try evaluate(rows, transformer, isCancelled)
             notify("ids", result)
             return [("ids", result)]
@@ -69,28 +69,13 @@ public struct EvaluationRequest: Sendable {
         let sets = try EvaluationSet.read(sets, options: text, for: model, endOfText: endOfText, warn: warn)
         for set in sets { set.warnings.forEach(warn) }
         let batch = max(1, Self.tokensAtOnce / length)
-        let transformer = try self.transformer(model, batch: batch, length: length, on: engine, isCancelled)
+        let transformer = try model.evaluated(
+            batch: batch, length: length, on: engine, isCancelled: isCancelled)
         return try sets.map { set in
             let result = try set.evaluate(transformer, isCancelled: isCancelled)
             notify(set.name, result)
             return (set.name, result)
         }
-    }
-
-    private func transformer(
-        _ model: PretrainedModel, batch: Int, length: Int, on engine: DefaultEngine, _ isCancelled: () -> Bool
-    ) throws -> Transformer<DefaultEngine> {
-        guard length <= model.architecture.maximumLength else {
-            throw UserFacingError.sequenceTooLong(
-                path: self.model, length: length, maximum: model.architecture.maximumLength)
-        }
-        let layout = try model.layout(training: .none)
-        let transformer = try Transformer(
-            model.architecture, layout: layout,
-            plan: ActivationPlan(model.architecture, layout: layout, batch: batch, sequenceLength: length),
-            on: engine)
-        try model.load(into: transformer, isCancelled: isCancelled)
-        return transformer
     }
 
     private func evaluate(
@@ -114,5 +99,26 @@ public struct EvaluationRequest: Sendable {
         if let failure { throw failure }
         try writer.close()
         return result
+    }
+}
+
+extension PretrainedModel {
+    /// The model with its weights and memory for `batch` sequences of `length` tokens, of which nothing is trained.
+    ///
+    /// - Throws: a `UserFacingError` when the model sees fewer tokens, or its weights cannot be read.
+    func evaluated(
+        batch: Int, length: Int, on engine: DefaultEngine, isCancelled: () -> Bool
+    ) throws -> Transformer<DefaultEngine> {
+        guard length <= architecture.maximumLength else {
+            throw UserFacingError.sequenceTooLong(
+                path: checkpoint.path, length: length, maximum: architecture.maximumLength)
+        }
+        let layout = try layout(training: .none)
+        let transformer = try Transformer(
+            architecture, layout: layout,
+            plan: ActivationPlan(architecture, layout: layout, batch: batch, sequenceLength: length),
+            on: engine)
+        try load(into: transformer, isCancelled: isCancelled)
+        return transformer
     }
 }

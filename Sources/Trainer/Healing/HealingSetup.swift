@@ -53,7 +53,7 @@ public struct HealingSetup {
         if let error = model.checkpoint.unusableManifest { throw error }
         let architecture = model.architecture
         var plan = request.plan
-        if plan.length == 0 { plan.length = min(512, architecture.maximumLength) }
+        if plan.length == 0 { plan.length = model.usualLength }
         var contents: [TextContent] = []
         var warnings = model.notes
         let missing = try Self.missing(request, model)

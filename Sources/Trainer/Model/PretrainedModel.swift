@@ -75,6 +75,9 @@ public struct PretrainedModel: Sendable {
         return try DescribedModel(configuration.asHuggingFace(path: folder), path: folder)
     }
 
+    /// The length of sequences where none is asked for: 512 tokens, or as many as the model was made for.
+    var usualLength: Int { min(512, architecture.maximumLength) }
+
     /// Whether the folder has a chat template, as instruction-tuned models do.
     public var looksInstructionTuned: Bool {
         if checkpoint.auxiliaryFiles.contains(where: { $0.name.hasPrefix("chat_template") }) { return true }

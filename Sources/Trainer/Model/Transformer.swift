@@ -87,9 +87,13 @@ public final class Transformer<Device: Engine> {
     public func loss(
         _ batch: TokenBatch, visit: ((Range<Int>, Tensor<Device.Buffer>) -> Void)? = nil
     ) -> Double {
-        let pass = Pass(model: self)
         load(batch)
-        forward(pass)
+        forward(Pass(model: self))
+        return headLoss(visit)
+    }
+
+    /// The sum of the cross entropies of what the last norm has left.
+    func headLoss(_ visit: ((Range<Int>, Tensor<Device.Buffer>) -> Void)? = nil) -> Double {
         forEachHeadBlock { rows, shape in
             let logits = self.logits(rows, shape)
             visit?(rows, logits)
@@ -103,6 +107,11 @@ public final class Transformer<Device: Engine> {
     /// The cross entropy of each token of the batch, in nats, 0 where nothing is predicted: (B, T).
     public func losses(of batch: TokenBatch) -> [Float] {
         _ = loss(batch)
+        return rowLosses()
+    }
+
+    /// The cross entropy of each row, as they were computed last: (R).
+    func rowLosses() -> [Float] {
         var losses = [Float](repeating: 0, count: plan.rows)
         var span = losses.mutableSpan
         engine.download(values(plan.losses), to: &span)
@@ -221,7 +230,7 @@ public final class Transformer<Device: Engine> {
     }
 
     /// A batch's numbers on the device; what each token sees is narrowed to each layer's window.
-    private func load(_ batch: TokenBatch) {
+    func load(_ batch: TokenBatch) {
         precondition(
             batch.batch == plan.batch && batch.sequenceLength == plan.sequenceLength,
             "the batch is not as planned")

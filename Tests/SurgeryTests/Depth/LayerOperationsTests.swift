@@ -201,6 +201,75 @@ struct LayerOperationsTests {
         #expect(other?.message.contains("has scores of 4 layers, and the model has 3") == true)
     }
 
+    /// The order in which layers went one after the other counts more than the block influence, unless that is asked for.
+    @Test func anOrderOfRemovalChooses() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            "scores.json",
+            """
+            {"block_influence": [0.9, 0.1, 0.2, 0.8], "angular_distance": [], "loss_without": [2.0, null, 3.0, 9.0],
+             "iterative": {"by": "block-influence", "removed": [1, 3], "scores": [0.1, 0.2], "losses": [2.5, null]}}
+            """)
+        let source = try model()
+        func kept(_ to: Int, _ by: Pruning.Measure?) throws -> [Int?]? {
+            try source.applying(Pruning(to: to, scores: path, by: by)).plan?.sources
+        }
+        #expect(try kept(2, nil) == [0, 2])
+        #expect(try kept(2, .blockInfluence) == [0, 3])
+        // What is no number is worse than all numbers.
+        #expect(try kept(1, .loss) == [1])
+        let error = #expect(throws: UserFacingError.self) { try kept(1, nil) }
+        #expect(error?.message.contains("an order in which 3 layers go") == true)
+        let outcome = try source.applying(Pruning(to: 2, scores: path))
+        #expect(outcome.summary.contains { $0.text == "layers 1, 3, by iterative (\(path))" })
+        #expect(outcome.warnings.count == 2 && outcome.warnings[0].contains("does not say which model"))
+        #expect(outcome.warnings[1].contains("arXiv 2602.01997"))
+    }
+
+    /// Scores of a model that only looks like this one are refused; a dry run says so.
+    @Test func scoresOfAnotherModelAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let source = try model()
+        var other = source
+        let name = "model.layers.2.mlp.up_proj.weight"
+        other.tensors[name] = try .zeros(.f32, shape: [4, 4])
+        var scores = LayerScores(blockInfluence: [0.9, 0.1, 0.2, 0.8], angularDistance: [])
+        scores.model = .init(layers: 4, fingerprint: try source.fingerprint())
+        let path = try folder.write("scores.json", JSON(encoding: scores).serialized(indent: 2))
+        let request = Pruning(to: 3, scores: path)
+        #expect(try source.applying(request).warnings.count == 1)
+        let error = #expect(throws: UserFacingError.self) { try other.applying(request) }
+        #expect(error?.kind == .inconsistent && error?.message.contains("another model") == true)
+        let dry = try other.applying(request, OperationContext(isDryRun: true))
+        #expect(dry.warnings[0].contains("another model") && dry.plan?.sources == [0, 2, 3])
+    }
+
+    @Test(arguments: [
+        (#"{"angular_distance": []}"#, "holds no scores of layers"),
+        (
+            #"{"block_influence": [1, 2, 3, 4], "angular_distance": [[1, 2, 3]]}"#,
+            "angular_distance has 3 numbers for blocks of 1, and 4 are expected"
+        ),
+        (
+            #"{"block_influence": [1, 2, 3, 4], "angular_distance": [], "loss_repeated": [1]}"#,
+            "loss_repeated has 1 numbers"
+        ),
+        (
+            #"{"block_influence": [1, 2, 3, 4], "angular_distance": [], "iterative": {"by": "loss", "removed": [1, 1], "scores": [], "losses": []}}"#,
+            "iterative removes layers 1, 1"
+        ),
+    ])
+    func refusesAFileOfScores(text: String, message: String) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("scores.json", text)
+        let source = try model()
+        let error = #expect(throws: UserFacingError.self) {
+            try source.applying(Pruning(to: 3, scores: path))
+        }
+        #expect(
+            error?.kind == .malformed && error?.message.contains(message) == true, "\(error?.message ?? "")")
+    }
+
     @Test(arguments: [
         (Pruning(), "say which layers"), (Pruning(to: 2), "say which layers"),
         (Pruning(drop: "0-3"), "keep one at least"), (Pruning(to: 3, drop: "1-2"), "become 2, not 3"),
