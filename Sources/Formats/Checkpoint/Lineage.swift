@@ -25,7 +25,7 @@ public struct Lineage: Sendable, Equatable {
         public var rows: Range<Int>
         /// What they are.
         public var kind: Kind
-        /// The source's tensor whose numbers they are made of; nil for `fresh` and `computed`.
+        /// The source's tensor whose numbers they are made of, or, for `computed`, began with; nil where there is none.
         public var source: Place?
     }
 
@@ -79,14 +79,18 @@ extension Manifest {
 }
 
 extension Provenance {
-    /// The rows' runs, before it is known which are duplicates.
+    /// What its rows are, before it is known which are duplicates.
+    package var lineage: Lineage { Lineage(runs: runs.joined()) }
+
     fileprivate var runs: [Lineage.Run] {
         fold { leaf, tree in
             switch leaf {
             case .copied(let file, let tensor, _):
                 let place = Lineage.Place(file: file, tensor: tensor, row: 0)
                 return [Lineage.Run(rows: 0..<tree.height, kind: .copied, source: place)]
-            case .computed: return [Lineage.Run(rows: 0..<tree.height, kind: .computed)]
+            case .computed(_, let beginning):
+                return beginning?.runs.map { $0.computed }
+                    ?? [Lineage.Run(rows: 0..<tree.height, kind: .computed)]
             }
         } made: { operation, operands, tree in
             switch operation {
@@ -157,6 +161,12 @@ extension Lineage.Run {
     fileprivate func moved(by distance: Int) -> Self {
         var run = self
         run.rows = rows.lowerBound + distance..<rows.upperBound + distance
+        return run
+    }
+
+    fileprivate var computed: Self {
+        var run = self
+        run.kind = .computed
         return run
     }
 

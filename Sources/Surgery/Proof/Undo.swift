@@ -87,7 +87,7 @@ private struct Inverse {
 
     init(of manifest: Manifest, in result: Checkpoint) throws(UserFacingError) {
         for (name, provenance) in manifest.provenance {
-            if case .leaf(.computed(let how)) = provenance.node { computed[name] = how }
+            if case .leaf(.computed(let how, _)) = provenance.node { computed[name] = how }
             var runs: [Run] = []
             if let tensor = result.tensors[name], tensor.type == provenance.type,
                 tensor.shape == provenance.shape

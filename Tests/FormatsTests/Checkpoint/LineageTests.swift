@@ -73,6 +73,18 @@ struct LineageTests {
         #expect(result["g"]?.runs == [])
     }
 
+    /// Training does not hide what a tensor began with.
+    @Test func whatWasTrained() throws {
+        let grown = try Provenance.joined([leaf("w"), .zeros(.f32, shape: [2, 2])])
+        let trained = try Provenance.computed("w", type: .f32, shape: [6, 2], from: grown).cast(to: .bf16)
+        let result = lineage(["w": trained, "v": try trained.rows(1..<3)])
+        #expect(result["w"]?.runs == [run(0..<4, .computed, "w"), run(4..<6, .computed)])
+        #expect(result["v"]?.runs == [run(0..<2, .computed, "w", from: 1)])
+        #expect(throws: UserFacingError.self) {
+            try Provenance.computed("w", type: .f32, shape: [5, 2], from: grown)
+        }
+    }
+
     /// Of summed rows those of the first operand tell, or of another one where that begins with nothing.
     @Test func sums() throws {
         let (a, b) = (try leaf("a"), try leaf("b", [6, 2]))
