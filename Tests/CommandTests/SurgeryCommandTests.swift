@@ -6,7 +6,7 @@ import Testing
 
 @Suite("surgery inspect, convert, verify")
 struct SurgeryCommandTests {
-    @Test(arguments: ["inspect", "dus", "convert", "verify", "undo", "diff"])
+    @Test(arguments: ["inspect", "dus", "convert", "verify", "undo", "diff", "restore", "average"])
     func explainsItself(command: String) throws {
         let folder = URL(filePath: "/")
         let run = try CommandRun([command, "--help"], in: folder)

@@ -25,7 +25,7 @@ public struct Lineage: Sendable, Equatable {
         public var rows: Range<Int>
         /// What they are.
         public var kind: Kind
-        /// The source's tensor whose numbers they are made of; nil for `fresh` and `computed`.
+        /// The source's tensor whose numbers they are made of, or, for `computed`, began with; nil where there is none.
         public var source: Place?
     }
 
@@ -79,14 +79,18 @@ extension Manifest {
 }
 
 extension Provenance {
-    /// The rows' runs, before it is known which are duplicates.
+    /// What its rows are, before it is known which are duplicates.
+    package var lineage: Lineage { Lineage(runs: runs.joined()) }
+
     fileprivate var runs: [Lineage.Run] {
         fold { leaf, tree in
             switch leaf {
             case .copied(let file, let tensor, _):
                 let place = Lineage.Place(file: file, tensor: tensor, row: 0)
                 return [Lineage.Run(rows: 0..<tree.height, kind: .copied, source: place)]
-            case .computed: return [Lineage.Run(rows: 0..<tree.height, kind: .computed)]
+            case .computed(_, let beginning):
+                return beginning?.runs.map { $0.computed }
+                    ?? [Lineage.Run(rows: 0..<tree.height, kind: .computed)]
             }
         } made: { operation, operands, tree in
             switch operation {
@@ -99,6 +103,7 @@ extension Provenance {
             case .dequantized: Self.whole(operands[0], height: tree.height)
             case .derived(.gathered(let rows)): Self.gathered(rows, of: operands[0])
             case .derived: [Lineage.Run(rows: 0..<tree.height, kind: .fresh)]
+            case .weighted: Self.summed(operands)
             }
         }
     }
@@ -113,6 +118,17 @@ extension Provenance {
             runs += part.map { $0.moved(by: start) }
         }
         return runs.joined()
+    }
+
+    /// Rows into which those of each operand went: changed ones of the first that is not fresh there.
+    private static func summed(_ operands: [[Lineage.Run]]) -> [Lineage.Run] {
+        let ends = Set(operands.joined().map(\.rows.upperBound)).sorted()
+        return zip([0] + ends, ends).compactMap { start, end -> Lineage.Run? in
+            let parts = operands.compactMap { runs in
+                runs.lazy.compactMap { $0.clamped(to: start..<end) }.first?.moved(by: start).changed
+            }
+            return parts.first { $0.kind != .fresh } ?? parts.first
+        }.joined()
     }
 
     /// Rows that no longer are the operand's: all of one kind, where those are.
@@ -145,6 +161,12 @@ extension Lineage.Run {
     fileprivate func moved(by distance: Int) -> Self {
         var run = self
         run.rows = rows.lowerBound + distance..<rows.upperBound + distance
+        return run
+    }
+
+    fileprivate var computed: Self {
+        var run = self
+        run.kind = .computed
         return run
     }
 

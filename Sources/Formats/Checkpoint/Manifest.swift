@@ -94,7 +94,7 @@ public struct Manifest: Sendable, Equatable {
         result.provenance = [:]
         for (name, tensor) in tensors {
             result.provenance[name] = tensor.replacingLeaves { storage, leaf in
-                if storage.origin == nil { return leaf.mapLeaves { .computed($0.name) } }
+                if storage.origin == nil { return leaf.mapLeaves { .computed($0.name, from: nil) } }
                 let known = provenance[storage.name]
                 return known?.type == leaf.type && known?.shape == leaf.shape ? known : nil
             }

@@ -4,11 +4,12 @@
 public typealias Provenance = TensorTree<ProvenanceLeaf>
 
 /// What a manifest traces no further.
-public enum ProvenanceLeaf: Sendable, Hashable {
+public indirect enum ProvenanceLeaf: Sendable, Equatable {
     /// A tensor of the source: its file's place among the manifest's sources, its name, and where in the file it begins.
     case copied(file: Int, tensor: String, offset: Int)
-    /// Made by a computation that can't be repeated, such as training; what it is called.
-    case computed(String)
+    /// Made by a computation that can't be repeated, such as training: what it is called, and what it began with, of the
+    /// same shape; nil for what began with nothing that is known.
+    case computed(String, from: Provenance?)
 }
 
 extension Provenance {
@@ -24,11 +25,18 @@ extension Provenance {
 
     /// What a computation has made that can't be repeated.
     ///
-    /// - Throws: ``UserFacingError`` when no byte count fits the shape.
+    /// - Parameters:
+    ///   - name: what it is called.
+    ///   - type: the type of what was made.
+    ///   - shape: its shape.
+    ///   - beginning: what it began with; nil for what began with nothing that is known.
+    /// - Returns: the tree.
+    /// - Throws: ``UserFacingError`` when no byte count fits the shape, or it began with another shape.
     public static func computed(
-        _ name: String, type: ElementType, shape: [Int]
+        _ name: String, type: ElementType, shape: [Int], from beginning: Provenance? = nil
     ) throws(UserFacingError) -> Provenance {
-        try .leaf(.computed(name), name: name, type: type, shape: shape)
+        if let beginning, beginning.shape != shape { throw .cannotReshape(beginning.summary, to: shape) }
+        return try .leaf(.computed(name, from: beginning), name: name, type: type, shape: shape)
     }
 }
 
@@ -39,7 +47,9 @@ extension TensorExpression {
     /// - Returns: the same tree over places in those files.
     func provenance(_ sources: inout SourceList) -> Provenance {
         mapLeaves { storage in
-            guard let origin = storage.origin else { return .computed(storage.name) }
+            guard let origin = storage.origin else {
+                return .computed(storage.name, from: storage.beginning?.provenance(&sources))
+            }
             return .copied(
                 file: sources.place(of: origin.file), tensor: storage.name, offset: origin.offset)
         }
@@ -74,7 +84,9 @@ extension Provenance {
                     [
                         "op": "copied", "file": JSON(file), "tensor": .string(tensor), "offset": JSON(offset),
                     ]
-                case .computed(let name): ["op": "computed", "name": .string(name)]
+                case .computed(let name, nil): ["op": "computed", "name": .string(name)]
+                case .computed(let name, let beginning?):
+                    ["op": "computed", "name": .string(name), "from": beginning.json]
                 }
             json["type"] = .string(tree.type.rawValue)
             json["shape"] = .array(tree.shape.map { JSON($0) })
@@ -112,7 +124,11 @@ extension Provenance {
         case "computed":
             let name = try reader.value(json, "name", "a name") { $0.string }
             let (type, shape) = (try reader.type(json), try reader.shape(json))
-            return try checked { () throws(UserFacingError) in try .computed(name, type: type, shape: shape) }
+            var beginning: Provenance?
+            if let tree = json["from"] { beginning = try read(tree, reader) }
+            return try checked { [beginning] () throws(UserFacingError) in
+                try .computed(name, type: type, shape: shape, from: beginning)
+            }
         case let op:
             let operation = try TensorOperation(json, op: op, reader)
             var operands: [Provenance] = []
@@ -146,6 +162,11 @@ extension TensorOperation {
             ]
         case .dequantized(let scheme, let type): scheme.json(type)
         case .derived(let rule): rule.json
+        case .weighted(let weights, let type):
+            [
+                "op": "weighted", "weights": .array(weights.map { JSON(Double($0)) }),
+                "type": .string(type.rawValue),
+            ]
         }
     }
 
@@ -167,6 +188,7 @@ extension TensorOperation {
                     seed: try reader.value(json, "seed", "a number in quotes") {
                         $0.string.flatMap { UInt64($0) }
                     }))
+        case "weighted": self = .weighted(try reader.floats(json, "weights"), try reader.type(json))
         default:
             guard let rule = try RowRule(json, op: op, reader) else {
                 throw reader.malformed("op", found: "\"\(op)\"", expected: "an operation this program knows")
@@ -296,6 +318,15 @@ extension ManifestReader {
                 throw malformed("shape", found: dimension.kind, expected: "a whole number from 0 on")
             }
             return size
+        }
+    }
+
+    fileprivate func floats(_ json: JSON, _ key: String) throws(UserFacingError) -> [Float] {
+        try list(json, key) { (number) throws(UserFacingError) in
+            guard let value = number.double else {
+                throw malformed(key, found: number.kind, expected: "numbers")
+            }
+            return Float(value)
         }
     }
 

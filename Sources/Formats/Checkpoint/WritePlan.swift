@@ -199,7 +199,7 @@ extension WritePlan {
     }
 
     /// The manifest without checksums, and the files it counts.
-    private static func manifest(
+    static func manifest(
         of checkpoint: Checkpoint, output: String, tool: String, files: [File]
     ) throws(UserFacingError) -> (Manifest?, [InputFile]) {
         if checkpoint.operations.isEmpty { return (nil, []) }

@@ -43,7 +43,7 @@ package enum FileDigest {
     ///   - isCancelled: asked often; true stops.
     /// - Returns: the digest, in hexadecimal.
     /// - Throws: ``UserFacingError`` when the file can't be read, or when it was stopped.
-    static func sha256(_ file: InputFile, isCancelled: () -> Bool) throws(UserFacingError) -> String {
+    package static func sha256(_ file: InputFile, isCancelled: () -> Bool) throws(UserFacingError) -> String {
         let digest = SHA256()
         var buffer = [UInt8](repeating: 0, count: min(1 << 20, max(file.size, 1)))
         var offset = 0

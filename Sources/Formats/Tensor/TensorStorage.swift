@@ -13,6 +13,9 @@ public protocol TensorStorage: Sendable {
     var fileRange: FileRange? { get }
     /// The file that it is of, and the place there by which a manifest finds it again; nil for what is in no file.
     var origin: TensorOrigin? { get }
+    /// What it was before it was computed anew, of the same shape, as a tensor that was trained; nil when nothing is known
+    /// of that. The manifest tells of it, so that a tensor's rows are found again however often they were trained.
+    var beginning: TensorExpression? { get }
     /// What tells this content from any other of the same name, so that an interrupted write can go on;
     /// nil when nothing does.
     var fingerprint: String? { get }
@@ -29,6 +32,9 @@ public protocol TensorStorage: Sendable {
 extension TensorStorage {
     /// The place of its bytes.
     public var origin: TensorOrigin? { fileRange.map { TensorOrigin(file: $0.file, offset: $0.offset) } }
+
+    /// None.
+    public var beginning: TensorExpression? { nil }
 }
 
 /// The file that a tensor is of, and a place in it.
@@ -89,6 +95,8 @@ public struct MemoryTensor: TensorStorage {
     public let shape: [Int]
     /// What tells this content from any other.
     public let fingerprint: String?
+    /// What it was before it was computed anew.
+    public let beginning: TensorExpression?
     private let produce: Producer
 
     /// A tensor made by `produce`.
@@ -98,14 +106,18 @@ public struct MemoryTensor: TensorStorage {
     ///   - type: the type of its elements.
     ///   - shape: its dimensions, outermost first.
     ///   - fingerprint: what tells this content from any other; without it an interrupted write starts over.
+    ///   - beginning: what it was before it was computed anew, of the same shape.
     ///   - produce: fills a span with the part at given bytes, which are whole elements.
     public init(
-        name: String, type: ElementType, shape: [Int], fingerprint: String? = nil, produce: @escaping Producer
+        name: String, type: ElementType, shape: [Int], fingerprint: String? = nil,
+        beginning: TensorExpression? = nil, produce: @escaping Producer
     ) {
+        precondition(beginning.map { $0.shape == shape } ?? true, "what a tensor was had its shape")
         self.name = name
         self.type = type
         self.shape = shape
         self.fingerprint = fingerprint
+        self.beginning = beginning
         self.produce = produce
     }
 

@@ -87,7 +87,7 @@ private struct Inverse {
 
     init(of manifest: Manifest, in result: Checkpoint) throws(UserFacingError) {
         for (name, provenance) in manifest.provenance {
-            if case .leaf(.computed(let how)) = provenance.node { computed[name] = how }
+            if case .leaf(.computed(let how, _)) = provenance.node { computed[name] = how }
             var runs: [Run] = []
             if let tensor = result.tensors[name], tensor.type == provenance.type,
                 tensor.shape == provenance.shape
@@ -284,6 +284,7 @@ extension TensorOperation {
         case .scaled: throw .lost("it was multiplied by a factor")
         case .noised: throw .lost("noise was mixed in")
         case .dequantized: throw .lost("it was quantised, and its scales are no longer apart")
+        case .weighted: throw .lost("others were added to it")
         }
     }
 

@@ -151,7 +151,8 @@ public struct PretrainedModel: Sendable {
             guard let old = checkpoint.tensors[parameter.name] else { continue }
             let new = try transformer.engine.tensor(
                 parameter.name, shape: parameter.memoryShape,
-                in: transformer.weights(of: parameter).storage
+                in: transformer.weights(of: parameter).storage,
+                beginning: parameter.isTransposed ? old.transposed() : old
             ).cast(to: old.type)
             trained[parameter.name] = parameter.isTransposed ? try new.transposed() : new
         }

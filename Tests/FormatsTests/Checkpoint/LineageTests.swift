@@ -72,4 +72,30 @@ struct LineageTests {
         #expect(result["e"]?.runs == [run(0..<1, .copied, "s")])
         #expect(result["g"]?.runs == [])
     }
+
+    /// Training does not hide what a tensor began with.
+    @Test func whatWasTrained() throws {
+        let grown = try Provenance.joined([leaf("w"), .zeros(.f32, shape: [2, 2])])
+        let trained = try Provenance.computed("w", type: .f32, shape: [6, 2], from: grown).cast(to: .bf16)
+        let result = lineage(["w": trained, "v": try trained.rows(1..<3)])
+        #expect(result["w"]?.runs == [run(0..<4, .computed, "w"), run(4..<6, .computed)])
+        #expect(result["v"]?.runs == [run(0..<2, .computed, "w", from: 1)])
+        #expect(throws: UserFacingError.self) {
+            try Provenance.computed("w", type: .f32, shape: [5, 2], from: grown)
+        }
+    }
+
+    /// Of summed rows those of the first operand tell, or of another one where that begins with nothing.
+    @Test func sums() throws {
+        let (a, b) = (try leaf("a"), try leaf("b", [6, 2]))
+        let grown = try Provenance.joined([a, .zeros(.f32, shape: [2, 2])])
+        let result = lineage([
+            "a": try .weighted([a, a.scaled(by: 2)], by: [1, 0.5], as: .bf16),
+            "b": try .weighted([grown, b], by: [1, -1], as: .f32),
+            "c": try .weighted([a.zeroed(), a.zeroed()], by: [1, 1], as: .f32),
+        ])
+        #expect(result["a"]?.runs == [run(0..<4, .changed, "a")])
+        #expect(result["b"]?.runs == [run(0..<4, .changed, "a"), run(4..<6, .changed, "b", from: 4)])
+        #expect(result["c"]?.kind == .fresh)
+    }
 }

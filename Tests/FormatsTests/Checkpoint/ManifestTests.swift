@@ -210,6 +210,7 @@ import Testing
         let leaf = try Provenance.copied(file: 2, tensor: "b", offset: 64, type: .f32, shape: [4, 6])
         let trees: [Provenance] = [
             leaf, try .computed("heal", type: .bf16, shape: []), leaf.zeroed(),
+            try .computed("heal", type: .bf16, shape: [4, 6], from: leaf.zeroed()),
             try .joined([leaf.rows(1..<3), leaf]), try leaf.cast(to: .f16).transposed(),
             try leaf.reshaped(to: [2, 12]), try leaf.derived(.mean(of: 0..<2, count: 3)).reshaped(to: [18]),
         ]

@@ -1,0 +1,38 @@
+import ArgumentParser
+import Surgery
+
+struct Average: OperationCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes the mean of several models of one shape, as of a run's last checkpoints.",
+        discussion: """
+            The models must have the same tensors, shapes and tokens. Everything but the numbers is the first model's, and \
+            so is the type; sums are made in float32 and rounded once (model soups, arXiv 2203.05482).
+
+            Without --weights all models count alike. Weights must make 1 together.
+
+            examples:
+              surgery average run/step-800 run/step-900 run/step-1000 -o averaged
+              surgery average a b c --weights 0.5,0.25,0.25
+            """)
+
+    @Argument(help: "The models: folders, or files of weights.")
+    var models: [String]
+
+    @Option(help: "How much each model counts, as in 0.5,0.25,0.25.")
+    var weights: String?
+
+    @Option(
+        name: [.customShort("o"), .long],
+        help: "The folder to write. (default: beside the first model, as in NAME-average-3)")
+    var output: String?
+
+    @OptionGroup var options: OutputOptions
+
+    var model: String { models[0] }
+
+    var operation: any SurgeryOperation { Averaging(with: Array(models.dropFirst()), weights: weights) }
+
+    func validate() throws {
+        guard models.count > 1 else { throw ValidationError("one model has no mean; name two or more") }
+    }
+}
