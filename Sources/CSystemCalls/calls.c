@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
 #include "CSystemCalls.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 ssize_t cs_copy_file_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t count) {
@@ -13,6 +15,15 @@ ssize_t cs_copy_file_range(int from, int64_t from_offset, int to, int64_t to_off
 ssize_t cs_sendfile(int to, int from, int64_t from_offset, size_t count) {
     off_t source = from_offset;
     return sendfile(to, from, &source, count);
+}
+
+ssize_t cs_read_once(int file, void *buffer, size_t count, int64_t offset) {
+    // RWF_DONTCACHE, which older headers do not have.
+    const int once = 0x80;
+    struct iovec part = {buffer, count};
+    ssize_t done = preadv2(file, &part, 1, offset, once);
+    if (done >= 0 || (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS)) return done;
+    return pread(file, buffer, count, offset);
 }
 
 int cs_start_writeback(int file, int64_t offset, int64_t count) {

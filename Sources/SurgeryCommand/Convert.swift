@@ -14,10 +14,15 @@ struct Convert: OperationCommand {
             shapes, config.json and tokenizer, for Llama, Mistral, Qwen 2 and 3, Gemma, Phi-3, GPT-2, GPT-NeoX and BLOOM. \
             Other models keep their own names.
 
+            --dequantize makes numbers of a quantised model, bf16 or f32, and takes the quantisation out of its \
+            configuration: of 8-bit floating point with scales (fp8, mxfp8, fbgemm_fp8, ModelOpt's FP8, compressed-tensors' \
+            float-quantized) and of the MXFP4 of GPT-OSS's experts. Other schemes are refused by name.
+
             examples:
               surgery convert models/base -o models/base-bf16 --dtype bf16
               surgery convert models/base -o models/base-sharded --shard-size 2GB
               surgery convert presets/llama -o models/llama --to safetensors
+              surgery convert models/gpt-oss-20b -o models/gpt-oss-20b-bf16 --dequantize
             """)
 
     @Argument(help: "The model: a folder, or a file of weights.")
@@ -34,9 +39,20 @@ struct Convert: OperationCommand {
     @Option(help: "The format of the weights.")
     var to: WeightsFormat?
 
+    @Flag(help: "Make numbers of quantised values and their scales.")
+    var dequantize = false
+
     @OptionGroup var options: OutputOptions
 
-    var operation: any SurgeryOperation { Conversion(dtype: dtype, to: to) }
+    func validate() throws {
+        if dequantize, dtype == .f16 {
+            throw ValidationError("--dequantize makes bf16 or f32, not f16; give --dtype bf16 or --dtype f32")
+        }
+    }
+
+    var operation: any SurgeryOperation {
+        Conversion(dtype: dtype, to: to, dequantize: dequantize ? true : nil)
+    }
 }
 
 extension WeightsFormat: ExpressibleByArgument {}

@@ -22,12 +22,10 @@ extension TextSource {
     }
 }
 
-/// Refuses a model among files of text, where the option before it has taken it.
+/// Refuses a model among what options take, before anything is read.
 func refuseModels(among paths: [String]) throws {
     for path in paths where TextPaths.isModel(path) {
-        throw ValidationError(
-            "\(path) is a model's folder behind an option that takes a list; name the model before the options"
-        )
+        throw ValidationError(UserFacingError.modelInPlaceOfText(path: path).message)
     }
 }
 

@@ -3,6 +3,8 @@ import Foundation
 import Testing
 
 /// Whatever writes a model may be killed at any moment: the same command then makes the same bytes.
+///
+/// Scripts/compare/kills.py does the same with models that take longer to write.
 @Suite("Writing after SIGKILL")
 struct KillTests {
     /// How often each command is killed: few times, since each ends in waiting for the disk; KILLS=20 asks for more.
@@ -14,6 +16,10 @@ struct KillTests {
         let examples = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Examples")
         try FileManager.default.removeItem(at: folder.model)
         try FileManager.default.copyItem(at: examples.standardized.appending(path: "base"), to: folder.model)
+        let quantized = "../TrainerTests/Fixtures/quantized/fp8-experts"
+        try FileManager.default.copyItem(
+            at: URL(filePath: #filePath).deletingLastPathComponent().appending(path: quantized).standardized,
+            to: folder.url.appending(path: "quantized"))
         return folder
     }
 
@@ -24,6 +30,7 @@ struct KillTests {
         ["resize-vocab", "base", "--size", "1601"],
         ["run", "base", "--step", "dus --to 12", "--step", "convert --dtype f16"], ["undo", "made"],
         ["average", "base", "base"], ["restore", "made", "--instruct", "base", "--base", "base"],
+        ["convert", "quantized", "--dequantize"],
     ]) func theSameBytesAfterKills(command: [String]) throws {
         let folder = try folder()
         if command.contains("made") {
@@ -42,7 +49,7 @@ struct KillTests {
             killed += 1
             // Whole or absent, and the source as it was.
             let names = try folder.names().filter { !$0.hasPrefix(".") }
-            #expect(Set(names).isSubset(of: ["base", "made", "out"]))
+            #expect(Set(names).isSubset(of: ["base", "quantized", "made", "out"]))
             if names.contains("out") { #expect(try folder.contents(of: "out") == expected) }
         }
         #expect(killed > 0)

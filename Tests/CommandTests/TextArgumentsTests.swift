@@ -85,7 +85,8 @@ struct TextArgumentsTests {
         let swapped = try run("heal", "--data", "a.jsonl", "@base", "--steps", "1")
         #expect(
             swapped.code == 64
-                && swapped.messages.contains("is a model's folder behind an option that takes a list"))
+                && swapped.messages.contains("is a model's folder where files of text or a list are expected")
+        )
     }
 
     @Test func controlTokensAreReportedAndAvoided() throws {

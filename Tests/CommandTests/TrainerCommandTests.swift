@@ -291,7 +291,9 @@ struct TrainerCommandTests {
         let run = try trainer("heal", "--data", "@data/english.val.jsonl", "@base", "--steps", "1")
         #expect(
             run.code == 64
-                && run.messages.contains("base is a model's folder behind an option that takes a list"))
+                && run.messages.contains(
+                    "base is a model's folder where files of text or a list are expected")
+        )
         let none = try trainer("heal", "--data", "@data/english.val.jsonl", "--steps", "1")
         #expect(none.code == 64 && none.messages.contains("no model is named"))
     }

@@ -5,7 +5,8 @@ internal import Synchronization
 ///
 /// A source file is read from its beginning to its end, a part at a time. Each part goes into the file's checksum, and is then
 /// compared with whatever copies it. What is computed of the source is compared when the part that it needs has just been
-/// read. Threads take a file each; a thread without a file compares what the others have read.
+/// read. Threads take a file each; a thread without a file compares what the others have read. All files are read past the
+/// system's memory (``InputFile/readOnce()``): they may be larger than it, and making room there takes longer than reading.
 package final class SourceComparison: Sendable {
     /// A tensor and what it should be: of the same type and shape.
     package struct Item: Sendable {
@@ -45,7 +46,7 @@ package final class SourceComparison: Sendable {
     private let compared = Atomic(0)
     private let isStopped = Atomic(false)
     private let nextSource = Atomic(0)
-    private let readers = Atomic(0)
+    private let unread: Atomic<Int>
 
     /// How much of a file is read at once: it is still in the processor's cache when it is compared.
     private static let partSize = 1 << 20
@@ -93,8 +94,11 @@ package final class SourceComparison: Sendable {
             plans[place].copies.sort { $0.offset < $1.offset }
             plans[place].computed.sort { $0.end < $1.end }
         }
+        for source in sources { source.file.readOnce() }
+        for item in items { item.found.forEachLeaf { $0.origin?.file.readOnce() } }
         self.sources = plans
         self.free = free
+        unread = Atomic(plans.count)
         findings = Mutex(
             Findings(
                 differences: Array(repeating: nil, count: items.count),
@@ -104,7 +108,7 @@ package final class SourceComparison: Sendable {
     /// Compares everything.
     ///
     /// - Parameters:
-    ///   - threads: how many work.
+    ///   - threads: how many compute at most.
     ///   - isCancelled: asked many times a second, by the calling thread; true stops.
     ///   - progress: told as often how many bytes are compared.
     /// - Returns: what was found.
@@ -115,8 +119,11 @@ package final class SourceComparison: Sendable {
         if isCancelled() { throw .interrupted }
         for job in free { add(job) }
         let group = DispatchGroup()
-        readers.store(max(threads, 1), ordering: .relaxed)
-        for _ in 0..<max(threads, 1) { DispatchQueue.global().async(group: group) { self.work() } }
+        if sources.isEmpty { ready.signal() }
+        // While some wait for the disk, others compute. A queue of its own gives each a thread at once.
+        for index in 0..<2 * max(threads, 1) {
+            DispatchQueue(label: "comparison \(index)").async(group: group) { self.work() }
+        }
         while group.wait(timeout: .now() + .milliseconds(50)) == .timedOut {
             if isCancelled() { isStopped.store(true, ordering: .relaxed) }
             progress(compared.load(ordering: .relaxed))
@@ -148,8 +155,9 @@ extension SourceComparison {
                 let place = nextSource.add(1, ordering: .relaxed).oldValue
                 if place >= sources.count { break }
                 try read(place, &buffer)
+                // No job follows the last file's.
+                if unread.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { ready.signal() }
             }
-            if readers.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { ready.signal() }
             while true {
                 ready.wait()
                 guard let job = jobs.withLock({ $0.take() }) else { break }

@@ -1,4 +1,6 @@
+internal import CSystemCalls
 internal import Glibc
+internal import Synchronization
 
 /// A file opened to be read, closed when nothing refers to it any more.
 ///
@@ -15,6 +17,7 @@ public final class InputFile: Sendable {
     public let identity: FileIdentity
     /// The open file, for copies inside the kernel.
     let descriptor: Int32
+    private let isReadOnce = Atomic(false)
 
     /// Opens the file at `path`, following links.
     ///
@@ -47,6 +50,12 @@ public final class InputFile: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Has reads from now on leave nothing in the system's memory that was not there before.
+    ///
+    /// For files that are read from one end to the other and not again: what others have in memory stays there, and the
+    /// system need not find room, which can take longer than reading.
+    func readOnce() { isReadOnce.store(true, ordering: .relaxed) }
+
     /// Fills `destination` from the bytes at `offset`.
     ///
     /// - Throws: ``UserFacingError`` when the file can't be read or ends too early.
@@ -77,9 +86,12 @@ public final class InputFile: Sendable {
     public func bytes() throws(UserFacingError) -> [UInt8] { try bytes(at: 0, count: size) }
 
     private func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int) -> UserFacingError? {
+        let isOnce = isReadOnce.load(ordering: .relaxed)
         let code = transferring(buffer.count) { done in
-            unsafe pread(
-                descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done, off_t(offset + done))
+            let (rest, count) = unsafe (buffer.baseAddress?.advanced(by: done), buffer.count - done)
+            return isOnce
+                ? unsafe cs_read_once(descriptor, rest, count, Int64(offset + done))
+                : unsafe pread(descriptor, rest, count, off_t(offset + done))
         }
         return code.map { UserFacingError.file(.read, path, code: $0) }
     }

@@ -74,20 +74,21 @@ extension TensorExpression {
     ) throws(UserFacingError) {
         switch scheme {
         case .blocks(let rows, let columns):
+            if numbers.isEmpty { return }
             try floats(start..<start + numbers.count, into: &numbers)
-            let factors =
-                scales.type == .u8
-                ? try scales.bytes(0..<scales.byteCount).map { SmallFloat.table(.f8E8M0)[Int($0)] }
-                : try scales.floats()
             let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])
             let (down, across) = ((height + rows - 1) / rows, (width + columns - 1) / columns)
+            /// Where the scales of a row begin.
+            func firstScale(ofRow row: Int) -> Int { (row / height * down + row % height / rows) * across }
+            let first = firstScale(ofRow: start / width)
+            let last = firstScale(ofRow: (start + numbers.count - 1) / width) + across
+            let factors = try scales.factors(first..<last)
             var index = 0
             while index < numbers.count {
-                let place = start + index
-                let (row, column) = (place / width % height, place % width)
-                let block = (place / (width * height) * down + row / rows) * across + column / columns
+                let (row, column) = ((start + index) / width, (start + index) % width)
                 let end = min(numbers.count, index + min((column / columns + 1) * columns, width) - column)
-                for place in index..<end { numbers[place] *= factors[block] }
+                let factor = factors[firstScale(ofRow: row) + column / columns - first]
+                for place in index..<end { numbers[place] *= factor }
                 index = end
             }
         case .microscaled:
@@ -107,6 +108,18 @@ extension TensorExpression {
                 numbers[index] = Dequantization.halves[Int(half)] * powers[Int(exponent)]
             }
         }
+    }
+
+    /// Some scales as numbers; bytes are exponents.
+    private func factors(_ range: Range<Int>) throws(UserFacingError) -> [Float] {
+        if type == .u8 {
+            let powers = SmallFloat.table(.f8E8M0)
+            return try bytes(range).map { powers[Int($0)] }
+        }
+        var factors = [Float](repeating: 0, count: range.count)
+        var span = factors.mutableSpan
+        try floats(range, into: &span)
+        return factors
     }
 
     private func bytes(_ range: Range<Int>) throws(UserFacingError) -> [UInt8] {

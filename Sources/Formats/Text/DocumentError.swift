@@ -157,11 +157,11 @@ extension UserFacingError {
         return Self(.missing, "\(argument): no file of text is there\(others); texts are called \(textKinds)")
     }
 
-    /// A folder of texts is a model's.
+    /// A model's folder stands where something else is expected, as behind an option that takes a list.
     package static func modelInPlaceOfText(path: String) -> Self {
         Self(
-            .inconsistent,
-            "\(path): it is a model's folder, and texts are expected; give the model before the options that take files"
+            .request,
+            "\(path) is a model's folder where files of text or a list are expected; name the model before the options"
         )
     }
 

@@ -37,13 +37,7 @@ extension Quantization: CustomStringConvertible {
 extension Checkpoint {
     /// What quantises the model; nil when nothing does.
     public var quantization: Quantization? {
-        var found = configuration?.quantizations ?? []
-        for file in auxiliaryFiles where Quantization.files.contains(file.name) {
-            guard let bytes = try? file.bytes(), let json = try? JSON(parsing: bytes, file: file.name),
-                let method = Quantization.method(of: json["quantization"] ?? json)
-            else { continue }
-            found.append((file.name, method))
-        }
+        let found = quantizationSettings
         let isKeras = format.structure?.layout == .keras3
         let parts = tensors.keys.filter { name in
             guard let tensor = tensors[name] else { return false }
@@ -53,30 +47,72 @@ extension Checkpoint {
         let scaled = Set(parts.compactMap { Quantization.scaledTensor(of: $0, in: self) }).union(parts)
         guard !found.isEmpty || !parts.isEmpty else { return nil }
         return Quantization(
-            method: found.lazy.map(\.method).first { !$0.isEmpty }, settings: found.map(\.setting),
+            method: found.lazy.map(\.method).first { !$0.isEmpty }, settings: found.map(\.place),
             tensors: tensors.keys.filter { scaled.contains($0) })
+    }
+
+    /// Every description of a quantisation, in the configuration and in files beside it.
+    var quantizationSettings: [QuantizationSettings] {
+        var found = configuration?.quantizations ?? []
+        for file in auxiliaryFiles where Quantization.files.contains(file.name) {
+            guard let bytes = try? file.bytes(), let json = try? JSON(parsing: bytes, file: file.name)
+            else { continue }
+            let settings = json["quantization"] ?? json
+            guard let method = Quantization.method(of: settings) else { continue }
+            found.append(QuantizationSettings(place: file.name, method: method, json: settings))
+        }
+        return found
     }
 }
 
+/// A description of a quantisation.
+struct QuantizationSettings {
+    /// Where it stands: keys of config.json with dots between, or the name of a file.
+    let place: String
+    /// What it is called; "" where it is not named.
+    let method: String
+    /// What it says.
+    let json: JSON
+}
+
 extension Configuration {
-    /// Where the configuration describes a quantisation, and what it is called; "" where it is not named.
-    package var quantizations: [(setting: String, method: String)] {
-        var found: [(String, String)] = []
+    /// Where the configuration describes a quantisation.
+    var quantizations: [QuantizationSettings] {
+        var found: [QuantizationSettings] = []
         Self.collect(json, path: "", into: &found)
         // Keras has it in the policy of numbers, that of the model or those of single layers.
         if let policy = json["config"]?["dtype"], self["class_name"] != nil,
             let mode = Quantization.mode(ofPolicy: policy)
         {
-            found.append(("config.dtype", mode))
+            found.append(QuantizationSettings(place: "config.dtype", method: mode, json: policy))
         }
         return found
     }
 
-    private static func collect(_ value: JSON, path: String, into found: inout [(String, String)]) {
+    /// Takes away every key that describes a quantisation, in configurations inside this one, too.
+    package mutating func removeQuantization() {
+        self = Configuration(self, Self.withoutQuantization(json))
+    }
+
+    private static func withoutQuantization(_ value: JSON) -> JSON {
+        guard case .object(var members) = value else { return value }
+        for (key, inner) in members {
+            if Quantization.keys.contains(key) {
+                members[key] = nil
+            } else if key.hasSuffix("_config") {
+                members[key] = withoutQuantization(inner)
+            }
+        }
+        return .object(members)
+    }
+
+    private static func collect(_ value: JSON, path: String, into found: inout [QuantizationSettings]) {
         for (key, inner) in value.object ?? JSONObject() {
             let place = path.isEmpty ? key : path + "." + key
             if Quantization.keys.contains(key) {
-                if let method = Quantization.method(of: inner) { found.append((place, method)) }
+                if let method = Quantization.method(of: inner) {
+                    found.append(QuantizationSettings(place: place, method: method, json: inner))
+                }
             } else if key.hasSuffix("_config") {
                 collect(inner, path: place, into: &found)
             }

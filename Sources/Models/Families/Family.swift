@@ -110,11 +110,12 @@ public struct DescribedModel: Sendable {
         guard let root = configuration.json.object, let rootType = root["model_type"]?.string else {
             throw .noFamily(path: path)
         }
-        if let (setting, method) = configuration.quantizations.first {
+        if let found = configuration.quantizations.first {
             throw .unsupportedSetting(
-                path: path, key: setting, value: method.isEmpty ? "a quantisation" : method,
+                path: path, key: found.place, value: found.method.isEmpty ? "a quantisation" : found.method,
                 reason:
-                    "the trainer computes with the numbers themselves; start from the model that was not quantised"
+                    "the trainer computes with the numbers themselves; make them of FP8 and MXFP4 by surgery convert --dequantize, or start "
+                    + "from the model that was not quantised"
             )
         }
         var (values, type) = (root, rootType)

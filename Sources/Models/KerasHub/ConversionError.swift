@@ -7,7 +7,8 @@ extension UserFacingError {
         Self(
             .unsupported,
             "\(path) is quantised: \(quantization); such numbers mean something only together with their scales and "
-                + "can't be converted one by one; start from the model that was not quantised"
+                + "can't be converted one by one; --dequantize makes numbers of FP8 and MXFP4, else start from the model that was not "
+                + "quantised"
         )
     }
 

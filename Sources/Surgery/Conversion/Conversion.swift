@@ -2,7 +2,8 @@ public import Formats
 public import Models
 internal import OrderedCollections
 
-/// A model with its numbers in another type, rounded to nearest, ties to even, and in files of another format.
+/// A model with its numbers in another type, rounded to nearest, ties to even, and in files of another format; a quantised one
+/// with the numbers that its values and scales stand for.
 public struct Conversion: SurgeryOperation {
     /// `convert`.
     public static let name = "convert"
@@ -11,6 +12,8 @@ public struct Conversion: SurgeryOperation {
         OperationParameter("dtype", .choice(NumberType.allCases.map(\.rawValue)), "the type of the numbers"),
         OperationParameter(
             "to", .choice(WeightsFormat.allCases.map(\.rawValue)), "the format of the weights"),
+        OperationParameter(
+            "dequantize", .flag, "make numbers of quantised values and their scales, in bf16 or f32"),
     ]
 
     /// The types that a model can be converted to, as they are typed.
@@ -31,18 +34,26 @@ public struct Conversion: SurgeryOperation {
     public var dtype: NumberType?
     /// The format of the weights; nil leaves the one that they have.
     public var to: WeightsFormat?
+    /// Whether numbers are made of quantised values and their scales: where `dtype` says nothing in the type that the
+    /// configuration names, else in bf16, and the others stay as they are.
+    public var dequantize: Bool?
 
-    private enum CodingKeys: String, CodingKey { case dtype, to }
+    private enum CodingKeys: String, CodingKey { case dtype, to, dequantize }
 
     /// A request.
-    public init(dtype: NumberType? = nil, to: WeightsFormat? = nil) {
+    public init(dtype: NumberType? = nil, to: WeightsFormat? = nil, dequantize: Bool? = nil) {
         self.dtype = dtype
         self.to = to
+        self.dequantize = dequantize
     }
 
     /// The result, not written yet, and what is told of it.
     public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
+        let dequantizing = dequantize == true ? try dequantizing(source) : nil
+        let original = source
+        let source = dequantizing?.checkpoint ?? source
         var outcome = Outcome(try source.cast(to: dtype?.elementType, format: to))
+        if let dequantizing { outcome.tell(dequantizing, of: original) }
         outcome.facts["dtype"] = dtype.map { .string($0.elementType.rawValue) } ?? .null
         outcome.facts["to"] = to.map { .string($0.rawValue) } ?? .null
         if let dtype { outcome.say("numbers", dtype.elementType.rawValue) }
@@ -65,9 +76,31 @@ public struct Conversion: SurgeryOperation {
                 "KerasHub has no form of \(family) that is known here: the tensors keep their names in a plain HDF5 file, "
                     + "which KerasHub can't load")
         }
-        outcome.suffix = [dtype?.rawValue, to?.rawValue].compactMap(\.self).joined(separator: "-")
+        outcome.suffix = [dequantizing.map { _ in "dequantized" }, dtype?.rawValue, to?.rawValue].compactMap(
+            \.self
+        ).joined(separator: "-")
         if outcome.suffix.isEmpty { outcome.suffix = "copy" }
         return outcome
+    }
+
+    private func dequantizing(_ source: Checkpoint) throws(UserFacingError) -> Dequantizing {
+        if let dtype, dtype == .f16 { throw .wrongDequantizedType(dtype) }
+        return try Dequantizing(source, to: dtype?.elementType)
+    }
+}
+
+extension Outcome {
+    /// Tells what was dequantised, and what the configuration loses by it.
+    fileprivate mutating func tell(_ dequantizing: Dequantizing, of source: Checkpoint) {
+        let (made, dropped) = (dequantizing.made, dequantizing.dropped)
+        facts["dequantized"] = .array(made.map { .string($0) })
+        facts["dropped"] = .array(dropped.map { .string($0) })
+        if let first = made.first { say("dequantised", "\(made.count) tensors, such as \(first)") }
+        if let first = dropped.first {
+            say("dropped", "\(dropped.count) scales of activations, such as \(first)")
+        }
+        changes = ConfigurationChange.differences(
+            from: source.configuration?.json, to: dequantizing.checkpoint.configuration?.json, path: "")
     }
 }
 
