@@ -38,6 +38,10 @@ void ck_center_tile(float *tile, const float *x, const float *mean, size_t count
    and first + s. Box and Muller, A Note on the Generation of Random Normal Deviates (1958). */
 void ck_normals(float *z, const uint64_t *keys, uint64_t first, size_t count);
 
+/* --- merging.c: sums of models' tensors. Every product and sum is rounded: the same bits on every CPU --- */
+/* y(n) = (add ? y : 0) + weight x(n). */
+void ck_weigh(float *y, const float *x, float weight, size_t n, int add);
+
 /* --- norm.c: RMSNorm, https://arxiv.org/abs/1910.07467; LayerNorm, https://arxiv.org/abs/1607.06450 ---
    A row is G groups of C values. n = (x - m) s with s = 1 / sqrt(mean((x - m)^2) + eps), where m is the group's mean
    or 0; y = w n + b, (1 + w) n + b, or n + b without w. */

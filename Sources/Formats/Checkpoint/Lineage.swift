@@ -99,6 +99,7 @@ extension Provenance {
             case .dequantized: Self.whole(operands[0], height: tree.height)
             case .derived(.gathered(let rows)): Self.gathered(rows, of: operands[0])
             case .derived: [Lineage.Run(rows: 0..<tree.height, kind: .fresh)]
+            case .weighted: Self.summed(operands)
             }
         }
     }
@@ -113,6 +114,17 @@ extension Provenance {
             runs += part.map { $0.moved(by: start) }
         }
         return runs.joined()
+    }
+
+    /// Rows into which those of each operand went: changed ones of the first that is not fresh there.
+    private static func summed(_ operands: [[Lineage.Run]]) -> [Lineage.Run] {
+        let ends = Set(operands.joined().map(\.rows.upperBound)).sorted()
+        return zip([0] + ends, ends).compactMap { start, end -> Lineage.Run? in
+            let parts = operands.compactMap { runs in
+                runs.lazy.compactMap { $0.clamped(to: start..<end) }.first?.moved(by: start).changed
+            }
+            return parts.first { $0.kind != .fresh } ?? parts.first
+        }.joined()
     }
 
     /// Rows that no longer are the operand's: all of one kind, where those are.

@@ -146,6 +146,11 @@ extension TensorOperation {
             ]
         case .dequantized(let scheme, let type): scheme.json(type)
         case .derived(let rule): rule.json
+        case .weighted(let weights, let type):
+            [
+                "op": "weighted", "weights": .array(weights.map { JSON(Double($0)) }),
+                "type": .string(type.rawValue),
+            ]
         }
     }
 
@@ -167,6 +172,7 @@ extension TensorOperation {
                     seed: try reader.value(json, "seed", "a number in quotes") {
                         $0.string.flatMap { UInt64($0) }
                     }))
+        case "weighted": self = .weighted(try reader.floats(json, "weights"), try reader.type(json))
         default:
             guard let rule = try RowRule(json, op: op, reader) else {
                 throw reader.malformed("op", found: "\"\(op)\"", expected: "an operation this program knows")
@@ -296,6 +302,15 @@ extension ManifestReader {
                 throw malformed("shape", found: dimension.kind, expected: "a whole number from 0 on")
             }
             return size
+        }
+    }
+
+    fileprivate func floats(_ json: JSON, _ key: String) throws(UserFacingError) -> [Float] {
+        try list(json, key) { (number) throws(UserFacingError) in
+            guard let value = number.double else {
+                throw malformed(key, found: number.kind, expected: "numbers")
+            }
+            return Float(value)
         }
     }
 

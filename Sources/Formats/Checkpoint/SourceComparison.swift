@@ -359,13 +359,13 @@ extension SourceComparison {
 }
 
 extension TensorExpression {
-    /// Whether each element is made of one element, all of them in one order.
+    /// Whether each element is made of one element of each leaf, all of them in one order.
     fileprivate var isElementwise: Bool {
         fold { _, _ in
             true
         } made: { operation, operands, _ in
             switch operation {
-            case .cast, .scaled, .noised, .reshaped: operands.allSatisfy { $0 }
+            case .cast, .scaled, .noised, .reshaped, .weighted: operands.allSatisfy { $0 }
             default: false
             }
         }

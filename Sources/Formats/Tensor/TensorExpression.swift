@@ -60,6 +60,8 @@ extension TensorExpression {
             case .derived(let rule):
                 return try DerivedRows(of: operands[0], rule, rowCache).read(
                     bytes, into: &destination, onWork)
+            case .weighted(let weights, _):
+                return try readWeighted(operands, weights, bytes, into: &destination, onWork)
             }
         }
     }

@@ -80,6 +80,8 @@ public enum TensorOperation: Sendable, Hashable {
     case dequantized(Dequantization, ElementType)
     /// Rows made of a tensor's rows.
     case derived(RowRule)
+    /// The sum of tensors of one shape, each times its weight, in float32, rounded once to this type.
+    case weighted([Float], ElementType)
 
     /// Whether it only moves elements, so that a cast may as well come before it.
     fileprivate var keepsElements: Bool {
@@ -138,6 +140,7 @@ extension TensorTree {
             guard operands.count == 2 else { throw .wrongOperands(found: operands.count, expected: "two") }
             return try operands[0].dequantized(by: operands[1], scheme, to: type)
         case .derived(let rule): return try operand().derived(rule)
+        case .weighted(let weights, let type): return try .weighted(operands, by: weights, as: type)
         }
     }
 

@@ -284,6 +284,7 @@ extension TensorOperation {
         case .scaled: throw .lost("it was multiplied by a factor")
         case .noised: throw .lost("noise was mixed in")
         case .dequantized: throw .lost("it was quantised, and its scales are no longer apart")
+        case .weighted: throw .lost("others were added to it")
         }
     }
 

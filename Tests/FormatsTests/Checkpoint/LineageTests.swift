@@ -72,4 +72,18 @@ struct LineageTests {
         #expect(result["e"]?.runs == [run(0..<1, .copied, "s")])
         #expect(result["g"]?.runs == [])
     }
+
+    /// Of summed rows those of the first operand tell, or of another one where that begins with nothing.
+    @Test func sums() throws {
+        let (a, b) = (try leaf("a"), try leaf("b", [6, 2]))
+        let grown = try Provenance.joined([a, .zeros(.f32, shape: [2, 2])])
+        let result = lineage([
+            "a": try .weighted([a, a.scaled(by: 2)], by: [1, 0.5], as: .bf16),
+            "b": try .weighted([grown, b], by: [1, -1], as: .f32),
+            "c": try .weighted([a.zeroed(), a.zeroed()], by: [1, 1], as: .f32),
+        ])
+        #expect(result["a"]?.runs == [run(0..<4, .changed, "a")])
+        #expect(result["b"]?.runs == [run(0..<4, .changed, "a"), run(4..<6, .changed, "b", from: 4)])
+        #expect(result["c"]?.kind == .fresh)
+    }
 }
