@@ -120,7 +120,7 @@ struct RunSteps: ParsableCommand {
         var details: [JSON] = []
         for (index, step) in steps.enumerated() {
             // A step may have put it into another library's terms.
-            let made = try watching(isDryRun: options.dryRun) { context in
+            let made = try watching(options, isDryRun: options.dryRun) { context in
                 try total.checkpoint.asHuggingFace().applying(step.operation, context)
             }
             details.append(detail(step.name, step.operation, made))

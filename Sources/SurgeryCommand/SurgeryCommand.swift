@@ -24,5 +24,6 @@ struct SurgeryCommand: ParsableCommand {
     /// The commands that do one operation, each of which can be a step of `surgery run`.
     static let operations: [any OperationCommand.Type] = [
         DepthUpScale.self, ArrangeLayers.self, Expand.self, Prune.self, ResizeVocabulary.self, Convert.self,
+        MergeModels.self,
     ]
 }

@@ -125,7 +125,7 @@ extension FileSystem {
     }
 
     /// The path with all links followed; nil when nothing stands there.
-    static func resolved(_ path: String) -> String? {
+    package static func resolved(_ path: String) -> String? {
         guard let buffer = unsafe realpath(path, nil) else { return nil }
         defer { unsafe free(buffer) }
         return unsafe String(cString: buffer)

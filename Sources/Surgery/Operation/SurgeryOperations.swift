@@ -5,7 +5,7 @@ public enum SurgeryOperations {
     /// Every operation, in the order in which help pages name them.
     public static let all: [any SurgeryOperation.Type] = [
         DepthUpScaling.self, LayerArrangement.self, Expansion.self, Pruning.self, VocabularyChange.self,
-        Conversion.self,
+        Conversion.self, Merge.self,
     ]
 
     /// The operation of a name; nil when there is none.
