@@ -92,7 +92,7 @@ let package = Package(
         .testTarget(
             name: "SurgeryTests",
             dependencies: ["Surgery", "Models", "Formats", "TestSupport", orderedCollections],
-            swiftSettings: strict),
+            resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
             name: "TrainerTests",
             dependencies: [

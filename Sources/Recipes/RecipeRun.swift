@@ -166,7 +166,9 @@ public struct RecipeRun {
     ) throws -> State {
         var state = state
         let context = OperationContext(
-            threads: options.threads, isDryRun: options.isDryRun, isCancelled: isCancelled,
+            threads: options.threads, isDryRun: options.isDryRun,
+            checkAgreement: { (model) throws(UserFacingError) in _ = try checked(model) },
+            isCancelled: isCancelled,
             progress: { tell(.progress(doing: $0, done: $1, total: $2)) })
         // A step may have put it into another library's terms.
         let made = try state.total.checkpoint.asHuggingFace().applying(operation, context)

@@ -13,17 +13,26 @@ protocol OperationCommand: ParsableCommand {
     var options: OutputOptions { get }
     /// What is done, as it was typed.
     var operation: any SurgeryOperation { get }
+
+    /// Opens the model.
+    func source() throws -> Checkpoint
+    /// The folder to write where none was typed; `suffix` says what was done.
+    func standardOutput(suffix: String) -> String
 }
 
 extension OperationCommand {
+    func source() throws -> Checkpoint { try Checkpoint.openModel(model) }
+
+    func standardOutput(suffix: String) -> String { OutputPath.beside(model, suffix: suffix) }
+
     func run() throws {
         try runReportingErrors {
-            let source = try Checkpoint.openModel(model)
+            let source = try source()
             try options.checkAgreement(of: source)
-            let outcome = try watching { context in try source.applying(operation, context) }
+            let outcome = try watching(options) { context in try source.applying(operation, context) }
             let writing = Writing(
                 command: type(of: operation).name, source: source, result: outcome.checkpoint,
-                output: output ?? OutputPath.beside(model, suffix: outcome.suffix), options: options)
+                output: output ?? standardOutput(suffix: outcome.suffix), options: options)
             try writing.run(outcome)
         }
     }
@@ -31,15 +40,16 @@ extension OperationCommand {
 
 /// Gives an operation threads, shows how far it is, and stops it when the user says so.
 func watching<Result>(
-    isDryRun: Bool = false, _ body: (OperationContext) throws -> Result
+    _ options: OutputOptions, _ body: (OperationContext) throws -> Result
 ) rethrows -> Result {
     Interruption.watch()
     let progress = OperationProgress()
     defer { progress.clear() }
     return try body(
         OperationContext(
-            threads: Processor.count, isDryRun: isDryRun, isCancelled: { Interruption.signal != nil },
-            progress: progress.show))
+            threads: Processor.count,
+            checkAgreement: { (model) throws(UserFacingError) in try options.checkAgreement(of: model) },
+            isCancelled: { Interruption.signal != nil }, progress: progress.show))
 }
 
 /// The line that says how far an operation is; a new meter for each thing that it does.

@@ -25,5 +25,6 @@ struct SurgeryCommand: ParsableCommand {
     static let operations: [any OperationCommand.Type] = [
         DepthUpScale.self, ArrangeLayers.self, Expand.self, Prune.self, ResizeVocabulary.self, Convert.self,
         Restore.self, Average.self,
+        MergeModels.self,
     ]
 }

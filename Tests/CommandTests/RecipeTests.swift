@@ -176,6 +176,7 @@ struct RecipeTests {
             "steps:\n  - dus:\n      to: 3\n      kep-first: 2",
             "line 4: there is no parameter of dus 'kep-first'"
         ),
+        ("steps:\n  - layers: {plan: 0-2,1-2}", "line 2: there is no parameter of layers '1-2'"),
         ("steps:\n  - dus: {to: x}", "line 2: to is \"x\", and must be a whole number"),
         ("modle: x\nsteps: [convert]", "line 1: there is no key 'modle'; did you mean model?"),
         ("steps:\n  - {dus: {to: 3}, prune: {drop: 1}}", "a step does one thing, and here are dus and prune"),

@@ -41,6 +41,23 @@ void ck_normals(float *z, const uint64_t *keys, uint64_t first, size_t count);
 /* --- merging.c: sums of models' tensors. Every product and sum is rounded: the same bits on every CPU --- */
 /* y(n) = (add ? y : 0) + weight x(n). */
 void ck_weigh(float *y, const float *x, float weight, size_t n, int add);
+/* y(n) -= x(n). */
+void ck_subtract(float *y, const float *x, size_t n);
+/* The sum of x(n) y(n), in double precision, in eight lanes. */
+double ck_dot(const float *x, const float *y, size_t n);
+/* The sum of those magnitudes of x(n) whose bits are above `above`, likewise; equal = how many are just these bits. */
+double ck_sum_magnitudes(const float *x, size_t n, uint32_t above, size_t *equal);
+/* counts(32768), counts(65536): adds how often the upper half of a magnitude's bits, sign left out, is each number; and how
+   often the lower half is, where the upper one is `high`. */
+void ck_count_high(uint32_t *counts, const float *x, size_t n);
+void ck_count_low(uint32_t *counts, const float *x, size_t n, uint32_t high);
+/* x(n) = 0 where the magnitude's bits are below `least`, and where they are just these, but for the first `equal`. */
+void ck_keep_largest(float *x, size_t n, uint32_t least, size_t equal);
+/* x(n) = 0 but where the upper half of the random number that follows from key + first + i is below `limit`. */
+void ck_keep_random(float *x, size_t n, uint64_t key, uint64_t first, uint64_t limit);
+/* y(n) = the sum over models of those x(models, n) that have the sign of their sum, or with `counts` of most of them, divided
+   with `normalizes` by the sum of their weights(models). https://arxiv.org/abs/2306.01708, section 3. */
+void ck_elect(float *y, const float *x, const float *weights, size_t models, size_t n, int counts, int normalizes);
 
 /* --- norm.c: RMSNorm, https://arxiv.org/abs/1910.07467; LayerNorm, https://arxiv.org/abs/1607.06450 ---
    A row is G groups of C values. n = (x - m) s with s = 1 / sqrt(mean((x - m)^2) + eps), where m is the group's mean

@@ -131,8 +131,8 @@ extension Provenance {
 extension Provenance {
     /// What other numbers become on the way that these went: moved, joined, gathered and scaled alike, in float32.
     ///
-    /// Zeros stand where rows were zeroed or made of others; a sum is followed to the tensor that others were added to, and
-    /// what was trained to what it began with.
+    /// Zeros stand where rows were zeroed or made of others; a sum is followed to the tensor that others were added to, a
+    /// mean to all of its parts, and what was trained to what it began with. Nothing is known of points on an arc.
     ///
     /// - Parameter replacement: the numbers that go the way of a tensor of a source, of its shape; nil where there are none.
     /// - Returns: what they become; nil where nothing of them is left.
@@ -148,12 +148,19 @@ extension Provenance {
         } made: { (operation, operands, tree) throws(UserFacingError) -> TensorExpression? in
             guard let first = operands.first, operands.contains(where: { $0 != nil }) else { return nil }
             switch operation {
-            case .zeros, .dequantized: return nil
+            case .zeros, .dequantized, .interpolated: return nil
             case .derived(.gathered), .rows, .transposed, .reshaped, .scaled:
                 guard let first else { return nil }
                 return try .made(operation, of: [first])
             case .derived: return nil
-            case .cast, .weighted: return first
+            case .cast, .added: return first
+            case .weighted(let weights, _):
+                // What others were added to, or the mean of what the parts of a mean become.
+                if weights[0] == 1 { return first }
+                let known = zip(operands, weights).compactMap { operand, weight in
+                    operand.map { (tensor: $0, weight: weight) }
+                }
+                return try .weighted(known.map(\.tensor), by: known.map(\.weight), as: .f32)
             case .noised(let rule): return try first?.scaled(by: 1 - rule.share)
             case .joined:
                 guard case .made(_, let parts) = tree.node else { return nil }
@@ -181,8 +188,10 @@ extension Provenance {
         case .leaf(.computed(_, let beginning)): beginning?.forEachSource(of: rows, visit)
         case .made(let operation, let operands):
             switch operation {
-            case .zeros, .dequantized: break
-            case .cast, .scaled, .noised, .weighted: operands[0].forEachSource(of: rows, visit)
+            case .zeros, .dequantized, .interpolated: break
+            case .weighted(let weights, _) where weights[0] != 1:
+                for operand in operands { operand.forEachSource(of: rows, visit) }
+            case .cast, .scaled, .noised, .weighted, .added: operands[0].forEachSource(of: rows, visit)
             case .rows(let range):
                 operands[0].forEachSource(
                     of: rows.lowerBound + range.lowerBound..<rows.upperBound + range.lowerBound, visit)

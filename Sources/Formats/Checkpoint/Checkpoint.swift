@@ -23,6 +23,8 @@ public struct Checkpoint: Sendable {
     public var unusableManifest: UserFacingError?
     /// The weights files it was opened from.
     public var sources: [InputFile]
+    /// The folders of other models that it takes tensors from.
+    public var otherFolders: [String] = []
     /// What lies in its folder; nil for a model that comes from none.
     var opened: OpenedFiles?
     /// The format that its files have, and that the writer gives it.

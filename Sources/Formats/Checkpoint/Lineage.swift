@@ -103,7 +103,7 @@ extension Provenance {
             case .dequantized: Self.whole(operands[0], height: tree.height)
             case .derived(.gathered(let rows)): Self.gathered(rows, of: operands[0])
             case .derived: [Lineage.Run(rows: 0..<tree.height, kind: .fresh)]
-            case .weighted: Self.summed(operands)
+            case .weighted, .interpolated, .added: Self.summed(operands)
             }
         }
     }

@@ -167,6 +167,9 @@ extension TensorOperation {
                 "op": "weighted", "weights": .array(weights.map { JSON(Double($0)) }),
                 "type": .string(type.rawValue),
             ]
+        case .interpolated(let part, let type):
+            ["op": "interpolated", "part": JSON(Double(part)), "type": .string(type.rawValue)]
+        case .added(let vectors, let type): vectors.json(type)
         }
     }
 
@@ -189,6 +192,10 @@ extension TensorOperation {
                         $0.string.flatMap { UInt64($0) }
                     }))
         case "weighted": self = .weighted(try reader.floats(json, "weights"), try reader.type(json))
+        case "interpolated":
+            self = .interpolated(
+                Float(try reader.value(json, "part", "a number") { $0.double }), try reader.type(json))
+        case "added": self = .added(try TaskVectors(json, reader), try reader.type(json))
         default:
             guard let rule = try RowRule(json, op: op, reader) else {
                 throw reader.malformed("op", found: "\"\(op)\"", expected: "an operation this program knows")
@@ -222,6 +229,55 @@ extension TensorOperation {
             return .dequantized(.blocks(rows: block[0], columns: block[1]), type)
         default: throw reader.malformed("scheme", found: scheme, expected: "blocks or microscaled")
         }
+    }
+}
+
+extension TaskVectors {
+    fileprivate func json(_ type: ElementType) -> JSON {
+        var json: JSON = [
+            "op": "added",
+            "vectors": .array(
+                vectors.map { vector in
+                    var json: JSON = ["weight": JSON(Double(vector.weight))]
+                    switch vector.kept {
+                    case .all: break
+                    case .largest(let share): json["largest"] = JSON(share)
+                    case .random(let share, let seed):
+                        json["random"] = JSON(share)
+                        json["seed"] = .string(String(seed))
+                    }
+                    return json
+                }), "factor": JSON(Double(factor)), "type": .string(type.rawValue),
+        ]
+        if rescales { json["rescaled"] = true }
+        if let election { json["elected"] = .string(election.rawValue) }
+        if normalizes { json["normalized"] = true }
+        return json
+    }
+
+    fileprivate init(_ json: JSON, _ reader: ManifestReader) throws(UserFacingError) {
+        let vectors = try reader.list(json, "vectors") { (vector) throws(UserFacingError) in
+            let weight = Float(try reader.value(vector, "weight", "a number") { $0.double })
+            if vector["largest"] != nil {
+                return Vector(
+                    weight: weight,
+                    kept: .largest(try reader.value(vector, "largest", "a share") { $0.double }))
+            }
+            guard vector["random"] != nil else { return Vector(weight: weight) }
+            return Vector(
+                weight: weight,
+                kept: .random(
+                    try reader.value(vector, "random", "a share") { $0.double },
+                    seed: try reader.value(vector, "seed", "a whole number in quotes") {
+                        $0.string.flatMap(UInt64.init)
+                    }))
+        }
+        self.init(
+            vectors, rescales: json["rescaled"]?.bool == true,
+            election: try json["elected"].map { _ throws(UserFacingError) in
+                try reader.value(json, "elected", "sum or count") { $0.string.flatMap(Election.init) }
+            }, normalizes: json["normalized"]?.bool == true,
+            factor: Float(try reader.value(json, "factor", "a number") { $0.double }))
     }
 }
 

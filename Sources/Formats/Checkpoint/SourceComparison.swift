@@ -374,6 +374,7 @@ extension TensorExpression {
         } made: { operation, operands, _ in
             switch operation {
             case .cast, .scaled, .noised, .reshaped, .weighted: operands.allSatisfy { $0 }
+            case .added(let vectors, _): vectors.isElementwise && operands.allSatisfy { $0 }
             default: false
             }
         }

@@ -107,6 +107,8 @@ struct WriteOrigin: Sendable {
     let folder: String?
     /// Whether that folder is a model: it may not have a result inside, as the folder of a mere configuration may.
     let isModel: Bool
+    /// The folders of other models that it takes from.
+    let otherFolders: [String]
     /// Its weights files, and the files beside them that belong to it.
     let files: [InputFile]
 
@@ -114,6 +116,7 @@ struct WriteOrigin: Sendable {
         let isOpened = !checkpoint.sources.isEmpty || checkpoint.configuration != nil
         folder = isOpened && FileSystem.kind(of: checkpoint.path) == .folder ? checkpoint.path : nil
         isModel = !checkpoint.sources.isEmpty
+        otherFolders = checkpoint.otherFolders
         files =
             checkpoint.sources
             + checkpoint.auxiliaryFiles.compactMap { auxiliaryFile in

@@ -45,7 +45,7 @@ struct WriteTarget {
         let place =
             FileSystem.resolved(output)
             ?? Path.join(FileSystem.resolved(parent) ?? parent, Path.name(absolute))
-        for source in files + [origin.folder].compactMap(\.self) {
+        for source in files + [origin.folder].compactMap(\.self) + origin.otherFolders {
             // A link is as much the source as what it leads to.
             let link = FileSystem.resolved(Path.parent(Path.absolute(source))).map {
                 Path.join($0, Path.name(Path.absolute(source)))
@@ -57,10 +57,11 @@ struct WriteTarget {
                 throw .isSource(path: output, source: source)
             }
         }
-        if origin.isModel, let folder = origin.folder, let resolved = FileSystem.resolved(folder),
-            Path.isInside(place, resolved)
-        {
-            throw .insideSource(path: output, source: folder)
+        let folders = (origin.isModel ? [origin.folder].compactMap(\.self) : []) + origin.otherFolders
+        for folder in folders {
+            if let resolved = FileSystem.resolved(folder), Path.isInside(place, resolved) {
+                throw .insideSource(path: output, source: folder)
+            }
         }
     }
 

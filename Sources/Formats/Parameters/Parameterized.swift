@@ -35,12 +35,13 @@ extension Parameterized {
         parameters: JSONObject, from folder: String = "", at place: (String?) -> String
     ) throws(UserFacingError) {
         var values = Self.defaults
-        for (key, given) in parameters where !given.isNull {
+        for (key, given) in parameters {
             guard let parameter = Self.parameterList.first(where: { $0.name == key }) else {
                 throw .unknownWord(
                     key, what: "parameter of \(Self.name)", known: Self.parameterList.map(\.name),
                     at: place(key))
             }
+            if given.isNull { continue }
             guard let value = parameter.value(given, from: folder) else {
                 throw .wrongValue(of: key, found: given, expected: parameter.expected, at: place(key))
             }

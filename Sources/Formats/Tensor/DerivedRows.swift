@@ -11,12 +11,12 @@ struct DerivedRows {
     /// How many numbers a row has.
     let width: Int
     /// What earlier reads of the same rows have found.
-    private let cache: RowCache
+    private let cache: ReadCache
 
-    init(of base: TensorExpression, _ rule: RowRule, _ cache: RowCache?) {
+    init(of base: TensorExpression, _ rule: RowRule, _ cache: ReadCache?) {
         self.base = base
         self.rule = rule
-        self.cache = cache ?? RowCache()
+        self.cache = cache ?? ReadCache()
         width = base.elementCount / max(base.shape.first ?? 1, 1)
     }
 
@@ -204,8 +204,12 @@ struct DerivedRows {
     }
 }
 
-/// What reading some derived rows finds out that the next read of the same rows needs again.
-final class RowCache: Sendable {
+/// What reading some of a tensor finds out of whole tensors, and the next read needs again.
+final class ReadCache: Sendable {
+    /// The weights of both ends of an arc.
+    let arc = Mutex<[Float]?>(nil)
+    /// What is kept of task vectors.
+    let thinning = Mutex<[Thinning]?>(nil)
     /// The mean of rows, once it is known.
     fileprivate let mean = Mutex<[Double]?>(nil)
     /// The last rows that were drawn: they are drawn many at a time.

@@ -17,7 +17,7 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
     private static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
 
     /// The bits that follow from a state: a step, and the finalizer (section 4).
-    fileprivate static func mix(_ state: UInt64) -> UInt64 {
+    static func mix(_ state: UInt64) -> UInt64 {
         var z = state &+ step
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

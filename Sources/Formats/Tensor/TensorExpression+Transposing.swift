@@ -95,7 +95,7 @@ extension TensorExpression {
                 block.with(columns), into: &destination, target, onWork)
         case .derived(let rule) where shape.count == 2:
             return try readTransposedBlock(
-                DerivedRows(of: operands[0], rule, rowCache), block, into: &destination, target, onWork)
+                DerivedRows(of: operands[0], rule, cache), block, into: &destination, target, onWork)
         case .cast where shape.count == 2:
             return try readTransposedCast(operands[0], block, into: &destination, target, onWork)
         default: return try gather(block, into: &destination, target, onWork)

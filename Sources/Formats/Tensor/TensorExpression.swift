@@ -58,10 +58,15 @@ extension TensorExpression {
                     try operands[0].dequantize(scheme, operands[1], from: start, into: &numbers)
                 }
             case .derived(let rule):
-                return try DerivedRows(of: operands[0], rule, rowCache).read(
+                return try DerivedRows(of: operands[0], rule, cache).read(
                     bytes, into: &destination, onWork)
             case .weighted(let weights, _):
                 return try readWeighted(operands, weights, bytes, into: &destination, onWork)
+            case .interpolated(let part, _):
+                let weights = try arcWeights(operands[0], operands[1], at: part, onWork)
+                return try readWeighted(operands, weights, bytes, into: &destination, onWork)
+            case .added(let vectors, _):
+                return try readAdded(vectors, to: operands, bytes, into: &destination, onWork)
             }
         }
     }

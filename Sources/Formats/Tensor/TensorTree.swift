@@ -30,8 +30,8 @@ public struct TensorTree<Leaf: Sendable>: Sendable {
     public let byteCount: Int
     /// What error messages call it: the name of a leaf; empty for what is made of others.
     public let name: String
-    /// What reading derived rows keeps from one part to the next.
-    let rowCache: RowCache?
+    /// What reading keeps from one part to the next.
+    let cache: ReadCache?
 
     private init(
         _ node: Node, name: String = "", type: ElementType, shape: [Int]
@@ -51,7 +51,10 @@ public struct TensorTree<Leaf: Sendable>: Sendable {
         self.shape = shape
         self.elementCount = elementCount
         self.byteCount = byteCount
-        if case .made(.derived, _) = node { rowCache = RowCache() } else { rowCache = nil }
+        switch node {
+        case .made(.derived, _), .made(.interpolated, _), .made(.added, _): cache = ReadCache()
+        default: cache = nil
+        }
     }
 
     /// What error messages say of it.
@@ -82,6 +85,11 @@ public enum TensorOperation: Sendable, Hashable {
     case derived(RowRule)
     /// The sum of tensors of one shape, each times its weight, in float32, rounded once to this type.
     case weighted([Float], ElementType)
+    /// The point of the arc from one tensor to another that is this part of the way along, in float32, rounded once to this
+    /// type.
+    case interpolated(Float, ElementType)
+    /// A tensor, and added to it what some others differ from it, thinned and weighted, in float32, rounded once to this type.
+    case added(TaskVectors, ElementType)
 
     /// Whether it only moves elements, so that a cast may as well come before it.
     fileprivate var keepsElements: Bool {
@@ -141,6 +149,12 @@ extension TensorTree {
             return try operands[0].dequantized(by: operands[1], scheme, to: type)
         case .derived(let rule): return try operand().derived(rule)
         case .weighted(let weights, let type): return try .weighted(operands, by: weights, as: type)
+        case .interpolated(let part, let type):
+            guard operands.count == 2 else { throw .wrongOperands(found: operands.count, expected: "two") }
+            return try operands[0].interpolated(to: operands[1], at: part, as: type)
+        case .added(let vectors, let type):
+            guard let base = operands.first else { throw .wrongOperands(found: 0, expected: "at least one") }
+            return try base.adding(vectors, of: Array(operands.dropFirst()), as: type)
         }
     }
 
@@ -357,6 +371,9 @@ extension TensorTree {
         case .derived(.sampled(let sample)):
             let width = elementCount / max(sample.count, 1)
             return inside + RowSample.work(rows: sample.count, sources: sample.range.count, width: width)
+        case .interpolated: return inside + operands.reduce(0) { $0 + $1.byteCount }
+        case .added(let vectors, _):
+            return inside + vectors.passes * operands.reduce(0) { $0 + $1.byteCount }
         default: return inside
         }
     }

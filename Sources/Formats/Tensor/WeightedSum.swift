@@ -50,10 +50,8 @@ extension TensorExpression {
         into destination: inout MutableRawSpan, _ onWork: WorkObserver
     ) throws(UserFacingError) -> Int {
         try readTiles(bytes, into: &destination, onWork) { (elements, sum) throws(UserFacingError) in
-            var numbers = [Float](repeating: 0, count: elements.count)
             for (index, operand) in operands.enumerated() {
-                var room = numbers.mutableSpan
-                try operand.floats(elements, into: &room)
+                let numbers = try operand.numbers(elements)
                 unsafe ck_weigh(&sum, numbers, weights[index], numbers.count, index > 0 ? 1 : 0)
             }
         }
@@ -76,21 +74,38 @@ extension TensorExpression {
             Void
     ) throws(UserFacingError) -> Int {
         guard let size = type.byteSize else { preconditionFailure("such numbers take whole bytes") }
-        let (type, first) = (type, bytes.lowerBound / size)
-        let overflows = try destination.fillConcurrently(size: Self.tileSize * size) {
-            (part, room) throws(UserFacingError) in
-            let elements = first + part.lowerBound / size..<first + part.upperBound / size
-            var numbers = [Float](repeating: 0, count: elements.count)
-            try compute(elements, &numbers)
+        let (type, start) = (type, bytes.lowerBound)
+        let tiles = Self.tiles(bytes.lowerBound / size..<bytes.upperBound / size)
+        let parts = tiles.map { $0.lowerBound * size - start..<$0.upperBound * size - start }
+        let overflows = try destination.fillConcurrently(parts) {
+            (index, room) throws(UserFacingError) in
+            var numbers = [Float](repeating: 0, count: tiles[index].count)
+            try compute(tiles[index], &numbers)
             return unsafe FloatConversion.convert(numbers.span.bytes, .f32, to: &room, type)
         }
         try onWork(0)
         return overflows.reduce(0, +)
     }
+
+    /// Some of its elements as float32.
+    func numbers(_ elements: Range<Int>) throws(UserFacingError) -> [Float] {
+        var numbers = [Float](repeating: 0, count: elements.count)
+        var room = numbers.mutableSpan
+        try floats(elements, into: &room)
+        return numbers
+    }
+
+    /// The tiles that some elements are in, as far as they are; tiles are counted from the tensor's start.
+    static func tiles(_ elements: Range<Int>) -> [Range<Int>] {
+        if elements.isEmpty { return [] }
+        return (elements.lowerBound / tileSize...(elements.upperBound - 1) / tileSize).map {
+            elements.clamped(to: $0 * tileSize..<($0 + 1) * tileSize)
+        }
+    }
 }
 
 extension UserFacingError {
-    fileprivate static func noWeight(_ weight: Float) -> Self {
+    static func noWeight(_ weight: Float) -> Self {
         Self(.malformed, "a weight is \(weight), and must be a finite number")
     }
 

@@ -40,6 +40,7 @@ public struct Averaging: SurgeryOperation {
         var models: [Checkpoint] = []
         for path in with {
             let model = try Checkpoint.openModel(path)
+            try context.checkAgreement(model)
             outcome.warnings += try ModelComparison(source, model).notes
             models.append(model)
         }

@@ -63,6 +63,8 @@ public struct Restoration: SurgeryOperation {
         // As the files have them, for so the manifest names what the model was made of.
         let models = (base: try Checkpoint.open(base), instruct: try Checkpoint.open(instruct))
         let comparison = try ModelComparison(models.base, models.instruct, allowsMoreRows: true)
+        try context.checkAgreement(models.base)
+        try context.checkAgreement(models.instruct)
         outcome.warnings += comparison.notes
         let (ancestor, doubt) = try source.ancestor(being: models.base, context)
         if let doubt { outcome.warnings.append(doubt) }

@@ -20,6 +20,8 @@ public struct OperationContext {
     /// Whether nothing will be written: what depends on files that are not there is guessed as well as can be, and a warning
     /// names them.
     public var isDryRun: Bool
+    /// Given each further model that an operation opens, once; throws where its parts do not fit together.
+    public var checkAgreement: (Checkpoint) throws(UserFacingError) -> Void
     /// Asked often; true stops.
     public var isCancelled: () -> Bool
     /// Told how far something is: what, as in "reading", how much is done, of how much.
@@ -27,11 +29,15 @@ public struct OperationContext {
 
     /// A context; by default of one thread, and nobody watches.
     public init(
-        threads: Int = 1, isDryRun: Bool = false, isCancelled: @escaping () -> Bool = { false },
+        threads: Int = 1, isDryRun: Bool = false,
+        checkAgreement: @escaping (Checkpoint) throws(UserFacingError) -> Void = {
+            (model) throws(UserFacingError) in try model.checkAgreement()
+        }, isCancelled: @escaping () -> Bool = { false },
         progress: @escaping (_ doing: String, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
     ) {
         self.threads = threads
         self.isDryRun = isDryRun
+        self.checkAgreement = checkAgreement
         self.isCancelled = isCancelled
         self.progress = progress
     }

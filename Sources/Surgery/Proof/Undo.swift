@@ -284,7 +284,8 @@ extension TensorOperation {
         case .scaled: throw .lost("it was multiplied by a factor")
         case .noised: throw .lost("noise was mixed in")
         case .dequantized: throw .lost("it was quantised, and its scales are no longer apart")
-        case .weighted: throw .lost("others were added to it")
+        case .weighted, .added: throw .lost("others were added to it")
+        case .interpolated: throw .lost("it was mixed with another")
         }
     }
 

@@ -30,13 +30,15 @@ struct WeightedSumTests {
             weights[0] * parts[0][index] + weights[1] * parts[1][index] + weights[2] * parts[2][index]
         }
         let sum = try TensorExpression.weighted(operands, by: weights, as: .f32)
-        #expect(try sum.floats() == expected)
+        let isSame = try sum.floats() == expected
+        #expect(isSame)
         let narrow = try TensorExpression.weighted(operands, by: weights, as: .bf16)
         #expect(narrow.type == .bf16 && narrow.shape == shape)
         #expect(try narrow.firstDifference(from: tensor("x", expected, shape).cast(to: .bf16)) == nil)
         // A part of it is what it is in the whole.
         let part = try sum.rows(300..<500)
-        #expect(try part.floats() == Array(expected[300 * width..<500 * width]))
+        let isPart = try part.floats() == Array(expected[300 * width..<500 * width])
+        #expect(isPart)
     }
 
     @Test func overflowsAreCounted() throws {
