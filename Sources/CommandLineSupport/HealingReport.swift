@@ -15,6 +15,17 @@ extension HealingSetup {
             "steps",
             "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
                 + "sequences of \(plan.length) tokens")
+        for row in groups.table(of: model.layout) where !groups.rules.isEmpty {
+            let how = [
+                row.isFrozen ? "frozen" : nil, row.rate.map { "rate × \($0)" },
+                row.decay.map { "decay \($0)" },
+            ]
+            table.add(
+                "group \(row.name)",
+                "\(Units.grouped(row.parameters)) numbers in \(row.tensors) tensors, "
+                    + (how.contains { $0 != nil }
+                        ? how.compactMap(\.self).joined(separator: ", ") : "as usual"))
+        }
         for file in missingFiles { table.add("missing", file) }
         for source in sources { table.add("data", source.line) }
         if let end = plan.documents?.end { table.add("end of text", String(end)) }

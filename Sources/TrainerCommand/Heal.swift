@@ -47,7 +47,7 @@ struct Heal: ParsableCommand {
     func run() throws {
         try runReportingErrors {
             Interruption.watch()
-            try refuseModels(among: optimizer.train + optimizer.freeze)
+            try refuseModels(among: optimizer.train + optimizer.freeze + optimizer.groups)
             try requireModel(model)
             var request = HealingRequest(
                 job, model: model, threads: compute.count,
@@ -94,6 +94,7 @@ struct Heal: ParsableCommand {
         (job.weightDecay, job.clip) = (optimizer.weightDecay, optimizer.clip)
         (job.moments, job.gradients) = (optimizer.moments, optimizer.gradients)
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
+        job.groups = optimizer.groups
         (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
         return job
     }

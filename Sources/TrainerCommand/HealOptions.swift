@@ -109,6 +109,12 @@ struct HealOptimizer: ParsableArguments {
         parsing: .upToNextOption,
         help: ArgumentHelp("Leave the tensors whose names are like these as they are.", valueName: "pattern"))
     var freeze: [String] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Move what a surgery has added, or other parts, in a way of their own, as in 'new-rows: rate=2, decay=0' 'old-rows: freeze'.",
+            valueName: "group: how"))
+    var groups: [String] = []
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 }
 

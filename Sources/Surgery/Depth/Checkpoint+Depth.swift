@@ -99,6 +99,7 @@ extension Checkpoint {
         outcome.facts["layers"] = [
             "before": JSON(plan.sourceCount), "after": JSON(plan.count), "plan": .string("\(plan)"),
             "origins": .array(plan.sources.map { JSON($0) }),
+            "kinds": .array(plan.origins.map { .string($0.rawValue) }),
         ]
         return outcome
     }

@@ -18,7 +18,7 @@ public struct LayerPlan: Sendable, Equatable {
     }
 
     /// What a layer of the result is to one of the source.
-    public enum Origin: Sendable, Equatable {
+    public enum Origin: String, Sendable, Equatable {
         /// It is that layer: the first that is made from it as it is.
         case original
         /// It is one more of it.

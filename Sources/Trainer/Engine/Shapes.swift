@@ -227,4 +227,16 @@ public struct AdamWUpdate<Buffer: EngineBuffer> {
     public var mean: Tensor<Buffer>, square: Tensor<Buffer>
     /// What they are moved by.
     public var step: AdamWStep
+    /// Runs of values that have a rate and a decay of their own, all values in order; empty where the step's are for all.
+    public var runs: [AdamWRun] = []
+}
+
+/// Neighbouring values that AdamW moves alike.
+public struct AdamWRun: Equatable, Sendable {
+    /// How many values.
+    public var count: Int
+    /// Their learning rate in this step.
+    public var rate: Float
+    /// Their weight decay.
+    public var decay: Float
 }

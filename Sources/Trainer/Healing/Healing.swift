@@ -21,13 +21,13 @@ public final class Healing<Device: Engine> {
     /// - Throws: ``UserFacingError`` when there is not enough of it.
     public init(
         _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout,
-        data: any TrainingData, on engine: Device
+        groups: GroupPlan = GroupPlan(), data: any TrainingData, on engine: Device
     ) throws(UserFacingError) {
         self.plan = plan
         self.data = data
         model = try Transformer(
             architecture, layout: layout, plan: plan.activations(architecture, layout), on: engine)
-        optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, on: engine)
+        optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, groups: groups, on: engine)
     }
 
     /// Takes one step.

@@ -22,6 +22,8 @@ public struct HealingPlan: Codable, Sendable, Equatable {
     public var gradients: GradientPrecision
     /// What is trained.
     public var trained: TensorSelection
+    /// What is moved in a way of its own.
+    public var groups: [GroupRule] = []
     /// The learning rate's course.
     public var schedule: Schedule
     /// Decides the order of the data and, from scratch, the first weights.

@@ -98,13 +98,14 @@ public struct HealingRequest: Sendable {
             rate: job.lr, embeddingScale: job.lr == 0 ? 0 : (job.embeddingLr ?? job.lr / 5) / job.lr,
             beta1: job.beta1, beta2: job.beta2, epsilon: job.eps, weightDecay: job.weightDecay,
             clip: job.clip == 0 ? nil : job.clip)
-        let plan = HealingPlan(
+        var plan = HealingPlan(
             steps: steps, batch: job.batch, accumulate: job.accumulate, length: job.length ?? 0,
             optimizer: settings, moments: job.moments,
             gradients: job.gradients ?? (job.accumulate == 1 ? .bf16 : .f32),
             trained: TensorSelection(train: job.train, freeze: job.freeze),
             schedule: Schedule(shape: job.schedule, warmup: 0, steps: steps, floor: job.minLrRatio),
             seed: job.seed, recomputation: job.recompute, isolatesDocuments: !job.crossDocuments)
+        plan.groups = job.groupRules
         let extent: DataExtent =
             job.tokens.map { .tokens($0) } ?? (job.steps == nil ? .passes(job.epochs ?? 1) : .unlimited)
         self.init(

@@ -37,7 +37,9 @@ public struct HealingRun {
             guard request.force else { throw UserFacingError.unfinishedRun(folder: store.folder, step: step) }
             try store.removeSteps()
         }
-        run = try Healing(setup.plan, model.architecture, layout: setup.layout, data: setup.data, on: engine)
+        run = try Healing(
+            setup.plan, model.architecture, layout: setup.layout, groups: setup.groups, data: setup.data,
+            on: engine)
         if store.lastStep != nil {
             try model.load(into: run.model, onlyFrozen: true, isCancelled: isCancelled)
             try store.restore(run)

@@ -11,6 +11,8 @@ public struct HealingSetup {
     public let plan: HealingPlan
     /// Where the model's tensors lie: what is trained, and what is frozen.
     public let layout: ParameterLayout
+    /// What of them is moved in a way of its own.
+    public let groups: GroupPlan
     /// What it will take.
     public let memory: MemoryNeed
     /// What its user should know before it goes wrong.
@@ -117,7 +119,9 @@ public struct HealingSetup {
                 """)
         }
         (self.warnings, self.contents) = (warnings, contents)
-        layout = try model.layout(training: plan.trained, gradients: plan.gradients)
+        groups = try GroupPlan(plan.groups, model.layout, of: model.checkpoint)
+        layout = try model.layout(
+            training: plan.trained, but: groups.frozenTensors, gradients: plan.gradients)
         guard !layout.trained.isEmpty else {
             throw UserFacingError.nothingTrained(path: model.checkpoint.path)
         }
@@ -236,9 +240,9 @@ public struct HealingSetup {
                 """, smaller
             ))
         return options.compactMap { options, plan in
-            guard let layout = try? model.layout(training: plan.trained, gradients: plan.gradients) else {
-                return nil
-            }
+            let layout = try? model.layout(
+                training: plan.trained, but: groups.frozenTensors, gradients: plan.gradients)
+            guard let layout else { return nil }
             let need = MemoryNeed(
                 plan, model.architecture, layout: layout, data: dataBytes, threads: request.threads)
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil

@@ -55,6 +55,8 @@ public struct TrainingJob: Parameterized, Equatable {
     public var gradients: GradientPrecision?
     /// Patterns of the tensors that are trained, and that are not; all are trained where there are none.
     public var train: [String] = [], freeze: [String] = []
+    /// What is moved in a way of its own, as ``GroupRule/init(_:)`` reads it; the first that matches counts.
+    public var groups: [String] = []
     /// Decides the order of the data.
     public var seed: UInt64 = 0
 
@@ -68,7 +70,7 @@ public struct TrainingJob: Parameterized, Equatable {
 
     private enum CodingKeys: String, CodingKey {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
-        case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, seed, log
+        case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups, seed, log
         case crossDocuments = "cross-documents"
         case endOfText = "end-of-text"
         case noEndOfText = "no-end-of-text"
@@ -128,6 +130,8 @@ public struct TrainingJob: Parameterized, Equatable {
             "gradients", .choice(GradientPrecision.allCases.map(\.rawValue)), "how gradients are kept"),
         OperationParameter("train", .strings, "train only tensors whose names are like these"),
         OperationParameter("freeze", .strings, "leave tensors whose names are like these"),
+        OperationParameter(
+            "groups", .strings, "what is moved in a way of its own, as in new-rows: rate=2, decay=0"),
         OperationParameter("seed", .integer, "decides the order of the data"),
         OperationParameter(
             "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
@@ -173,6 +177,7 @@ extension TrainingJob {
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
         }
+        for group in groups { _ = try GroupRule(group) }
         let counts = [
             ("steps", steps, 1_000_000_000_000), ("tokens", tokens, 1_000_000_000_000),
             ("epochs", epochs, 1_000_000), ("batch", batch, 1 << 20), ("accumulate", accumulate, 1 << 20),
@@ -196,6 +201,9 @@ extension TrainingJob {
             throw refuse("\(prefix)\(name) must be 0 or more, not \(count)")
         }
     }
+
+    /// The groups, read.
+    var groupRules: [GroupRule] { groups.compactMap { try? GroupRule($0) } }
 
     /// The files of text, evaluation and tokens that it reads.
     public var files: [String] {

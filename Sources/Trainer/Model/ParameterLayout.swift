@@ -29,6 +29,8 @@ public struct Parameter: Sendable, Equatable {
     public let isTransposed: Bool
     /// What it does.
     public let role: ParameterRole
+    /// The module that it belongs to, and the layer; nil outside the layers.
+    public let module: Module, layer: Int?
     /// Whether what it makes is added to the residual stream.
     public let writesResidual: Bool
     /// Its values: among the trained weights where it is trained, else among the frozen ones.
@@ -175,6 +177,7 @@ struct LayoutBuilder {
     /// A tensor of the checkpoint.
     private struct FileTensor {
         var name: String
+        var module: Module
         var shape: [Int]
         var isTransposed = false
     }
@@ -274,7 +277,7 @@ struct LayoutBuilder {
         _ row: TensorRow, _ ending: String, _ shape: [Int], _ isTransposed: Bool = false, number: Int = 0
     ) -> FileTensor {
         FileTensor(
-            name: naming.name(row, ending, layer: layer, number: number), shape: shape,
+            name: naming.name(row, ending, layer: layer, number: number), module: row.module, shape: shape,
             isTransposed: isTransposed)
     }
 
@@ -315,6 +318,7 @@ struct LayoutBuilder {
             parameters.append(
                 Parameter(
                     name: tensor.name, shape: tensor.shape, isTransposed: tensor.isTransposed, role: role,
+                    module: tensor.module, layer: layer,
                     writesResidual: writesResidual, weights: block.weights[range],
                     gradient: block.gradient?[range]))
             start = range.upperBound

@@ -91,11 +91,13 @@ public struct PretrainedModel: Sendable {
     ///
     /// - Parameters:
     ///   - selection: what is trained.
+    ///   - frozen: tensors that are not, whatever the selection says.
     ///   - gradients: how the gradients of the layers' matrices are kept.
     /// - Returns: the layout.
     /// - Throws: ``UserFacingError`` when a pattern names no tensor, or tensors that are computed as one only in part.
     public func layout(
-        training selection: TensorSelection, gradients: GradientPrecision = .f32
+        training selection: TensorSelection, but frozen: Set<String> = [],
+        gradients: GradientPrecision = .f32
     ) throws(UserFacingError) -> ParameterLayout {
         let names = layout.parameters.map(\.name)
         if selection != .none, let pattern = selection.unmatched(by: names).first {
@@ -105,7 +107,7 @@ public struct PretrainedModel: Sendable {
         return try ParameterLayout(
             architecture, naming: naming,
             storage: ParameterLayout.Storage(
-                gradients: gradients.precision, isTrained: { selection.contains($0) },
+                gradients: gradients.precision, isTrained: { selection.contains($0) && !frozen.contains($0) },
                 frozen: { name in
                     switch checkpoint.tensors[name]?.type {
                     case .bf16: .bf16

@@ -33,23 +33,73 @@ public struct AdamWSettings: Codable, Sendable, Equatable {
     }
 }
 
-/// Parameters that lie together and are moved by the same numbers.
+/// Parameters that lie together, and what moves them.
 public struct ParameterGroup: Sendable, Equatable {
+    /// Values that are moved alike.
+    struct Run: Sendable, Equatable {
+        /// How many.
+        var count: Int
+        /// Their share of the learning rate, and their weight decay.
+        var rateScale: Double, decay: Double
+        /// Whether they are not moved at all.
+        var isFrozen = false
+    }
+
     /// What they are.
     public var block: ParameterBlock
-    /// Their share of the learning rate.
-    public var rateScale: Double
-    /// Their weight decay.
-    public var decay: Double
+    /// The values, in order.
+    var runs: [Run]
 
-    /// The groups of a model: embedding and head at a rate of their own, decay on two or more dimensions only.
-    public static func groups(of layout: ParameterLayout, _ settings: AdamWSettings) -> [ParameterGroup] {
+    /// The groups of a model: by rules, else embedding and head at a rate of their own, decay on two or more dimensions only.
+    static func groups(
+        of layout: ParameterLayout, _ settings: AdamWSettings, by plan: GroupPlan = GroupPlan()
+    ) -> [ParameterGroup] {
         layout.trained.map { block in
-            ParameterGroup(
-                block: block,
+            var group = ParameterGroup(block: block, runs: [])
+            let usual = Run(
+                count: block.weights.count,
                 rateScale: [.embedding, .head].contains(block.role) ? settings.embeddingScale : 1,
                 decay: block.decays ? settings.weightDecay : 0)
+            let words = block.weights.words
+            for parameter in layout.parameters where parameter.isTrained && !plan.rules.isEmpty {
+                guard words.contains(parameter.weights.words.lowerBound) else { continue }
+                let height = max(1, parameter.shape.first ?? 1)
+                let width = parameter.weights.count / height
+                for run in plan.runs[parameter.name] ?? [] { group.append(run, width, usual, plan) }
+            }
+            if group.runs.isEmpty { group.runs = [usual] }
+            return group
         }
+    }
+
+    /// Appends rows of a tensor.
+    private mutating func append(_ rows: GroupPlan.Run, _ width: Int, _ usual: Run, _ plan: GroupPlan) {
+        let rule = rows.rule.map { plan.rules[$0] }
+        var run = usual
+        run.count = rows.rows.count * width
+        run.rateScale = rule?.rate ?? usual.rateScale
+        run.decay = rule?.decay ?? usual.decay
+        if rule?.isFrozen == true { (run.decay, run.isFrozen) = (0, true) }
+        if let last = runs.last, last.isLike(run) {
+            runs[runs.count - 1].count += run.count
+        } else {
+            runs.append(run)
+        }
+    }
+
+    /// Where the values are that are not moved, from the first on.
+    var frozen: [Range<Int>] {
+        var start = 0
+        return runs.compactMap { run in
+            defer { start += run.count }
+            return run.isFrozen ? start..<start + run.count : nil
+        }
+    }
+}
+
+extension ParameterGroup.Run {
+    fileprivate func isLike(_ other: Self) -> Bool {
+        rateScale == other.rateScale && decay == other.decay && isFrozen == other.isFrozen
     }
 }
 
@@ -67,10 +117,10 @@ public struct AdamW<Device: Engine> {
     /// An optimizer that has not seen a gradient.
     public init(
         _ settings: AdamWSettings, moments precision: MomentPrecision = .f32, for layout: ParameterLayout,
-        on engine: Device
+        groups plan: GroupPlan = GroupPlan(), on engine: Device
     ) throws(UserFacingError) {
         self.settings = settings
-        groups = ParameterGroup.groups(of: layout, settings)
+        groups = ParameterGroup.groups(of: layout, settings, by: plan)
         mean = try Tensor(count: layout.trainedCount, precision: precision.precision, on: engine)
         square = try Tensor(count: layout.trainedCount, precision: precision.precision, on: engine)
         norm = engine.makeScalar()
@@ -82,16 +132,26 @@ public struct AdamW<Device: Engine> {
     public func step(_ model: Transformer<Device>, step: Int, factor: Double) {
         let engine = model.engine
         let gradients = groups.compactMap { $0.block.gradient.map { model.gradients(at: $0) } }
+        // What has no gradient and no decay stays what it is, to the bit, and counts for nothing in the norm.
+        for (group, gradient) in zip(groups, gradients) {
+            for range in group.frozen { engine.scale(gradient[range], gradient[range], factor: 0) }
+        }
         engine.gradientNorm(gradients, to: norm)
         let updates = zip(groups, gradients).map { group, gradient in
             let range = group.block.weights.words
-            return AdamWUpdate(
+            let runs = group.runs.map {
+                AdamWRun(
+                    count: $0.count, rate: Float(settings.rate * $0.rateScale * factor),
+                    decay: Float($0.decay))
+            }
+            var update = AdamWUpdate(
                 weights: model.weights(of: group.block), gradients: gradient, mean: mean[range],
                 square: square[range],
                 step: AdamWStep(
-                    rate: Float(settings.rate * group.rateScale * factor), beta1: Float(settings.beta1),
-                    beta2: Float(settings.beta2), epsilon: Float(settings.epsilon), decay: Float(group.decay),
-                    step: step + 1))
+                    rate: runs[0].rate, beta1: Float(settings.beta1), beta2: Float(settings.beta2),
+                    epsilon: Float(settings.epsilon), decay: runs[0].decay, step: step + 1))
+            if runs.count > 1 { update.runs = runs }
+            return update
         }
         engine.adamW(updates, norm: norm, clip: settings.clip)
     }

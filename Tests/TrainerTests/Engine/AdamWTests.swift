@@ -11,6 +11,8 @@ private struct AdamWTrial: Trial {
     var clip: Double? = 7, norm = 10.0
     var steps = 6
     var rate: Float = 0.05, beta2: Float = 0.999, weightScale: Float = 1
+    /// Runs of the first tensor.
+    var runs: [AdamWRun] = []
 
     func perform<Device: Engine>(on bench: inout Bench<Device>) throws {
         var numbers = Numbers(seed: counts.reduce(0, +))
@@ -28,6 +30,7 @@ private struct AdamWTrial: Trial {
                         rate: rate, beta1: 0.9, beta2: beta2, epsilon: 1e-8,
                         decay: index == 0 ? decay : 0, step: 0)))
         }
+        updates[0].runs = runs
         for step in 1...steps {
             for index in updates.indices {
                 updates[index].gradients = try bench.input(numbers.floats(counts[index]))
@@ -55,6 +58,15 @@ private struct GradientNormTrial: Trial {
     @Test(arguments: [[1], [15], [16], [257], [16_385], [40_000], [3, 0, 17_000, 1, 32_768]])
     func twins(counts: [Int]) throws {
         try expectTwins(AdamWTrial(counts: counts))
+    }
+
+    /// Runs that begin and end anywhere, some without values.
+    @Test func runsOfTheirOwn() throws {
+        let counts = [3, 0, 16_383, 250, 1, 23_363]
+        let runs = counts.enumerated().map {
+            AdamWRun(count: $1, rate: 0.01 * Float($0), decay: 0.1 * Float($0 % 3))
+        }
+        try expectTwins(AdamWTrial(counts: [counts.reduce(0, +), 40], runs: runs))
     }
 
     /// Gradients are clipped when their norm is larger, and only then.

@@ -53,7 +53,11 @@ extension ReferenceEngine {
 
     private func adamW(_ update: AdamWUpdate<ReferenceBuffer>, kept: Double) {
         let step = update.step
-        let (rate, decay, epsilon) = (Double(step.rate), Double(step.decay), Double(step.epsilon))
+        let epsilon = Double(step.epsilon)
+        let own = update.runs.flatMap { run in
+            [(rate: Double, decay: Double)](
+                repeating: (Double(run.rate), Double(run.decay)), count: run.count)
+        }
         let (beta1, beta2) = (Double(step.beta1), Double(step.beta2))
         let g = update.gradients.values
         var (w, m, v) = (update.weights.values, update.mean.values, update.square.values)
@@ -65,6 +69,7 @@ extension ReferenceEngine {
                 mean: m[i] / (1 - pow(beta1, Double(step.step))),
                 square: v[i] / (1 - pow(beta2, Double(step.step)))
             )
+            let (rate, decay) = own.isEmpty ? (Double(step.rate), Double(step.decay)) : own[i]
             w[i] -= rate * decay * w[i]
             w[i] -= rate * corrected.mean / (corrected.square.squareRoot() + epsilon)
         }

@@ -25,8 +25,9 @@ import Testing
             let words = parameter.weights.words
             let group = try #require(groups.first { $0.block.weights.words.contains(words.lowerBound) })
             #expect(group.block.weights.words.upperBound >= words.upperBound)
-            #expect(group.rateScale == ([.embedding, .head].contains(parameter.role) ? 0.5 : 1))
-            #expect(group.decay == (parameter.role == .norm ? 0 : 0.1))
+            #expect(group.runs.map(\.count) == [group.block.weights.count])
+            #expect(group.runs[0].rateScale == ([.embedding, .head].contains(parameter.role) ? 0.5 : 1))
+            #expect(group.runs[0].decay == (parameter.role == .norm ? 0 : 0.1))
         }
     }
 }

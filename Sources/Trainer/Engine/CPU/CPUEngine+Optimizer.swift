@@ -24,23 +24,24 @@ extension CPUEngine {
     public func adamW(_ updates: [AdamWUpdate<CPUBuffer>], norm: CPUScalar, clip: Double?) {
         let norm = norm.value
         let kept = clip.map { Float(min(1, $0 / (norm + 1e-6))) } ?? 1
-        let constants = updates.map { ck_adamw($0.step, gradientScale: kept) }
+        let parts = updates.map { AdamWParts($0, gradientScale: kept) }
         for update in updates {
             let count = update.weights.count
             precondition(
                 update.gradients.count == count && update.mean.count == count && update.square.count == count)
+            precondition(update.runs.isEmpty || update.runs.reduce(0) { $0 + $1.count } == count)
         }
         let pieces = Pieces(of: updates.map(\.weights.count), length: 16_384)
         pool.run(.optimizer, pieces.count) { task, _ in
             let (list, range) = pieces[task]
             let update = updates[list]
             guard update.gradients.precision != .f32 || update.mean.precision != .f32 else {
-                return wholeStep(range, update, constants[list])
+                return wholeStep(range, update, parts[list])
             }
             // Packed values a block at a time, so that what is unpacked stays in the nearest cache.
             let size = Precision.block
             for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
-                packedStep(start..<min(start + size, range.upperBound), update, constants[list])
+                packedStep(start..<min(start + size, range.upperBound), update, parts[list])
             }
         }
     }
@@ -78,12 +79,47 @@ private struct Pieces {
     }
 }
 
+/// What the values of an update are moved by, run by run.
+private struct AdamWParts: Sendable {
+    /// Where each run ends, and its constants.
+    private let runs: [(end: Int, constants: ck_adamw)]
+
+    init(_ update: AdamWUpdate<CPUBuffer>, gradientScale: Float) {
+        guard !update.runs.isEmpty else {
+            runs = [(update.weights.count, ck_adamw(update.step, gradientScale: gradientScale))]
+            return
+        }
+        var end = 0
+        runs = update.runs.map { run in
+            var step = update.step
+            (step.rate, step.decay) = (run.rate, run.decay)
+            end += run.count
+            return (end, ck_adamw(step, gradientScale: gradientScale))
+        }
+    }
+
+    /// The runs that values belong to, each with what part of the values it has.
+    func forEach(in range: Range<Int>, _ body: (Range<Int>, UnsafePointer<ck_adamw>) -> Void) {
+        var (low, high) = (0, runs.count - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if runs[middle].end <= range.lowerBound { low = middle + 1 } else { high = middle }
+        }
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let end = min(runs[low].end, range.upperBound)
+            if start < end {
+                unsafe withUnsafePointer(to: runs[low].constants) { unsafe body(start..<end, $0) }
+            }
+            (start, low) = (max(start, end), low + 1)
+        }
+    }
+}
+
 /// A step on values that are all kept in float32.
-private func wholeStep(
-    _ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ constants: ck_adamw
-) {
-    let start = range.lowerBound
-    unsafe withUnsafePointer(to: constants) { constants in
+private func wholeStep(_ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ parts: AdamWParts) {
+    unsafe parts.forEach(in: range) { range, constants in
+        let start = range.lowerBound
         unsafe ck_adamw_step(
             update.weights.floats + start, update.gradients.floats + start, update.mean.floats + start,
             update.square.floats + start, range.count, constants)
@@ -91,9 +127,7 @@ private func wholeStep(
 }
 
 /// A step on one block: what is packed is unpacked, and the moments are packed again.
-private func packedStep(
-    _ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ constants: ck_adamw
-) {
+private func packedStep(_ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ parts: AdamWParts) {
     let (gradients, mean, square) = (update.gradients, update.mean, update.square)
     let step = UInt32(truncatingIfNeeded: update.step.step)
     let (start, count) = (range.lowerBound, range.count)
@@ -104,34 +138,36 @@ private func packedStep(
         guard let base = values.baseAddress else { return }
         let g = unsafe gradients.unpacked(range, into: base)
         let (m, v) = unsafe (base + size, base + 2 * size)
-        unsafe withUnsafePointer(to: constants) { constants in
-            let w = unsafe update.weights.floats + start
-            switch mean.precision {
-            case .f16, .int32: preconditionFailure("moments are not kept in this precision")
-            case .f32:
-                unsafe ck_adamw_step(
-                    w, g, mean.floats + start, square.floats + start, count, constants)
-            case .bf16:
-                let codes = unsafe (
-                    mean.storage.values(UInt16.self) + start, square.storage.values(UInt16.self) + start
-                )
-                unsafe ck_bf16_to_f32(m, codes.0, count)
-                unsafe ck_bf16_to_f32(v, codes.1, count)
-                unsafe ck_adamw_step(w, g, m, v, count, constants)
-                unsafe ck_pack_bf16(codes.0, m, count, first, meanKey)
-                unsafe ck_pack_bf16(codes.1, v, count, first, squareKey)
-            case .int8:
-                let block = start / size
-                let codes = unsafe (
-                    mean.storage.values(Int8.self) + start, square.storage.values(UInt8.self) + start
-                )
-                let scales = unsafe (mean.scales.pointer + block, square.scales.pointer + block)
-                unsafe ck_unpack_mean(m, codes.0, count, scales.0.pointee)
-                unsafe ck_unpack_square(v, codes.1, count, scales.1.pointee)
-                unsafe ck_adamw_step(w, g, m, v, count, constants)
-                unsafe scales.0.pointee = ck_pack_mean(codes.0, m, count, first, meanKey)
-                unsafe scales.1.pointee = ck_pack_square(codes.1, v, count, first, squareKey)
+        let w = unsafe update.weights.floats + start
+        func move(_ m: UnsafeMutablePointer<Float>, _ v: UnsafeMutablePointer<Float>) {
+            unsafe parts.forEach(in: range) { part, constants in
+                let place = part.lowerBound - start
+                unsafe ck_adamw_step(w + place, g + place, m + place, v + place, part.count, constants)
             }
+        }
+        switch mean.precision {
+        case .f16, .int32: preconditionFailure("moments are not kept in this precision")
+        case .f32: unsafe move(mean.floats + start, square.floats + start)
+        case .bf16:
+            let codes = unsafe (
+                mean.storage.values(UInt16.self) + start, square.storage.values(UInt16.self) + start
+            )
+            unsafe ck_bf16_to_f32(m, codes.0, count)
+            unsafe ck_bf16_to_f32(v, codes.1, count)
+            unsafe move(m, v)
+            unsafe ck_pack_bf16(codes.0, m, count, first, meanKey)
+            unsafe ck_pack_bf16(codes.1, v, count, first, squareKey)
+        case .int8:
+            let block = start / size
+            let codes = unsafe (
+                mean.storage.values(Int8.self) + start, square.storage.values(UInt8.self) + start
+            )
+            let scales = unsafe (mean.scales.pointer + block, square.scales.pointer + block)
+            unsafe ck_unpack_mean(m, codes.0, count, scales.0.pointee)
+            unsafe ck_unpack_square(v, codes.1, count, scales.1.pointee)
+            unsafe move(m, v)
+            unsafe scales.0.pointee = ck_pack_mean(codes.0, m, count, first, meanKey)
+            unsafe scales.1.pointee = ck_pack_square(codes.1, v, count, first, squareKey)
         }
     }
 }

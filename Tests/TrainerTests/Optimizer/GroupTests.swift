@@ -1,0 +1,144 @@
+import Formats
+import Foundation
+import Models
+import OrderedCollections
+import Surgery
+import TestSupport
+import Testing
+
+@testable import Trainer
+
+@Suite("Groups of parameters") struct GroupTests {
+    private static let grown: [any SurgeryOperation] = {
+        var resize = VocabularyChange()
+        resize.size = 251
+        return [DepthUpScaling(to: 4), resize]
+    }()
+
+    /// The golden Llama with layers 0, 1, 1, 2 and 40 more rows, not written.
+    private func model(_ operations: [any SurgeryOperation] = grown) throws -> Checkpoint {
+        var model = try GoldenModel(name: "llama").checkpoint()
+        for operation in operations { model = try model.applying(operation).checkpoint }
+        return model
+    }
+
+    private func request(
+        _ model: Checkpoint, _ groups: [String], in folder: TemporaryFolder, steps: Int = 50,
+        moments: MomentPrecision = .f32, output: String = "healed"
+    ) throws -> HealingRequest {
+        var job = TrainingJob()
+        let isResized = model["lm_head.weight"]?.shape.first == 251
+        job.ids = try fixture(isResized ? "groups/rows.safetensors" : "golden/llama/golden.safetensors")
+        (job.steps, job.batch, job.lr, job.embeddingLr) = (steps, 2, 3e-3, 3e-3)
+        (job.schedule, job.warmup) = (.constant, 0)
+        (job.moments, job.gradients, job.groups) = (moments, .f32, groups)
+        try job.check()
+        return HealingRequest(
+            job, model: model.path, checkpoint: model, threads: 2, output: folder.path(output))
+    }
+
+    @discardableResult
+    private func losses(_ request: HealingRequest) throws -> [Double] {
+        var losses: [Double] = []
+        let run = try HealingRun(HealingSetup(request)) {
+            if case .step(let step) = $0 { losses.append(step.loss) }
+        }
+        _ = try run { false }
+        return losses
+    }
+
+    /// The losses of a loop in PyTorch that gives every number its rate and decay.
+    @Test func lossesArePyTorchs() throws {
+        let folder = try TemporaryFolder()
+        let json = try JSON.read(path: fixture("groups/losses.json"))
+        let expected = json["losses"]?.array?.compactMap(\.double) ?? []
+        let found = try losses(
+            request(
+                model(),
+                [
+                    "old-output-rows: freeze", "new-rows: rate=2, decay=0", "old-input-rows: rate=0.1",
+                    "copied-layers: rate=0.5", "names=model.layers.0.*norm*: decay=0.3",
+                ], in: folder))
+        #expect(found.count == 50 && expected.count == 50)
+        for (step, (one, other)) in zip(found, expected).enumerated() {
+            #expect(abs(one - other) <= 1e-5 * other, "step \(step): \(one), \(other)")
+        }
+    }
+
+    /// A row that is not trained has the source's bytes after any number of steps, however moments are kept.
+    @Test(arguments: MomentPrecision.allCases) func frozenRowsStay(moments: MomentPrecision) throws {
+        let folder = try TemporaryFolder()
+        let model = try model()
+        try losses(request(model, ["old-rows: freeze"], in: folder, steps: 5, moments: moments))
+        let healed = try Checkpoint.open(folder.path("healed"))
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+            let before = try #require(model[name]).rows(0..<211).floats().map(\.bitPattern)
+            let after = try #require(healed[name]).rows(0..<211).floats().map(\.bitPattern)
+            #expect(before == after, "\(name)")
+            let new = try #require(model[name]).rows(211..<251).floats()
+            let moved = try #require(healed[name]).rows(211..<251).floats()
+            #expect(new != moved, "\(name)")
+        }
+    }
+
+    /// What was copied, new and at the seam stays known when the model was written and healed since.
+    @Test func groupsAreKnownAfterAHealing() throws {
+        let folder = try TemporaryFolder()
+        let made = try model([DepthUpScaling(to: 4), Expansion(to: 5, after: "3")])
+        try CheckpointWriter().write(made, to: folder.path("grown"))
+        let grown = try Checkpoint.open(folder.path("grown"))
+        let groups = ["new-layers: rate=2", "copied-layers: rate=3", "seam: rate=4", "rest: freeze"]
+        try losses(request(grown, groups, in: folder, steps: 1))
+        let healed = try Checkpoint.open(folder.path("healed"))
+        for model in [made, grown, healed] {
+            let origins = try ModelOrigins(of: model)
+            #expect(origins?.layers == [.original, .original, .duplicate, .original, .identity])
+            #expect(origins?.seam.isSuperset(of: [1, 2]) == true)
+        }
+        let setup = try HealingSetup(request(healed, groups, in: folder, steps: 1, output: "again"))
+        let table = setup.groups.table(of: setup.model.layout)
+        #expect(table.map(\.name) == ["new-layers", "copied-layers", "seam", "rest"])
+        #expect(table.reduce(0) { $0 + $1.parameters } == setup.model.layout.parameterCount)
+        #expect(table[0].parameters == table[1].parameters && table[3].isFrozen)
+        // Frozen tensors take neither gradients nor moments.
+        #expect(setup.layout.trainedParameterCount < setup.model.layout.parameterCount)
+        try losses(
+            request(
+                healed, ["rest: freeze", "norms: rate=1"].reversed(), in: folder, steps: 2, output: "norms"))
+        let norms = try Checkpoint.open(folder.path("norms"))
+        for (name, tensor) in healed.tensors {
+            let isSame = try tensor.floats() == norms[name]?.floats()
+            #expect(isSame == !name.contains("norm"), "\(name)")
+        }
+    }
+
+    @Test(arguments: [
+        ("new-rows", "it says nothing of them"), ("new-row: freeze", "did you mean new-rows?"),
+        ("norms: rate=x", "rate is a share"), ("norms: decay=11", "decay is from 0 to 10"),
+        ("norms: frozen", "there is no 'frozen'"),
+        ("head: freeze, rate=2", "what is frozen has neither rate nor decay"),
+        ("layers=3-1: rate=2", "layers are as in layers=8-15"),
+    ])
+    func aRuleThatIsWrong(text: String, message: String) throws {
+        let error = #expect(throws: UserFacingError.self) { try GroupRule(text) }
+        #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
+    }
+
+    @Test func whatSelectsNothingIsRefused() throws {
+        let folder = try TemporaryFolder()
+        func message(_ model: Checkpoint, _ groups: [String]) throws -> String {
+            let error = #expect(throws: UserFacingError.self) {
+                try HealingSetup(request(model, groups, in: folder))
+            }
+            return error?.message ?? ""
+        }
+        let source = try GoldenModel(name: "llama").checkpoint()
+        #expect(try message(source, ["new-rows: rate=2"]).contains("tells of a surgery"))
+        #expect(try message(source, ["experts: rate=2"]).contains("the group experts selects nothing"))
+        #expect(try message(source, ["names=*: rate=2", "norms: decay=0"]).contains("the group norms"))
+        #expect(
+            try message(source, ["rest: freeze"]) == UserFacingError.nothingTrained(path: source.path).message
+        )
+        #expect(try message(model(), ["new-layers: rate=2"]).contains("the group new-layers selects nothing"))
+    }
+}
