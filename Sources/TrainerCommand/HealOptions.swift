@@ -74,7 +74,8 @@ struct HealOptimizer: ParsableArguments {
         help: ArgumentHelp(
             "That of the embedding and the output head (default: a fifth of --lr).", valueName: "rate"))
     var embeddingLr: Double?
-    @Option(help: "What follows the warm-up: constant or cosine.") var schedule = standard.schedule
+    @Option(help: "What follows the warm-up: constant, cosine, linear or wsd.") var schedule = standard
+        .schedule
     @Option(
         help: ArgumentHelp(
             "Steps of rising rate (default: a hundredth of all, at least 10, at most a quarter).",
@@ -82,6 +83,8 @@ struct HealOptimizer: ParsableArguments {
     var warmup: Int?
     @Option(help: ArgumentHelp("What is left of the rate at the end.", valueName: "share")) var minLrRatio =
         standard.minLrRatio
+    @Option(help: ArgumentHelp("The part of all steps in which wsd falls, by 1 − √.", valueName: "share"))
+    var decayShare = standard.decayShare
     @Option(help: ArgumentHelp("AdamW's first decay.", valueName: "share")) var beta1 = standard.beta1
     @Option(help: ArgumentHelp("AdamW's second decay.", valueName: "share")) var beta2 = standard.beta2
     @Option(help: ArgumentHelp("Added to the root of the second moment.", valueName: "number")) var eps =

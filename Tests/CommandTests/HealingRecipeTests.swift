@@ -181,6 +181,87 @@ struct HealingRecipeTests {
         #expect(try folder.names() == ["out"])
     }
 
+    /// At full size, from config.json alone.
+    @Test(arguments: [
+        ("llama-pro-8.3b", "llama-2-7b", 8_357_482_496, 1_619_066_880),
+        ("eeve", "solar-10.7b-v1.0", 10_804_924_416, 10_804_924_416 - 2 * 4_096 * 40_960),
+    ])
+    func stagesAtFullSize(recipe: String, configuration: String, parameters: Int, trained: Int) throws {
+        let folder = try Folder()
+        let recipes = Self.package.appending(path: "recipes").path
+        let run = try CommandRun(
+            [
+                "run", "\(recipes)/\(recipe).yaml", "--set",
+                "model=\(recipes)/configurations/\(configuration)",
+                "--dry-run", "--json",
+            ], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let last = try run.json()["steps"]?.array?.last
+        #expect(last?["parameters"]?.int == parameters)
+        #expect(last?["trained_parameters"]?.int == trained)
+        #expect(try folder.names().isEmpty)
+    }
+
+    /// The blocks that were added are all that moves.
+    @Test func llamaPro() throws {
+        let folder = try Folder()
+        let file = Self.package.appending(path: "recipes/llama-pro-8.3b.yaml").path
+        let set = [
+            "model=\(Self.example("base"))", "expand.to=10",
+            "heal.data=[\"\(Self.example("data/korean.val.jsonl"))\"]", "heal.steps=3", "heal.warmup=1",
+            "heal.batch=2", "heal.accumulate=2", "heal.length=32",
+        ]
+        let run = try CommandRun(["run", file, "-o", "out"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let (base, out) = (try Checkpoint.open(Self.example("base")), try Checkpoint.open(folder.path("out")))
+        #expect(out.manifest?.operations.map(\.name) == (try Recipe.read(path: file)).steps.map(\.kind))
+        // 8 layers, a block behind the fourth and the last.
+        for (layer, origin) in [0, 1, 2, 3, nil, 4, 5, 6, 7, nil].enumerated() {
+            let name = "model.layers.\(layer).mlp.down_proj.weight"
+            let made = try #require(out[name]).floats()
+            if let origin {
+                let old = try #require(base["model.layers.\(origin).mlp.down_proj.weight"]).floats()
+                #expect(made == old, "\(name)")
+            } else {
+                #expect(made.contains { $0 != 0 }, "\(name)")
+            }
+        }
+        let (head, old) = (try #require(out["lm_head.weight"]), try #require(base["lm_head.weight"]))
+        #expect(try head.floats() == old.floats())
+    }
+
+    /// All seven stages, each on what the one before it made; the old rows of the embedding move in the sixth alone.
+    @Test func eeve() throws {
+        let folder = try Folder()
+        let file = Self.package.appending(path: "recipes/eeve.yaml").path
+        let korean = Self.example("data/korean.val.jsonl")
+        let recipe = try Recipe.read(path: file)
+        let stages = recipe.steps.filter { $0.kind == "heal" }.map(\.name)
+        #expect(stages.count == 7)
+        var set = ["model=\(Self.example("base"))", "resize-vocab.learn=40", "resize-vocab.corpus=\(korean)"]
+        for stage in stages {
+            set += ["data=[\"\(korean)\"]", "tokens=200", "batch=2", "accumulate=1", "length=32", "lr=1e-2"]
+                .map {
+                    "\(stage).\($0)"
+                }
+        }
+        set.append("layers.output=\(folder.path("last"))")
+        set.append("new-input-all-output.output=\(folder.path("fifth"))")
+        let run = try CommandRun(
+            ["run", file, "-o", "last"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let manifest = try Manifest.read(path: folder.path("last/surgery.json"))
+        #expect((manifest.history + manifest.operations).suffix(8).map(\.name) == recipe.steps.map(\.kind))
+        #expect(try folder.names() == ["fifth", "last"])
+        let base = try #require(Checkpoint.open(Self.example("base"))["model.embed_tokens.weight"])
+        let height = base.shape[0]
+        for (name, isSame) in [("fifth", true), ("last", false)] {
+            let table = try #require(Checkpoint.open(folder.path(name))["model.embed_tokens.weight"])
+            #expect(table.shape[0] == height + 40)
+            #expect(try (table.rows(0..<height).floats() == base.floats()) == isSame, "\(name)")
+        }
+    }
+
     @Test(arguments: [
         ("heal: {dta: [x]}", "line 3: there is no parameter of heal 'dta'; did you mean data?"),
         ("heal: {steps: 3}", "line 3: give either text (data, replay) or ids"),

@@ -103,7 +103,9 @@ public struct HealingRequest: Sendable {
             optimizer: settings, moments: job.moments,
             gradients: job.gradients ?? (job.accumulate == 1 ? .bf16 : .f32),
             trained: TensorSelection(train: job.train, freeze: job.freeze),
-            schedule: Schedule(shape: job.schedule, warmup: 0, steps: steps, floor: job.minLrRatio),
+            schedule: Schedule(
+                shape: job.schedule, warmup: 0, steps: steps, floor: job.minLrRatio,
+                decayShare: job.decayShare),
             seed: job.seed, recomputation: job.recompute, isolatesDocuments: !job.crossDocuments)
         plan.groups = job.groupRules
         let extent: DataExtent =

@@ -43,8 +43,8 @@ public struct TrainingJob: Parameterized, Equatable {
     public var schedule = Schedule.Shape.cosine
     /// Steps of rising rate; nil for a hundredth of all, at least 10, at most a quarter.
     public var warmup: Int?
-    /// What is left of the rate at the end.
-    public var minLrRatio = 0.1
+    /// What is left of the rate at the end, and the part of all steps in which `wsd` falls to it.
+    public var minLrRatio = 0.1, decayShare = 0.2
     /// AdamW's numbers.
     public var beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1
     /// What the norm of all gradients is clipped to; 0 does not.
@@ -80,6 +80,7 @@ public struct TrainingJob: Parameterized, Equatable {
         case plainText = "plain-text"
         case embeddingLr = "embedding-lr"
         case minLrRatio = "min-lr-ratio"
+        case decayShare = "decay-share"
         case weightDecay = "weight-decay"
         case checkpointEvery = "checkpoint-every"
     }
@@ -119,6 +120,7 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "warmup", .integer, "steps of rising rate (a hundredth, at least 10, at most a quarter)"),
         OperationParameter("min-lr-ratio", .number, "what is left of the rate at the end (0.1)"),
+        OperationParameter("decay-share", .number, "the part of all steps in which wsd falls (0.2)"),
         OperationParameter("beta1", .number, "AdamW's first decay (0.9)"),
         OperationParameter("beta2", .number, "AdamW's second decay (0.95)"),
         OperationParameter("eps", .number, "added to the root of the second moment (1e-8)"),
@@ -189,6 +191,7 @@ extension TrainingJob {
         let numbers = [
             ("lr", lr, 0...10, "from 0 to 10"), ("embedding-lr", embeddingLr ?? 0, 0...10, "from 0 to 10"),
             ("min-lr-ratio", minLrRatio, 0...1, "from 0 to 1"),
+            ("decay-share", decayShare, 0...1, "from 0 to 1"),
             ("beta1", beta1, 0...0.999999, "from 0 to below 1"),
             ("beta2", beta2, 0...0.999999, "from 0 to below 1"), ("eps", eps, 1e-12...1, "from 1e-12 to 1"),
             ("weight-decay", weightDecay, 0...10, "from 0 to 10"), ("clip", clip, 0...1e9, "0 or more"),

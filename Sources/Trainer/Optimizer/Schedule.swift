@@ -8,6 +8,11 @@ public struct Schedule: Codable, Sendable, Equatable {
         case constant
         /// Half a cosine wave down to the floor (<https://arxiv.org/abs/1608.03983>).
         case cosine
+        /// Evenly down to the floor.
+        case linear
+        /// The peak, and in the last part down to the floor by 1 − √: warm-up, stable, decay
+        /// (<https://arxiv.org/abs/2405.18392>, section 3).
+        case wsd
     }
 
     /// What follows the warm-up.
@@ -18,9 +23,12 @@ public struct Schedule: Codable, Sendable, Equatable {
     public var steps: Int
     /// What is left of the peak at the end, from 0 to 1.
     public var floor: Double
+    /// The part of all steps in which `wsd` falls, from 0 to 1.
+    public var decayShare: Double
 
     /// A course of `steps` steps.
-    public init(shape: Shape, warmup: Int, steps: Int, floor: Double) {
+    public init(shape: Shape, warmup: Int, steps: Int, floor: Double, decayShare: Double = 0.2) {
+        self.decayShare = decayShare
         self.shape = shape
         self.warmup = warmup
         self.steps = steps
@@ -30,11 +38,21 @@ public struct Schedule: Codable, Sendable, Equatable {
     /// The share of the peak rate at `step`, which counts from 0.
     public func factor(at step: Int) -> Double {
         if step < warmup { return Double(step + 1) / Double(warmup) }
-        switch shape {
-        case .constant: return 1
-        case .cosine:
-            let progress = Double(step - warmup) / Double(max(1, steps - warmup))
-            return floor + (1 - floor) / 2 * (1 + cos(.pi * min(1, progress)))
+        func progress(from start: Int) -> Double {
+            min(1, max(0, Double(step - start) / Double(max(1, steps - start))))
         }
+        let height =
+            switch shape {
+            case .constant: 1.0
+            case .cosine: (1 + cos(.pi * progress(from: warmup))) / 2
+            case .linear: 1 - progress(from: warmup)
+            case .wsd: 1 - progress(from: decayStart).squareRoot()
+            }
+        return shape == .constant ? 1 : floor + (1 - floor) * height
+    }
+
+    /// The step at which `wsd` begins to fall: a run that was kept before it may become any longer.
+    private var decayStart: Int {
+        max(warmup, steps - Int((Double(steps) * decayShare).rounded()))
     }
 }

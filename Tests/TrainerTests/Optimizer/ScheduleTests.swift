@@ -16,6 +16,25 @@ import Testing
         #expect(abs(schedule.factor(at: 100) - 0.2) < 1e-12)
     }
 
+    @Test func lineFallsToItsFloor() {
+        let schedule = Schedule(shape: .linear, warmup: 2, steps: 10, floor: 0.2)
+        #expect(schedule.factor(at: 1) == 1 && schedule.factor(at: 2) == 1)
+        #expect(abs(schedule.factor(at: 6) - 0.6) < 1e-12)
+        #expect(abs(schedule.factor(at: 10) - 0.2) < 1e-12)
+    }
+
+    /// The peak until the last part, then 1 − √.
+    @Test func stableThenDecays() {
+        let schedule = Schedule(shape: .wsd, warmup: 10, steps: 100, floor: 0, decayShare: 0.16)
+        #expect((10...84).allSatisfy { schedule.factor(at: $0) == 1 })
+        #expect(abs(schedule.factor(at: 88) - 0.5) < 1e-12)  // 4 of 16 steps: 1 − √¼
+        #expect(abs(schedule.factor(at: 93) - 0.25) < 1e-12)
+        #expect(schedule.factor(at: 100) == 0)
+        // A longer run begins with the same rates.
+        let longer = Schedule(shape: .wsd, warmup: 10, steps: 200, floor: 0, decayShare: 0.16)
+        #expect((0...84).allSatisfy { schedule.factor(at: $0) == longer.factor(at: $0) })
+    }
+
     @Test func groupsFollowRoles() throws {
         let layout = try GoldenModel(name: "mistral").pretrained().layout
         let settings = AdamWSettings(
