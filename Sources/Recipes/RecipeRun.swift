@@ -50,6 +50,8 @@ public struct RecipeRun {
         case made(Step, Outcome)
         /// A model will be written, or would be, with what was made since `source`.
         case planned(WritePlan, source: Checkpoint, Outcome)
+        /// What was made since `source` is healed without being written.
+        case unwritten(source: Checkpoint, Outcome)
         /// How far a model is written.
         case writing(ByteProgress)
         /// A model was written.
@@ -203,7 +205,9 @@ public struct RecipeRun {
     private func heal(_ step: Step, _ job: TrainingJob, _ state: State?, to folder: String) throws -> State {
         let isBlank = job.fromScratch && state == nil
         let begun = isBlank ? nil : try state ?? open()
-        if let begun { begun.total.warnings.forEach { tell(.warning($0)) } }
+        if let begun, !begun.total.summary.isEmpty {
+            tell(.unwritten(source: begun.source, begun.total))
+        }
         var request = HealingRequest(
             job, model: isBlank ? model : begun?.source.path ?? model, checkpoint: begun?.total.checkpoint,
             threads: options.threads, output: folder, force: options.write.force,

@@ -50,12 +50,15 @@ final class RunNarrator {
         case .made(let step, let outcome): made(step, outcome)
         case .planned(let plan, let source, let outcome):
             for warning in outcome.warnings { warn(warning) }
-            report(plan.table(source: source, outcome))
+            report(outcome.table(source: source, plan: plan))
             for left in plan.skippedFiles where options.dryRun {
                 report("left behind: \(left.name) (\(left.reason))")
             }
             (planned, meter) = ((plan, source), ProgressMeter())
             keep(output: plan.output, source: source, figures: plan.figures(source: source, nil, nil))
+        case .unwritten(let source, let outcome):
+            for warning in outcome.warnings { warn(warning) }
+            report(outcome.table(source: source))
         case .wrote(let written):
             let seconds = meter.seconds
             written.tell(seconds: seconds)

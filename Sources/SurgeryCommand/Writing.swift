@@ -21,7 +21,7 @@ struct Writing {
         for warning in outcome.warnings { warn(warning) }
         let writer = CheckpointWriter(options: options.writeOptions)
         let plan = try writer.plan(result, to: output)
-        report(plan.table(source: source, outcome))
+        report(outcome.table(source: source, plan: plan))
         try writer.check(plan)
         for left in plan.skippedFiles where options.dryRun {
             report("left behind: \(left.name) (\(left.reason))")
@@ -64,29 +64,33 @@ extension WriteReport {
     }
 }
 
-extension WritePlan {
-    /// What is made of a source and what it takes, for people.
-    func table(source: Checkpoint, _ outcome: Outcome) -> String {
+extension Outcome {
+    /// What was made of a source, for people; with what it takes where it is written.
+    func table(source: Checkpoint, plan: WritePlan? = nil) -> String {
         var table = Table(columns: [("", .left), ("", .left)])
         table.add("source", source.path)
-        table.add("output", output)
-        for line in outcome.summary { table.add(line.label, line.text) }
+        if let plan { table.add("output", plan.output) }
+        for line in summary { table.add(line.label, line.text) }
+        let (before, after) = (source.parameterCount, plan?.parameterCount ?? checkpoint.parameterCount)
         table.add(
             "parameters",
-            source.parameterCount == parameterCount
-                ? Units.grouped(parameterCount)
-                : "\(Units.grouped(source.parameterCount)) → \(Units.grouped(parameterCount))")
-        table.add(
-            "to write",
-            "\(Units.bytes(byteCount)) in \(files.count) files, "
-                + "\(Units.bytes(copiedByteCount)) of them copied as they are")
-        for (index, change) in outcome.changes.enumerated() {
+            before == after
+                ? Units.grouped(after) : "\(Units.grouped(before)) → \(Units.grouped(after))")
+        if let plan {
+            table.add(
+                "to write",
+                "\(Units.bytes(plan.byteCount)) in \(plan.files.count) files, "
+                    + "\(Units.bytes(plan.copiedByteCount)) of them copied as they are")
+        }
+        for (index, change) in changes.enumerated() {
             table.add(index == 0 ? "config.json" : "", change.description)
         }
         return table.description
     }
+}
 
-    /// The same for programs, and what writing it took.
+extension WritePlan {
+    /// What it takes, for programs, and what writing it took.
     func figures(source: Checkpoint, _ report: WriteReport?, _ seconds: Double?) -> JSONObject {
         var object = JSONObject()
         object["parameters"] = ["before": JSON(source.parameterCount), "after": JSON(parameterCount)]
