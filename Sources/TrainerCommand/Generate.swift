@@ -87,13 +87,20 @@ struct Generate: ParsableCommand {
             generator.notes.forEach { warn($0) }
             let streams = prompts.count == 1 && !json
             var failure: UserFacingError?
-            let results = try generator.generate(
-                prompts.map { GenerationPrompt($0) },
-                sampling: Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed),
-                maximumTokens: maximumTokens, isCancelled: { isCancelled() || failure != nil }
-            ) { _, text in
-                guard streams else { return }
-                do throws(UserFacingError) { try write(text) } catch { failure = error }
+            let results: [Continuation]
+            do throws(UserFacingError) {
+                results = try generator.generate(
+                    prompts.map { GenerationPrompt($0) },
+                    sampling: Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed),
+                    maximumTokens: maximumTokens, isCancelled: { isCancelled() || failure != nil },
+                    notify: { _, text in
+                        guard streams else { return }
+                        do throws(UserFacingError) { try write(text) } catch { failure = error }
+                    })
+            } catch {
+                // What nobody reads any more stopped it, or a signal did, in the middle of a line.
+                if streams, failure == nil { try write("\n") }
+                throw failure ?? error
             }
             if let failure { throw failure }
             if json { return show(prompts, results, generator.time) }

@@ -4,7 +4,10 @@ internal import CKernels
 // that of reading. OpenBLAS is for many rows: it wants weights in float32 and copies them to rearrange them.
 
 extension Product {
-    /// The most rows that are multiplied as vectors (measured: at 16 OpenBLAS, which unpacks the weights, is as fast).
+    /// The most rows that are multiplied as vectors.
+    ///
+    /// Measured on one core: 11.9 billion float32 weights a second with one row, 2.9 with 16, which are 92 GFLOP/s, about
+    /// what OpenBLAS reaches with many.
     static let mostVectors = 16
 
     /// Whether it is one of rows with a weight's, c(m, n) = a(m, k) · b(n, k)ᵀ, and has few of them.
