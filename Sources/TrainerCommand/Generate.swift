@@ -86,7 +86,7 @@ struct Generate: ParsableCommand {
                 model, threads: compute.count, isPlain: reading.plainText, isCancelled: isCancelled)
             generator.notes.forEach { warn($0) }
             let streams = prompts.count == 1 && !json
-            var failure: UserFacingError?
+            var (isWritten, failure): (Bool, UserFacingError?) = (false, nil)
             let results: [Continuation]
             do throws(UserFacingError) {
                 results = try generator.generate(
@@ -95,11 +95,12 @@ struct Generate: ParsableCommand {
                     maximumTokens: maximumTokens, isCancelled: { isCancelled() || failure != nil },
                     notify: { _, text in
                         guard streams else { return }
+                        isWritten = true
                         do throws(UserFacingError) { try write(text) } catch { failure = error }
                     })
             } catch {
                 // What nobody reads any more stopped it, or a signal did, in the middle of a line.
-                if streams, failure == nil { try write("\n") }
+                if isWritten, failure == nil { try write("\n") }
                 throw failure ?? error
             }
             if let failure { throw failure }
