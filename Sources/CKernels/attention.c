@@ -105,6 +105,38 @@ void ck_attention_forward(float *out, float *lse, const float *qkv, const int32_
     }
 }
 
+/* s(n) = scale q(D) k(n, D) */
+CK_MULTIVERSION
+static void score_row(float *restrict s, const float *restrict q, const float *restrict k, long n, long D,
+                      float scale) {
+#pragma clang fp reassociate(on)
+    for (long j = 0; j < n; ++j) {
+        float sum = 0;
+        for (long d = 0; d < D; ++d) sum += q[d] * k[j * D + d];
+        s[j] = scale * sum;
+    }
+}
+
+/* out(D) = factor s(n) v(n, D) */
+CK_MULTIVERSION
+static void weigh_rows(float *restrict out, const float *restrict s, const float *restrict v, long n, long D,
+                       float factor) {
+    for (long d = 0; d < D; ++d) out[d] = 0;
+    for (long j = 0; j < n; ++j)
+        for (long d = 0; d < D; ++d) out[d] += s[j] * v[j * D + d];
+    for (long d = 0; d < D; ++d) out[d] *= factor;
+}
+
+void ck_attend(float *out, const float *q, const float *keys, const float *values, const float *bias,
+               const float *sink, const ck_attention *a, long n, float *scores) {
+    float top = sink ? *sink : -INFINITY, sum = sink ? 1 : 0;
+    score_row(scores, q, keys, n, a->size, a->scale);
+    if (a->soft_cap > 0) cap_row(scores, n, a->soft_cap);
+    if (bias) add_row(scores, bias, n);
+    (void)softmax_step(scores, n, 0, n - 1, &top, &sum);
+    weigh_rows(out, scores, values, n, a->size, 1 / sum);
+}
+
 /* For j in [low, high): s, capped scores, become weights p = e^(s + bias - lse); dp becomes p (dp - delta) scale,
    times the cap's slope. */
 CK_INLINE void gradient_between(float *restrict s, float *restrict dp, const float *restrict bias, long low, long high,

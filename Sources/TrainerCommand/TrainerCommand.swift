@@ -5,7 +5,7 @@ import CommandLineSupport
 struct TrainerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trainer",
-        abstract: "Evaluate a language model, heal it by continued pre-training, and tokenize text for it.",
+        abstract: "Evaluate a language model, heal it by continued pre-training, generate and tokenize text.",
         discussion: """
             A model is a folder as Hugging Face writes it (config.json, safetensors, tokenizer.json), or a preset of \
             KerasHub. It is never changed; results go to a folder of their own.
@@ -14,5 +14,5 @@ struct TrainerCommand: ParsableCommand {
             128 + n stopped by signal n after saving, as 130 by Ctrl-C and 143 by SIGTERM.
             """,
         version: Version.current,
-        subcommands: [Tokenize.self, Eval.self, Heal.self, Bench.self, Analyze.self])
+        subcommands: [Tokenize.self, Eval.self, Heal.self, Bench.self, Analyze.self, Generate.self])
 }

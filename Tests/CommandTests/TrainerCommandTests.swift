@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("trainer tokenize, eval, heal, bench, analyze")
+@Suite("trainer tokenize, eval, heal, bench, analyze, generate")
 struct TrainerCommandTests {
     private let temporary: TemporaryFolder
     private var folder: URL { temporary.url }
@@ -40,7 +40,9 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze"]) func explainsItself(command: String)
+    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate"]) func explainsItself(
+        command: String
+    )
         throws
     {
         let run = try trainer(command, "--help")

@@ -116,6 +116,13 @@ void ck_scale(float *y, const float *x, float factor, size_t n);
 /* The sum of squares of x(n), in double precision over blocks of 1,024. */
 double ck_sum_of_squares(const float *x, size_t n);
 
+/* --- vectors.c: products with few rows, whose time is that of reading the weights --- */
+enum { CK_F32, CK_BF16, CK_F16 };
+/* y(R, start ..< end) = (add ? y : 0) + x(R, I) w(O, I)^T for R = `rows`, I = `inputs`, O = `outputs`; w is kept as `kind`.
+   A row's result is the same beside any others. */
+void ck_multiply_vectors(float *y, const float *x, const void *w, size_t start, size_t end, size_t inputs,
+                         size_t outputs, size_t rows, int kind, int add);
+
 /* --- attention.c --- */
 typedef struct {
     long time, heads, kv_heads, size; /* T, H, key-value heads, D */
@@ -141,6 +148,12 @@ void ck_attention_forward(float *out, float *lse, const float *qkv, const int32_
 void ck_attention_backward(float *dqkv, float *dsinks, const float *dout, const float *qkv, const float *out,
                            const float *lse, const int32_t *first, const float *bias, const float *sinks,
                            const ck_attention *a, long kv_head, float *scratch);
+
+/* Attention of one head of one token: out(D) from q(D), and keys(n, D) and values(n, D) that it sees, each token's behind
+   the other's. bias: (n) or null, added to the scores after the cap; sink: one score more that belongs to no key, or null.
+   scores: (n) floats to scribble on. */
+void ck_attend(float *out, const float *q, const float *keys, const float *values, const float *bias,
+               const float *sink, const ck_attention *a, long n, float *scores);
 
 /* --- experts.c: mixtures of E experts of which each row chooses K; slots are choices, expert by expert --- */
 enum { CK_SOFTMAX, CK_SOFTMAX_OF_CHOSEN, CK_SIGMOID };

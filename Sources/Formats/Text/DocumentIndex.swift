@@ -125,6 +125,16 @@ package struct DocumentIndex: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// The text of one document as a prompt: of a file that is one document, the line feed at its end, which editors and
+    /// `echo` put there, is no part of it.
+    ///
+    /// - Throws: ``UserFacingError`` when it can't be read any more.
+    package func prompt(_ index: Int) throws(UserFacingError) -> String {
+        let text = try text(index)
+        guard file(of: index).kind == .whole else { return text }
+        return text.hasSuffix("\r\n") || text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+
     /// The last file that begins at a document or before it.
     private func file(of document: Int) -> TextFile {
         var (low, high) = (0, files.count - 1)

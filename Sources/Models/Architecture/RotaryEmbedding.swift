@@ -112,6 +112,22 @@ public struct RotaryEmbedding: Equatable, Sendable {
         }
     }
 
+    /// The length beyond which LongRoPE has other factors; nil for other scalings.
+    public var lengthOfShortFactors: Double? {
+        switch scaling {
+        case .longRoPE(_, _, let length, _): length
+        case .none, .linear, .dynamic, .llama3, .yarn: nil
+        }
+    }
+
+    /// The length to which "dynamic" frequencies were made to grow; nil for other scalings.
+    public var grownLength: Double? {
+        switch scaling {
+        case .dynamic(let factor, let length): factor * length
+        case .none, .linear, .llama3, .yarn, .longRoPE: nil
+        }
+    }
+
     /// Llama 3.1's rule for one frequency.
     private func stretched(_ frequency: Double) -> Double {
         guard case .llama3(let factor, let low, let high, let length) = scaling else { return frequency }
@@ -126,13 +142,18 @@ public struct RotaryEmbedding: Equatable, Sendable {
     ///
     /// `longest` is the longest sequence among them; all of them are one when it is nil.
     public func table(length: Int, longest: Int? = nil) -> (cosine: [Float], sine: [Float]) {
-        let frequencies = frequencies(longest: longest ?? length)
+        table(positions: 0..<length, longest: longest ?? length)
+    }
+
+    /// Cosines and sines of the angles of some positions of a sequence that is `longest` long: (T, N / 2) each.
+    public func table(positions: Range<Int>, longest: Int) -> (cosine: [Float], sine: [Float]) {
+        let frequencies = frequencies(longest: longest)
         let factor = Float(attentionFactor)
         var cosine: [Float] = []
         var sine: [Float] = []
-        cosine.reserveCapacity(length * frequencies.count)
-        sine.reserveCapacity(length * frequencies.count)
-        for position in 0..<length {
+        cosine.reserveCapacity(positions.count * frequencies.count)
+        sine.reserveCapacity(positions.count * frequencies.count)
+        for position in positions {
             for frequency in frequencies {
                 let angle = Double(Float(position) * frequency)
                 cosine.append(Float(cos(angle)) * factor)

@@ -7,6 +7,8 @@ internal import Models
 /// <https://arxiv.org/abs/2305.13245>; computed in tiles, <https://arxiv.org/abs/2307.08691>.
 struct AttentionBlock: Sendable {
     let attention: Attention
+    /// Which layer it is of.
+    let layer: Int
     /// (W, C) and (C, H · D).
     let queryKeyValue: Linear, output: Linear
     let queryNorm: NormBlock?, keyNorm: NormBlock?
@@ -26,6 +28,7 @@ struct AttentionBlock: Sendable {
 
     init(_ attention: Attention, _ builder: inout LayoutBuilder) throws(UserFacingError) {
         self.attention = attention
+        layer = builder.layer ?? 0
         let width = builder.architecture.hiddenSize
         let (queries, keys) = (
             attention.heads * attention.headSize, attention.keyValueHeads * attention.headSize
@@ -91,6 +94,11 @@ struct AttentionBlock: Sendable {
             }
         }
         turn(kept.queryKeyValue, shape, inverse: false, pass)
+        if let rows = pass.kept { rows.keep(kept.queryKeyValue, of: self, pass) }
+        if let rows = pass.kept, rows.isStep {
+            rows.attend(kept.result, kept.queryKeyValue, self, pass)
+            return output.forward(out, kept.result, pass)
+        }
         engine.attention(
             pass.values(kept.result), logSumExp: pass.values(kept.logSumExp),
             qkv: pass.values(kept.queryKeyValue), first: pass.integers(pass.plan.starts(attention.window)),

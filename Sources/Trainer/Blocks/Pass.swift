@@ -9,6 +9,8 @@ struct Pass<Device: Engine> {
     var accumulate = false
     /// Whether experts' load is counted, for the loss that balances it.
     var countsLoad = false
+    /// Where keys and values are kept; nil where nothing follows this batch.
+    var kept: KeptRows<Device>?
 
     var engine: Device { model.engine }
     var plan: ActivationPlan { model.plan }

@@ -190,7 +190,25 @@ private struct SpecialTokenNames {
     }
 }
 
+extension DocumentLayout {
+    /// Every token that ends a text when one is generated: all of `eos_token_id` in config.json and
+    /// generation_config.json, and where neither names one the tokenizer's `eos_token`.
+    static func ends(
+        in folder: Checkpoint, tokenizer: Tokenizer
+    ) throws(UserFacingError) -> Set<Int32> {
+        let ends = try SpecialTokenNames(folder, tokenizer).ends
+        let configured = ends.filter { [Configuration.fileName, "generation_config.json"].contains($0.file) }
+        return Set((configured.isEmpty ? ends : configured).map { Int32(clamping: $0.id) })
+    }
+}
+
 extension Tokenizer {
+    /// The tokens of a text that is gone on with: what the tokenizer puts before a text, and the text's own, but not
+    /// what it puts behind.
+    func encodePrompt(_ text: String) throws(UserFacingError) -> [Int32] {
+        try encode(text).dropLast(ownTokens().count.behind)
+    }
+
     /// What the tokenizer itself puts before a text, and how many tokens it puts on both sides.
     fileprivate func ownTokens() throws(UserFacingError) -> (before: [Int32], count: DocumentLayout.Own) {
         do {

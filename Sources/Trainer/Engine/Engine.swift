@@ -122,6 +122,20 @@ public protocol Engine: AnyObject, Sendable {
         out: Tensor<Buffer>, logSumExp: Tensor<Buffer>, first: Tensor<Buffer>, bias: Tensor<Buffer>?,
         sinks: Tensor<Buffer>?, shape: AttentionShape, accumulate: Bool)
 
+    // MARK: Attention of a token at a time, over keys and values that are kept: (2, B, key-value heads, T, D)
+
+    /// Keeps the keys and the values of qkv(R, width), each row's at its place: sequence · T + position.
+    ///
+    /// In this operation and the next, `shape` is what there is room for: B sequences of T tokens. R is the number of
+    /// `places`, any of them.
+    func keepKeysAndValues(
+        _ kept: Tensor<Buffer>, qkv: Tensor<Buffer>, places: Tensor<Buffer>, shape: AttentionShape)
+    /// out(R, H · D): each row's queries in qkv(R, width) see what is kept of its sequence from the position first(R) to its
+    /// own place. Biases and sinks are those of ``attention(_:logSumExp:qkv:first:bias:sinks:shape:)``.
+    func attentionOverKept(
+        _ out: Tensor<Buffer>, qkv: Tensor<Buffer>, kept: Tensor<Buffer>, places: Tensor<Buffer>,
+        first: Tensor<Buffer>, bias: Tensor<Buffer>?, sinks: Tensor<Buffer>?, shape: AttentionShape)
+
     // MARK: Feed-forward
 
     /// y(R, F) = activation(gate) · up, where gateUp(R, 2F) holds both, side by side or in turn.

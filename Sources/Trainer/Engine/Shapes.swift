@@ -140,6 +140,17 @@ public struct AttentionShape: Equatable, Sendable {
     }
 }
 
+extension AttentionShape {
+    /// How many values the keys and the values of all tokens have: (2, B, key-value heads, T, D).
+    var keptCount: Int { 2 * rows * keyValueHeads * headSize }
+
+    /// Where what is kept of a key, or value, head at a place (sequence · T + position) begins in its half.
+    func kept(_ head: Int, at place: Int) -> Int {
+        let (sequence, position) = (place / sequenceLength, place % sequenceLength)
+        return ((sequence * keyValueHeads + head) * sequenceLength + position) * headSize
+    }
+}
+
 /// Which channels of a head are turned, and in what pairs.
 public struct RotaryShape: Equatable, Sendable {
     /// N: how many channels, from a head's first; even.

@@ -23,18 +23,23 @@ public final class Transformer<Device: Engine> {
     /// The longest document that the tables of angles were made for.
     private var longest = -1
 
-    /// A model whose weights are all zero.
+    /// A model whose weights are all zero, or those of another of the same layout, with which it shares them.
     ///
     /// Memory for the batches of `plan` is taken here.
     public init(
-        _ architecture: Architecture, layout: ParameterLayout, plan: ActivationPlan, on engine: Device
+        _ architecture: Architecture, layout: ParameterLayout, plan: ActivationPlan, on engine: Device,
+        sharing other: Transformer<Device>? = nil
     ) throws(UserFacingError) {
         self.engine = engine
         self.architecture = architecture
         self.layout = layout
         self.plan = plan
-        weights = try engine.makeBuffer(count: layout.trainedCount)
-        frozen = try engine.makeBuffer(count: layout.frozenWords)
+        if let other {
+            (weights, frozen) = (other.weights, other.frozen)
+        } else {
+            weights = try engine.makeBuffer(count: layout.trainedCount)
+            frozen = try engine.makeBuffer(count: layout.frozenWords)
+        }
         memory = try engine.makeBuffer(count: plan.count)
         crossEntropy = engine.makeScalar()
         balanceLoss = engine.makeScalar()
@@ -159,7 +164,7 @@ public final class Transformer<Device: Engine> {
     // MARK: Parts
 
     /// Computes everything up to the last norm.
-    private func forward(_ pass: Pass<Device>) {
+    func forward(_ pass: Pass<Device>) {
         layout.embedding.forward(plan.layers.first?.input ?? plan.output, plan.embedding, pass)
         var sum: ResidualSum?
         for (block, kept) in zip(layout.layers, plan.layers) { sum = block.forward(kept, adding: sum, pass) }
@@ -201,7 +206,7 @@ public final class Transformer<Device: Engine> {
     }
 
     /// The logits of some rows: (rows, V).
-    private func logits(_ rows: Range<Int>, _ shape: LinearShape) -> Tensor<Device.Buffer> {
+    func logits(_ rows: Range<Int>, _ shape: LinearShape) -> Tensor<Device.Buffer> {
         let logits = values(plan.logits)[0..<rows.count * shape.outputs]
         engine.linear(
             logits, normedRows(rows), weight: weights(of: layout.head), bias: nil, shape: shape, adds: false)
@@ -250,6 +255,9 @@ public final class Transformer<Device: Engine> {
         }
         makeAngles(for: batch)
     }
+
+    /// Has the tables of angles made again for the next batch.
+    func forgetAngles() { longest = -1 }
 
     /// Makes the tables of angles, and makes them again where they depend on the longest document of a batch.
     private func makeAngles(for batch: TokenBatch) {

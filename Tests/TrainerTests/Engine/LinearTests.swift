@@ -38,11 +38,11 @@ private struct LinearTrial: Trial {
 }
 
 @Suite struct LinearTests {
-    // A tile of a product is at most 512 by 768; 16 is its granularity.
+    // A tile of a product is at most 512 by 768; 16 is its granularity, and the most rows that are multiplied as vectors.
     @Test(
         arguments: [
             (1, 1, 1), (3, 5, 7), (17, 16, 15), (300, 130, 50), (257, 3, 385), (5, 400, 9), (2, 7, 800),
-            (1, 300, 1), (600, 2, 3),
+            (1, 300, 1), (600, 2, 3), (16, 70, 33), (7, 33, 5), (6, 1, 2), (1, 4_096, 40),
         ], [true, false])
     func twins(size: (rows: Int, inputs: Int, outputs: Int), biased: Bool) throws {
         let shape = LinearShape(rows: size.rows, inputs: size.inputs, outputs: size.outputs)

@@ -5,7 +5,9 @@ import Testing
 
 /// Products with matrices that are kept in fewer bits, beside the same products in float32.
 @Suite struct PackedMatrixTests {
-    private static let sizes = [(1, 2, 1), (5, 30, 7), (70, 514, 34), (3, 1_030, 800), (600, 20, 1_600)]
+    private static let sizes = [
+        (1, 2, 1), (5, 30, 7), (1, 576, 100), (16, 66, 9), (70, 514, 34), (3, 1_030, 800), (600, 20, 1_600),
+    ]
 
     /// Float32 values that the precision holds exactly, and the same packed.
     private func pair(

@@ -57,6 +57,57 @@ extension ReferenceEngine {
         logSumExp.values = denominators
     }
 
+    func keepKeysAndValues(
+        _ kept: ReferenceTensor, qkv: ReferenceTensor, places: ReferenceTensor, shape: AttentionShape
+    ) {
+        let (D, T, K) = (shape.headSize, shape.sequenceLength, shape.keyValueHeads)
+        var result = kept.values  // (2, B, K, T, D)
+        let x = qkv.values  // (R, width)
+        for (row, place) in places.integers.enumerated() {
+            for head in 0..<K {
+                for (part, from) in [shape.key(head), shape.value(head)].enumerated() {
+                    let start = (((part * shape.batch + place / T) * K + head) * T + place % T) * D
+                    for d in 0..<D { result[start + d] = x[row * shape.qkvWidth + from + d] }
+                }
+            }
+        }
+        kept.values = result
+    }
+
+    func attentionOverKept(
+        _ out: ReferenceTensor, qkv: ReferenceTensor, kept: ReferenceTensor, places: ReferenceTensor,
+        first: ReferenceTensor, bias: ReferenceTensor?, sinks: ReferenceTensor?, shape: AttentionShape
+    ) {
+        let (D, T, K) = (shape.headSize, shape.sequenceLength, shape.keyValueHeads)
+        let (x, kept) = (qkv.values, kept.values)
+        let (bias, sinks) = (bias?.values, sinks?.values)
+        var result = zeros(out.count)
+        for (row, place) in places.integers.enumerated() {
+            let keys = first.integers[row]...place % T
+            for head in 0..<shape.heads {
+                func start(_ part: Int, _ position: Int) -> Int {
+                    (((part * shape.batch + place / T) * K + head / shape.groupSize) * T + position) * D
+                }
+                let query = row * shape.qkvWidth + shape.query(head)
+                let scores = keys.enumerated().map { column, key in
+                    let product = dot(x, query, kept, start(0, key), D) * Double(shape.scale)
+                    let capped = shape.softCap.map { Double($0) * tanh(product / Double($0)) } ?? product
+                    return capped + (bias?[head * T + column] ?? 0)
+                }
+                let all = scores + (sinks.map { [$0[head]] } ?? [])
+                let top = all.reduce(-.infinity, max)
+                let sum = all.reduce(0) { $0 + exp($1 - top) }
+                for (key, score) in zip(keys, scores) {
+                    for d in 0..<D {
+                        result[(row * shape.heads + head) * D + d] +=
+                            exp(score - top) / sum * kept[start(1, key) + d]
+                    }
+                }
+            }
+        }
+        out.values = result
+    }
+
     /// With p = e^(score − logSumExp) and dp = dOut · v: dv += p · dOut, dscore = p · (dp − Σ p · dp).
     ///
     /// The gradients of q and k follow through the cap. The sink's dp is 0.

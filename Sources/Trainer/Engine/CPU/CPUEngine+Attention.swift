@@ -78,6 +78,52 @@ extension CPUEngine {
             dSinks.floats, shares.pointer, shape.batch, shape.heads, shape.heads, accumulate ? 1 : 0)
     }
 
+    /// See ``Engine/keepKeysAndValues(_:qkv:places:shape:)``.
+    public func keepKeysAndValues(
+        _ kept: Tensor<CPUBuffer>, qkv: Tensor<CPUBuffer>, places: Tensor<CPUBuffer>, shape: AttentionShape
+    ) {
+        let (rows, D) = (places.count, shape.headSize)
+        precondition(qkv.count == rows * shape.qkvWidth && kept.count == shape.keptCount)
+        pool.forEachPiece(.attention, of: rows, cost: 2 * shape.keyValueHeads * D) { rows in
+            for row in rows {
+                let place = unsafe Int(places.integers[row])
+                for head in 0..<shape.keyValueHeads {
+                    let key = shape.kept(head, at: place)
+                    let from = unsafe qkv.floats + row * shape.qkvWidth
+                    unsafe (kept.floats + key).update(from: from + shape.key(head), count: D)
+                    unsafe (kept.floats + kept.count / 2 + key).update(
+                        from: from + shape.value(head), count: D)
+                }
+            }
+        }
+    }
+
+    /// See ``Engine/attentionOverKept(_:qkv:kept:places:first:bias:sinks:shape:)``.
+    public func attentionOverKept(
+        _ out: Tensor<CPUBuffer>, qkv: Tensor<CPUBuffer>, kept: Tensor<CPUBuffer>, places: Tensor<CPUBuffer>,
+        first: Tensor<CPUBuffer>, bias: Tensor<CPUBuffer>?, sinks: Tensor<CPUBuffer>?, shape: AttentionShape
+    ) {
+        let (rows, time, heads) = (places.count, shape.sequenceLength, shape.heads)
+        precondition(qkv.count == rows * shape.qkvWidth && out.count == rows * shape.outputWidth)
+        precondition(kept.count == shape.keptCount && first.count == rows)
+        precondition(bias.map { $0.count == heads * time } ?? true)
+        precondition(sinks.map { $0.count == heads } ?? true)
+        let scratch = scratch(count: threads * time)
+        pool.run(.attention, rows * heads) { task, thread in
+            let (row, head) = (task / heads, task % heads)
+            let (place, start) = unsafe (Int(places.integers[row]), Int(first.integers[row]))
+            let keys = shape.kept(head / shape.groupSize, at: place - place % time + start)
+            var kernel = ck_attention(shape)
+            unsafe ck_attend(
+                out.floats + row * shape.outputWidth + head * shape.headSize,
+                qkv.floats + row * shape.qkvWidth + shape.query(head), kept.floats + keys,
+                kept.floats + kept.count / 2 + keys,
+                bias.map { unsafe UnsafePointer($0.floats + head * time) },
+                sinks.map { unsafe UnsafePointer($0.floats + head) }, &kernel, place % time - start + 1,
+                scratch.pointer + thread * time)
+        }
+    }
+
     /// Values that one thread's share of attention scribbles on.
     private func threadScratch(_ shape: AttentionShape) -> Int {
         var kernel = ck_attention(shape)

@@ -95,7 +95,8 @@ extension CPUEngine {
                 m: slots.count, n: O, k: I)
         }
         expertRows.add(products.reduce(0) { $0 + $1.m }, ordering: .relaxed)
-        multiply(products, accumulate: false)
+        multiplyVectors(products.filter(\.hasFewRows), accumulate: false)
+        multiply(products.filter { !$0.hasFewRows }, accumulate: false)
         guard let bias else { return }
         pool.run(.matrixProduct, shape.experts) { expert, _ in
             let product = products[expert]

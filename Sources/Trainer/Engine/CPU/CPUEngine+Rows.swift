@@ -75,10 +75,15 @@ extension CPUEngine {
         _ y: Tensor<CPUBuffer>, _ x: Tensor<CPUBuffer>, weight: Tensor<CPUBuffer>, bias: Tensor<CPUBuffer>?,
         shape: LinearShape, adds: Bool
     ) {
-        multiply(
-            Matrix(y, stride: shape.outputs), Matrix(x, stride: shape.inputs),
-            Matrix(weight, stride: shape.inputs, transposed: true),
-            m: shape.rows, n: shape.outputs, k: shape.inputs, accumulate: adds)
+        let product = Product(
+            c: Matrix(y, stride: shape.outputs), a: Matrix(x, stride: shape.inputs),
+            b: Matrix(weight, stride: shape.inputs, transposed: true),
+            m: shape.rows, n: shape.outputs, k: shape.inputs)
+        if product.hasFewRows {
+            multiplyVectors([product], accumulate: adds)
+        } else {
+            multiply([product], accumulate: adds)
+        }
         guard let bias else { return }
         pool.forEachPiece(.matrixProduct, of: shape.rows, cost: shape.outputs) { rows in
             unsafe ck_add_bias(
