@@ -46,9 +46,10 @@ model, wrong = a.model, []
 
 def random_model():
     tokenizer = transformers.AutoTokenizer.from_pretrained(a.model)
+    heads = {} if a.random == "gpt_neox" else {"num_key_value_heads": 2}
     config = transformers.AutoConfig.for_model(
         a.random, vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=256, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=None)
+        max_position_embeddings=256, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=None, **heads)
     torch.manual_seed(1)
     made = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     for parameter_name, parameter in made.named_parameters():

@@ -1,7 +1,7 @@
 """Writes multiple-choice tasks of lm-evaluation-harness as files for `trainer eval --choices`.
 
 usage: harness.py TASK… -o FOLDER [--fewshot N --limit N --include FOLDER] [--dataset PATH [--files SPLIT=FILE…]]
-   as: harness.py kobest haerae hellaswag arc_easy kmmlu_direct_law -o questions
+   as: harness.py kobest haerae hellaswag arc_easy kmmlu_law -o questions
 
 The harness's own task objects make contexts, choices and answers, so its prompts, its few-shot examples (--fewshot, with its
 seed 1234) and its splits are what is written: FOLDER/TASK.jsonl, a question a line. Names of groups and tags stand for their
@@ -44,8 +44,6 @@ def question(task, instances):
         sys.exit(f"{task.config.task}: its answer is {target!r}, and one of {len(choices)} choices is needed")
     requests = [instance.args for instance in instances[:len(choices)]]  # behind these may be those without a context
     context = requests[0][0]
-    if any(request[0] != context for request in requests) or task.multiple_input:
-        sys.exit(f"{task.config.task}: each choice has a context of its own")
     texts = [request[1] for request in requests]
     if context.strip() and delimiter and delimiter.isspace() and texts == [delimiter + choice for choice in choices]:
         context, texts = context + delimiter, choices
@@ -55,6 +53,8 @@ def question(task, instances):
 def write(name, task):
     if task.OUTPUT_TYPE != "multiple_choice" or not hasattr(task, "multiple_input"):
         sys.exit(f"{name}: it is a task of {task.OUTPUT_TYPE}, not of multiple choice")
+    if task.multiple_input:
+        sys.exit(f"{name}: each choice has a context of its own")
     if task.multiple_target:
         sys.exit(f"{name}: its questions have several right choices")
     if a.fewshot is not None:

@@ -12,6 +12,11 @@ extension EvaluationOutcome {
                 for (name, result) in choices { results[name] = try JSON(encoding: result) }
                 object["choices"] = .object(results)
             }
+            if !completions.isEmpty {
+                var results = JSONObject()
+                for (name, result) in completed { results[name] = try JSON(encoding: result) }
+                object["completions"] = .object(results)
+            }
             return .object(object)
         }
     }
@@ -23,6 +28,7 @@ extension EvaluationOutcome {
         var tables: [String] = []
         if !sets.isEmpty { tables.append(setTable(parent?.sets)) }
         if !tasks.isEmpty { tables.append(choiceTable(parent?.choices)) }
+        if !completions.isEmpty { tables.append(completionTable(parent?.completed)) }
         return tables.joined(separator: "\n\n")
     }
 
@@ -50,7 +56,19 @@ extension EvaluationOutcome {
         return table.description
     }
 
-    /// What was made of each question, a line of JSON each, with what the parent made of it.
+    private func completionTable(_ parent: [(name: String, result: CompletionResult)]?) -> String {
+        let names = ["items", "exact"] + (parent == nil ? [] : ["parent's"])
+        var table = Table(columns: [("completions", .left)] + names.map { ($0, .right) })
+        for (index, (name, result)) in completed.enumerated() {
+            let figures = [result.exact] + (parent.map { [$0[index].result.exact] } ?? [])
+            table.add(
+                [name, Units.grouped(result.items)]
+                    + figures.map { $0.isFinite ? Units.fixed($0, digits: 4) : "–" })
+        }
+        return table.description
+    }
+
+    /// What was made of each question and text, a line of JSON each, with what the parent made of it.
     ///
     /// - Parameter parent: the parent's outcome of the same sets.
     /// - Returns: the lines.
@@ -68,8 +86,25 @@ extension EvaluationOutcome {
                 lines += line.serialized(indent: nil) + [UInt8(ascii: "\n")]
             }
         }
+        for (index, set) in completions.enumerated() {
+            for (place, completion) in set.texts.enumerated() {
+                var line: JSON = [
+                    "set": .string(set.name), "line": JSON(completion.line),
+                    "expected": .string(completion.expected),
+                ]
+                for (key, value) in completion.figures { line[key] = value }
+                if let other = parent?.completions[index].texts[place] {
+                    line["parent"] = .object(other.figures)
+                }
+                lines += line.serialized(indent: nil) + [UInt8(ascii: "\n")]
+            }
+        }
         return lines
     }
+}
+
+extension Completion {
+    fileprivate var figures: JSONObject { ["text": .string(text), "exact": .bool(isExact)] }
 }
 
 extension ChoiceDecision {

@@ -25,9 +25,12 @@ struct Eval: ParsableCommand {
             (acc_norm), encoded as lm-evaluation-harness does by default for causal models. Texts are taken as they \
             stand: a space before a choice is at the end of the context, or at the start of the choice.
 
+            --completions takes {"prompt": "…", "expected": "…"}: the likeliest tokens until there are as many characters, or \
+            the text ends, and the share of those that are what is expected, white space around both aside.
+
             With --json: {"sets": {NAME: {"loss", "perplexity", "bits_per_byte", "tokens", "bytes", \
             "end_of_text": {"loss", "probability", "documents"}}}, "choices": {NAME: {"acc", "acc_norm", "acc_stderr", \
-            "items"}}, "parent": {"model", "sets", "choices"}}, each where it was asked for; "parent" is null where \
+            "items"}}, "completions": {NAME: {"exact", "items"}}, "parent": {"model", "sets", "choices", "completions"}}, each where it was asked for; "parent" is null where \
             --beside-parent found none. With --ids the set is called "ids", and "loss" stands at the top as well.
             """)
 
@@ -44,6 +47,11 @@ struct Eval: ParsableCommand {
         transform: TextSource.unweighted)
     var choices: [TextSource] = []
     @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Texts to complete, in JSON lines.", valueName: "[name=]file"),
+        transform: TextSource.unweighted)
+    var completions: [TextSource] = []
+    @Option(
         help: ArgumentHelp(
             "A model to evaluate on the same sets, beside this one: what this one was made of.",
             valueName: "model"))
@@ -56,7 +64,8 @@ struct Eval: ParsableCommand {
     var besideParent = false
     @Option(
         help: ArgumentHelp(
-            "Write what the model makes of each question to this file, in JSON lines.", valueName: "file"))
+            "Write what the model makes of each question and text to complete to this file, in JSON lines.",
+            valueName: "file"))
     var items: String?
     @Flag(help: "Replace the file of --items.") var force = false
     @Option(
@@ -76,25 +85,27 @@ struct Eval: ParsableCommand {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func validate() throws {
-        guard (sets.isEmpty && choices.isEmpty) != (ids == nil) else {
-            throw ValidationError("give --data, --choices or both, or --ids alone")
+        guard (sets + choices + completions).isEmpty != (ids == nil) else {
+            throw ValidationError("give --data, --choices or --completions, or --ids alone")
         }
         guard logits == nil || ids != nil else { throw ValidationError("--logits goes with --ids") }
-        guard items == nil || !choices.isEmpty else { throw ValidationError("--items goes with --choices") }
+        guard items == nil || !(choices + completions).isEmpty else {
+            throw ValidationError("--items goes with --choices and --completions")
+        }
         guard !force || items != nil else { throw ValidationError("--force goes with --items") }
         guard parent == nil || !besideParent else {
             throw ValidationError("--parent names the parent and --beside-parent looks for it; give one")
         }
         if let length, length < 1 { throw ValidationError("--length must be at least 1, not \(length)") }
-        for names in [sets, choices].map({ $0.map(\.name) }) {
+        for names in [sets, choices, completions].map({ $0.map(\.name) }) {
             guard let twice = names.firstRepeated else { continue }
             throw ValidationError("two sets are called '\(twice)'; give each its own name")
         }
-        let paths = (sets + choices).map(\.path)
+        let paths = (sets + choices + completions).map(\.path)
         try refuseModels(among: paths)
         guard parent != nil || besideParent else { return }
         guard ids == nil else {
-            throw ValidationError("a parent goes with --data and --choices, not with --ids")
+            throw ValidationError("a parent goes with --data, --choices and --completions, not with --ids")
         }
         if let pipe = paths.first(where: TextPaths.isPipe) {
             throw ValidationError("\(pipe) can be read once, and the parent reads it, too; keep it in a file")
@@ -132,12 +143,14 @@ struct Eval: ParsableCommand {
             model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options, rows: ids,
             logits: logits, endOfText: ends.endOfText, length: length ?? 0, threads: compute.count)
         request.choices = choices.map { ($0.name, $0.path) }
+        request.completions = completions.map { ($0.name, $0.path) }
         do {
             return try request.run(isCancelled: { Interruption.signal != nil }, warn: { warn($0) })
         } catch let error as UserFacingError where error.kind == .notFinite {
             let names = ids == nil ? sets.map(\.name) : ["ids"]
-            let unknown = EvaluationOutcome(
+            var unknown = EvaluationOutcome(
                 sets: names.map { ($0, .unknown) }, tasks: choices.map { ($0.name, []) })
+            unknown.completions = completions.map { ($0.name, []) }
             if json { try show(unknown, parent: nil, nil) }
             throw error
         }

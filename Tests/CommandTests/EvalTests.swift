@@ -52,6 +52,17 @@ import Testing
         #expect(table.output.isEmpty && table.messages.contains("acc_norm"))
     }
 
+    @Test func completionsAlone() throws {
+        try folder.write("texts.jsonl", #"{"prompt": "Click OK to close the", "expected": " no such thing"}"#)
+        let run = try eval(
+            Self.base, "--completions", "texts=texts.jsonl", "--json", "--items", "items.jsonl")
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(try run.json() == ["completions": ["texts": ["exact": 0, "items": 1]]])
+        let item = try JSON(parsing: folder.bytes("items.jsonl"), file: "")
+        #expect(item.object?.keys == ["set", "line", "expected", "text", "exact"])
+        #expect(item["exact"] == false && item["text"]?.string?.isEmpty == false)
+    }
+
     /// What a surgery was given, also where the result was trained since, and no longer when it has changed.
     @Test func theParentIsWhatTheManifestNames() throws {
         _ = try folder.copy(of: Self.base, as: "source")
@@ -100,7 +111,8 @@ import Testing
         (["--choices", "@base"], 64, "name the model before the options"),
         (["--choices", "a=questions.jsonl", "a=questions.jsonl"], 64, "two sets are called 'a'"),
         (["--choices", "bad.jsonl"], 2, "bad.jsonl, line 2: its choice 1 is empty"),
-        (["--data", "x.jsonl", "--items", "items"], 64, "--items goes with --choices"),
+        (["--data", "x.jsonl", "--items", "items"], 64, "--items goes with --choices and --completions"),
+        (["--completions", "bad.jsonl"], 2, "bad.jsonl, line 1: it has no"),
         (["--ids", "x", "--choices", "questions.jsonl"], 64, "--ids alone"),
         (["--ids", "x", "--parent", "@base"], 64, "not with --ids"),
         (["--choices", "-", "--parent", "@base"], 64, "read once"),

@@ -12,6 +12,8 @@ public struct EvaluationRequest: Sendable {
     public var sets: [(name: String, path: String)]
     /// Questions with choices, by name and file: see ``ChoiceResult``.
     public var choices: [(name: String, path: String)] = []
+    /// Texts to complete, by name and file: see ``CompletionResult``.
+    public var completions: [(name: String, path: String)] = []
     /// How documents are read.
     public var text: TextOptions
     /// A safetensors file with `input_ids`, evaluated row by row in place of documents.
@@ -64,6 +66,27 @@ public struct EvaluationRequest: Sendable {
                 batch: 1, length: rows.length, on: engine, isCancelled: isCancelled)
             return EvaluationOutcome(sets: [("ids", try evaluate(rows, transformer, isCancelled))])
         }
+        // Files are read before anything is computed, so that a bad line is told at once.
+        let texts = try completions.map { (name: $0.name, items: try CompletionItem.read($0.path)) }
+        var outcome = EvaluationOutcome()
+        if !self.sets.isEmpty || !choices.isEmpty {
+            outcome = try predict(model, length: length, on: engine, isCancelled, warn)
+        }
+        guard !texts.isEmpty else { return outcome }
+        let generator = try Generator(
+            model, threads: threads, isPlain: text.isPlain, isCancelled: isCancelled)
+        outcome.completions = try texts.map { name, items in
+            let made = try generator.generate(items.map(\.request), isCancelled: isCancelled)
+            return (name, zip(items, made).map { Completion($0, generated: $1.text) })
+        }
+        return outcome
+    }
+
+    /// Predicts texts and choices.
+    private func predict(
+        _ model: PretrainedModel, length: Int, on engine: DefaultEngine, _ isCancelled: () -> Bool,
+        _ warn: (String) -> Void
+    ) throws -> EvaluationOutcome {
         let sets = try EvaluationSet.read(sets, options: text, for: model, endOfText: endOfText, warn: warn)
         for set in sets { set.warnings.forEach(warn) }
         let tasks = try ChoiceSet.read(choices, for: model, isPlain: text.isPlain)
@@ -114,6 +137,8 @@ public struct EvaluationOutcome: Sendable {
     public var sets: [(name: String, result: EvaluationResult)] = []
     /// What was made of each question of the sets with choices, by name.
     public var tasks: [(name: String, decisions: [ChoiceDecision])] = []
+    /// What was made of each text to complete, by name.
+    public var completions: [(name: String, texts: [Completion])] = []
 
     /// An outcome.
     public init(
@@ -127,6 +152,11 @@ public struct EvaluationOutcome: Sendable {
     /// The results of the sets with choices, by name.
     public var choices: [(name: String, result: ChoiceResult)] {
         tasks.map { ($0.name, ChoiceResult($0.decisions)) }
+    }
+
+    /// The results of the texts to complete, by name.
+    public var completed: [(name: String, result: CompletionResult)] {
+        completions.map { ($0.name, CompletionResult($0.texts)) }
     }
 
     /// The first set whose result is no number, though the model holds none.
