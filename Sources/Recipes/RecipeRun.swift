@@ -246,10 +246,8 @@ public struct RecipeRun {
             return tell(.evaluated(step, []))
         }
         let request = EvaluationRequest(job, of: state.total.checkpoint, threads: options.threads)
-        let results = try request.run(isCancelled: isCancelled, warn: { tell(.warning($0)) })
-        if let set = results.first(where: { !$0.result.loss.isFinite }) {
-            throw UserFacingError.lossNotFinite(set: set.name)
-        }
-        tell(.evaluated(step, results))
+        let outcome = try request.run(isCancelled: isCancelled, warn: { tell(.warning($0)) })
+        if let set = outcome.notFinite { throw UserFacingError.lossNotFinite(set: set) }
+        tell(.evaluated(step, outcome.sets))
     }
 }

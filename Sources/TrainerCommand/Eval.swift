@@ -6,7 +6,7 @@ import Trainer
 struct Eval: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "eval",
-        abstract: "Say how well a model predicts text.",
+        abstract: "Say how well a model predicts text, and which of several choices it takes.",
         discussion: """
             Each document is evaluated by itself: its tokens after a start token, in windows that predict --length \
             tokens each, the last one the rest with as much context as fits (lm-evaluation-harness's \
@@ -16,12 +16,22 @@ struct Eval: ParsableCommand {
             trainer does not compute.
 
               trainer eval my-model --data en=english.val.jsonl --data ko=korean.val.jsonl
+              trainer eval my-model --choices help=questions.jsonl --parent ../base
 
             \(TextArguments.files) Without a name a set is called by its path.
 
+            --choices takes JSON lines: {"context": "…", "choices": ["…", "…"], "answer": 0}. The model takes the choice \
+            whose tokens have the largest summed log-likelihood after the context (acc), and the largest by character \
+            (acc_norm), encoded as lm-evaluation-harness does by default for causal models. Texts are taken as they \
+            stand: a space before a choice is at the end of the context, or at the start of the choice.
+
+            --completions takes {"prompt": "…", "expected": "…"}: the likeliest tokens until there are as many characters, or \
+            the text ends, and the share of those that are what is expected, white space around both aside.
+
             With --json: {"sets": {NAME: {"loss", "perplexity", "bits_per_byte", "tokens", "bytes", \
-            "end_of_text": {"loss", "probability", "documents"}}}}; with --ids \
-            the set is called "ids", and "loss" stands at the top as well.
+            "end_of_text": {"loss", "probability", "documents"}}}, "choices": {NAME: {"acc", "acc_norm", "acc_stderr", \
+            "items"}}, "completions": {NAME: {"exact", "items"}}, "parent": {"model", "sets", "choices", "completions"}}, each where it was asked for; "parent" is null where \
+            --beside-parent found none. With --ids the set is called "ids", and "loss" stands at the top as well.
             """)
 
     @Argument(help: "The model's folder.") var model = "."
@@ -31,6 +41,33 @@ struct Eval: ParsableCommand {
             "A set of documents, or of tokens that tokenize packed.", valueName: "[name=]file"),
         transform: TextSource.unweighted)
     var sets: [TextSource] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Questions with choices, in JSON lines.", valueName: "[name=]file"),
+        transform: TextSource.unweighted)
+    var choices: [TextSource] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Texts to complete, in JSON lines.", valueName: "[name=]file"),
+        transform: TextSource.unweighted)
+    var completions: [TextSource] = []
+    @Option(
+        help: ArgumentHelp(
+            "A model to evaluate on the same sets, beside this one: what this one was made of.",
+            valueName: "model"))
+    var parent: String?
+    @Flag(
+        help: """
+            The same with the model that surgery.json names as the source, where its files have the checksums that \
+            stand there.
+            """)
+    var besideParent = false
+    @Option(
+        help: ArgumentHelp(
+            "Write what the model makes of each question and text to complete to this file, in JSON lines.",
+            valueName: "file"))
+    var items: String?
+    @Flag(help: "Replace the file of --items.") var force = false
     @Option(
         help: ArgumentHelp(
             "Rows of tokens instead: a safetensors file with input_ids[N, T], and attention_mask and labels if need be.",
@@ -48,40 +85,105 @@ struct Eval: ParsableCommand {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func validate() throws {
-        guard sets.isEmpty != (ids == nil) else { throw ValidationError("give either --data or --ids") }
+        guard (sets + choices + completions).isEmpty != (ids == nil) else {
+            throw ValidationError("give --data, --choices or --completions, or --ids alone")
+        }
         guard logits == nil || ids != nil else { throw ValidationError("--logits goes with --ids") }
+        guard items == nil || !(choices + completions).isEmpty else {
+            throw ValidationError("--items goes with --choices and --completions")
+        }
+        guard !force || items != nil else { throw ValidationError("--force goes with --items") }
+        guard parent == nil || !besideParent else {
+            throw ValidationError("--parent names the parent and --beside-parent looks for it; give one")
+        }
         if let length, length < 1 { throw ValidationError("--length must be at least 1, not \(length)") }
-        if let twice = sets.map(\.name).firstRepeated {
+        for names in [sets, choices, completions].map({ $0.map(\.name) }) {
+            guard let twice = names.firstRepeated else { continue }
             throw ValidationError("two sets are called '\(twice)'; give each its own name")
         }
-        try refuseModels(among: sets.map(\.path))
+        let paths = (sets + choices + completions).map(\.path)
+        try refuseModels(among: paths)
+        guard parent != nil || besideParent else { return }
+        guard ids == nil else {
+            throw ValidationError("a parent goes with --data, --choices and --completions, not with --ids")
+        }
+        if let pipe = paths.first(where: TextPaths.isPipe) {
+            throw ValidationError("\(pipe) can be read once, and the parent reads it, too; keep it in a file")
+        }
     }
 
     func run() throws {
         try runReportingErrors {
-            Interruption.watch()
-            let request = EvaluationRequest(
-                model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options, rows: ids,
-                logits: logits, endOfText: ends.endOfText, length: length ?? 0,
-                threads: compute.count)
-            let results: [(name: String, result: EvaluationResult)]
-            do {
-                results = try request.run(isCancelled: { Interruption.signal != nil }, warn: { warn($0) })
-            } catch let error as UserFacingError where error.kind == .notFinite {
-                let names = ids == nil ? sets.map(\.name) : ["ids"]
-                if json { try show(names.map { ($0, .unknown) }) }
-                throw error
+            if let items, !force, FileSystem.kind(of: items) != nil {
+                throw ValidationError("\(items) exists; give another name, or --force to replace it")
             }
-            if json { try show(results) } else { report(results.table) }
-            if let set = results.first(where: { !$0.result.loss.isFinite }) {
-                throw UserFacingError.lossNotFinite(set: set.name)
+            Interruption.watch()
+            // Begun before, so that a place where nothing can be written is told at once.
+            let file = try items.map { try AtomicFile(path: $0) }
+            let parent = try parentModel()
+            let own = try evaluate(model)
+            let other = try parent.map { try evaluate($0) }
+            try file?.publish(own.items(beside: other))
+            if json {
+                try show(own, parent: parent, other)
+            } else {
+                if let parent { report("parent: \(parent)\n") }
+                report(own.tables(beside: other))
+            }
+            if let items { report("wrote \(items)") }
+            for (outcome, name) in [(own, ""), (other, " of the parent")] {
+                guard let set = outcome?.notFinite else { continue }
+                throw UserFacingError.lossNotFinite(set: set + name)
             }
         }
     }
 
-    private func show(_ results: [(name: String, result: EvaluationResult)]) throws {
-        var object: JSON = ["sets": try results.json]
-        if ids != nil { object["loss"] = try JSON(encoding: results.first?.result.loss) }
+    private func evaluate(_ model: String) throws -> EvaluationOutcome {
+        var request = EvaluationRequest(
+            model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options, rows: ids,
+            logits: logits, endOfText: ends.endOfText, length: length ?? 0, threads: compute.count)
+        request.choices = choices.map { ($0.name, $0.path) }
+        request.completions = completions.map { ($0.name, $0.path) }
+        do {
+            return try request.run(isCancelled: { Interruption.signal != nil }, warn: { warn($0) })
+        } catch let error as UserFacingError where error.kind == .notFinite {
+            let names = ids == nil ? sets.map(\.name) : ["ids"]
+            var unknown = EvaluationOutcome(
+                sets: names.map { ($0, .unknown) }, tasks: choices.map { ($0.name, []) })
+            unknown.completions = completions.map { ($0.name, []) }
+            if json { try show(unknown, parent: nil, nil) }
+            throw error
+        }
+    }
+
+    /// The model to evaluate beside this one; nil where none is wanted or none can be used.
+    private func parentModel() throws -> String? {
+        if let parent {
+            // What can't be computed is told before anything is.
+            _ = try PretrainedModel.open(parent)
+            return parent
+        }
+        guard besideParent else { return nil }
+        let found = try Checkpoint.open(model).parent(
+            passingOver: [TrainingJob.name], isCancelled: { Interruption.signal != nil })
+        switch found {
+        case .found(let folder): return folder
+        case .missing(let reason):
+            warn("no parent beside it: \(reason); --parent names one")
+            return nil
+        }
+    }
+
+    private func show(_ own: EvaluationOutcome, parent: String?, _ other: EvaluationOutcome?) throws {
+        var object = try own.json
+        if ids != nil { object["loss"] = try JSON(encoding: own.sets.first?.result.loss) }
+        if let parent, let other, let results = try other.json.object {
+            var member: JSON = ["model": .string(parent)]
+            for (key, value) in results { member[key] = value }
+            object["parent"] = member
+        } else if besideParent {
+            object["parent"] = .null
+        }
         printJSON(object)
     }
 }

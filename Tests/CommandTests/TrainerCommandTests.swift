@@ -401,7 +401,7 @@ struct TrainerCommandTests {
         ),
         (["eval", "nowhere", "--data", "a=@data/english.val.jsonl"], 2, "nowhere does not exist"),
         (["eval", "@base", "--ids", "@base/model.safetensors"], 2, "input_ids"),
-        (["eval", "@base"], 64, "--data or --ids"),
+        (["eval", "@base"], 64, "--data, --choices or --completions"),
         (["bench"], 64, "MODEL or --shape"),
         (["tokenize", "@base"], 64, "at least one file of text"),
         (

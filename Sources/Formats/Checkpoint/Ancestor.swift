@@ -44,13 +44,13 @@ extension Manifest {
     }
 
     /// The places of the sources that are the files of the model that the operations were given.
-    fileprivate var ownSources: Set<Int> {
+    var ownSources: Set<Int> {
         guard let original else { return Set(sources.indices) }
         return Set(original.weights.compactMap(\.source))
     }
 
     /// The manifest of the model that the operations were given; nil when it had none.
-    private func sourceManifest() throws(UserFacingError) -> Manifest? {
+    func sourceManifest() throws(UserFacingError) -> Manifest? {
         guard let file = original?.files.first(where: { $0.name == Self.fileName }) else { return nil }
         guard let bytes = file.content(from: nil) else { throw .brokenManifest }
         let name = "the source's \(Self.fileName)"

@@ -35,6 +35,12 @@ package final class AtomicFile {
     /// Cuts the file off, or extends it with zeros.
     package func truncate(to size: Int) throws(UserFacingError) { try file.truncate(to: size) }
 
+    /// Gives the file these bytes and its name.
+    package func publish(_ bytes: [UInt8]) throws(UserFacingError) {
+        unsafe try write(bytes.span.bytes, at: 0)
+        try publish()
+    }
+
     /// Makes the file durable and gives it its name; nothing can be written afterwards.
     package func publish() throws(UserFacingError) {
         precondition(!isPublished, "a file gets its name once")

@@ -137,109 +137,51 @@ public struct EvaluationSet: Sendable {
 
     /// What `model` makes of it.
     ///
-    /// - Throws: ``UserFacingError`` when `isCancelled`, which is asked before each batch, stopped it.
+    /// - Parameters:
+    ///   - model: a model that is planned for rows as long as a window at least.
+    ///   - window: how many tokens a window predicts; nil for as many as a row has.
+    ///   - isCancelled: asked before each batch; true stops.
+    /// - Returns: the result.
+    /// - Throws: ``UserFacingError`` when it was stopped.
     public func evaluate<Device: Engine>(
-        _ model: Transformer<Device>, isCancelled: () -> Bool = { false }
+        _ model: Transformer<Device>, window: Int? = nil, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) -> EvaluationResult {
         var sum = EvaluationSum()
-        for batch in batches(of: model.plan.batch, length: model.plan.sequenceLength) {
+        for batch in batches(of: model.plan.batch, length: model.plan.sequenceLength, window: window) {
             if isCancelled() { throw .interrupted("; nothing is kept") }
             sum.add(model.losses(of: batch.sequences), of: batch)
         }
         return sum.result(bytes: bytes)
     }
 
-    /// How many rows of `length` tokens the windows take.
-    func rowCount(length: Int) -> Int { packed(into: length).count }
+    /// How many rows of `length` tokens the windows take, which are as long where nothing else is said.
+    func rowCount(length: Int, window: Int? = nil) -> Int {
+        packed(into: length, window: window ?? length).rows.count
+    }
 
-    /// The windows, `size` rows of `length` tokens at once.
-    func batches(of size: Int, length: Int) -> some Sequence<EvaluationBatch> {
-        let rows = packed(into: length)
-        return stride(from: 0, to: rows.count, by: size).lazy.map { start in
-            var batch = EvaluationBatch(
-                sequences: TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: []))
-            for index in start..<start + size { append(index < rows.count ? rows[index] : [], to: &batch) }
+    /// The windows, of `length` tokens where nothing else is said, in `size` rows of `length` tokens at once.
+    func batches(of size: Int, length: Int, window: Int? = nil) -> some Sequence<EvaluationBatch> {
+        packed(into: length, window: window ?? length).batches(of: size).lazy.map { batch in
+            var batch = batch
+            batch.ends = batch.windows.compactMap { window, rows in
+                let isWhole = end != nil && !(isCut && window.sequence == documents.count - 1)
+                let reachesEnd = window.input.upperBound == documents[window.sequence].count - 1
+                return isWhole && reachesEnd ? rows.upperBound - 1 : nil
+            }
             return batch
         }
     }
 
-    /// A part of a document that the model sees at once.
-    private struct Window {
-        let document: Int
-        /// The tokens that go in; each predicts the one behind it.
-        let input: Range<Int>
-        /// The first of them whose prediction counts.
-        let first: Int
-    }
-
-    private func windows(_ length: Int) -> [Window] {
-        documents.enumerated().flatMap { index, document in
+    private func packed(into length: Int, window: Int) -> PackedWindows {
+        let windows = documents.enumerated().flatMap { index, document in
             let predicted = document.count - 1
-            return stride(from: 0, to: predicted, by: length).map { done in
-                let end = min(done + length, predicted)
-                return Window(document: index, input: max(0, end - length)..<end, first: done)
+            return stride(from: 0, to: predicted, by: window).map { done in
+                let end = min(done + window, predicted)
+                return PackedWindows.Window(sequence: index, input: max(0, end - window)..<end, first: done)
             }
         }
+        return PackedWindows(windows, of: documents, into: length)
     }
-
-    /// The windows in rows of `length` tokens, several in a row where they are short: the longest that is left, and then
-    /// the shortest as long as they fit.
-    private func packed(into length: Int) -> [[Window]] {
-        let windows = windows(length).sorted {
-            ($0.input.count, $0.document, $0.first) > ($1.input.count, $1.document, $1.first)
-        }
-        var rows: [[Window]] = []
-        var (longest, shortest) = (0, windows.count - 1)
-        while longest <= shortest {
-            var row = [windows[longest]]
-            var room = length - windows[longest].input.count
-            longest += 1
-            while longest <= shortest, windows[shortest].input.count <= room {
-                room -= windows[shortest].input.count
-                row.append(windows[shortest])
-                shortest -= 1
-            }
-            rows.append(row)
-        }
-        return rows
-    }
-
-    /// Puts a row's windows beside each other; none sees another.
-    private func append(_ row: [Window], to batch: inout EvaluationBatch) {
-        let length = batch.sequences.sequenceLength
-        let first = batch.sequences.batch * length
-        var (tokens, targets, starts): ([Int32], [Int32], [Int32]) = ([], [], [])
-        for window in row {
-            let document = documents[window.document]
-            let start = Int32(tokens.count)
-            for place in window.input {
-                tokens.append(document[place])
-                targets.append(place < window.first ? -1 : document[place + 1])
-                starts.append(start)
-            }
-            let last = first + tokens.count - 1
-            batch.lasts.append(last)
-            let hasEnd = end != nil && !(isCut && window.document == documents.count - 1)
-            if hasEnd, window.input.upperBound == document.count - 1 { batch.ends.append(last) }
-        }
-        // What fills the row sees itself and is not asked for anything.
-        for place in tokens.count..<length {
-            tokens.append(0)
-            targets.append(-1)
-            starts.append(Int32(place))
-        }
-        batch.sequences.append(tokens, targets: targets, attentionStart: starts)
-    }
-}
-
-/// Windows beside each other that are computed at once.
-struct EvaluationBatch: Sendable {
-    /// Their tokens; each is asked for once in all batches.
-    var sequences: TokenBatch
-    /// The rows that predict the end of a text.
-    var ends: [Int] = []
-    /// The last row of each window.
-    var lasts: [Int] = []
 }
 
 /// The cross entropies of batches, being summed.

@@ -10,6 +10,10 @@ public struct EvaluationRequest: Sendable {
     public var checkpoint: Checkpoint?
     /// Sets of documents, by name and file.
     public var sets: [(name: String, path: String)]
+    /// Questions with choices, by name and file: see ``ChoiceResult``.
+    public var choices: [(name: String, path: String)] = []
+    /// Texts to complete, by name and file: see ``CompletionResult``.
+    public var completions: [(name: String, path: String)] = []
     /// How documents are read.
     public var text: TextOptions
     /// A safetensors file with `input_ids`, evaluated row by row in place of documents.
@@ -47,13 +51,11 @@ public struct EvaluationRequest: Sendable {
     /// - Parameters:
     ///   - isCancelled: asked often; true stops.
     ///   - warn: is told what the user should know of the model.
-    ///   - notify: is given each set's name and result as soon as it is known.
-    /// - Returns: the results by name; rows are called `ids`.
+    /// - Returns: the results by name; rows are a set that is called `ids`.
     /// - Throws: a `UserFacingError` that names the file, key or tensor.
     public func run(
-        isCancelled: () -> Bool = { false }, warn: (String) -> Void = { _ in },
-        notify: (String, EvaluationResult) -> Void = { _, _ in }
-    ) throws -> [(name: String, result: EvaluationResult)] {
+        isCancelled: () -> Bool = { false }, warn: (String) -> Void = { _ in }
+    ) throws -> EvaluationOutcome {
         let model = try checkpoint.map { try PretrainedModel($0) } ?? .open(model)
         let length = length == 0 ? model.usualLength : length
         model.notes.forEach(warn)
@@ -62,20 +64,47 @@ public struct EvaluationRequest: Sendable {
             let rows = try TokenDataset(path: rows, vocabularySize: model.architecture.vocabularySize)
             let transformer = try model.evaluated(
                 batch: 1, length: rows.length, on: engine, isCancelled: isCancelled)
-            let result = try evaluate(rows, transformer, isCancelled)
-            notify("ids", result)
-            return [("ids", result)]
+            return EvaluationOutcome(sets: [("ids", try evaluate(rows, transformer, isCancelled))])
         }
+        // Files are read before anything is computed, so that a bad line is told at once.
+        let texts = try completions.map { (name: $0.name, items: try CompletionItem.read($0.path)) }
+        var outcome = EvaluationOutcome()
+        if !self.sets.isEmpty || !choices.isEmpty {
+            outcome = try predict(model, length: length, on: engine, isCancelled, warn)
+        }
+        guard !texts.isEmpty else { return outcome }
+        let generator = try Generator(
+            model, threads: threads, isPlain: text.isPlain, isCancelled: isCancelled)
+        outcome.completions = try texts.map { name, items in
+            let made = try generator.generate(items.map(\.request), isCancelled: isCancelled)
+            return (name, zip(items, made).map { Completion($0, generated: $1.text) })
+        }
+        return outcome
+    }
+
+    /// Predicts texts and choices.
+    private func predict(
+        _ model: PretrainedModel, length: Int, on engine: DefaultEngine, _ isCancelled: () -> Bool,
+        _ warn: (String) -> Void
+    ) throws -> EvaluationOutcome {
         let sets = try EvaluationSet.read(sets, options: text, for: model, endOfText: endOfText, warn: warn)
         for set in sets { set.warnings.forEach(warn) }
-        let batch = max(1, Self.tokensAtOnce / length)
+        let tasks = try ChoiceSet.read(choices, for: model, isPlain: text.isPlain)
+        for task in tasks { task.warnings.forEach(warn) }
+        // A row holds several windows, and each choice whole.
+        let row = tasks.reduce(sets.isEmpty ? 1 : length) { max($0, $1.longest) }
+        let most =
+            sets.map { $0.rowCount(length: row, window: length) } + tasks.map { $0.rowCount(length: row) }
+        let batch = max(1, min(Self.tokensAtOnce / row, most.max() ?? 1))
         let transformer = try model.evaluated(
-            batch: batch, length: length, on: engine, isCancelled: isCancelled)
-        return try sets.map { set in
-            let result = try set.evaluate(transformer, isCancelled: isCancelled)
-            notify(set.name, result)
-            return (set.name, result)
-        }
+            batch: batch, length: row, on: engine, isCancelled: isCancelled)
+        return EvaluationOutcome(
+            sets: try sets.map {
+                ($0.name, try $0.evaluate(transformer, window: length, isCancelled: isCancelled))
+            },
+            tasks: try tasks.map {
+                ($0.name, try $0.decisions(of: transformer, isCancelled: isCancelled))
+            })
     }
 
     private func evaluate(
@@ -99,6 +128,40 @@ public struct EvaluationRequest: Sendable {
         if let failure { throw failure }
         try writer.close()
         return result
+    }
+}
+
+/// What an evaluation has found.
+public struct EvaluationOutcome: Sendable {
+    /// The results of sets of documents, or of rows, by name.
+    public var sets: [(name: String, result: EvaluationResult)] = []
+    /// What was made of each question of the sets with choices, by name.
+    public var tasks: [(name: String, decisions: [ChoiceDecision])] = []
+    /// What was made of each text to complete, by name.
+    public var completions: [(name: String, texts: [Completion])] = []
+
+    /// An outcome.
+    public init(
+        sets: [(name: String, result: EvaluationResult)] = [],
+        tasks: [(name: String, decisions: [ChoiceDecision])] = []
+    ) {
+        self.sets = sets
+        self.tasks = tasks
+    }
+
+    /// The results of the sets with choices, by name.
+    public var choices: [(name: String, result: ChoiceResult)] {
+        tasks.map { ($0.name, ChoiceResult($0.decisions)) }
+    }
+
+    /// The results of the texts to complete, by name.
+    public var completed: [(name: String, result: CompletionResult)] {
+        completions.map { ($0.name, CompletionResult($0.texts)) }
+    }
+
+    /// The first set whose result is no number, though the model holds none.
+    public var notFinite: String? {
+        sets.first { !$0.result.loss.isFinite }?.name ?? choices.first { !$0.result.accuracy.isFinite }?.name
     }
 }
 

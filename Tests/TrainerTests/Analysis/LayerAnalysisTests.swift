@@ -123,7 +123,7 @@ import Testing
         #expect(last == total && total > 0)
         let evaluation = try EvaluationRequest(
             model: request.model, sets: request.sets, length: 32, threads: 2
-        ).run()[0].result
+        ).run().sets[0].result
         #expect(abs(try #require(scores.loss) - evaluation.loss) < 1e-6)
         #expect(scores.text?.tokens == evaluation.tokens && scores.text?.documents == 12)
         #expect(scores.text?.length == 32 && scores.text?.windows == 12)
