@@ -216,11 +216,3 @@ private struct AnalysisTables {
 }
 
 extension RemovalMeasure: ExpressibleByArgument {}
-
-extension AtomicFile {
-    /// Gives the file these bytes and its name.
-    fileprivate func publish(_ bytes: [UInt8]) throws(UserFacingError) {
-        unsafe try write(bytes.span.bytes, at: 0)
-        try publish()
-    }
-}

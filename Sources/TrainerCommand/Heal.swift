@@ -97,6 +97,7 @@ struct Heal: ParsableCommand {
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
         job.groups = optimizer.groups
         (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
+        (job.tensorboard, job.noTensorboard) = (result.tensorboard, result.noTensorboard)
         return job
     }
 

@@ -43,4 +43,10 @@ package final class AtomicFile {
         isPublished = true
         try FileSystem.synchronize(Path.parent(Path.absolute(path)))
     }
+
+    /// Gives the file these bytes and its name.
+    package func publish(_ bytes: [UInt8]) throws(UserFacingError) {
+        unsafe try write(bytes.span.bytes, at: 0)
+        try publish()
+    }
 }
