@@ -104,6 +104,7 @@ enum PageStyle {
           .plot { margin-left: 2.75rem; margin-right: 4rem }
           th, td { padding-right: .4rem }
           table { font-size: .8125rem }
+          tbody th:not(.number) { min-width: 4.5rem }
           time { white-space: normal }
           #job ~ .table tbody th { width: 9rem }
         }

@@ -305,7 +305,8 @@ extension RunSummary.Set {
     /// The part of the way back to the parent; a dash where nothing was lost.
     func healed(towards parent: Double?) -> Markup {
         guard let before, let after, let parent, before > parent else { return "–" }
-        return "\(Units.fixed(100 * (before - after) / (before - parent), digits: 1)) %"
+        let share = 100 * (before - after) / (before - parent)
+        return "\(share < 0 ? "−" : "")\(Units.fixed(share.magnitude, digits: 1)) %"
     }
 }
 
