@@ -138,9 +138,9 @@ struct HealingRecipeTests {
             try folder.bytes("stopped/model.safetensors") == folder.bytes("straight/model.safetensors"))
         #expect(try !folder.names().contains { $0.hasSuffix(".steps") })
         // What is left of the models in between is what reports are made of.
-        #expect(try RunHistory.find(folder.path("stopped.run/again")).steps.map(\.step) == [1, 2, 3])
+        #expect(try RunHistory.find(folder.path("stopped.run/steps/again")).steps.map(\.step) == [1, 2, 3])
         let several = #expect(throws: UserFacingError.self) { try RunHistory.find(folder.path("stopped")) }
-        #expect(several?.message.contains("stopped.run/again/record.jsonl") == true)
+        #expect(several?.message.contains("stopped.run/steps/again/record.jsonl") == true)
         // What is there would be lost: hours of training do not begin.
         let error = #expect(throws: UserFacingError.self) { try run(folder.path("stopped.yaml")) }
         #expect(error == .exists(path: folder.path("stopped")))
@@ -256,7 +256,7 @@ struct HealingRecipeTests {
         #expect(run.code == 0, "\(run.messages)")
         let manifest = try Manifest.read(path: folder.path("last/surgery.json"))
         #expect((manifest.history + manifest.operations).suffix(8).map(\.name) == recipe.steps.map(\.kind))
-        #expect(try folder.names() == ["fifth", "last"])
+        #expect(try folder.names() == ["fifth", "fifth.run", "last", "last.run"])
         let base = try #require(Checkpoint.open(Self.example("base"))["model.embed_tokens.weight"])
         let height = base.shape[0]
         for (name, isSame) in [("fifth", true), ("last", false)] {

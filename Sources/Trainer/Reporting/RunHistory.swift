@@ -48,8 +48,9 @@ public struct RunHistory: Sendable {
             let record = Path.join(folder, RunRecord.fileName)
             if FileSystem.kind(of: record) == .file { return try read(record) }
             // Those of a recipe's steps.
-            let names = FileSystem.kind(of: folder) == .folder ? try FileSystem.names(folder) : []
-            let records = names.map { Path.join(Path.join(folder, $0), RunRecord.fileName) }
+            let steps = Path.join(folder, stepsName)
+            let names = FileSystem.kind(of: steps) == .folder ? try FileSystem.names(steps) : []
+            let records = names.map { Path.join(Path.join(steps, $0), RunRecord.fileName) }
                 .filter { FileSystem.kind(of: $0) == .file }
             if records.count > 1 { throw .severalRecords(path: path, records: records) }
             if let record = records.first { return try read(record) }
@@ -57,7 +58,10 @@ public struct RunHistory: Sendable {
         throw .noRecord(path: path, looked: folders.map { Path.join($0, RunRecord.fileName) })
     }
 
-    /// Keeps what reports are made of where a recipe's models in between are removed: `OUT.run/NAME`.
+    /// Where the runs of a recipe's models in between lie in that of its result.
+    private static let stepsName = "steps"
+
+    /// Keeps what reports are made of where a recipe's models in between are removed: `OUT.run/steps/NAME`.
     ///
     /// - Parameters:
     ///   - folder: where the models lie, `NAME`, and their runs, `NAME.run`.
@@ -68,9 +72,10 @@ public struct RunHistory: Sendable {
     ) throws(UserFacingError) {
         let suffix = ".run"
         for name in try FileSystem.names(folder) where name.hasSuffix(suffix) {
-            let new = RunStore.folder(of: output)
-            try FileSystem.create(new)
-            let place = Path.join(new, String(name.dropLast(suffix.count)))
+            let run = RunStore.folder(of: output)
+            let steps = Path.join(run, stepsName)
+            for folder in [run, steps] { try FileSystem.create(folder) }
+            let place = Path.join(steps, String(name.dropLast(suffix.count)))
             try FileSystem.remove(place)
             try FileSystem.rename(Path.join(folder, name), to: place)
         }
