@@ -160,7 +160,7 @@ public struct HealingSetup {
             throw UserFacingError.noLogFolder(log: log)
         }
         if case .folder(let folder) = request.tensorBoard {
-            try EventFile.check(folder)
+            try EventFile.check(folder, apartFrom: [model.checkpoint.path, request.output])
         }
         if let free = freeRoom, roomNeeded > free {
             throw UserFacingError.tooLittleRoom(

@@ -34,8 +34,14 @@ final class EventFile: RunReporter {
 
     /// Looks whether a folder can be made or is one.
     ///
+    /// - Parameters:
+    ///   - folder: where the files are to lie.
+    ///   - models: the folders of models, in which nothing else is written.
     /// - Throws: ``UserFacingError`` that says what is in its place.
-    static func check(_ folder: String) throws(UserFacingError) {
+    static func check(_ folder: String, apartFrom models: [String] = []) throws(UserFacingError) {
+        for model in models where Path.isInside(Path.absolute(folder), Path.absolute(model)) {
+            throw .noEventFolder(folder, "lies in the folder of a model")
+        }
         switch FileSystem.kind(of: folder) {
         case .folder: return
         case .file, .other: throw .noEventFolder(folder, "is not a folder")

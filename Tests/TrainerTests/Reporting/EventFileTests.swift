@@ -87,6 +87,12 @@ import Testing
         let file = try folder.write("file", "")
         #expect(throws: UserFacingError.noEventFolder(file, "is not a folder")) { try EventFile.check(file) }
         #expect(throws: UserFacingError.self) { try EventFile.check(folder.path("none/events")) }
-        try EventFile.check(folder.path("events"))
+        try EventFile.check(folder.path("events"), apartFrom: [folder.path("event")])
+        for inside in ["model", "model/events"] {
+            let error = #expect(throws: UserFacingError.self) {
+                try EventFile.check(folder.path(inside), apartFrom: [folder.path("model")])
+            }
+            #expect(error?.message.contains("in the folder of a model") == true)
+        }
     }
 }
