@@ -8,6 +8,7 @@ public struct HealNarrator {
     private var tokensPerStep = 0
     private var firstStep = 0
     private var meter = ProgressMeter()
+    private var losses = Sparkline()
 
     /// A narrator of a run that has not begun.
     public init() {}
@@ -30,6 +31,7 @@ public struct HealNarrator {
             report("step \(step)  \(name): \(figures)loss \(Units.fixed(result.loss, digits: 4))")
             if step == firstStep { meter = ProgressMeter() }
         case .step(let step):
+            losses.add(step.loss)
             let text = describe(step)
             line.update(text)
         case .kept(let step, let folder):
@@ -40,9 +42,10 @@ public struct HealNarrator {
             warn("step \(step) is not kept: \(reason)")
         case .notLogged(let step, let reason):
             line.clear()
-            warn("the log lacks step \(step) and perhaps more: \(reason)")
+            warn("a report lacks step \(step) and perhaps more: \(reason)")
         case .writing(let done, let total):
             line.update("writing \(Units.bytes(done)) of \(Units.bytes(total))")
+        case .ended, .finished: break
         }
     }
 
@@ -54,9 +57,10 @@ public struct HealNarrator {
         let left = meter.secondsLeft(done: done, of: steps - firstStep).map {
             ", \(Units.duration(seconds: $0)) left"
         }
+        let curve = StandardError.isTerminal ? "  \(losses)" : ""
         return """
             step \(step.step)/\(steps)  loss \(Units.fixed(step.loss, digits: 4))  \
-            \(Units.count(Int(meter.rate(done: done * tokensPerStep)))) tokens/s\(left ?? "")
+            \(Units.count(Int(meter.rate(done: done * tokensPerStep)))) tokens/s\(left ?? "")\(curve)
             """
     }
 }

@@ -118,7 +118,10 @@ public struct RecipeRun {
                 preconditionFailure("a step is surgery, a healing or an evaluation")
             }
         }
-        if !options.isDryRun, FileSystem.exists(stepsFolder) { try FileSystem.remove(stepsFolder) }
+        if !options.isDryRun, FileSystem.exists(stepsFolder) {
+            try RunHistory.move(from: stepsFolder, besideResult: output)
+            try FileSystem.remove(stepsFolder)
+        }
     }
 
     /// A model, and what was done to it since it was opened.

@@ -20,7 +20,7 @@ struct Heal: ParsableCommand {
             shown once before any is shown again.
 
             A run that was stopped goes on with the same command and --resume, to the same bits. What is kept for \
-            that lies beside the output, in OUT.run. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and \
+            that lies beside the output, in OUT.run, where a record of the run stays (see trainer report). SIGINT, SIGTERM, SIGHUP, SIGUSR1 and \
             SIGXCPU end the step at hand and keep the run.
 
             \(TextArguments.files) What came through a pipe has to be given again to go on.
@@ -97,6 +97,7 @@ struct Heal: ParsableCommand {
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
         job.groups = optimizer.groups
         (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
+        (job.tensorboard, job.noTensorboard) = (result.tensorboard, result.noTensorboard)
         return job
     }
 

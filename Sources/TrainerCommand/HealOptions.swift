@@ -135,6 +135,12 @@ struct HealResult: ParsableArguments {
     var checkpointEvery = standard.checkpointEvery
     @Option(help: ArgumentHelp("Write a line of JSON a step to this file or pipe.", valueName: "file"))
     var log: String?
+    @Option(
+        help: ArgumentHelp(
+            "The folder of event files that TensorBoard reads (default: OUT.run/tensorboard).",
+            valueName: "folder"))
+    var tensorboard: String?
+    @Flag(help: "Write no event files.") var noTensorboard = false
     @Flag(help: "Say what the run would do and take, and end.") var dryRun = false
     @Flag(help: "Print one JSON object on standard output at the end.") var json = false
 

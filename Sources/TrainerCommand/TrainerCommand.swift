@@ -14,5 +14,7 @@ struct TrainerCommand: ParsableCommand {
             128 + n stopped by signal n after saving, as 130 by Ctrl-C and 143 by SIGTERM.
             """,
         version: Version.current,
-        subcommands: [Tokenize.self, Eval.self, Heal.self, Bench.self, Analyze.self, Generate.self])
+        subcommands: [
+            Tokenize.self, Eval.self, Heal.self, Bench.self, Analyze.self, Generate.self, Report.self,
+        ])
 }

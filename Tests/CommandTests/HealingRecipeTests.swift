@@ -57,7 +57,7 @@ struct HealingRecipeTests {
             to: "recipe.yaml")
         let run = try CommandRun(["run", "recipe.yaml", "--json"], in: folder.url)
         #expect(run.code == 0, "\(run.messages)")
-        #expect(try folder.names() == ["recipe.yaml", "whole"])
+        #expect(try folder.names() == ["recipe.yaml", "whole", "whole.run"])
         let steps = try #require(try run.json()["steps"]?.array)
         #expect(steps.map { $0["operation"] } == ["dus", "heal", "eval"])
         #expect(steps[1]["after"]?["ko"]?["bits_per_byte"]?.double != nil)
@@ -136,7 +136,11 @@ struct HealingRecipeTests {
             try run(folder.path("stopped.yaml")).suffix(3) == ["there", "healed after 3", "wrote"])
         #expect(
             try folder.bytes("stopped/model.safetensors") == folder.bytes("straight/model.safetensors"))
-        #expect(try !folder.names().contains { $0.hasSuffix(".steps") || $0.hasSuffix(".run") })
+        #expect(try !folder.names().contains { $0.hasSuffix(".steps") })
+        // What is left of the models in between is what reports are made of.
+        #expect(try RunHistory.find(folder.path("stopped.run/steps/again")).steps.map(\.step) == [1, 2, 3])
+        let several = #expect(throws: UserFacingError.self) { try RunHistory.find(folder.path("stopped")) }
+        #expect(several?.message.contains("stopped.run/steps/again/record.jsonl") == true)
         // What is there would be lost: hours of training do not begin.
         let error = #expect(throws: UserFacingError.self) { try run(folder.path("stopped.yaml")) }
         #expect(error == .exists(path: folder.path("stopped")))
@@ -178,7 +182,7 @@ struct HealingRecipeTests {
         let manifest = try Manifest.read(path: folder.path("out/surgery.json"))
         #expect(manifest.operations.map(\.name) == (try Recipe.read(path: file)).steps.map(\.kind))
         #expect(manifest.operations[1].parameters["tokens"]?.int == 600)
-        #expect(try folder.names() == ["out"])
+        #expect(try folder.names() == ["out", "out.run"])
     }
 
     /// At full size, from config.json alone.
@@ -252,7 +256,7 @@ struct HealingRecipeTests {
         #expect(run.code == 0, "\(run.messages)")
         let manifest = try Manifest.read(path: folder.path("last/surgery.json"))
         #expect((manifest.history + manifest.operations).suffix(8).map(\.name) == recipe.steps.map(\.kind))
-        #expect(try folder.names() == ["fifth", "last"])
+        #expect(try folder.names() == ["fifth", "fifth.run", "last", "last.run"])
         let base = try #require(Checkpoint.open(Self.example("base"))["model.embed_tokens.weight"])
         let height = base.shape[0]
         for (name, isSame) in [("fifth", true), ("last", false)] {

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("trainer tokenize, eval, heal, bench, analyze, generate")
+@Suite("trainer tokenize, eval, heal, bench, analyze, generate, report")
 struct TrainerCommandTests {
     private let temporary: TemporaryFolder
     private var folder: URL { temporary.url }
@@ -40,7 +40,8 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate"]) func explainsItself(
+    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate", "report"])
+    func explainsItself(
         command: String
     )
         throws
@@ -232,7 +233,7 @@ struct TrainerCommandTests {
             try Data(contentsOf: folder.appending(path: "\($0)/model.safetensors"))
         }
         #expect(files[0] == files[1])
-        #expect(!exists("stopped.run"))
+        #expect(lastStep == 0 && exists("stopped.run/record.jsonl") && !exists("stopped.run/.lock"))
     }
 
     /// Terminals, schedulers and limits stop a run as Ctrl-C does.
@@ -365,6 +366,33 @@ struct TrainerCommandTests {
         #expect(try #require(json["memory_bytes"]?.int) > 16 * 1_738_880)
     }
 
+    /// A page of a healed model, of its run, and of its log; none replaces a file unasked.
+    @Test func reportsWhatARunDid() throws {
+        let sets = ["--eval", "en=\(Self.examples)/data/english.val.jsonl", "--log", "log.jsonl"]
+        let healed = try CommandRun(
+            Self.heal + sets + ["-o", "out", "--tensorboard", "events"], of: "trainer", in: folder)
+        #expect(healed.code == 0, "\(healed.messages)")
+        #expect(exists("events") && !exists("out.run/tensorboard"))
+        let evaluated = try trainer("eval", "@base", "--data", "en=@data/english.val.jsonl", "--json")
+        try temporary.write("base.json", evaluated.output)
+        let run = try trainer("report", "out", "--parent", "base.json", "--json")
+        #expect(run.code == 0 && run.messages == "wrote \(folder.path())out-report.html\n", "\(run.messages)")
+        let json = try run.json()
+        #expect(json["runs"]?[0]?["steps"] == 24 && json["runs"]?.array?.count == 1)
+        let page = try String(contentsOfFile: temporary.path("out-report.html"), encoding: .utf8)
+        #expect(
+            page.contains("<bdi>out</bdi>") && page.contains("<th scope=\"col\" class=\"number\">parent</th>")
+        )
+        let again = try trainer("report", "out")
+        #expect(again.code == 64 && again.messages.contains("--force"))
+        #expect(try trainer("report", "out.run", "log.jsonl", "-o", "both.html").code == 0)
+        let none = try trainer("report", "events")
+        #expect(none.code == 2 && none.messages.contains("there is no record of a run"))
+        #expect(
+            try trainer("report", "out", "--parent", "log.jsonl", "-o", "a.html").code == 2
+                && !exists("a.html"))
+    }
+
     @Test func warnsOfForgetting() throws {
         let run = try trainer(
             "heal", "@base", "--data", "@data/korean.val.jsonl", "--steps", "1", "--length", "16", "-o",
@@ -399,6 +427,14 @@ struct TrainerCommandTests {
             ["heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "--length", "4096"], 2,
             "at most 512"
         ),
+        (
+            [
+                "heal", "@base", "--data", "@data/english.val.jsonl", "--steps", "1", "--tensorboard",
+                "no/events",
+            ], 64, "no/events"
+        ),
+        (["report", "nowhere"], 2, "no record of a run"),
+        (["report"] + Array(repeating: "a", count: 5), 64, "room for 4 runs"),
         (["eval", "nowhere", "--data", "a=@data/english.val.jsonl"], 2, "nowhere does not exist"),
         (["eval", "@base", "--ids", "@base/model.safetensors"], 2, "input_ids"),
         (["eval", "@base"], 64, "--data, --choices or --completions"),

@@ -104,7 +104,7 @@ package enum FileSystem {
 
 extension FileSystem {
     /// Renames a file or folder; fails when something stands at the new name.
-    static func rename(_ old: String, to new: String) throws(UserFacingError) {
+    package static func rename(_ old: String, to new: String) throws(UserFacingError) {
         if unsafe cs_rename_new(old, new) == 0 { return }
         let code = errno
         guard code == EINVAL || code == ENOSYS else { throw .file(.rename, new, code: code) }

@@ -43,7 +43,7 @@ package enum Path {
     }
 
     /// Whether one path from the root on is another, or lies below it.
-    static func isInside(_ path: String, _ folder: String) -> Bool {
+    package static func isInside(_ path: String, _ folder: String) -> Bool {
         path == folder || path.hasPrefix(folder == "/" ? folder : folder + "/")
     }
 

@@ -1,22 +1,33 @@
 /// Writes fields of a protocol buffer.
-struct ProtobufWriter {
+package struct ProtobufWriter {
     /// What was written.
-    private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
+
+    /// A message without fields.
+    package init() {}
 
     /// A whole number.
-    mutating func append(field: UInt64, varint: UInt64) {
+    package mutating func append(field: UInt64, varint: UInt64) {
         append(field << 3)
         append(varint)
     }
 
     /// Four bytes.
-    mutating func append(field: UInt64, fixed32: UInt32) {
+    package mutating func append(field: UInt64, fixed32: UInt32) {
         append(field << 3 | 5)
         for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: fixed32 >> shift)) }
     }
 
+    /// Eight bytes.
+    package mutating func append(field: UInt64, fixed64: UInt64) {
+        append(field << 3 | 1)
+        for shift in stride(from: 0 as UInt64, to: 64, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: fixed64 >> shift))
+        }
+    }
+
     /// Bytes, a text or a message.
-    mutating func append(field: UInt64, bytes content: [UInt8]) {
+    package mutating func append(field: UInt64, bytes content: [UInt8]) {
         append(field << 3 | 2)
         append(UInt64(content.count))
         bytes += content

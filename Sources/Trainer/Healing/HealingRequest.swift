@@ -46,6 +46,10 @@ public struct HealingRequest: Sendable {
     public var checkpointEvery: Int
     /// A file for one line of JSON a step.
     public var log: String?
+    /// Where TensorBoard's files go.
+    public var tensorBoard = TensorBoardFolder.ofRun
+    /// What was asked for, by the names of a job's parameters, for the run's record.
+    public var asked = JSONObject()
     /// Name and version of the program, for the manifest.
     public var tool: String
     /// Bytes that can be written to the disk of a path; a test may claim less.
@@ -118,6 +122,8 @@ public struct HealingRequest: Sendable {
             warmup: job.warmup, threads: threads, output: output, force: force, resume: resume,
             checkpointEvery: job.checkpointEvery, log: job.log, tool: tool)
         self.checkpoint = checkpoint
+        tensorBoard = job.noTensorboard ? .none : job.tensorboard.map { .folder($0) } ?? .ofRun
+        asked = job.parameters
     }
 }
 
@@ -139,6 +145,16 @@ extension HealingRequest {
     }
 }
 
+/// Where the event files of a run go that TensorBoard reads.
+public enum TensorBoardFolder: Sendable, Equatable {
+    /// `OUT.run/tensorboard`.
+    case ofRun
+    /// A folder that is made if need be.
+    case folder(String)
+    /// Nowhere.
+    case none
+}
+
 /// What happens during a run, told as it happens.
 public enum HealingEvent: Sendable {
     /// The run begins, or goes on, after `step` of `steps`.
@@ -151,10 +167,14 @@ public enum HealingEvent: Sendable {
     case kept(step: Int, folder: String)
     /// There was no room to keep the run after a step; it goes on.
     case notKept(step: Int, reason: String)
-    /// A step's line could not be written to the log; the run goes on.
+    /// What happened after a step could not be written down, to a log or another report; the run goes on.
     case notLogged(step: Int, reason: String)
     /// The healed model is being written.
     case writing(done: Int, total: Int)
+    /// The run was stopped, or failed, after a step.
+    case ended(step: Int, reason: String)
+    /// The run is done.
+    case finished(HealingOutcome)
 }
 
 /// What a run that came to its end has done.

@@ -8,8 +8,7 @@ public struct HealingRun {
     private let store: RunStore
     private let identity: RunIdentity
     private let sets: [EvaluationSet]
-    private let log: StepLog?
-    private let notify: (HealingEvent) -> Void
+    private let reporters: RunReporters
 
     /// What there is to know of the sets' texts, a sentence each.
     public var warnings: [String] { sets.flatMap(\.warnings) }
@@ -28,7 +27,6 @@ public struct HealingRun {
         try setup.check()
         let (request, model) = (setup.request, setup.model)
         self.setup = setup
-        self.notify = notify
         identity = try setup.identity()
         engine = try DefaultEngine(threads: request.threads)
         sets = setup.evaluations
@@ -49,10 +47,24 @@ public struct HealingRun {
             try model.load(into: run.model, isCancelled: isCancelled)
         }
         let (begun, name) = (run.step, identity.name)
-        log = try request.log.map {
-            try StepLog(
-                path: $0, run: name, keepingUpTo: begun, resumes: request.resume, replaces: request.force)
+        var writers: [any RunReporter] =
+            try request.log.map {
+                [
+                    try StepLog(
+                        path: $0, run: name, keepingUpTo: begun, resumes: request.resume,
+                        replaces: request.force)
+                ]
+            } ?? []
+        writers.append(RunRecord(of: setup, run: name, in: store.folder, begun: begun))
+        switch request.tensorBoard {
+        case .ofRun:
+            let folder = Path.join(store.folder, EventFile.folderName)
+            writers.append(EventFile(in: folder, begun: begun, replacesOthers: true))
+        case .folder(let folder):
+            writers.append(EventFile(in: folder, begun: begun, replacesOthers: false))
+        case .none: break
         }
+        reporters = RunReporters(writers, notify: notify)
     }
 
     /// Takes all steps that are left and writes the healed model.
@@ -62,7 +74,7 @@ public struct HealingRun {
     /// - Throws: ``UserFacingError`` when it was stopped or failed; what was kept before is then still there.
     public func callAsFunction(isCancelled: () -> Bool) throws -> HealingOutcome {
         let plan = run.plan
-        notify(
+        reporters.tell(
             .started(
                 step: run.step, steps: plan.steps, parameters: setup.layout.trainedParameterCount,
                 tokensPerStep: plan.batch * plan.accumulate * plan.length))
@@ -73,29 +85,26 @@ public struct HealingRun {
             outcome.after = try evaluate(isCancelled)
             outcome.overflows = try publish(isCancelled)
         } catch {
-            throw ended(by: error)
+            let error = ended(by: error)
+            if run.step > 0 { reporters.tell(.ended(step: run.step, reason: Self.words(error))) }
+            throw error
         }
+        reporters.tell(.finished(outcome))
         try store.removeSteps()
         return outcome
     }
 
     private func takeSteps(_ outcome: inout HealingOutcome, _ isCancelled: () -> Bool) throws {
         let every = setup.request.checkpointEvery
-        var isLogged = true
         while run.step < run.plan.steps {
             if isCancelled() { throw UserFacingError.interrupted }
             let report = try run.takeStep(isCancelled: isCancelled)
-            do { try log?.write(report) } catch {
-                // A log is not worth a run; it is told once.
-                if isLogged { notify(.notLogged(step: run.step, reason: Self.words(error))) }
-                isLogged = false
-            }
-            notify(.step(report))
+            reporters.tell(.step(report))
             (outcome.step, outcome.tokens, outcome.last) = (run.step, run.tokens, report)
             outcome.sources = run.sources
             guard every > 0, run.step % every == 0, run.step < run.plan.steps else { continue }
             do { try keep() } catch let error as UserFacingError where error.isLackOfRoom {
-                notify(.notKept(step: run.step, reason: error.message))
+                reporters.tell(.notKept(step: run.step, reason: error.message))
             }
         }
         try run.checkWeights()
@@ -133,7 +142,7 @@ public struct HealingRun {
         guard store.lastStep != run.step else { return }
         try run.checkWeights()
         try store.save(run)
-        notify(.kept(step: run.step, folder: store.folder))
+        reporters.tell(.kept(step: run.step, folder: store.folder))
     }
 
     private func publish(_ isCancelled: () -> Bool) throws(UserFacingError) -> [(tensor: String, count: Int)]
@@ -153,7 +162,7 @@ public struct HealingRun {
         }
         let report = try HealingSetup.writer(setup.request).write(
             result, to: setup.request.output, isCancelled: isCancelled,
-            progress: { notify(.writing(done: $0.done, total: $0.total)) })
+            progress: { reporters.tell(.writing(done: $0.done, total: $0.total)) })
         return report.overflows.map { ($0.tensor, $0.count) }
     }
 
@@ -163,7 +172,7 @@ public struct HealingRun {
         for set in sets {
             let result = try set.evaluate(run.model, isCancelled: isCancelled)
             guard result.loss.isFinite else { throw UserFacingError.lossNotFinite(set: set.name) }
-            notify(.evaluated(name: set.name, afterStep: run.step, result))
+            reporters.tell(.evaluated(name: set.name, afterStep: run.step, result))
             results.append((set.name, result))
         }
         return results

@@ -159,6 +159,9 @@ public struct HealingSetup {
         if let log = request.log, FileSystem.kind(of: Path.parent(Path.absolute(log))) != .folder {
             throw UserFacingError.noLogFolder(log: log)
         }
+        if case .folder(let folder) = request.tensorBoard {
+            try EventFile.check(folder, apartFrom: [model.checkpoint.path, request.output])
+        }
         if let free = freeRoom, roomNeeded > free {
             throw UserFacingError.tooLittleRoom(
                 folder: Path.parent(Path.absolute(request.output)), needed: roomNeeded, available: free,
@@ -191,8 +194,7 @@ public struct HealingSetup {
         let folder = Path.parent(Path.absolute(request.output))
         let unfinished = Path.join(folder, ".\(Path.name(Path.absolute(request.output))).partial")
         return request.freeSpace(folder).map {
-            $0 + FileSystem.byteCount(of: RunStore.folder(of: request.output))
-                + FileSystem.byteCount(of: unfinished)
+            $0 + RunStore.byteCount(of: request.output) + FileSystem.byteCount(of: unfinished)
         }
     }
 
@@ -214,9 +216,7 @@ public struct HealingSetup {
             try operation.parameters["run"]?.string == identity().name
         else { return nil }
         // A run that died between its result and the end of its checkpoints.
-        if FileSystem.exists(RunStore.folder(of: request.output)) {
-            try FileSystem.remove(RunStore.folder(of: request.output))
-        }
+        try RunStore.removeSteps(in: RunStore.folder(of: request.output))
         return (plan.steps, operation.parameters["tokens"]?.int ?? 0)
     }
 

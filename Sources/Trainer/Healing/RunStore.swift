@@ -5,9 +5,10 @@ internal import OrderedCollections
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
 ///
 /// Each checkpoint is a folder that is whole or absent; the one before is removed only when the next is durable.
-/// While a run is carried out it holds a lock on the folder.
+/// While a run is carried out it holds a lock on the folder. What reports are made of lies there, too, and stays when
+/// the checkpoints go: ``RunRecord``, ``EventFile``.
 final class RunStore {
-    /// The folder of the run's checkpoints.
+    /// The run's folder.
     let folder: String
     private let identity: RunIdentity
     private let lock: WritableFile
@@ -37,11 +38,22 @@ final class RunStore {
         guard lock.lock() else { throw UserFacingError.runBusy(folder: folder) }
     }
 
-    // A run that kept nothing leaves no folder behind.
-    deinit { if lastStep == nil { try? FileSystem.remove(folder) } }
+    // A run that took no step leaves no folder behind, one that is done only what reports are made of.
+    deinit {
+        guard lastStep == nil else { return }
+        try? Self.removeSteps(in: folder)
+        try? FileSystem.remove(Path.join(folder, Self.lockName))
+        if (try? FileSystem.names(folder))?.isEmpty == true { try? FileSystem.remove(folder) }
+    }
 
-    /// The folder of the checkpoints of the run that makes `output`.
+    /// The folder of the run that makes `output`.
     static func folder(of output: String) -> String { Path.absolute(output) + ".run" }
+
+    /// The bytes of what is kept of the run that makes `output`.
+    static func byteCount(of output: String) -> Int {
+        let folder = folder(of: output)
+        return stepNames(in: folder).reduce(0) { $0 + FileSystem.byteCount(of: Path.join(folder, $1)) }
+    }
 
     /// The plan of the run that was kept for `output` and its last step; nil when none was, or it can't be read.
     static func kept(for output: String) -> (plan: HealingPlan, step: Int)? {
@@ -119,13 +131,22 @@ final class RunStore {
     }
 
     /// Removes what is kept of the run.
-    func removeSteps() throws {
-        for step in Self.steps(in: folder) { try FileSystem.remove(path(step: step)) }
+    func removeSteps() throws { try Self.removeSteps(in: folder) }
+
+    /// Removes what is kept of a run whose folder this is.
+    static func removeSteps(in folder: String) throws(UserFacingError) {
+        for name in stepNames(in: folder) { try FileSystem.remove(Path.join(folder, name)) }
+    }
+
+    /// The names of all checkpoints in a folder, those among them that were never whole.
+    private static func stepNames(in folder: String) -> [String] {
+        ((try? FileSystem.names(folder)) ?? []).filter { $0.hasPrefix("step-") || $0.hasPrefix(".step-") }
     }
 
     private static func steps(in folder: String) -> [Int] {
-        let names = (try? FileSystem.names(folder)) ?? []
-        return names.compactMap { $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil }
+        stepNames(in: folder).compactMap {
+            $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil
+        }
     }
 
     private func path(step: Int) -> String { Self.path(in: folder, step: step) }

@@ -64,6 +64,10 @@ public struct TrainingJob: Parameterized, Equatable {
     public var checkpointEvery = 100
     /// A file for a line of JSON a step.
     public var log: String?
+    /// The folder of TensorBoard's event files; nil for the one beside the result.
+    public var tensorboard: String?
+    /// Whether there are none.
+    public var noTensorboard = false
 
     /// A job of defaults.
     public init() {}
@@ -71,6 +75,8 @@ public struct TrainingJob: Parameterized, Equatable {
     private enum CodingKeys: String, CodingKey {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups, seed, log
+        case tensorboard
+        case noTensorboard = "no-tensorboard"
         case crossDocuments = "cross-documents"
         case endOfText = "end-of-text"
         case noEndOfText = "no-end-of-text"
@@ -138,6 +144,9 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
         OperationParameter("log", .path, "a file for a line of JSON a step"),
+        OperationParameter(
+            "tensorboard", .path, "the folder of TensorBoard's event files (OUT.run/tensorboard)"),
+        OperationParameter("no-tensorboard", .flag, "write no event files"),
     ]
 
     /// Every source of text.
@@ -174,6 +183,10 @@ extension TrainingJob {
         guard endOfText == nil || !noEndOfText else {
             throw refuse(
                 "\(prefix)end-of-text names an end and \(prefix)no-end-of-text leaves it out; give one")
+        }
+        guard tensorboard == nil || !noTensorboard else {
+            throw refuse(
+                "\(prefix)tensorboard names a folder and \(prefix)no-tensorboard writes nothing; give one")
         }
         if textKey.isEmpty { throw refuse("\(prefix)text-key must be the key of a text, as in content") }
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {

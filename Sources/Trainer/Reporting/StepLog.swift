@@ -3,16 +3,15 @@ package import Formats
 
 /// A line of JSON a step: in a file, which a run that goes on continues without a gap or a double line, or into a pipe.
 ///
-/// Every line names its run, so that no run erases or mixes the lines of another.
+/// Every line names its run, so that no run erases or mixes the lines of another. A ``RunRecord`` also has lines of what
+/// happened between steps, which have an `event`.
 public final class StepLog {
     private let output: Output
     private let run: String
     private let encoder = JSONEncoder()
-    /// Lines that could not be written yet.
-    private var pending: [UInt8] = []
 
     private enum Output {
-        case file(LogFile)
+        case file(AppendedFile)
         case stream(FileHandle)
     }
 
@@ -37,22 +36,30 @@ public final class StepLog {
         let kept = try Self.lines(
             of: file.bytes(), path: path, run: run, upTo: step, resumes: resumes, replaces: replaces)
         unsafe try file.write(kept.span.bytes, at: 0)
-        try file.truncate(to: kept.count)
-        output = .file(LogFile(file, size: kept.count))
+        output = .file(try AppendedFile(file, keeping: kept.count))
     }
 
     /// Writes a step's line, and those before that could not be written.
     ///
     /// - Throws: ``UserFacingError`` when the disk is full; the line is written with the next that can be.
     public func write(_ report: StepReport) throws {
-        pending += [UInt8](try encoder.encode(Line(run: run, report: report))) + [UInt8(ascii: "\n")]
+        try write([UInt8](try encoder.encode(Line(run: run, report: report))))
+    }
+
+    /// Writes a line of what happened after a step, an object with its `event` and `step`.
+    func write(event: JSONObject) throws {
+        var line = event
+        line["run"] = .string(run)
+        try write(JSON.object(line).serialized(indent: nil))
+    }
+
+    private func write(_ line: [UInt8]) throws {
+        let line = line + [UInt8(ascii: "\n")]
         switch output {
-        case .file(let file): try file.append(pending)
+        case .file(let file): try file.append(line)
         case .stream(let stream):
-            defer { pending = [] }
-            do { try stream.write(contentsOf: Data(pending)) } catch { throw UserFacingError.logClosed }
+            do { try stream.write(contentsOf: Data(line)) } catch { throw UserFacingError.logClosed }
         }
-        pending = []
     }
 
     /// What lines are only added to: a pipe, a terminal, or what the program was given open; nil for a plain file.
@@ -88,46 +95,38 @@ public final class StepLog {
             }
             if replaces { continue }
             guard resumes, entry.run == run else { throw UserFacingError.otherLog(path: path) }
-            if entry.report.step <= step { kept += line + [UInt8(ascii: "\n")] }
+            if entry.step <= step { kept += line + [UInt8(ascii: "\n")] }
         }
         return kept
     }
 }
 
+extension StepLog: RunReporter {
+    func note(_ event: HealingEvent) throws { if case .step(let report) = event { try write(report) } }
+}
+
 /// A line of the log.
 private struct Line: Codable {
     let run: String
-    let report: StepReport
+    let step: Int
+    /// Nil in a line of what happened between steps.
+    let report: StepReport?
 
-    enum CodingKeys: CodingKey { case run }
+    enum CodingKeys: CodingKey { case run, step, event }
 
-    init(run: String, report: StepReport) { (self.run, self.report) = (run, report) }
+    init(run: String, report: StepReport) { (self.run, step, self.report) = (run, report.step, report) }
 
     init(from decoder: any Decoder) throws {
-        run = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .run)
-        report = try StepReport(from: decoder)
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        run = try container.decode(String.self, forKey: .run)
+        step = try container.decode(Int.self, forKey: .step)
+        report = container.contains(.event) ? nil : try StepReport(from: decoder)
     }
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(run, forKey: .run)
-        try report.encode(to: encoder)
-    }
-}
-
-/// A log's file and how much of it is written.
-private final class LogFile {
-    private let file: WritableFile
-    private var size: Int
-
-    init(_ file: consuming WritableFile, size: Int) {
-        self.file = file
-        self.size = size
-    }
-
-    func append(_ bytes: [UInt8]) throws(UserFacingError) {
-        unsafe try file.write(bytes.span.bytes, at: size)
-        size += bytes.count
+        try report?.encode(to: encoder)
     }
 }
 

@@ -1,0 +1,142 @@
+internal import Formats
+internal import Foundation
+
+/// What a run was and did, in `OUT.run/record.jsonl`: what `trainer report` is made of.
+///
+/// It has the lines of a ``StepLog``, and between them lines with an `event`: `began` and `resumed` with the job and the
+/// model, `evaluated`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
+/// takes none leaves nothing, nor touches what another run left. ``RunHistory`` reads it.
+final class RunRecord: RunReporter {
+    /// What the file is called.
+    static let fileName = "record.jsonl"
+    /// The version of what the lines have.
+    static let format = 1
+
+    private let path: String
+    private let run: String
+    private let begun: Int
+    private let facts: JSONObject
+    private var log: StepLog?
+    /// What happened before the first step.
+    private var waiting: [JSONObject] = []
+    /// What was evaluated before the run went on, by step and set.
+    private var evaluated: Set<[String]> = []
+
+    /// The record of a run.
+    ///
+    /// - Parameters:
+    ///   - setup: what the run does.
+    ///   - run: its name.
+    ///   - folder: where the record lies.
+    ///   - begun: steps that are done.
+    init(of setup: HealingSetup, run: String, in folder: String, begun: Int) {
+        (self.run, self.begun) = (run, begun)
+        path = Path.join(folder, Self.fileName)
+        facts = setup.facts
+    }
+
+    func note(_ event: HealingEvent) throws {
+        switch event {
+        case .step(let report): try open().write(report)
+        case .started(let step, _, _, _):
+            var line = facts
+            line["format"] = JSON(Self.format)
+            try write(step == 0 ? "began" : "resumed", step, line)
+        case .evaluated(let name, let step, let result):
+            guard evaluated.insert([String(step), name]).inserted else { return }
+            try write("evaluated", step, ["set": .string(name), "result": try JSON(encoding: result)])
+        case .kept(let step, _):
+            try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
+        case .notKept(let step, let reason): try write("not_kept", step, ["reason": .string(reason)])
+        case .notLogged(let step, let reason): try write("not_logged", step, ["reason": .string(reason)])
+        case .ended(let step, let reason): try write("ended", step, ["reason": .string(reason)])
+        case .finished(let outcome):
+            try write(
+                "finished", outcome.step,
+                [
+                    "memory_bytes": JSON(ProcessUsage.peakMemoryBytes),
+                    "overflows": .array(
+                        outcome.overflows.map {
+                            ["tensor": .string($0.tensor), "count": JSON($0.count)]
+                        }),
+                ])
+        case .writing: break
+        }
+    }
+
+    private func write(_ event: String, _ step: Int, _ more: JSONObject) throws {
+        var line: JSONObject = [
+            "event": .string(event), "step": JSON(step), "time": .string(Date.now.formatted(.iso8601)),
+        ]
+        for (key, value) in more { line[key] = value }
+        guard log != nil || begun > 0 || step > 0 else {
+            waiting.append(line)
+            return
+        }
+        try open().write(event: line)
+    }
+
+    /// The file, with everything in it that happened before.
+    private func open() throws -> StepLog {
+        if let log { return log }
+        if begun > 0, FileSystem.exists(path) {
+            for evaluation in try RunHistory.read(path).evaluations where evaluation.step <= begun {
+                evaluated.insert([String(evaluation.step), evaluation.set])
+            }
+        }
+        let log = try StepLog(
+            path: path, run: run, keepingUpTo: begun, resumes: begun > 0, replaces: begun == 0)
+        for line in waiting { try log.write(event: line) }
+        (self.log, waiting) = (log, [])
+        return log
+    }
+}
+
+extension HealingSetup {
+    /// What there is to know of a run before it begins.
+    fileprivate var facts: JSONObject {
+        let manifest = model.checkpoint.manifest
+        let operations =
+            (manifest?.history ?? []) + (manifest?.operations ?? []) + model.checkpoint.operations
+        let settings: [String: TextSource] =
+            if case .text(let sources) = request.data {
+                Dictionary(sources.map { ($0.name, $0) }) { first, _ in first }
+            } else {
+                [:]
+            }
+        return [
+            "tool": .string(request.tool), "model": .string(model.checkpoint.path),
+            "output": .string(output.output), "asked": .object(request.asked),
+            "plan": (try? JSON(encoding: plan)) ?? .null, "threads": JSON(request.threads),
+            "checkpoint_every": JSON(request.checkpointEvery),
+            "parameters": JSON(layout.parameterCount),
+            "trained_parameters": JSON(layout.trainedParameterCount),
+            "memory": .object(memory.json),
+            "sources": .array(
+                sources.map { source in
+                    let setting = settings[source.name]
+                    return [
+                        "name": .string(source.name), "path": setting.map { .string($0.path) } ?? .null,
+                        "weight": setting.map { JSON($0.weight) } ?? .null,
+                        "replay": .bool(setting?.isReplay ?? false), "size": JSON(source.size),
+                        "planned": JSON(source.shown),
+                    ]
+                }),
+            "surgery": .array(
+                operations.map {
+                    ["name": .string($0.name), "parameters": .object($0.parameters)]
+                }),
+            "warnings": .array((warnings + evaluations.flatMap(\.warnings)).map { .string($0) }),
+        ]
+    }
+}
+
+extension MemoryNeed {
+    /// Bytes by what they are for.
+    fileprivate var json: JSONObject {
+        [
+            "weights": JSON(weights), "gradients": JSON(gradients), "moments": JSON(moments),
+            "activations": JSON(activations), "data": JSON(data), "program": JSON(program),
+        ]
+    }
+}

@@ -1,0 +1,323 @@
+internal import Formats
+
+/// What a page says of a run.
+struct RunSummary {
+    /// A set that was evaluated.
+    struct Set {
+        let name: String
+        /// Bits per byte before and after; or nats a token, where the texts' bytes are not known.
+        var before: Double?, after: Double?
+        let isInBits: Bool
+    }
+
+    /// A source of the data.
+    struct Source {
+        let name: String
+        let figures: SourceFigures
+        /// Its part of all tokens that were shown.
+        let share: Double
+        /// The part that was asked for; nil where it is not known.
+        let asked: Double?
+        let isReplay: Bool
+    }
+
+    let history: RunHistory
+    let index: Int
+    private let isAlone: Bool
+    /// How many steps a mean is of.
+    let window: Int
+
+    /// A run among others.
+    init(_ history: RunHistory, index: Int, isAlone: Bool) {
+        (self.history, self.index, self.isAlone) = (history, index, isAlone)
+        window = history.steps.count < 20 ? 1 : max(5, history.steps.count / 40)
+    }
+
+    /// Something that was known when it began; nil in a log of steps.
+    func fact(_ name: String) -> JSON? { history.facts?[name].flatMap { $0.isNull ? nil : $0 } }
+
+    // MARK: Names
+
+    /// What it is called.
+    var title: String { fact("output")?.string.map(Path.name) ?? "run \(history.run)" }
+
+    /// A, B …, by which several runs are told apart.
+    private var letter: String {
+        Unicode.Scalar(UInt8(ascii: "A") + UInt8(truncatingIfNeeded: index % 26)).description
+    }
+
+    /// The letter in its colour; nothing where there is one run.
+    var badge: Markup { isAlone ? "" : "<b class=\"badge run\(index)\">\(letter)</b>" }
+
+    /// What stands before a name of this run.
+    var prefix: Markup { isAlone ? "" : "\(badge) " }
+
+    /// " of run A".
+    var ofRun: Markup { isAlone ? "" : " of run \(letter)" }
+
+    /// "Run A: ".
+    var sentenceStart: String { isAlone ? "" : "Run \(letter): " }
+
+    /// What a column with its values is called.
+    func columnTitle(_ alone: String) -> Markup { isAlone ? "\(alone)" : badge }
+
+    // MARK: Curves
+
+    func points(_ value: (StepReport) -> Double) -> [CurveChart.Point] {
+        history.steps.map { .init(step: $0.step, value: value($0)) }
+    }
+
+    /// The mean of each point and those before it, ``window`` in all.
+    func mean(_ points: [CurveChart.Point]) -> [CurveChart.Point] {
+        var sum = 0.0
+        return points.enumerated().map { place, point in
+            sum += point.value
+            if place >= window { sum -= points[place - window].value }
+            return .init(step: point.step, value: sum / Double(min(window, place + 1)))
+        }
+    }
+
+    var meanLoss: [CurveChart.Point] { mean(points(\.loss)) }
+
+    /// Tokens a second of each step.
+    var speeds: [CurveChart.Point] {
+        var before =
+            history.steps.first.map { first in
+                // A log may begin in the middle; steps show alike many.
+                history.steps.count > 1 ? first.tokens - (history.steps[1].tokens - first.tokens) : 0
+            } ?? 0
+        return history.steps.map { step in
+            defer { before = step.tokens }
+            return .init(step: step.step, value: Double(step.tokens - before) / max(1e-9, step.seconds))
+        }
+    }
+
+    /// Tokens a second over all steps.
+    var tokensPerSecond: Double {
+        let seconds = history.steps.reduce(0) { $0 + $1.seconds }
+        let tokens = zip(speeds, history.steps).reduce(0) { $0 + $1.0.value * $1.1.seconds }
+        return seconds > 0 ? tokens / seconds : 0
+    }
+
+    /// A curve of this run.
+    func curve(
+        _ points: [CurveChart.Point], behind: [CurveChart.Point] = [], marked: Bool = true,
+        label: (Double) -> String
+    ) -> CurveChart.Curve {
+        CurveChart.Curve(
+            label: "\(prefix)\(points.last.map { label($0.value) } ?? "")", run: index, points: points,
+            behind: window > 1 ? behind : [], marks: marked ? steps(of: "kept") : [],
+            breaks: steps(of: "resumed"))
+    }
+
+    /// The steps after which something of this name happened.
+    func steps(of name: String) -> [Int] { history.occurrences.filter { $0.name == name }.map(\.step) }
+
+    /// At most ten steps for a table, the first and the last among them.
+    var someSteps: [Int] {
+        let last = history.steps.count - 1
+        let places = last > 9 ? (0...9).map { $0 * last / 9 } : Array(history.steps.indices)
+        return places.map { history.steps[$0].step }
+    }
+
+    // MARK: Figures
+
+    /// The sets, each as it was evaluated first and last.
+    var sets: [Set] {
+        var sets: [Set] = []
+        let last = history.evaluations.map(\.step).max() ?? 0
+        for evaluation in history.evaluations {
+            let bits = evaluation.result.bitsPerByte
+            let value = bits ?? evaluation.result.loss
+            if !sets.contains(where: { $0.name == evaluation.set }) {
+                sets.append(Set(name: evaluation.set, isInBits: bits != nil))
+            }
+            guard let place = sets.firstIndex(where: { $0.name == evaluation.set }) else { continue }
+            if evaluation.step == 0 { sets[place].before = value }
+            if evaluation.step == last, last > 0 { sets[place].after = value }
+        }
+        return sets
+    }
+
+    /// What was shown of each source, in the order in which they were named.
+    var sources: [Source] {
+        guard let step = history.steps.last else { return [] }
+        let settings = fact("sources")?.array ?? []
+        let weights = settings.reduce(0) { $0 + ($1["weight"]?.double ?? 0) }
+        let names = settings.compactMap { $0["name"]?.string }
+        return step.sources.sorted { one, other in
+            let places = [one.key, other.key].map { names.firstIndex(of: $0) ?? names.count }
+            return (places[0], one.key) < (places[1], other.key)
+        }.map { name, figures in
+            let setting = settings.first { $0["name"]?.string == name }
+            return Source(
+                name: name, figures: figures, share: Double(figures.tokens) / Double(max(1, step.tokens)),
+                asked: setting?["weight"]?.double.flatMap { weights > 0 ? $0 / weights : nil },
+                isReplay: setting?["replay"]?.bool ?? false)
+        }
+    }
+
+    /// The most memory that was held, in bytes.
+    var peakMemory: Int? {
+        history.occurrences.compactMap { $0.line["memory_bytes"]?.int }.max()
+    }
+
+    /// How it stands: "done", "stopped after step 12".
+    private var standing: String {
+        let last = history.occurrences.last { ["began", "resumed", "ended", "finished"].contains($0.name) }
+        let (step, steps) = (history.steps.last?.step ?? 0, fact("plan")?["steps"]?.int)
+        return switch last?.name {
+        case "finished": "done"
+        case "ended": "stopped after step \(Units.grouped(step))"
+        default:
+            steps.map { "at step \(Units.grouped(step)) of \(Units.grouped($0))" }
+                ?? "\(Units.grouped(step)) steps"
+        }
+    }
+
+    /// The first figures of the page.
+    var overview: Markup {
+        let seconds = history.steps.reduce(0) { $0 + $1.seconds }
+        var facts: [(String, Markup)] = [
+            ("state", "\(standing)"), ("steps", "\(Units.grouped(history.steps.last?.step ?? 0))"),
+            ("tokens", "\(Units.count(history.steps.last?.tokens ?? 0))"),
+            ("time in steps", "\(Units.duration(seconds: seconds))"),
+            ("tokens a second", "\(Units.count(Int(tokensPerSecond)))"),
+        ]
+        if let parameters = fact("parameters")?.int {
+            let trained = fact("trained_parameters")?.int ?? parameters
+            facts.append(
+                (
+                    "parameters",
+                    "\(Units.count(parameters))\(trained < parameters ? ", \(Units.count(trained)) trained" : "")"
+                ))
+        }
+        if let peakMemory { facts.append(("memory", "\(Units.bytes(peakMemory))")) }
+        return """
+            <div class="overview">
+            \(isAlone ? "" : "<h2>\(prefix)\(.name(title))</h2>" as Markup)
+            \(fact("model")?.string.map { "<p class=\"quiet\">made of \(.name($0))</p>" as Markup } ?? "")
+            <dl class="facts">\(facts.map { name, value -> Markup in
+                "<div><dt>\(name)</dt><dd>\(value)</dd></div>"
+            })</dl>
+            </div>
+            """
+    }
+
+    // MARK: Lists
+
+    /// What happened, in words; warnings of the beginning among it.
+    var happenings: [(RunHistory.Occurrence, String)] {
+        history.occurrences.flatMap { occurrence -> [(RunHistory.Occurrence, String)] in
+            let line = occurrence.line
+            let reason = line["reason"]?.string ?? ""
+            let memory = line["memory_bytes"]?.int.map { "; at most \(Units.bytes($0)) held" } ?? ""
+            let words: String =
+                switch occurrence.name {
+                case "began": "begun, on \(line["threads"]?.int ?? 0) threads"
+                case "resumed": "gone on, on \(line["threads"]?.int ?? 0) threads"
+                case "kept": "checkpoint kept\(memory)"
+                case "not_kept": "warning: no checkpoint was kept: \(reason)"
+                case "not_logged": "warning: not written down: \(reason)"
+                case "ended": reason
+                case "finished": "done\(memory)"
+                case let name: name
+                }
+            let more =
+                (line["warnings"]?.array ?? []).compactMap(\.string).map { "warning: \($0)" }
+                + (line["overflows"]?.array ?? []).map {
+                    """
+                    warning: \($0["count"]?.int ?? 0) numbers of \($0["tensor"]?.string ?? "") are too large for its \
+                    type and became infinite
+                    """
+                }
+            return ([words] + more).map { (occurrence, $0) }
+        }
+    }
+
+    /// The job's settings by their names, those of parts by a dotted one.
+    var settings: [(name: String, value: String)] {
+        var list: [(name: String, value: String)] = []
+        func add(_ value: JSON, _ name: String) {
+            if let object = value.object {
+                for (key, value) in object { add(value, name.isEmpty ? key : "\(name).\(key)") }
+            } else if !value.isNull {
+                list.append((name, Self.words(value)))
+            }
+        }
+        for name in ["model", "output", "tool", "threads", "checkpoint_every"] {
+            if let value = fact(name) { add(value, name) }
+        }
+        for source in fact("sources")?.array ?? [] {
+            let name = source["name"]?.string ?? ""
+            for key in ["path", "weight", "size", "planned"] {
+                if let value = source[key] { add(value, "data \(name) \(key)") }
+            }
+        }
+        if let plan = fact("plan") { add(plan, "") }
+        return list
+    }
+
+    /// A value of a file as a page shows it: whole, unless it is very long.
+    static func words(_ value: JSON) -> String {
+        let text: String =
+            if let string = value.string {
+                string
+            } else if let list = value.array, list.allSatisfy({ $0.array == nil && $0.object == nil }) {
+                list.map(words).joined(separator: ", ")
+            } else if case .number(let number) = value, number.int == nil {
+                // As short as the number is: 5e-05 stays so.
+                number.text.hasSuffix(".0") ? String(number.text.dropLast(2)) : number.text
+            } else {
+                value.text
+            }
+        let most = 400
+        return text.count > most ? text.prefix(most) + " … (\(Units.grouped(text.count)) characters)" : text
+    }
+
+    /// A learning rate: "5e-5".
+    static func rate(_ value: Double) -> String {
+        guard value > 0 else { return "0" }
+        var (digits, power) = (value, 0)
+        while digits < 1 { (digits, power) = (digits * 10, power - 1) }
+        while digits >= 10 { (digits, power) = (digits / 10, power + 1) }
+        var text = Substring(Units.fixed(digits, digits: 2))
+        while text.hasSuffix("0") { text = text.dropLast() }
+        if text.hasSuffix(".") { text = text.dropLast() }
+        return power == 0 ? String(text) : "\(text)e\(power)"
+    }
+
+    /// A time as people read it, in the same zone; anything else as it is.
+    static func readable(_ time: String) -> Markup {
+        guard let parts = time.wholeMatch(of: /(\d{4}-\d\d-\d\d)T([\d:.]+)Z/) else { return "\(time)" }
+        return "<time datetime=\"\(time)\">\(String(parts.1)) \(String(parts.2)) UTC</time>"
+    }
+}
+
+extension RunSummary.Set {
+    /// How much less or more it is.
+    var change: Markup {
+        guard let before, let after, before > 0 else { return "–" }
+        let change = 100 * (after - before) / before
+        return "\(change < 0 ? "−" : "+")\(Units.fixed(change.magnitude, digits: 1)) %"
+    }
+
+    /// The part of the way back to the parent; a dash where nothing was lost.
+    func healed(towards parent: Double?) -> Markup {
+        guard let before, let after, let parent, before > parent else { return "–" }
+        let share = 100 * (before - after) / (before - parent)
+        return "\(share < 0 ? "−" : "")\(Units.fixed(share.magnitude, digits: 1)) %"
+    }
+}
+
+extension Units {
+    /// A part of a whole: "25.0 %".
+    static func percent(_ share: Double) -> String { fixed(100 * share, digits: 1) + " %" }
+}
+
+extension Markup {
+    /// Pieces with another between them.
+    static func separated(_ pieces: [Markup], by separator: Markup) -> Markup {
+        pieces.dropFirst().reduce(pieces.first ?? "") { "\($0)\(separator)\($1)" }
+    }
+}
