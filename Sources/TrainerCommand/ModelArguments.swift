@@ -44,7 +44,7 @@ struct EndOptions: ParsableArguments {
         }
     }
 
-    var endOfText: EndOfText { noEndOfText ? .nothing : token.map { .token($0) } ?? .ofModel }
+    var endOfText: EndOfText { EndOfText(token: token, isLeftOut: noEndOfText) }
 }
 
 /// What every command that computes takes.

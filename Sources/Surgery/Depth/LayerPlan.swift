@@ -199,7 +199,7 @@ extension LayerPlan.Layer {
 
 extension Substring {
     /// Without spaces around it.
-    fileprivate var trimmed: String {
+    var trimmed: String {
         String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 }

@@ -67,7 +67,7 @@ public struct Averaging: SurgeryOperation {
         guard count > 1 else { throw .oneModel }
         guard let weights else { return [Double](repeating: 1 / Double(count), count: count) }
         let words = weights.split(separator: ",", omittingEmptySubsequences: false)
-        let numbers = words.compactMap { Double($0.trimmingSpaces) }
+        let numbers = words.compactMap { Double($0.trimmed) }
         guard numbers.count == words.count, numbers.allSatisfy(\.isFinite) else {
             throw .badWeights(weights, "it is no list of numbers, as in 0.5,0.25,0.25")
         }
@@ -96,13 +96,6 @@ public struct Averaging: SurgeryOperation {
                 model.path, "the first model",
                 "its tensor '\(name)' has other numbers, and those without a fraction have no mean")
         }
-    }
-}
-
-extension Substring {
-    fileprivate var trimmingSpaces: Substring {
-        let head = drop { $0 == " " }
-        return head.prefix(head.count - head.reversed().prefix { $0 == " " }.count)
     }
 }
 

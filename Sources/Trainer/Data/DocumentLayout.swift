@@ -9,6 +9,11 @@ public enum EndOfText: Sendable, Equatable {
     case token(String)
     /// Nothing.
     case nothing
+
+    /// What is asked for by a token, by its absence, or by neither.
+    public init(token: String?, isLeftOut: Bool) {
+        self = isLeftOut ? .nothing : token.map { .token($0) } ?? .ofModel
+    }
 }
 
 /// How a document is laid out for training and evaluation: a start token, its text, and the end of text.

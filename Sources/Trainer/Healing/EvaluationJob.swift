@@ -56,7 +56,7 @@ extension EvaluationRequest {
             text: TextOptions(
                 textKey: job.textKey, composes: job.nfc, skipsBadLines: job.skipBadLines,
                 isPlain: job.plainText),
-            endOfText: job.noEndOfText ? .nothing : job.endOfText.map { .token($0) } ?? .ofModel,
+            endOfText: EndOfText(token: job.endOfText, isLeftOut: job.noEndOfText),
             length: job.length ?? 0, threads: threads)
         self.checkpoint = checkpoint
     }

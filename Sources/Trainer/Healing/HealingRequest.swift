@@ -118,7 +118,7 @@ public struct HealingRequest: Sendable {
             model: model, fromScratch: job.fromScratch,
             data: job.ids.map { .rows(path: $0) } ?? .text(job.sources),
             evaluations: job.eval.map { ($0.name, $0.path) }, text: job.text, plan: plan, extent: extent,
-            endOfText: job.noEndOfText ? .nothing : job.endOfText.map { .token($0) } ?? .ofModel,
+            endOfText: EndOfText(token: job.endOfText, isLeftOut: job.noEndOfText),
             warmup: job.warmup, threads: threads, output: output, force: force, resume: resume,
             checkpointEvery: job.checkpointEvery, log: job.log, tool: tool)
         self.checkpoint = checkpoint

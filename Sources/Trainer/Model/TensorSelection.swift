@@ -31,7 +31,8 @@ public struct TensorSelection: Codable, Sendable, Equatable {
         (train + freeze).filter { pattern in !names.contains { Self.matches(pattern, $0) } }
     }
 
-    private static func matches(_ pattern: String, _ name: String) -> Bool {
+    /// Whether a pattern is like a name.
+    static func matches(_ pattern: String, _ name: String) -> Bool {
         unsafe fnmatch(pattern, name, 0) == 0
     }
 }

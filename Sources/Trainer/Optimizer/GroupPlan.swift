@@ -130,7 +130,7 @@ extension GroupRule {
         case .router: return whole([.router, .routerCorrection, .sharedRouter].contains(parameter.module))
         case .layers(let first, let last):
             return whole(parameter.layer.map { (first...last).contains($0) } ?? false)
-        case .names(let pattern): return whole(Self.matches(pattern, parameter.name))
+        case .names(let pattern): return whole(TensorSelection.matches(pattern, parameter.name))
         case .rest: return [all]
         }
     }

@@ -1,5 +1,4 @@
 public import Formats
-private import Glibc
 
 /// What of a model is moved in a way of its own, and how: `new-rows: rate=2, decay=0`, `old-rows: freeze`.
 ///
@@ -109,11 +108,6 @@ public struct GroupRule: Codable, Sendable, Equatable {
         case .names(let pattern): "names=\(pattern)"
         default: Self.words.first { $0.selector == selector }?.word ?? ""
         }
-    }
-
-    /// Whether a pattern of names is like a name.
-    static func matches(_ pattern: String, _ name: String) -> Bool {
-        unsafe fnmatch(pattern, name, 0) == 0
     }
 }
 
