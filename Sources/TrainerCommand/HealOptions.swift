@@ -59,6 +59,12 @@ struct HealExtent: ParsableArguments {
         help: ArgumentHelp(
             "What the backward pass computes again to save memory: none, norms or layer.", valueName: "what"))
     var recompute = standard.recompute
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Parts of the run, one after the other, each with what is other in it, as in 'name: rows, steps: 100, groups: [\"new-rows: rate=1\", \"rest: freeze\"]'.",
+            valueName: "name: value, …"), transform: TrainingStage.init(parsing:))
+    var stages: [TrainingStage] = []
 }
 
 extension Recomputation: ExpressibleByArgument {}
@@ -118,6 +124,10 @@ struct HealOptimizer: ParsableArguments {
             "Move what a surgery has added, or other parts, in a way of their own, as in 'new-rows: rate=2, decay=0' 'old-rows: freeze'.",
             valueName: "group: how"))
     var groups: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "The base of the rotary position embedding (default: the model's own).", valueName: "base"))
+    var ropeTheta: Double?
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 }
 
@@ -129,6 +139,11 @@ struct HealResult: ParsableArguments {
     var output: String?
     @Flag(help: "Replace an output, or an unfinished run for it.") var force = false
     @Flag(help: "Go on with an unfinished run.") var resume = false
+    @Option(
+        help: ArgumentHelp(
+            "Begin with a checkpoint of another run: its weights, and the moments of what is trained in both.",
+            valueName: "OUT.run/step-N"))
+    var from: String?
     @Option(
         help: ArgumentHelp(
             "Steps between checkpoints; 0 keeps one only when the run is stopped.", valueName: "steps"))

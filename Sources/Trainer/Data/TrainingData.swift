@@ -13,7 +13,7 @@ public protocol TrainingData {
 }
 
 /// How much of a source was shown.
-public struct SourceProgress: Sendable, Equatable {
+public struct SourceProgress: Codable, Sendable, Equatable {
     /// What the source is called.
     public let name: String
     /// The tokens that were shown, starts and ends included.
@@ -38,6 +38,18 @@ public struct SourceFigures: Codable, Sendable, Equatable {
 }
 
 extension [SourceProgress] {
+    /// What was shown in all, of these and of others; sources of one name are one.
+    func adding(_ others: [SourceProgress]) -> [SourceProgress] {
+        others.reduce(into: self) { all, other in
+            if let index = all.firstIndex(where: { $0.name == other.name }) {
+                all[index] = SourceProgress(
+                    name: other.name, shown: all[index].shown + other.shown, size: other.size)
+            } else {
+                all.append(other)
+            }
+        }
+    }
+
     /// The figures by name.
     public var figures: [String: SourceFigures] {
         Dictionary(

@@ -43,7 +43,7 @@ public struct RunHistory: Sendable {
     /// - Throws: ``UserFacingError`` that names what is not there, or the line that can't be read.
     public static func find(_ path: String) throws(UserFacingError) -> RunHistory {
         if FileSystem.kind(of: path) == .file { return try read(path) }
-        let folders = [path, RunStore.folder(of: path)]
+        let folders = [path, CheckpointStore.folder(of: path)]
         for folder in folders {
             let record = Path.join(folder, RunRecord.fileName)
             if FileSystem.kind(of: record) == .file { return try read(record) }
@@ -72,7 +72,7 @@ public struct RunHistory: Sendable {
     ) throws(UserFacingError) {
         let suffix = ".run"
         for name in try FileSystem.names(folder) where name.hasSuffix(suffix) {
-            let run = RunStore.folder(of: output)
+            let run = CheckpointStore.folder(of: output)
             let steps = Path.join(run, stepsName)
             for folder in [run, steps] { try FileSystem.create(folder) }
             let place = Path.join(steps, String(name.dropLast(suffix.count)))

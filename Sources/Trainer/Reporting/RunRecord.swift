@@ -4,7 +4,7 @@ internal import Foundation
 /// What a run was and did, in `OUT.run/record.jsonl`: what `trainer report` is made of.
 ///
 /// It has the lines of a ``StepLog``, and between them lines with an `event`: `began` and `resumed` with the job and the
-/// model, `evaluated`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
+/// model, `stage`, `evaluated`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
 /// takes none leaves nothing, nor touches what another run left. ``RunHistory`` reads it.
 final class RunRecord: RunReporter {
     /// What the file is called.
@@ -25,23 +25,26 @@ final class RunRecord: RunReporter {
     /// The record of a run.
     ///
     /// - Parameters:
-    ///   - setup: what the run does.
+    ///   - job: what the run does.
     ///   - run: its name.
     ///   - folder: where the record lies.
     ///   - begun: steps that are done.
-    init(of setup: HealingSetup, run: String, in folder: String, begun: Int) {
+    init(of job: PreparedJob, run: String, in folder: String, begun: Int) {
         (self.run, self.begun) = (run, begun)
         path = Path.join(folder, Self.fileName)
-        facts = setup.facts
+        facts = job.facts
     }
 
-    func note(_ event: HealingEvent) throws {
+    func note(_ event: TrainingEvent) throws {
         switch event {
         case .step(let report): try open().write(report)
         case .started(let step, _, _, _):
             var line = facts
             line["format"] = JSON(Self.format)
             try write(step == 0 ? "began" : "resumed", step, line)
+        case .stage(let number, let count, let title, let step, _):
+            try write(
+                "stage", step, ["number": JSON(number), "count": JSON(count), "title": .string(title)])
         case .evaluated(let name, let step, let result):
             guard evaluated.insert([String(step), name]).inserted else { return }
             try write("evaluated", step, ["set": .string(name), "result": try JSON(encoding: result)])
@@ -92,25 +95,20 @@ final class RunRecord: RunReporter {
     }
 }
 
-extension HealingSetup {
+extension PreparedJob {
     /// What there is to know of a run before it begins.
     fileprivate var facts: JSONObject {
         let manifest = model.checkpoint.manifest
         let operations =
             (manifest?.history ?? []) + (manifest?.operations ?? []) + model.checkpoint.operations
-        let settings: [String: TextSource] =
-            if case .text(let sources) = request.data {
-                Dictionary(sources.map { ($0.name, $0) }) { first, _ in first }
-            } else {
-                [:]
-            }
+        let settings = Dictionary(stages.flatMap(\.job.sources).map { ($0.name, $0) }) { first, _ in first }
         return [
-            "tool": .string(request.tool), "model": .string(model.checkpoint.path),
-            "output": .string(output.output), "asked": .object(request.asked),
-            "plan": (try? JSON(encoding: plan)) ?? .null, "threads": JSON(request.threads),
-            "checkpoint_every": JSON(request.checkpointEvery),
-            "parameters": JSON(layout.parameterCount),
-            "trained_parameters": JSON(layout.trainedParameterCount),
+            "tool": .string(options.tool), "model": .string(model.checkpoint.path),
+            "output": .string(output.output), "asked": .object(job.parameters),
+            "steps": JSON(steps), "stages": (try? JSON(encoding: stages.map(\.plan))) ?? .null,
+            "threads": JSON(options.threads), "checkpoint_every": JSON(job.checkpointEvery),
+            "parameters": JSON(model.layout.parameterCount),
+            "trained_parameters": JSON(trainedParameterCount),
             "memory": .object(memory.json),
             "sources": .array(
                 sources.map { source in

@@ -3,7 +3,7 @@ public import Formats
 /// A run of continued pre-training as it is asked for: the same on a command line and in a recipe's `heal` step.
 ///
 /// What is not given stays open (the length, the warm-up, how gradients are kept) until the model and its data are known;
-/// ``HealingSetup`` settles it.
+/// ``PreparedJob`` settles it. A job may have stages, which follow one another: see ``TrainingStage``.
 public struct TrainingJob: Parameterized, Equatable {
     /// `heal`.
     public static let name = "heal"
@@ -14,7 +14,7 @@ public struct TrainingJob: Parameterized, Equatable {
     public var replay: [TextSource] = []
     /// Rows of tokens instead: a safetensors file with `input_ids` (N, T).
     public var ids: String?
-    /// Sets to evaluate before and after.
+    /// Sets to evaluate during the run.
     public var eval: [TextSource] = []
     /// Whether a token may see other documents before its own in the same sequence.
     public var crossDocuments = false
@@ -59,6 +59,12 @@ public struct TrainingJob: Parameterized, Equatable {
     public var groups: [String] = []
     /// Decides the order of the data.
     public var seed: UInt64 = 0
+    /// The base of the rotary position embedding to train with; nil for the model's own.
+    public var ropeTheta: Double?
+    /// What follows one another, each with settings of its own.
+    public var stages: [TrainingStage] = []
+    /// A checkpoint of another run that this one begins with: its weights, and the moments of what is trained in both.
+    public var from: String?
 
     /// Steps between checkpoints; 0 keeps one only when the run is stopped.
     public var checkpointEvery = 100
@@ -75,7 +81,8 @@ public struct TrainingJob: Parameterized, Equatable {
     private enum CodingKeys: String, CodingKey {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups, seed, log
-        case tensorboard
+        case tensorboard, stages, from
+        case ropeTheta = "rope-theta"
         case noTensorboard = "no-tensorboard"
         case crossDocuments = "cross-documents"
         case endOfText = "end-of-text"
@@ -95,7 +102,15 @@ public struct TrainingJob: Parameterized, Equatable {
     public static var defaults: JSONObject { TrainingJob().parameters }
 
     /// What it takes.
-    public static let parameterList = [
+    public static let parameterList =
+        parametersBesideStages + [
+            OperationParameter(
+                "stages", .mappings(of: TrainingStage.name, TrainingStage.parameterList),
+                "what follows one another, each with what is other in it than in the job")
+        ]
+
+    /// What it takes but for its stages.
+    static let parametersBesideStages = [
         OperationParameter(
             "data", .texts(weighted: true), "text to train on, each with its share of the mixture"),
         OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
@@ -142,6 +157,9 @@ public struct TrainingJob: Parameterized, Equatable {
             "groups", .strings, "what is moved in a way of its own, as in new-rows: rate=2, decay=0"),
         OperationParameter("seed", .integer, "decides the order of the data"),
         OperationParameter(
+            "rope-theta", .number, "the base of the rotary position embedding (the model's own)"),
+        OperationParameter("from", .path, "begin with a checkpoint of another run, OUT.run/step-N"),
+        OperationParameter(
             "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
         OperationParameter("log", .path, "a file for a line of JSON a step"),
         OperationParameter(
@@ -169,17 +187,7 @@ extension TrainingJob {
     /// - Throws: ``UserFacingError`` that names the parameter.
     public func check(prefix: String = "") throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
-        guard sources.isEmpty != (ids == nil) else {
-            throw refuse("give either text (\(prefix)data, \(prefix)replay) or \(prefix)ids")
-        }
-        for (sets, what) in [(eval, "sets"), (sources, "sources")] {
-            var seen: Set<String> = []
-            for set in sets where !seen.insert(set.name).inserted {
-                throw refuse(
-                    "two \(what) are called '\(set.name)'; give it once, or each its own name, as in NAME=FILE"
-                )
-            }
-        }
+        try Self.checkNames(eval, what: "sets")
         guard endOfText == nil || !noEndOfText else {
             throw refuse(
                 "\(prefix)end-of-text names an end and \(prefix)no-end-of-text leaves it out; give one")
@@ -188,7 +196,43 @@ extension TrainingJob {
             throw refuse(
                 "\(prefix)tensorboard names a folder and \(prefix)no-tensorboard writes nothing; give one")
         }
+        guard from == nil || !fromScratch else {
+            throw refuse(
+                "\(prefix)from begins with a checkpoint and \(prefix)from-scratch with random weights; give one"
+            )
+        }
         if textKey.isEmpty { throw refuse("\(prefix)text-key must be the key of a text, as in content") }
+        if checkpointEvery < 0 {
+            throw refuse("\(prefix)checkpoint-every must be 0 or more, not \(checkpointEvery)")
+        }
+        var titles: Set<String> = []
+        for index in stages.indices {
+            guard let title = title(ofStage: index), !titles.insert(title).inserted else { continue }
+            throw refuse("two stages are called '\(title)'; give each a name of its own")
+        }
+        for (index, job) in stageJobs.enumerated() {
+            do { try job.checkStage(prefix: prefix) } catch {
+                throw title(ofStage: index).map { error.within("the stage '\($0)'") } ?? error
+            }
+        }
+    }
+
+    private static func checkNames(_ files: [TextSource], what: String) throws(UserFacingError) {
+        var seen: Set<String> = []
+        for file in files where !seen.insert(file.name).inserted {
+            throw UserFacingError(
+                .request,
+                "two \(what) are called '\(file.name)'; give it once, or each its own name, as in NAME=FILE")
+        }
+    }
+
+    /// Refuses what can't be in one stage.
+    private func checkStage(prefix: String) throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        guard sources.isEmpty != (ids == nil) else {
+            throw refuse("give either text (\(prefix)data, \(prefix)replay) or \(prefix)ids")
+        }
+        try Self.checkNames(sources, what: "sources")
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
         }
@@ -208,14 +252,12 @@ extension TrainingJob {
             ("beta1", beta1, 0...0.999999, "from 0 to below 1"),
             ("beta2", beta2, 0...0.999999, "from 0 to below 1"), ("eps", eps, 1e-12...1, "from 1e-12 to 1"),
             ("weight-decay", weightDecay, 0...10, "from 0 to 10"), ("clip", clip, 0...1e9, "0 or more"),
+            ("rope-theta", ropeTheta ?? 1, 1...1e12, "from 1 to 1e12"),
         ]
         for (name, value, range, words) in numbers where !range.contains(value) {
             throw refuse("\(prefix)\(name) must be \(words), not \(value)")
         }
-        for (name, count) in [("warmup", warmup ?? 0), ("checkpoint-every", checkpointEvery)] where count < 0
-        {
-            throw refuse("\(prefix)\(name) must be 0 or more, not \(count)")
-        }
+        if let warmup, warmup < 0 { throw refuse("\(prefix)warmup must be 0 or more, not \(warmup)") }
     }
 
     /// The groups, read.
@@ -223,6 +265,6 @@ extension TrainingJob {
 
     /// The files of text, evaluation and tokens that it reads.
     public var files: [String] {
-        (sources + eval).map(\.path) + [ids].compactMap(\.self)
+        stageJobs.flatMap { $0.sources.map(\.path) + [$0.ids].compactMap(\.self) } + eval.map(\.path)
     }
 }
