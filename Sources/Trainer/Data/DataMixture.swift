@@ -23,10 +23,6 @@ public struct DataMixture: TrainingData {
     private let shares: [Double]
     private let length: Int
     private let isolatesDocuments: Bool
-    /// What there is to know of the texts, a sentence each.
-    public let warnings: [String]
-    /// What is in each source.
-    let contents: [TextContent]
     private var streams: [TokenStream]
 
     /// About how many tokens of a source are shuffled with each other.
@@ -35,53 +31,29 @@ public struct DataMixture: TrainingData {
     /// A mixture.
     ///
     /// - Parameters:
-    ///   - sources: at least one.
-    ///   - options: how documents are read.
-    ///   - tokenizer: the model's.
-    ///   - layout: how documents are laid out.
-    ///   - vocabularySize: rows of the model's embedding.
+    ///   - sources: at least one, as ``SourceCache`` opens them.
     ///   - length: T.
     ///   - extent: where it ends.
     ///   - isolatesDocuments: whether a token sees only its own document.
     ///   - seed: decides the order.
     ///   - blockSize: about how many tokens of a source are shuffled with each other.
-    ///   - threads: how many threads count tokens.
-    ///   - isCancelled: asked while tokens are counted; true stops.
-    /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
     public init(
-        _ sources: [TextSource], options: TextOptions = TextOptions(), tokenizer: Tokenizer,
-        layout: DocumentLayout, vocabularySize: Int, length: Int,
-        extent: DataExtent = .unlimited, isolatesDocuments: Bool, seed: UInt64,
-        blockSize: Int = DataMixture.blockSize, threads: Int = 1, isCancelled: () -> Bool = { false }
-    ) throws(UserFacingError) {
+        _ sources: [OpenedSource], length: Int, extent: DataExtent = .unlimited, isolatesDocuments: Bool,
+        seed: UInt64, blockSize: Int = DataMixture.blockSize
+    ) {
         precondition(!sources.isEmpty)
-        let tokenizer = tokenizer.reading(options)
-        streams = []
-        var (warnings, contents): ([String], [TextContent]) = ([], [])
-        for (index, source) in sources.enumerated() {
-            guard source.weight > 0, source.weight.isFinite else {
-                throw .badWeight(path: source.path, weight: source.weight)
-            }
-            let encoder = try DocumentEncoder(
-                path: source.path, options: options, tokenizer: tokenizer, layout: layout,
-                vocabularySize: vocabularySize)
-            warnings += encoder.warnings
-            contents.append(try encoder.content())
-            streams.append(
-                TokenStream(
-                    encoder: encoder, size: try encoder.size(threads: threads, isCancelled: isCancelled),
-                    length: length, sequencesOfBlock: Self.sequencesOfBlock(length, blockSize), seed: seed,
-                    source: index))
-        }
-        self.warnings = warnings
-        self.contents = contents
-        let total = sources.reduce(0) { $0 + $1.weight }
-        names = sources.map(\.name)
-        shares = sources.map { $0.weight / total }
-        sizes = streams.map(\.size)
+        let total = sources.reduce(0) { $0 + $1.source.weight }
+        names = sources.map(\.source.name)
+        shares = sources.map { $0.source.weight / total }
+        sizes = sources.map(\.size)
         limits = Self.limits(extent, shares: shares, sizes: sizes.map(\.tokens))
         self.length = length
         self.isolatesDocuments = isolatesDocuments
+        streams = sources.enumerated().map { index, source in
+            TokenStream(
+                encoder: source.encoder, size: source.size, length: length,
+                sequencesOfBlock: Self.sequencesOfBlock(length, blockSize), seed: seed, source: index)
+        }
     }
 
     /// How many sequences are shuffled with each other; enough for a step's to be of several documents.
@@ -132,12 +104,12 @@ public struct DataMixture: TrainingData {
         }
     }
 
-    /// The memory that it takes: where documents lie and their order, a block of each source, and its longest document as
-    /// text and tokens.
+    /// The memory that it takes beside its sources': the order of documents, a block of each source, and its longest
+    /// document as text and tokens.
     func byteCount(blockSize: Int = DataMixture.blockSize) -> Int {
         sizes.reduce(0) { sum, size in
             let block = min(size.tokens + length, Self.sequencesOfBlock(length, blockSize) * length + 1)
-            return sum + 24 * size.documents + 4 * block + 16 * size.longest
+            return sum + 8 * size.documents + 4 * block + 16 * size.longest
         }
     }
 

@@ -83,15 +83,17 @@ public struct HealingSetup {
             guard let tokenizer else { preconditionFailure("texts have been given a tokenizer") }
             let (layout, notes) = try model.documentLayout(tokenizer, endOfText: request.endOfText)
             plan.documents = layout
-            let mixture = try DataMixture(
-                sources, options: request.text, tokenizer: tokenizer, layout: layout,
-                vocabularySize: architecture.vocabularySize,
-                length: plan.length, extent: request.extent, isolatesDocuments: plan.isolatesDocuments,
-                seed: plan.seed, threads: request.threads, isCancelled: isCancelled)
+            var cache = SourceCache(
+                tokenizer: tokenizer, vocabularySize: architecture.vocabularySize, threads: request.threads)
+            let opened = try cache.open(
+                sources, options: request.text, layout: layout, isCancelled: isCancelled)
+            let mixture = DataMixture(
+                opened, length: plan.length, extent: request.extent,
+                isolatesDocuments: plan.isolatesDocuments, seed: plan.seed)
             (data, sequences, progress) = (mixture, mixture.sequenceCount, mixture.progress(after:))
-            dataBytes = mixture.byteCount()
-            contents = mixture.contents
-            warnings += notes + mixture.warnings + Self.warnings(request, sources, model)
+            dataBytes = cache.byteCount + mixture.byteCount()
+            contents = opened.map(\.content)
+            warnings += notes + cache.warnings + Self.warnings(request, sources, model)
         }
         evaluations = try EvaluationSet.read(
             missing.isEmpty ? request.evaluations : [], options: request.text, for: model,

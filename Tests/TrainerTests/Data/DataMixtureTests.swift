@@ -19,10 +19,11 @@ import Testing
         extent: DataExtent = .unlimited,
         isolates: Bool = true, seed: UInt64 = 1, blockSize: Int = 4_000, end: Int32? = 2
     ) throws -> DataMixture {
-        try DataMixture(
-            zip(files, weights).map { TextSource(path: $0, weight: $1) }, tokenizer: #require(tokenizer),
-            layout: layout(end: end), vocabularySize: 1_024, length: length, extent: extent,
-            isolatesDocuments: isolates, seed: seed, blockSize: blockSize)
+        var cache = SourceCache(tokenizer: try #require(tokenizer), vocabularySize: 1_024)
+        return DataMixture(
+            try cache.open(
+                zip(files, weights).map { TextSource(path: $0, weight: $1) }, layout: layout(end: end)),
+            length: length, extent: extent, isolatesDocuments: isolates, seed: seed, blockSize: blockSize)
     }
 
     /// The documents of a file, laid out by hand.
@@ -120,11 +121,12 @@ import Testing
             next += length
         }
         let path = try folder.write("words.jsonl", lines)
-        var data = try DataMixture(
-            [TextSource(path: path, weight: 1)], tokenizer: tokenizer,
-            layout: DocumentLayout(start: nil, end: nil, tokenizer: tokenizer), vocabularySize: 900,
-            length: 16,
-            isolatesDocuments: true, seed: 3, blockSize: 160)
+        var cache = SourceCache(tokenizer: tokenizer, vocabularySize: 900)
+        var data = DataMixture(
+            try cache.open(
+                [TextSource(path: path, weight: 1)],
+                layout: DocumentLayout(start: nil, end: nil, tokenizer: tokenizer)),
+            length: 16, isolatesDocuments: true, seed: 3, blockSize: 160)
         var counts = [Int](repeating: 0, count: next)
         for _ in 0..<300 {
             for token in try data.next(1).tokens { counts[Int(token)] += 1 }
@@ -216,10 +218,8 @@ import Testing
 
     @Test func refusesTokensWithoutARow() throws {
         let error = #expect(throws: UserFacingError.self) {
-            try DataMixture(
-                [TextSource(path: Self.files[0], weight: 1)], tokenizer: #require(tokenizer),
-                layout: layout(),
-                vocabularySize: 300, length: 8, isolatesDocuments: true, seed: 0)
+            var cache = SourceCache(tokenizer: try #require(tokenizer), vocabularySize: 300)
+            _ = try cache.open([TextSource(path: Self.files[0], weight: 1)], layout: layout())
         }
         #expect(error?.description.contains("rows 0 to 299") == true)
     }
