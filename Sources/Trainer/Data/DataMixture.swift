@@ -17,8 +17,10 @@ public enum DataExtent: Sendable, Equatable {
 public struct DataMixture: TrainingData {
     /// What one pass over each source would show.
     let sizes: [DataSize]
-    /// How many tokens of each source are shown at most; nil where there is no end.
+    /// How many tokens of each source are shown at most, those before it began left out; nil where there is no end.
     let limits: [Int]?
+    /// What had been shown of each source when it began.
+    private var begun: [Int]
     private let names: [String]
     private let shares: [Double]
     private let length: Int
@@ -47,6 +49,7 @@ public struct DataMixture: TrainingData {
         shares = sources.map { $0.source.weight / total }
         sizes = sources.map(\.size)
         limits = Self.limits(extent, shares: shares, sizes: sizes.map(\.tokens))
+        begun = sources.map { _ in 0 }
         self.length = length
         self.isolatesDocuments = isolatesDocuments
         streams = sources.enumerated().map { index, source in
@@ -71,29 +74,49 @@ public struct DataMixture: TrainingData {
             return zip(shares, sizes).map { share, size in
                 max(passes * size, Int((share * total).rounded()))
             }
-        case .tokens(let tokens):
-            var limits = shares.map { Int($0 * Double(tokens)) }
-            let rest = tokens - limits.reduce(0, +)
-            let order = shares.indices.sorted { left, right in
-                let (a, b) = (shares[left] * Double(tokens), shares[right] * Double(tokens))
-                return (a - Double(limits[left]), -left) > (b - Double(limits[right]), -right)
-            }
-            for index in 0..<rest { limits[order[index % order.count]] += 1 }
-            return limits
+        case .tokens(let tokens): return apportion(tokens, shares)
         }
     }
 
-    /// How many sequences there are until the end; nil where there is none.
-    var sequenceCount: Int? {
-        limits.map { limits in limits.reduce(0) { $0 + ($1 + length - 1) / length } }
+    /// Numbers in proportion to some shares that make a whole number together: by largest remainders.
+    private static func apportion(_ whole: Int, _ shares: [Double]) -> [Int] {
+        let exact = shares.map { $0 * Double(whole) }
+        var parts = exact.map { Int($0) }
+        let order = shares.indices.sorted { left, right in
+            (exact[left] - Double(parts[left]), -left) > (exact[right] - Double(parts[right]), -right)
+        }
+        for index in 0..<whole - parts.reduce(0, +) { parts[order[index % order.count]] += 1 }
+        return parts
     }
 
-    /// What will have been shown after so many tokens in all, or at the end.
-    func progress(after tokens: Int) -> [SourceProgress] {
-        names.indices.map { index in
-            SourceProgress(
-                name: names[index], shown: limits?[index] ?? Int((shares[index] * Double(tokens)).rounded()),
-                size: sizes[index].tokens)
+    /// How many sequences there are until the end.
+    ///
+    /// - Parameter earlier: what will have been shown before, where it goes on from another mixture.
+    /// - Returns: the number; nil where there is no end.
+    func sequenceCount(from earlier: [SourceProgress] = []) -> Int? {
+        limits.map { limits in
+            limits.indices.reduce(0) { sum, index in
+                // What an earlier one has left of a sequence comes first, by itself.
+                let before = earlier.isEmpty ? 0 : earlier[index].shown
+                return sum + (before + limits[index] + length - 1) / length - before / length
+            }
+        }
+    }
+
+    /// What will have been shown at the end, or about after so many tokens where there is none.
+    ///
+    /// - Parameters:
+    ///   - tokens: how many are shown from the beginning on.
+    ///   - earlier: what will have been shown before, where it goes on from another mixture.
+    /// - Returns: the sources, with what was shown of them before.
+    func progress(after tokens: Int, from earlier: [SourceProgress] = []) -> [SourceProgress] {
+        let before = earlier.isEmpty ? names.map { _ in 0 } : earlier.map(\.shown)
+        // Without an end all sequences are whole, and of each source there are as many as its share of all makes.
+        let sequences = before.reduce(tokens / length) { $0 + $1 / length }
+        let whole = Self.apportion(sequences, shares).map { $0 * length }
+        return names.indices.map { index in
+            let shown = limits.map { before[index] + $0[index] } ?? max(before[index], whole[index])
+            return SourceProgress(name: names[index], shown: shown, size: sizes[index].tokens)
         }
     }
 
@@ -114,12 +137,25 @@ public struct DataMixture: TrainingData {
     }
 
     /// Where the data stands.
-    public var position: DataPosition { DataPosition(sources: streams.map(\.position)) }
+    public var position: DataPosition {
+        DataPosition(sources: streams.map(\.position), begun: begun)
+    }
 
     /// Goes on from where the data stood before.
     public mutating func move(to position: DataPosition) throws(UserFacingError) {
-        guard position.sources.count == streams.count else { throw .badPosition(path: "the mixture") }
+        guard position.sources.count == streams.count, position.begun.count == streams.count,
+            zip(position.begun, position.sources).allSatisfy({ $0 >= 0 && $0 <= $1.shown })
+        else { throw .badPosition(path: "the mixture") }
         for index in streams.indices { try streams[index].move(to: position.sources[index]) }
+        begun = position.begun
+    }
+
+    /// Begins where another mixture of the same sources, weights, length and seed stands, as if it were that one.
+    ///
+    /// Shares and passes count on; tokens or passes until the end count from here.
+    public mutating func begin(at position: DataPosition) throws(UserFacingError) {
+        try move(to: position)
+        begun = streams.map(\.shown)
     }
 
     /// The next sequences.
@@ -136,8 +172,7 @@ public struct DataMixture: TrainingData {
                     attentionStart: [Int32](repeating: 0, count: length))
                 continue
             }
-            let limit = (limits?[index]).map { $0 - streams[index].shown } ?? length
-            let sequence = try streams[index].next(limit: limit)
+            let sequence = try streams[index].next(limit: room(of: index))
             documents += sequence.documents.map {
                 DocumentReference(path: streams[index].encoder.path, number: $0.index + 1)
             }
@@ -160,11 +195,16 @@ public struct DataMixture: TrainingData {
         let total = Double(streams.reduce(0) { $0 + $1.shown } + length)
         var chosen: Int?
         var furthest = -Double.infinity
-        for index in shares.indices where limits.map({ streams[index].shown < $0[index] }) ?? true {
+        for index in shares.indices where room(of: index) > 0 {
             let behind = shares[index] * total - Double(streams[index].shown)
             if behind > furthest { (chosen, furthest) = (index, behind) }
         }
         return chosen
+    }
+
+    /// How many tokens of a source may be shown yet; a sequence's where there is no end.
+    private func room(of index: Int) -> Int {
+        limits.map { begun[index] + $0[index] - streams[index].shown } ?? length
     }
 
     /// The first position that each of a sequence's tokens sees, given where documents begin in it.

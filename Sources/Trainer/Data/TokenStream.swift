@@ -105,13 +105,14 @@ struct TokenStream {
         shown = position.shown
     }
 
-    /// The next sequence, of at most `limit` tokens.
+    /// The next sequence, of at most `limit` tokens; what it leaves of them comes first the next time.
     mutating func next(limit: Int) throws(UserFacingError) -> Sequence {
         if block.next == block.order.count { block = try makeBlock(from: block.end) }
-        let first = Int(block.order[block.next]) * length
-        let range = first..<first + min(length, limit)
-        block.next += 1
+        let done = shown % length
+        let first = Int(block.order[block.next]) * length + done
+        let range = first..<first + min(length - done, limit)
         shown += range.count
+        if shown % length == 0 { block.next += 1 }
         var targets = Array(block.tokens[range.lowerBound + 1..<range.upperBound + 1])
         var documents: [(start: Int, index: Int)] = []
         // The document that goes on at the start is the last one that begins at it or before.

@@ -77,7 +77,7 @@ public struct HealingSetup {
             let rows = try TokenDataset(
                 path: path, vocabularySize: architecture.vocabularySize, extent: request.extent)
             plan.length = rows.length
-            (data, sequences, progress) = (rows, rows.sequenceCount, rows.progress(after:))
+            (data, sequences, progress) = (rows, rows.sequenceCount, { rows.progress(after: $0) })
             dataBytes = 4 * rows.count * rows.length
         case .text(let sources):
             guard let tokenizer else { preconditionFailure("texts have been given a tokenizer") }
@@ -90,7 +90,7 @@ public struct HealingSetup {
             let mixture = DataMixture(
                 opened, length: plan.length, extent: request.extent,
                 isolatesDocuments: plan.isolatesDocuments, seed: plan.seed)
-            (data, sequences, progress) = (mixture, mixture.sequenceCount, mixture.progress(after:))
+            (data, sequences, progress) = (mixture, mixture.sequenceCount(), { mixture.progress(after: $0) })
             dataBytes = cache.byteCount + mixture.byteCount()
             contents = opened.map(\.content)
             warnings += notes + cache.warnings + Self.warnings(request, sources, model)

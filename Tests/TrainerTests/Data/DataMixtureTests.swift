@@ -49,7 +49,7 @@ import Testing
     ) throws {
         var shown: [Int32: Int] = [:]
         var (predicted, starts) = (0, 0)
-        for sequence in 0..<(try #require(data.sequenceCount)) {
+        for sequence in 0..<(try #require(data.sequenceCount())) {
             if sequence == stop {
                 let position = data.position
                 data = try another()
@@ -142,7 +142,7 @@ import Testing
         let total = max(Double(sizes[0]) / 0.75, Double(sizes[1]) / 0.25)
         let expected = [0.75, 0.25].map { Int(($0 * total).rounded()) }
         #expect(data.limits == expected && zip(expected, sizes).contains { $0 == $1 })
-        _ = try data.next(try #require(data.sequenceCount))
+        _ = try data.next(try #require(data.sequenceCount()))
         #expect(data.sources.map(\.shown) == expected)
         #expect(data.sources.allSatisfy { $0.coverage == 1 })
         #expect(data.progress(after: 0) == data.sources)
@@ -150,7 +150,7 @@ import Testing
 
     @Test(arguments: [1, 31, 32, 33, 1_000, 20_001]) func aRunOfTokensShowsAsMany(_ tokens: Int) throws {
         var data = try mixture([5, 2, 4], extent: .tokens(tokens))
-        _ = try data.next(try #require(data.sequenceCount))
+        _ = try data.next(try #require(data.sequenceCount()))
         #expect(data.sources.reduce(0) { $0 + $1.shown } == tokens)
     }
 
@@ -197,6 +197,85 @@ import Testing
         #expect(try other.next(9) == expected && other.sources == data.sources)
     }
 
+    // MARK: Stages
+
+    /// A mixture that begins where another stands is that one, sequence by sequence, also where it is resumed.
+    @Test(arguments: [[3.0, 1], [2, 1, 1]], [true, false])
+    func aStageGoesOnWhereTheOneBeforeStood(_ weights: [Double], hasEnd: Bool) throws {
+        // A block has 15 sequences, so the stages meet inside of one.
+        let count = 64
+        func stage(_ sequences: Int) throws -> DataMixture {
+            try mixture(weights, extent: hasEnd ? .tokens(sequences * 32) : .unlimited, blockSize: 500)
+        }
+        var (whole, first, second) = (try stage(2 * count), try stage(count), try stage(count))
+        var expected: [TokenBatch] = []
+        for _ in 0..<2 * count { expected.append(try whole.next(1)) }
+        for index in 0..<count { #expect(try first.next(1) == expected[index]) }
+        #expect(second.sequenceCount(from: first.sources) == (hasEnd ? count : nil))
+        let planned = second.progress(after: count * 32, from: first.progress(after: count * 32))
+        try second.begin(at: first.position)
+        #expect(second.sources == first.sources)
+        for index in count..<2 * count {
+            if index == count + 17 {
+                let position = second.position
+                second = try stage(count)
+                try second.move(to: position)
+            }
+            #expect(try second.next(1) == expected[index])
+        }
+        #expect(second.sources == whole.sources && planned == whole.sources)
+        #expect(second.sources[0].shown == Int(weights[0] / weights.reduce(0, +) * Double(2 * count * 32)))
+        #expect(try second.next(1) == whole.next(1))
+        #expect(try (second.next(1).targetCount == 0) == hasEnd)
+    }
+
+    /// Wherever stages end, each token of a source is shown once in a pass: what one leaves of a sequence comes first
+    /// in the next.
+    @Test(arguments: [[1, 31, 33, 700, 5, 5, 5], [4_000], []], [32, 50])
+    func stagesShowEveryTokenOnce(_ ends: [Int], length: Int) throws {
+        let folder = try TemporaryFolder()
+        let path = try unevenFile(in: folder)
+        let documents = try documents(path)
+        let count = documents.joined().count
+        let last = DataExtent.tokens(2 * count - ends.reduce(0, +))
+        var position: DataPosition?
+        var earlier: [SourceProgress] = []
+        var counts: [Int32: Int] = [:]
+        var predicted = 0
+        for extent in ends.map(DataExtent.tokens) + [last] {
+            var stage = try mixture([1], of: [path], length: length, extent: extent, blockSize: 1_000)
+            let sequences = try #require(stage.sequenceCount(from: earlier))
+            let planned = stage.progress(after: 0, from: earlier)
+            if let position { try stage.begin(at: position) }
+            for _ in 0..<sequences {
+                let before = stage.sources[0].shown
+                let batch = try stage.next(1)
+                let shown = stage.sources[0].shown - before
+                #expect(shown > 0 && batch.targets[shown...].allSatisfy { $0 == -1 })
+                for token in batch.tokens[..<shown] { counts[token, default: 0] += 1 }
+                predicted += batch.targetCount
+            }
+            #expect(stage.sources == planned)
+            #expect(try stage.next(1).targetCount == 0)
+            (position, earlier) = (stage.position, stage.sources)
+        }
+        var expected: [Int32: Int] = [:]
+        for token in documents.joined() { expected[token, default: 0] += 2 }
+        #expect(counts == expected && predicted == 2 * (count - documents.count))
+        #expect(earlier[0].passes == 2)
+    }
+
+    @Test func passesCountFromWhereAStageBegins() throws {
+        var first = try mixture([3, 1], extent: .tokens(3_001))
+        _ = try first.next(try #require(first.sequenceCount()))
+        var second = try mixture([3, 1], extent: .passes(1))
+        let shown = try #require(second.limits)
+        try second.begin(at: first.position)
+        _ = try second.next(try #require(second.sequenceCount(from: first.sources)))
+        #expect(second.sources.map(\.shown) == zip(first.sources, shown).map { $0.shown + $1 })
+        #expect(second.sources.map(\.passes).max() ?? 0 > 1)
+    }
+
     @Test func theSeedDecidesTheOrder() throws {
         var (a, b, c) = (try mixture([1]), try mixture([1]), try mixture([1], seed: 2))
         let first = try a.next(4)
@@ -230,7 +309,7 @@ import Testing
         let path = try unevenFile(in: folder)
         func changes(blockSize: Int) throws -> Int {
             var data = try mixture([1], of: [path], length: 16, extent: .passes(1), blockSize: blockSize)
-            let isLong = try (0..<(try #require(data.sequenceCount))).map { _ in
+            let isLong = try (0..<(try #require(data.sequenceCount()))).map { _ in
                 try !data.next(1).tokens.contains(1)
             }
             return zip(isLong, isLong.dropFirst()).count { $0 != $1 }
@@ -242,7 +321,7 @@ import Testing
     @Test func refusesAPlaceThatIsNotInTheData() throws {
         var data = try mixture([1])
         _ = try data.next(3)
-        for change in 0..<7 {
+        for change in 0..<9 {
             var position = data.position
             switch change {
             case 0: position.sources[0].token = 9_999_999
@@ -251,6 +330,8 @@ import Testing
             case 3: position.sources = []
             case 4: position.sources[0].pass = -1
             case 5: position.sources[0].document = -1
+            case 6: position.begun = []
+            case 7: position.begun[0] = position.sources[0].shown + 1
             default: position.sources[0].shown = -1
             }
             var other = try mixture([1])
