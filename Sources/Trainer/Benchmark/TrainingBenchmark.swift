@@ -78,7 +78,7 @@ public struct TrainingBenchmark: Sendable {
             moments: moments, gradients: gradients,
             schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1),
             seed: 0,
-            recomputation: recomputation, isolatesDocuments: true)
+            recomputation: recomputation, packing: .documents)
         let healing = try Healing(
             plan, model.architecture, layout: layout,
             data: RandomTokens(vocabulary: model.architecture.vocabularySize, length: length), on: engine)

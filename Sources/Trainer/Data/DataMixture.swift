@@ -24,7 +24,9 @@ public struct DataMixture: TrainingData {
     private let names: [String]
     private let shares: [Double]
     private let length: Int
-    private let isolatesDocuments: Bool
+    private let packing: Packing
+    /// How many tokens of one source stand side by side: a sequence's, or half of them.
+    private let span: Int
     private var streams: [TokenStream]
 
     /// About how many tokens of a source are shuffled with each other.
@@ -36,26 +38,28 @@ public struct DataMixture: TrainingData {
     ///   - sources: at least one, as ``SourceCache`` opens them.
     ///   - length: T.
     ///   - extent: where it ends.
-    ///   - isolatesDocuments: whether a token sees only its own document.
+    ///   - packing: what stands in a sequence, and what a token sees of it.
     ///   - seed: decides the order.
     ///   - blockSize: about how many tokens of a source are shuffled with each other.
+    /// - Throws: ``UserFacingError`` when they can't be packed like this.
     public init(
-        _ sources: [OpenedSource], length: Int, extent: DataExtent = .unlimited, isolatesDocuments: Bool,
+        _ sources: [OpenedSource], length: Int, extent: DataExtent = .unlimited, packing: Packing,
         seed: UInt64, blockSize: Int = DataMixture.blockSize
-    ) {
+    ) throws(UserFacingError) {
         precondition(!sources.isEmpty)
+        try packing.check(sources: sources.count, length: length)
+        let span = packing == .bilingual ? length / 2 : length
         let total = sources.reduce(0) { $0 + $1.source.weight }
         names = sources.map(\.source.name)
         shares = sources.map { $0.source.weight / total }
         sizes = sources.map(\.size)
         limits = Self.limits(extent, shares: shares, sizes: sizes.map(\.tokens))
         begun = sources.map { _ in 0 }
-        self.length = length
-        self.isolatesDocuments = isolatesDocuments
+        (self.length, self.packing, self.span) = (length, packing, span)
         streams = sources.enumerated().map { index, source in
             TokenStream(
-                encoder: source.encoder, size: source.size, length: length,
-                sequencesOfBlock: Self.sequencesOfBlock(length, blockSize), seed: seed, source: index)
+                encoder: source.encoder, size: source.size, length: span,
+                sequencesOfBlock: Self.sequencesOfBlock(span, blockSize), seed: seed, source: index)
         }
     }
 
@@ -95,11 +99,12 @@ public struct DataMixture: TrainingData {
     /// - Returns: the number; nil where there is no end.
     func sequenceCount(from earlier: [SourceProgress] = []) -> Int? {
         limits.map { limits in
-            limits.indices.reduce(0) { sum, index in
-                // What an earlier one has left of a sequence comes first, by itself.
+            let spans = limits.indices.reduce(0) { sum, index in
+                // What an earlier one has left of a span comes first, by itself.
                 let before = earlier.isEmpty ? 0 : earlier[index].shown
-                return sum + (before + limits[index] + length - 1) / length - before / length
+                return sum + (before + limits[index] + span - 1) / span - before / span
             }
+            return packing == .bilingual ? (spans + 1) / 2 : spans
         }
     }
 
@@ -111,9 +116,9 @@ public struct DataMixture: TrainingData {
     /// - Returns: the sources, with what was shown of them before.
     func progress(after tokens: Int, from earlier: [SourceProgress] = []) -> [SourceProgress] {
         let before = earlier.isEmpty ? names.map { _ in 0 } : earlier.map(\.shown)
-        // Without an end all sequences are whole, and of each source there are as many as its share of all makes.
-        let sequences = before.reduce(tokens / length) { $0 + $1 / length }
-        let whole = Self.apportion(sequences, shares).map { $0 * length }
+        // Without an end all spans are whole, and of each source there are as many as its share of all makes.
+        let spans = before.reduce(tokens / span) { $0 + $1 / span }
+        let whole = Self.apportion(spans, shares).map { $0 * span }
         return names.indices.map { index in
             let shown = limits.map { before[index] + $0[index] } ?? max(before[index], whole[index])
             return SourceProgress(name: names[index], shown: shown, size: sizes[index].tokens)
@@ -131,7 +136,7 @@ public struct DataMixture: TrainingData {
     /// document as text and tokens.
     func byteCount(blockSize: Int = DataMixture.blockSize) -> Int {
         sizes.reduce(0) { sum, size in
-            let block = min(size.tokens + length, Self.sequencesOfBlock(length, blockSize) * length + 1)
+            let block = min(size.tokens + span, Self.sequencesOfBlock(span, blockSize) * span + 1)
             return sum + 8 * size.documents + 4 * block + 16 * size.longest
         }
     }
@@ -163,48 +168,58 @@ public struct DataMixture: TrainingData {
         var batch = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
         var documents: [DocumentReference] = []
         for _ in 0..<count {
-            guard let index = nextSource() else {
-                // What fills the batch repeats its first sequence, so that experts are chosen as by text.
-                batch.append(
-                    batch.tokens.isEmpty
-                        ? [Int32](repeating: 0, count: length) : Array(batch.tokens[..<length]),
-                    targets: [Int32](repeating: -1, count: length),
-                    attentionStart: [Int32](repeating: 0, count: length))
-                continue
+            var (tokens, targets, starts): ([Int32], [Int32], [Int]) = ([], [], [0])
+            var last: Int?
+            for _ in 0..<length / span {
+                guard let index = nextSource(beside: last) else { break }
+                let sequence = try streams[index].next(limit: room(of: index))
+                documents += sequence.documents.map {
+                    DocumentReference(path: streams[index].encoder.path, number: $0.index + 1)
+                }
+                if packing == .documents { starts = sequence.documents.map(\.start) }
+                tokens += sequence.tokens
+                targets += sequence.targets
+                last = index
             }
-            let sequence = try streams[index].next(limit: room(of: index))
-            documents += sequence.documents.map {
-                DocumentReference(path: streams[index].encoder.path, number: $0.index + 1)
-            }
-            var (tokens, targets) = (Array(sequence.tokens), sequence.targets)
-            var starts = isolatesDocuments ? sequence.documents.map(\.start) : [0]
-            if tokens.count < length {
-                starts.append(tokens.count)
-                let own = tokens
-                while tokens.count < length { tokens.append(own[tokens.count % own.count]) }
-                targets += [Int32](repeating: -1, count: length - own.count)
-            }
+            // What fills a sequence repeats it, and what fills the batch its first one, so that experts are chosen as by
+            // text; nothing sees it that is asked for.
+            let own = tokens.isEmpty ? Array(batch.tokens.prefix(length)) : tokens
+            if tokens.count < length { starts.append(tokens.count) }
+            while tokens.count < length { tokens.append(own.isEmpty ? 0 : own[tokens.count % own.count]) }
+            targets += [Int32](repeating: -1, count: length - targets.count)
             batch.append(tokens, targets: targets, attentionStart: firstVisible(starts))
         }
         batch.documents = documents
         return batch
     }
 
-    /// The source that is furthest behind its share, which gives the next sequence; nil at the end.
-    private func nextSource() -> Int? {
-        let total = Double(streams.reduce(0) { $0 + $1.shown } + length)
-        var chosen: Int?
-        var furthest = -Double.infinity
-        for index in shares.indices where room(of: index) > 0 {
-            let behind = shares[index] * total - Double(streams[index].shown)
-            if behind > furthest { (chosen, furthest) = (index, behind) }
+    /// The source that gives the next span: the one that is furthest behind its share.
+    ///
+    /// Beside a span of one source goes one of another that is behind its share. Only when the first source is still
+    /// behind by a span and a half, as one with more than half of all tokens comes to be, does it take both: so its share
+    /// is kept, and there are as many sequences of two sources as the shares allow.
+    ///
+    /// - Parameter first: the source that the sequence has already; nil where it has none.
+    /// - Returns: its number; nil at the end.
+    private func nextSource(beside first: Int?) -> Int? {
+        let total = Double(streams.reduce(span) { $0 + $1.shown })
+        let behind = shares.indices.filter { room(of: $0) > 0 }.map { index in
+            (index: index, tokens: shares[index] * total - Double(streams[index].shown))
         }
-        return chosen
+        func furthest(_ sources: [(index: Int, tokens: Double)]) -> (index: Int, tokens: Double)? {
+            // Of equals the first.
+            sources.reduce(nil) { best, one in best.map { one.tokens > $0.tokens } ?? true ? one : best }
+        }
+        guard let next = furthest(behind) else { return nil }
+        guard next.index == first, next.tokens < 1.5 * Double(span),
+            let other = furthest(behind.filter { $0.index != first }), other.tokens > 0
+        else { return next.index }
+        return other.index
     }
 
-    /// How many tokens of a source may be shown yet; a sequence's where there is no end.
+    /// How many tokens of a source may be shown yet; a span's where there is no end.
     private func room(of index: Int) -> Int {
-        limits.map { begun[index] + $0[index] - streams[index].shown } ?? length
+        limits.map { begun[index] + $0[index] - streams[index].shown } ?? span
     }
 
     /// The first position that each of a sequence's tokens sees, given where documents begin in it.

@@ -30,15 +30,15 @@ public struct HealingPlan: Codable, Sendable, Equatable {
     public var seed: UInt64
     /// What the backward pass computes again.
     public var recomputation: Recomputation
-    /// Whether a token sees only its own document.
-    public var isolatesDocuments: Bool
+    /// What stands in a sequence, and what a token sees of it.
+    public var packing: Packing
 
     /// A run's numbers.
     public init(
         steps: Int, batch: Int, accumulate: Int, length: Int, optimizer: AdamWSettings,
         moments: MomentPrecision = .f32, gradients: GradientPrecision = .f32, trained: TensorSelection = .all,
         schedule: Schedule, seed: UInt64, recomputation: Recomputation,
-        isolatesDocuments: Bool
+        packing: Packing
     ) {
         self.steps = steps
         self.batch = batch
@@ -51,7 +51,7 @@ public struct HealingPlan: Codable, Sendable, Equatable {
         self.schedule = schedule
         self.seed = seed
         self.recomputation = recomputation
-        self.isolatesDocuments = isolatesDocuments
+        self.packing = packing
     }
 
     /// The memory of a step.

@@ -110,7 +110,7 @@ public struct HealingRequest: Sendable {
             schedule: Schedule(
                 shape: job.schedule, warmup: 0, steps: steps, floor: job.minLrRatio,
                 decayShare: job.decayShare),
-            seed: job.seed, recomputation: job.recompute, isolatesDocuments: !job.crossDocuments)
+            seed: job.seed, recomputation: job.recompute, packing: job.packing)
         plan.groups = job.groupRules
         let extent: DataExtent =
             job.tokens.map { .tokens($0) } ?? (job.steps == nil ? .passes(job.epochs ?? 1) : .unlimited)

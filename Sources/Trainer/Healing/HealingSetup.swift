@@ -87,9 +87,8 @@ public struct HealingSetup {
                 tokenizer: tokenizer, vocabularySize: architecture.vocabularySize, threads: request.threads)
             let opened = try cache.open(
                 sources, options: request.text, layout: layout, isCancelled: isCancelled)
-            let mixture = DataMixture(
-                opened, length: plan.length, extent: request.extent,
-                isolatesDocuments: plan.isolatesDocuments, seed: plan.seed)
+            let mixture = try DataMixture(
+                opened, length: plan.length, extent: request.extent, packing: plan.packing, seed: plan.seed)
             (data, sequences, progress) = (mixture, mixture.sequenceCount(), { mixture.progress(after: $0) })
             dataBytes = cache.byteCount + mixture.byteCount()
             contents = opened.map(\.content)

@@ -65,11 +65,11 @@ import Testing
         try pack(["data/korean.val.jsonl"], to: "ko.safetensors")
         func mixture(_ english: String, _ korean: String) throws -> DataMixture {
             var cache = SourceCache(tokenizer: tokenizer, vocabularySize: 1_024)
-            return DataMixture(
-                try cache.open(
+            return try DataMixture(
+                cache.open(
                     [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
                     layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer)),
-                length: 32, isolatesDocuments: true, seed: 5)
+                length: 32, packing: .documents, seed: 5)
         }
         var text = try mixture(example("data/english.val.jsonl"), example("data/korean.val.jsonl"))
         var packed = try mixture("\(folder.path)/en.safetensors", "\(folder.path)/ko.safetensors")
@@ -173,7 +173,7 @@ import Testing
                         rate: 1e-2, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8,
                         weightDecay: 0.1, clip: 1),
                     schedule: Schedule(shape: .constant, warmup: 0, steps: 3, floor: 0.1), seed: 3,
-                    recomputation: .norms, isolatesDocuments: true),
+                    recomputation: .norms, packing: .documents),
                 threads: 2, output: "\(folder.path)/\(name)", checkpointEvery: 0)
             let outcome = try HealingRun(HealingSetup(request)) { _ in }.callAsFunction(isCancelled: { false }
             )

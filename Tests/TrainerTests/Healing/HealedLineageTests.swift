@@ -27,7 +27,7 @@ import Testing
                 rate: 1e-2, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
                 clip: 1),
             schedule: Schedule(shape: .cosine, warmup: 0, steps: 3, floor: 0.1), seed: 3,
-            recomputation: .norms, isolatesDocuments: true)
+            recomputation: .norms, packing: .documents)
         plan.trained = training
         let request = HealingRequest(
             model: model, fromScratch: fromScratch,

@@ -35,7 +35,7 @@ import Testing
                     clip: 1),
                 schedule: Schedule(shape: .cosine, warmup: 0, steps: steps, floor: 0.1), seed: 3,
                 recomputation: .norms,
-                isolatesDocuments: true),
+                packing: .documents),
             threads: threads, output: folder.path + "/" + output, force: force, resume: resume,
             checkpointEvery: checkpointEvery, log: log)
     }

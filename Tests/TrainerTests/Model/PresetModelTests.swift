@@ -54,7 +54,7 @@ import Testing
                     clip: 1),
                 trained: TensorSelection(freeze: fromScratch ? [] : ["model.layers.0.*"]),
                 schedule: Schedule(shape: .constant, warmup: 0, steps: 4, floor: 1), seed: 3,
-                recomputation: .norms, isolatesDocuments: true),
+                recomputation: .norms, packing: .documents),
             threads: 2, output: folder.path + "/" + output, resume: resume)
     }
 
