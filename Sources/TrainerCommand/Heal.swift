@@ -81,7 +81,7 @@ struct Heal: ParsableCommand {
     private var job: TrainingJob {
         var job = TrainingJob()
         (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
-        (job.crossDocuments, job.fromScratch) = (data.crossDocuments, data.fromScratch)
+        (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
         (job.textKey, job.nfc) = (text.textKey, text.nfc)
         (job.skipBadLines, job.plainText) = (text.skipBadLines, text.plainText)

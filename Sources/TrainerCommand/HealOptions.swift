@@ -28,8 +28,11 @@ struct HealData: ParsableArguments {
         help: ArgumentHelp("A set to evaluate before and after.", valueName: "[name=]file"),
         transform: TextSource.unweighted)
     var evaluations: [TextSource] = []
-    @Flag(help: "Let a token see other documents before its own in the same sequence.") var crossDocuments =
-        false
+    @Option(
+        help: ArgumentHelp(
+            "What a sequence is made of: documents (a token sees its own document only), concatenate (it sees all before it) or bilingual (halves of two sources; it sees all before it).",
+            valueName: "how"))
+    var packing = standard.packing
     @OptionGroup var ends: EndOptions
     @Flag(help: "MODEL holds only config.json and the tokenizer; begin with random weights.")
     var fromScratch = false
@@ -67,6 +70,7 @@ struct HealExtent: ParsableArguments {
     var stages: [TrainingStage] = []
 }
 
+extension Packing: ExpressibleByArgument {}
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}

@@ -411,6 +411,10 @@ struct TrainerCommandTests {
             "two sources are called"
         ),
         (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--packing", "bilingual"], 64,
+            "--packing bilingual puts texts of two sources into a sequence"
+        ),
+        (
             ["heal", "@base", "--data", "@data/english.val.jsonl", "--end-of-text", "<none>", "--dry-run"],
             64,
             "no token '<none>'"

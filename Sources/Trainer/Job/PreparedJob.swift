@@ -73,9 +73,9 @@ public struct PreparedJob {
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
-        var stages: [PreparedStage] = []
+        var (stages, notes): ([PreparedStage], [String]) = ([], [])
         try withoutActuallyEscaping(isCancelled) { isCancelled in
-            let context = PreparedStage.Context(
+            var context = PreparedStage.Context(
                 model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
                 threads: options.threads, isCancelled: isCancelled)
@@ -85,15 +85,16 @@ public struct PreparedJob {
                     stages.append(
                         try PreparedStage(
                             own, index: index, after: stages, title: title,
-                            keepsEnd: title != nil && job.stages[index].keepsEnd, context))
+                            keepsEnd: title != nil && job.stages[index].keepsEnd, &context))
                 } catch let error as UserFacingError {
                     throw title.map { error.within("the stage '\($0)'") } ?? error
                 }
             }
+            notes = context.texts?.warnings ?? []
         }
         (self.stages, self.evaluations) = (stages, evaluations)
         window = stages.map(\.plan.length).min() ?? model.usualLength
-        warnings = model.notes + Self.warnings(stages, model)
+        warnings = model.notes + notes + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: TrainingJob.name, parameters: JSONObject()))
@@ -137,7 +138,11 @@ public struct PreparedJob {
 
     /// What the run will show, by source.
     public var sources: [SourceProgress] {
-        stages.reduce(into: []) { $0 = $0.adding($1.sources) }
+        stages.indices.reduce(into: []) { sources, index in
+            // What goes on counts since it began.
+            let isLast = index + 1 == stages.count || !stages[index + 1].goesOn
+            if isLast { sources = sources.adding(stages[index].sources) }
+        }
     }
 
     /// The steps of the run that lie before a stage.

@@ -19,13 +19,15 @@ public struct PreparedStage {
     public let memory: MemoryNeed
     /// What a checkpoint takes on the disk.
     public let checkpointBytes: Int
-    /// What the stage will show, by source; nothing is known of it in a dry run whose files are missing.
+    /// What will have been shown at its end, by source, since the data began that it goes on with; nothing is known of it in a dry run whose files are missing.
     public let sources: [SourceProgress]
     /// Whether only missing files tell how many steps there will be.
     public let isOpenEnded: Bool
     /// Whether the checkpoint at its end stays when the run is done.
     let keepsEnd: Bool
     let data: any TrainingData
+    /// Whether the data goes on where that of the stage before stands, for it is the same.
+    let goesOn: Bool
     /// What is in each source of text, known since it was opened: a pipe is read once.
     let contents: [TextContent]
     /// What its user should know before it goes wrong.
@@ -40,6 +42,8 @@ public struct PreparedStage {
         var tokenizer: Tokenizer?
         /// Whether files are missing, which only a dry run passes over.
         var lacksFiles: Bool
+        /// The texts of all stages; nil where none is read.
+        var texts: SourceCache?
         /// Memory that the sets take that are evaluated.
         var evaluationBytes: Int
         /// What a run that is resumed began with.
@@ -59,12 +63,20 @@ public struct PreparedStage {
     /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
     init(
         _ job: TrainingJob, index: Int, after earlier: [PreparedStage], title: String?, keepsEnd: Bool,
-        _ context: Context
+        _ context: inout Context
     ) throws {
         let model = context.model
         var plan = StagePlan(job, title: title)
         let architecture = model.architecture
         if plan.length == 0 { plan.length = model.usualLength }
+        let before = earlier.last
+        var goesOn =
+            before.map { $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing }
+            ?? false
+        // What goes on keeps the order that it has.
+        if !job.sources.isEmpty { goesOn = goesOn && before?.plan.length == plan.length }
+        plan.seed = goesOn ? before?.plan.seed ?? plan.seed : plan.seed &+ UInt64(index)
+        let shown = goesOn ? before?.sources ?? [] : []
         let extent: DataExtent =
             job.tokens.map { .tokens($0) } ?? (job.steps == nil ? .passes(job.epochs ?? 1) : .unlimited)
         var warnings: [String] = []
@@ -84,7 +96,8 @@ public struct PreparedStage {
             let rows = try TokenDataset(
                 path: path, vocabularySize: architecture.vocabularySize, extent: extent)
             plan.length = rows.length
-            (data, sequences, progress) = (rows, rows.sequenceCount, rows.progress(after:))
+            (data, sequences) = (rows, rows.sequenceCount)
+            progress = { rows.progress(after: $0, from: shown) }
             dataBytes += 4 * rows.count * rows.length
         } else {
             guard let tokenizer = context.tokenizer else {
@@ -92,16 +105,20 @@ public struct PreparedStage {
             }
             let (layout, notes) = try model.documentLayout(tokenizer, endOfText: job.end)
             plan.documents = layout
+            var texts =
+                context.texts
+                ?? SourceCache(
+                    tokenizer: tokenizer, vocabularySize: architecture.vocabularySize, threads: context.threads)
+            let opened = try texts.open(
+                job.sources, options: job.text, layout: layout, isCancelled: context.isCancelled)
+            context.texts = texts
             let mixture = try DataMixture(
-                job.sources, options: job.text, tokenizer: tokenizer, layout: layout,
-                vocabularySize: architecture.vocabularySize,
-                length: plan.length, extent: extent, isolatesDocuments: plan.isolatesDocuments,
-                seed: plan.seed &+ UInt64(index), threads: context.threads,
-                isCancelled: context.isCancelled)
-            (data, sequences, progress) = (mixture, mixture.sequenceCount, mixture.progress(after:))
-            dataBytes += mixture.byteCount()
-            contents = mixture.contents
-            warnings += notes + mixture.warnings
+                opened, length: plan.length, extent: extent, packing: plan.packing, seed: plan.seed)
+            (data, sequences) = (mixture, mixture.sequenceCount(from: shown))
+            progress = { mixture.progress(after: $0, from: shown) }
+            dataBytes += texts.byteCount + mixture.byteCount()
+            contents = opened.map(\.content)
+            warnings += notes
         }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
@@ -111,7 +128,7 @@ public struct PreparedStage {
         if case .passes = extent { isOpenEnded = context.lacksFiles } else { isOpenEnded = false }
         if let sequences { plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep }
         sources = progress(plan.steps * sequencesOfStep * plan.length)
-        plan.tokens = sequences == nil ? nil : sources.reduce(0) { $0 + $1.shown }
+        plan.tokens = sequences == nil ? nil : (sources.tokens - shown.tokens)
         plan.schedule.steps = plan.steps
         // A run that goes on, perhaps longer, keeps the warm-up that it began with.
         let kept = context.kept.flatMap { $0.stages.indices.contains(index) ? $0.stages[index] : nil }
@@ -124,7 +141,7 @@ public struct PreparedStage {
                 """)
         }
         self.job = job
-        (self.model, self.plan, self.keepsEnd) = (model, plan, keepsEnd)
+        (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
         let masters = earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? []
         self.masters = masters

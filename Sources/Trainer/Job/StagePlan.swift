@@ -32,8 +32,8 @@ public struct StagePlan: Codable, Sendable, Equatable {
     public var seed: UInt64
     /// What the backward pass computes again.
     public var recomputation: Recomputation
-    /// Whether a token sees only its own document.
-    public var isolatesDocuments: Bool
+    /// What stands in a sequence, and what a token sees of it.
+    public var packing: Packing
     /// The base of the rotary position embedding; nil for the model's own.
     public var ropeTheta: Double?
 
@@ -60,7 +60,7 @@ public struct StagePlan: Codable, Sendable, Equatable {
         schedule = Schedule(
             shape: job.schedule, warmup: job.warmup ?? 0, steps: steps, floor: job.minLrRatio,
             decayShare: job.decayShare)
-        (seed, recomputation, isolatesDocuments) = (job.seed, job.recompute, !job.crossDocuments)
+        (seed, recomputation, packing) = (job.seed, job.recompute, job.packing)
         ropeTheta = job.ropeTheta
     }
 

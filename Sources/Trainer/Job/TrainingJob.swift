@@ -16,8 +16,8 @@ public struct TrainingJob: Parameterized, Equatable {
     public var ids: String?
     /// Sets to evaluate during the run.
     public var eval: [TextSource] = []
-    /// Whether a token may see other documents before its own in the same sequence.
-    public var crossDocuments = false
+    /// What stands in a sequence, and what a token sees of it.
+    public var packing = Packing.documents
     /// What ends a document; nil for the model's own.
     public var endOfText: String?
     /// Whether documents have no end.
@@ -81,10 +81,9 @@ public struct TrainingJob: Parameterized, Equatable {
     private enum CodingKeys: String, CodingKey {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups, seed, log
-        case tensorboard, stages, from
+        case tensorboard, packing, stages, from
         case ropeTheta = "rope-theta"
         case noTensorboard = "no-tensorboard"
-        case crossDocuments = "cross-documents"
         case endOfText = "end-of-text"
         case noEndOfText = "no-end-of-text"
         case fromScratch = "from-scratch"
@@ -116,7 +115,9 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
         OperationParameter("ids", .path, "rows of tokens instead: a safetensors file with input_ids[N, T]"),
         OperationParameter("eval", .texts(weighted: false), "sets to evaluate before and after"),
-        OperationParameter("cross-documents", .flag, "let a token see other documents before its own"),
+        OperationParameter(
+            "packing", .choice(Packing.allCases.map(\.rawValue)),
+            "what stands in a sequence, and what a token sees of it (documents)"),
         OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
         OperationParameter("no-end-of-text", .flag, "documents have no end"),
         OperationParameter("from-scratch", .flag, "begin with random weights"),
@@ -232,6 +233,11 @@ extension TrainingJob {
         guard sources.isEmpty != (ids == nil) else {
             throw refuse("give either text (\(prefix)data, \(prefix)replay) or \(prefix)ids")
         }
+        guard ids == nil || packing == .documents else {
+            throw refuse(
+                "\(prefix)packing is for text; the rows of \(prefix)ids say what a token sees themselves")
+        }
+        try packing.check(sources: sources.count, length: length, prefix: prefix)
         try Self.checkNames(sources, what: "sources")
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")

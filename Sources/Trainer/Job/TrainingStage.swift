@@ -13,7 +13,7 @@ public struct TrainingStage: Parameterized, Equatable {
 
     /// The job's parameters that a stage may change: all but what the run has once.
     private static let ofJob: Set<String> = [
-        "data", "replay", "ids", "cross-documents", "steps", "tokens", "epochs", "batch", "accumulate",
+        "data", "replay", "ids", "packing", "steps", "tokens", "epochs", "batch", "accumulate",
         "length", "recompute", "gradients", "lr", "embedding-lr", "schedule", "warmup", "min-lr-ratio",
         "decay-share", "beta1", "beta2", "eps", "weight-decay", "clip", "train", "freeze", "groups",
         "rope-theta",

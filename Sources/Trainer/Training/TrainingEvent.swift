@@ -61,7 +61,7 @@ public struct TrainingOutcome: Sendable {
     public internal(set) var overflows: [(tensor: String, count: Int)] = []
 
     /// Tokens that all steps have shown.
-    public var tokens: Int { sources.reduce(0) { $0 + $1.shown } }
+    public var tokens: Int { sources.tokens }
 
     init(step: Int, sources: [SourceProgress]) {
         self.step = step

@@ -139,7 +139,12 @@ public final class TrainingLoop {
             model = model.replacing(kept.masters)
             try kept.loadMoments(into: state, all: false)
             state.inherit(ages: kept.ages(of: state))
-            if index > 0 { earlier = kept.progress.sources }
+            if index > 0, stage.goesOn {
+                try state.goOn(from: kept.progress.inStage.data)
+                earlier = kept.progress.earlier
+            } else if index > 0 {
+                earlier = kept.progress.sources
+            }
         }
         if job.job.fromScratch, kept == nil {
             model.initialize(state.model, seed: stage.plan.seed)
@@ -220,7 +225,7 @@ public final class TrainingLoop {
     ) throws(UserFacingError) -> [(tensor: String, count: Int)] {
         var parameters = JSONObject()
         parameters["steps"] = .init(run.step)
-        parameters["tokens"] = .init(run.sources.reduce(0) { $0 + $1.shown })
+        parameters["tokens"] = .init(run.sources.tokens)
         parameters["learning_rate"] = .init(run.stage.plan.optimizer.rate)
         parameters["seed"] = .string(String(run.stage.plan.seed))
         parameters["run"] = .string(identity.name)
@@ -261,7 +266,7 @@ extension TrainingLoop.StageRun {
     /// A step of the stage as a step of the run.
     fileprivate func report(_ taken: StageStep) -> StepReport {
         StepReport(
-            step: step, loss: taken.loss, tokens: sources.reduce(0) { $0 + $1.shown }, lr: taken.rate,
+            step: step, loss: taken.loss, tokens: sources.tokens, lr: taken.rate,
             gradNorm: taken.gradientNorm, seconds: taken.seconds, sources: sources.figures)
     }
 }

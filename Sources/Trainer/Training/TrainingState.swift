@@ -96,6 +96,9 @@ public final class TrainingState<Device: Engine> {
         optimizer.resume(ages: progress.ages, updates: progress.updates)
     }
 
+    /// Begins with the data where that of the stage before stands.
+    func goOn(from position: DataPosition) throws(UserFacingError) { try data.begin(at: position) }
+
     /// Begins with the moments of another stage, which have been filled in, for operands that have been updated so often.
     func inherit(ages: [String: Int]) { optimizer.resume(ages: ages, updates: 0) }
 }

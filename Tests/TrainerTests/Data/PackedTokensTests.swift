@@ -64,10 +64,12 @@ import Testing
         try pack(["data/english.val.jsonl"], to: "en.safetensors")
         try pack(["data/korean.val.jsonl"], to: "ko.safetensors")
         func mixture(_ english: String, _ korean: String) throws -> DataMixture {
-            try DataMixture(
-                [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
-                tokenizer: tokenizer, layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer),
-                vocabularySize: 1_024, length: 32, isolatesDocuments: true, seed: 5)
+            var cache = SourceCache(tokenizer: tokenizer, vocabularySize: 1_024)
+            return try DataMixture(
+                cache.open(
+                    [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
+                    layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer)),
+                length: 32, packing: .documents, seed: 5)
         }
         var text = try mixture(example("data/english.val.jsonl"), example("data/korean.val.jsonl"))
         var packed = try mixture("\(folder.path)/en.safetensors", "\(folder.path)/ko.safetensors")
