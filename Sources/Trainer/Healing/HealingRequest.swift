@@ -108,8 +108,10 @@ public struct HealingRequest: Sendable {
             gradients: job.gradients ?? (job.accumulate == 1 ? .bf16 : .f32),
             trained: TensorSelection(train: job.train, freeze: job.freeze),
             schedule: Schedule(
-                shape: job.schedule, warmup: 0, steps: steps, floor: job.minLrRatio,
-                decayShare: job.decayShare),
+                shape: job.schedule, warmup: 0, warmupFrom: job.warmupFrom, steps: steps,
+                floor: job.minLrRatio,
+                decayShare: job.decayShare, cooldownShare: job.cooldownShare, holdRatio: job.holdRatio,
+                joined: job.pieceRules),
             seed: job.seed, recomputation: job.recompute, isolatesDocuments: !job.crossDocuments)
         plan.groups = job.groupRules
         let extent: DataExtent =
