@@ -92,7 +92,9 @@ struct Heal: ParsableCommand {
         (job.schedule, job.warmup, job.minLrRatio) = (
             optimizer.schedule, optimizer.warmup, optimizer.minLrRatio
         )
-        job.decayShare = optimizer.decayShare
+        (job.warmupFrom, job.pieces) = (optimizer.warmupFrom, optimizer.pieces)
+        (job.decayShare, job.holdRatio) = (optimizer.decayShare, optimizer.holdRatio)
+        job.cooldownShare = optimizer.cooldownShare
         (job.beta1, job.beta2, job.eps) = (optimizer.beta1, optimizer.beta2, optimizer.eps)
         (job.weightDecay, job.clip) = (optimizer.weightDecay, optimizer.clip)
         (job.moments, job.gradients) = (optimizer.moments, optimizer.gradients)

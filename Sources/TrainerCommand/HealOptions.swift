@@ -84,17 +84,33 @@ struct HealOptimizer: ParsableArguments {
         help: ArgumentHelp(
             "That of the embedding and the output head (default: a fifth of --lr).", valueName: "rate"))
     var embeddingLr: Double?
-    @Option(help: "What follows the warm-up: constant, cosine, linear or wsd.") var schedule = standard
-        .schedule
+    @Option(
+        help: "The course of the rate: constant, cosine, linear, wsd, infinite, sqrt (no warm-up) or joined.")
+    var schedule = standard.schedule
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "What the schedule joined is made of, as in 'linear 100 0-1' 'constant 70% 1' 'sqrt rest 1-0.1'.",
+            valueName: "shape length from-to"))
+    var pieces: [String] = []
     @Option(
         help: ArgumentHelp(
             "Steps of rising rate (default: a hundredth of all, at least 10, at most a quarter).",
             valueName: "steps"))
     var warmup: Int?
+    @Option(
+        help: ArgumentHelp("The share of the peak at which the rate begins to rise.", valueName: "share"))
+    var warmupFrom = standard.warmupFrom
     @Option(help: ArgumentHelp("What is left of the rate at the end.", valueName: "share")) var minLrRatio =
         standard.minLrRatio
-    @Option(help: ArgumentHelp("The part of all steps in which wsd falls, by 1 − √.", valueName: "share"))
+    @Option(
+        help: ArgumentHelp(
+            "The part of all steps in which wsd and infinite fall at the end, by 1 − √.", valueName: "share"))
     var decayShare = standard.decayShare
+    @Option(help: ArgumentHelp("The share of the peak that infinite holds.", valueName: "share"))
+    var holdRatio = standard.holdRatio
+    @Option(help: ArgumentHelp("The part of all steps in which infinite falls to it.", valueName: "share"))
+    var cooldownShare = standard.cooldownShare
     @Option(help: ArgumentHelp("AdamW's first decay.", valueName: "share")) var beta1 = standard.beta1
     @Option(help: ArgumentHelp("AdamW's second decay.", valueName: "share")) var beta2 = standard.beta2
     @Option(help: ArgumentHelp("Added to the root of the second moment.", valueName: "number")) var eps =

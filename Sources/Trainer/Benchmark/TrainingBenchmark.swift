@@ -117,6 +117,7 @@ private struct RandomTokens: TrainingData {
     var position: DataPosition { DataPosition() }
 
     mutating func move(to position: DataPosition) {}
+    mutating func begin(at position: DataPosition) {}
 
     mutating func next(_ count: Int) -> TokenBatch {
         let tokens = (0..<count * length).map { _ in Int32(generator.next() % UInt64(vocabulary)) }

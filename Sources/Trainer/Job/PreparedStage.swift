@@ -71,7 +71,9 @@ public struct PreparedStage {
         if plan.length == 0 { plan.length = model.usualLength }
         let before = earlier.last
         var goesOn =
-            before.map { $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing }
+            before.map {
+                $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing
+            }
             ?? false
         // What goes on keeps the order that it has.
         if !job.sources.isEmpty { goesOn = goesOn && before?.plan.length == plan.length }
@@ -108,7 +110,8 @@ public struct PreparedStage {
             var texts =
                 context.texts
                 ?? SourceCache(
-                    tokenizer: tokenizer, vocabularySize: architecture.vocabularySize, threads: context.threads)
+                    tokenizer: tokenizer, vocabularySize: architecture.vocabularySize,
+                    threads: context.threads)
             let opened = try texts.open(
                 job.sources, options: job.text, layout: layout, isCancelled: context.isCancelled)
             context.texts = texts
@@ -132,8 +135,11 @@ public struct PreparedStage {
         plan.schedule.steps = plan.steps
         // A run that goes on, perhaps longer, keeps the warm-up that it began with.
         let kept = context.kept.flatMap { $0.stages.indices.contains(index) ? $0.stages[index] : nil }
-        plan.schedule.warmup =
-            job.warmup ?? kept?.schedule.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
+        if plan.schedule.shape.hasWarmup {
+            plan.schedule.warmup =
+                job.warmup ?? kept?.schedule.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
+        }
+        try plan.schedule.check()
         if let warmup = job.warmup, warmup > plan.steps {
             warnings.append(
                 """

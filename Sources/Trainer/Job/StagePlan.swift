@@ -58,8 +58,9 @@ public struct StagePlan: Codable, Sendable, Equatable {
         trained = TensorSelection(train: job.train, freeze: job.freeze)
         groups = job.groupRules
         schedule = Schedule(
-            shape: job.schedule, warmup: job.warmup ?? 0, steps: steps, floor: job.minLrRatio,
-            decayShare: job.decayShare)
+            shape: job.schedule, warmup: job.warmup ?? 0, warmupFrom: job.warmupFrom, steps: steps,
+            floor: job.minLrRatio, decayShare: job.decayShare, cooldownShare: job.cooldownShare,
+            holdRatio: job.holdRatio, joined: job.pieceRules)
         (seed, recomputation, packing) = (job.seed, job.recompute, job.packing)
         ropeTheta = job.ropeTheta
     }

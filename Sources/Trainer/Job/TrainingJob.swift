@@ -43,8 +43,14 @@ public struct TrainingJob: Parameterized, Equatable {
     public var schedule = Schedule.Shape.cosine
     /// Steps of rising rate; nil for a hundredth of all, at least 10, at most a quarter.
     public var warmup: Int?
-    /// What is left of the rate at the end, and the part of all steps in which `wsd` falls to it.
+    /// The share of the peak at which the rate begins to rise.
+    public var warmupFrom = 0.0
+    /// What is left of the rate at the end, and the part of all steps in which `wsd` and `infinite` fall to it.
     public var minLrRatio = 0.1, decayShare = 0.2
+    /// What `infinite` holds, as a share of the peak, and the part of all steps in which it falls to that.
+    public var holdRatio = 0.55, cooldownShare = 0.25
+    /// What `joined` is made of, as ``PieceRule/init(_:)`` reads it.
+    public var pieces: [String] = []
     /// AdamW's numbers.
     public var beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1
     /// What the norm of all gradients is clipped to; 0 does not.
@@ -80,7 +86,8 @@ public struct TrainingJob: Parameterized, Equatable {
 
     private enum CodingKeys: String, CodingKey {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
-        case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups, seed, log
+        case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
+            seed, log
         case tensorboard, packing, stages, from
         case ropeTheta = "rope-theta"
         case noTensorboard = "no-tensorboard"
@@ -93,6 +100,9 @@ public struct TrainingJob: Parameterized, Equatable {
         case embeddingLr = "embedding-lr"
         case minLrRatio = "min-lr-ratio"
         case decayShare = "decay-share"
+        case warmupFrom = "warmup-from"
+        case holdRatio = "hold-ratio"
+        case cooldownShare = "cooldown-share"
         case weightDecay = "weight-decay"
         case checkpointEvery = "checkpoint-every"
     }
@@ -138,11 +148,18 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter("lr", .number, "the peak learning rate (5e-5)"),
         OperationParameter("embedding-lr", .number, "that of embedding and head (a fifth of lr)"),
         OperationParameter(
-            "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "what follows the warm-up (cosine)"),
+            "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "the course of the rate (cosine)"),
+        OperationParameter(
+            "pieces", .strings, "what the schedule joined is made of, as in linear 100 0-1, sqrt rest 1-0.1"),
         OperationParameter(
             "warmup", .integer, "steps of rising rate (a hundredth, at least 10, at most a quarter)"),
+        OperationParameter("warmup-from", .number, "the share of the peak at which the warm-up begins (0)"),
         OperationParameter("min-lr-ratio", .number, "what is left of the rate at the end (0.1)"),
-        OperationParameter("decay-share", .number, "the part of all steps in which wsd falls (0.2)"),
+        OperationParameter(
+            "decay-share", .number, "the part of all steps in which wsd and infinite fall at the end (0.2)"),
+        OperationParameter("hold-ratio", .number, "what infinite holds, as a share of the peak (0.55)"),
+        OperationParameter(
+            "cooldown-share", .number, "the part of all steps in which infinite falls to that (0.25)"),
         OperationParameter("beta1", .number, "AdamW's first decay (0.9)"),
         OperationParameter("beta2", .number, "AdamW's second decay (0.95)"),
         OperationParameter("eps", .number, "added to the root of the second moment (1e-8)"),
@@ -243,6 +260,7 @@ extension TrainingJob {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
         }
         for group in groups { _ = try GroupRule(group) }
+        try checkSchedule(prefix)
         let counts = [
             ("steps", steps, 1_000_000_000_000), ("tokens", tokens, 1_000_000_000_000),
             ("epochs", epochs, 1_000_000), ("batch", batch, 1 << 20), ("accumulate", accumulate, 1 << 20),
@@ -255,6 +273,9 @@ extension TrainingJob {
             ("lr", lr, 0...10, "from 0 to 10"), ("embedding-lr", embeddingLr ?? 0, 0...10, "from 0 to 10"),
             ("min-lr-ratio", minLrRatio, 0...1, "from 0 to 1"),
             ("decay-share", decayShare, 0...1, "from 0 to 1"),
+            ("warmup-from", warmupFrom, 0...1, "from 0 to 1"),
+            ("hold-ratio", holdRatio, 0...1, "from 0 to 1"),
+            ("cooldown-share", cooldownShare, 0...1, "from 0 to 1"),
             ("beta1", beta1, 0...0.999999, "from 0 to below 1"),
             ("beta2", beta2, 0...0.999999, "from 0 to below 1"), ("eps", eps, 1e-12...1, "from 1e-12 to 1"),
             ("weight-decay", weightDecay, 0...10, "from 0 to 10"), ("clip", clip, 0...1e9, "0 or more"),
@@ -265,6 +286,36 @@ extension TrainingJob {
         }
         if let warmup, warmup < 0 { throw refuse("\(prefix)warmup must be 0 or more, not \(warmup)") }
     }
+
+    /// Refuses what the schedule does not read, and pieces that don't fit.
+    private func checkSchedule(_ prefix: String) throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        let usual = TrainingJob()
+        guard (schedule == .joined) == !pieces.isEmpty else {
+            throw refuse("give \(prefix)pieces with \(prefix)schedule joined, and with no other")
+        }
+        guard schedule.hasWarmup || warmup ?? 0 == 0 && warmupFrom == 0 else {
+            throw refuse(
+                "the schedule \(schedule) has no warm-up; write it as a piece of joined, as in 'linear 100 0-1'"
+            )
+        }
+        guard schedule == .infinite || (holdRatio, cooldownShare) == (usual.holdRatio, usual.cooldownShare)
+        else { throw refuse("\(prefix)hold-ratio and \(prefix)cooldown-share are the schedule infinite's") }
+        if schedule == .infinite, holdRatio < minLrRatio {
+            throw refuse(
+                "\(prefix)hold-ratio \(holdRatio) must not be below \(prefix)min-lr-ratio, which is \(minLrRatio)"
+            )
+        }
+        if schedule == .infinite, cooldownShare + decayShare > 1 {
+            throw refuse("\(prefix)cooldown-share and \(prefix)decay-share must not be more than 1 together")
+        }
+        let joined = try PieceRule.list(pieces)
+        guard let steps else { return }
+        try Schedule(shape: schedule, warmup: 0, steps: steps, floor: minLrRatio, joined: joined).check()
+    }
+
+    /// The pieces of the schedule, read.
+    var pieceRules: [PieceRule] { (try? PieceRule.list(pieces)) ?? [] }
 
     /// The groups, read.
     var groupRules: [GroupRule] { groups.compactMap { try? GroupRule($0) } }

@@ -14,8 +14,9 @@ public struct TrainingStage: Parameterized, Equatable {
     /// The job's parameters that a stage may change: all but what the run has once.
     private static let ofJob: Set<String> = [
         "data", "replay", "ids", "packing", "steps", "tokens", "epochs", "batch", "accumulate",
-        "length", "recompute", "gradients", "lr", "embedding-lr", "schedule", "warmup", "min-lr-ratio",
-        "decay-share", "beta1", "beta2", "eps", "weight-decay", "clip", "train", "freeze", "groups",
+        "length", "recompute", "gradients", "lr", "embedding-lr", "schedule", "pieces", "warmup",
+        "warmup-from", "min-lr-ratio", "decay-share", "hold-ratio", "cooldown-share", "beta1", "beta2", "eps",
+        "weight-decay", "clip", "train", "freeze", "groups",
         "rope-theta",
     ]
 

@@ -128,6 +128,34 @@ import Testing
         #expect(try bytes("one") == bytes("two"))
     }
 
+    /// A stage on the texts of the one before goes on in them, and one on others, or of another length, begins anew.
+    @Test func theSameTextsGoOn() throws {
+        try blankModel(in: folder)
+        func run(_ output: String, _ stages: [JSONObject], steps: Int = 6, resume: Bool = false) -> JobRun {
+            var run = JobRun(on: folder.path, to: folder.path(output))
+            run.job.fromScratch = true
+            run.job.data = [
+                TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 3),
+                TextSource(name: "ko", path: example("data/korean.val.jsonl"), weight: 1),
+            ]
+            (run.job.steps, run.job.batch, run.job.length) = (steps, 2, 24)
+            (run.job.schedule, run.job.warmup, run.job.checkpointEvery) = (.constant, 0, 0)
+            (run.job.stages, run.options.resume) = (stages.map { TrainingStage($0) }, resume)
+            return run
+        }
+        let one = try run("one", [])()
+        let two = try run("two", [["steps": 2], ["tokens": 192]])()
+        #expect(try bytes("one") == bytes("two"))
+        #expect(one.sources == two.sources && two.tokens == 6 * 48)
+        let planned = try run("planned", [["steps": 2], ["tokens": 192]]).prepared()
+        #expect(planned.sources == two.sources && planned.stages.map(\.goesOn) == [false, true])
+        _ = try inPieces(of: 1) { run("pieces", [["steps": 2], ["tokens": 192]], resume: $0) }
+        #expect(try bytes("pieces") == bytes("one"))
+        let others = run("others", [["steps": 2], ["steps": 2, "length": 32], ["steps": 1, "length": 32]])
+        #expect(try others.prepared().stages.map(\.goesOn) == [false, false, true])
+        #expect(try others().tokens == 2 * 48 + 3 * 64)
+    }
+
     /// A checkpoint of one run is where another begins.
     @Test func aRunBeginsWithACheckpointOfAnother() throws {
         var first = try run("first", stages: [["name": "stable"], ["name": "anneal", "schedule": "linear"]])
@@ -141,14 +169,18 @@ import Testing
         #expect(
             try Manifest.read(path: folder.path("next/surgery.json")).operations.last?.parameters["from"]?
                 .string?.hasSuffix("step 3") == true)
-        // The same as what the first run goes on with.
-        first.options.resume = true
-        _ = try first()
-        #expect(try bytes("next") == bytes("first"))
+        let made = try bytes("next")
         next.job.moments = .int8
         next.output = folder.path("other")
         let error = #expect(throws: UserFacingError.self) { try next() }
-        #expect(error?.message.contains("moments") == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("give --moments f32") == true, "\(error?.message ?? "")")
+        // The same as what the first run goes on with.
+        first.options.resume = true
+        _ = try first()
+        #expect(try made == bytes("first"))
+        next.job.from = folder.path("first")
+        let none = #expect(throws: UserFacingError.self) { try next.prepared() }
+        #expect(none?.message.contains("is no checkpoint of a run") == true, "\(none?.message ?? "")")
     }
 
     @Test func whatIsWrongIsNamedWithItsStage() throws {
