@@ -38,6 +38,14 @@ public struct HealNarrator {
             losses.add(step.loss)
             let text = describe(step)
             line.update(text)
+        case .skipped(let step, let finding, let documents):
+            line.clear()
+            warn("step \(step) is left out: \(finding) (documents: \(documents))")
+        case .rolledBack(let from, let to, let finding, let documents):
+            line.clear()
+            warn(
+                "step \(from): \(finding); the run is back at step \(to), and leaves out what came since then (documents: \(documents))"
+            )
         case .kept(let step, let folder):
             line.clear()
             report("step \(step)  kept in \(folder)")

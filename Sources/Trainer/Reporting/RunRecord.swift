@@ -48,6 +48,12 @@ final class RunRecord: RunReporter {
         case .evaluated(let name, let step, let result):
             guard evaluated.insert([String(step), name]).inserted else { return }
             try write("evaluated", step, ["set": .string(name), "result": try JSON(encoding: result)])
+        case .skipped(let step, let finding, let documents):
+            try write("skipped", step, finding.line(documents))
+        case .rolledBack(let from, let to, let finding, let documents):
+            var line = finding.line(documents)
+            line["from"] = JSON(from)
+            try write("rolled_back", to, line)
         case .kept(let step, _):
             try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
         case .notKept(let step, let reason): try write("not_kept", step, ["reason": .string(reason)])
@@ -125,6 +131,18 @@ extension PreparedJob {
                     ["name": .string($0.name), "parameters": .object($0.parameters)]
                 }),
             "warnings": .array((warnings + evaluations.flatMap(\.warnings)).map { .string($0) }),
+        ]
+    }
+}
+
+extension StepGuard.Finding {
+    /// What a line of the record has of it.
+    fileprivate func line(_ documents: String) -> JSONObject {
+        [
+            "what": .string(what), "value": value.isFinite ? JSON(value) : .null,
+            "mean": before.map { JSON($0.mean) } ?? .null,
+            "deviation": before.map { JSON($0.deviation) } ?? .null, "reason": .string(description),
+            "documents": .string(documents),
         ]
     }
 }

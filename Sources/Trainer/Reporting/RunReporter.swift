@@ -41,7 +41,8 @@ extension TrainingEvent {
     var step: Int? {
         switch self {
         case .started(let step, _, _, _), .evaluated(_, let step, _), .kept(let step, _),
-            .stage(_, _, _, let step, _), .notKept(let step, _), .notLogged(let step, _), .ended(let step, _):
+            .stage(_, _, _, let step, _), .skipped(let step, _, _), .rolledBack(_, let step, _, _),
+            .notKept(let step, _), .notLogged(let step, _), .ended(let step, _):
             step
         case .step(let report): report.step
         case .finished(let outcome): outcome.step
