@@ -40,6 +40,8 @@ public struct PreparedJob {
     public let missingFiles: [String]
     /// The sets that are evaluated, and how many tokens a window of theirs predicts.
     let evaluations: [EvaluationSet], window: Int
+    /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
+    let exposure: TokenExposure?
 
     /// Opens what a job names, and counts the tokens of its texts.
     ///
@@ -100,6 +102,11 @@ public struct PreparedJob {
             notes = context.texts?.warnings ?? []
         }
         (self.stages, self.evaluations) = (stages, evaluations)
+        let origins = try ModelOrigins(of: model.checkpoint)
+        let added = tokenizer.flatMap { tokenizer in
+            origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
+        }
+        exposure = added.flatMap { $0.tokens.isEmpty ? nil : $0 }
         window = stages.map(\.plan.length).min() ?? model.usualLength
         warnings = model.notes + notes + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.

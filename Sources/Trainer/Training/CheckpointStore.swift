@@ -16,6 +16,8 @@ struct RunProgress: Codable, Sendable, Equatable {
     var earlier: [SourceProgress], sources: [SourceProgress]
     /// What the evaluations so far have come to.
     var evaluations: EvaluationProgress
+    /// How often new tokens were seen; nothing where there are none.
+    var exposure: [UInt32]
 }
 
 /// What the evaluations of a run have come to.

@@ -26,6 +26,7 @@ public final class TrainingLoop {
         try job.check()
         self.job = job
         identity = try job.identity()
+        exposure = job.exposure
         engine = try DefaultEngine(threads: job.options.threads)
         store = try CheckpointStore(
             output: job.output.output, identity: identity, keeping: job.job.keep ?? 1,
@@ -65,7 +66,7 @@ public final class TrainingLoop {
         if let progress = kept?.progress {
             let isOver = progress.inStage.step >= job.stages[progress.stage].plan.steps
             first = isOver ? min(progress.stage + 1, job.stages.count - 1) : progress.stage
-            evaluations = progress.evaluations
+            recall(progress)
         } else {
             evaluations.patience = job.job.patience.map { Patience(evaluations: $0) }
         }
@@ -102,6 +103,14 @@ public final class TrainingLoop {
         return outcome
     }
 
+    /// Takes over what a checkpoint knows of the run so far.
+    private func recall(_ progress: RunProgress) {
+        evaluations = progress.evaluations
+        _ = exposure?.restore(progress.exposure)
+    }
+
+    /// How often new tokens were seen; nil where there are none.
+    private var exposure: TokenExposure?
     /// What the evaluations have come to.
     private var evaluations = EvaluationProgress()
     /// What has ended the run before its last step; nil where nothing has.
@@ -120,10 +129,10 @@ public final class TrainingLoop {
 
         var step: Int { firstStep + state.step }
         var sources: [SourceProgress] { earlier.adding(state.sources) }
-        func progress(_ evaluations: EvaluationProgress) -> RunProgress {
+        func progress(_ evaluations: EvaluationProgress, _ exposure: TokenExposure?) -> RunProgress {
             RunProgress(
                 step: step, stage: index, inStage: state.progress, ages: state.ages, earlier: earlier,
-                sources: sources, evaluations: evaluations)
+                sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [])
         }
         /// What was trained so far, in float32.
         var masters: [String: TensorExpression] {
@@ -195,7 +204,7 @@ public final class TrainingLoop {
                 isOutOfTime = true
                 throw UserFacingError.interrupted
             }
-            let taken = try run.state.takeStep(isCancelled: isCancelled)
+            let taken = try run.state.takeStep(isCancelled: isCancelled) { exposure?.count($0) }
             if taken.verdict == .take {
                 outcome.last = run.report(taken)
                 if let report = outcome.last { reporters.tell(.step(report)) }
@@ -239,7 +248,7 @@ public final class TrainingLoop {
                 return false
             }
             try restore(run.state, of: run.stage, run.index, from: kept, isBack: true, isCancelled)
-            evaluations = kept.progress.evaluations
+            recall(kept.progress)
             reporters.tell(.rolledBack(from: step, to: run.step, finding, documents: taken.documents))
             return true
         }
@@ -284,7 +293,7 @@ public final class TrainingLoop {
     private func keep(_ run: StageRun) throws {
         guard store.lastStep != run.step else { return }
         try run.state.checkWeights(step: run.step)
-        try store.save(run.state, masters: run.masters, run.progress(evaluations))
+        try store.save(run.state, masters: run.masters, run.progress(evaluations, exposure))
         reporters.tell(.kept(step: run.step, folder: store.folder))
     }
 

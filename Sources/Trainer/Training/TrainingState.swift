@@ -37,10 +37,14 @@ public final class TrainingState<Device: Engine> {
 
     /// Takes one step, or leaves it out where its numbers are not like those before it.
     ///
-    /// - Parameter isCancelled: asked between the parts of a step; true gives the step up as if it had not begun.
+    /// - Parameters:
+    ///   - isCancelled: asked between the parts of a step; true gives the step up as if it had not begun.
+    ///   - observe: is shown each batch that has moved the weights.
     /// - Returns: what it did.
     /// - Throws: ``UserFacingError`` when the data cannot be read, or it was given up.
-    public func takeStep(isCancelled: () -> Bool = { false }) throws -> StageStep {
+    public func takeStep(
+        isCancelled: () -> Bool = { false }, observe: (TokenBatch) -> Void = { _ in }
+    ) throws -> StageStep {
         let (start, position) = (ContinuousClock.now, data.position)
         var batches: [TokenBatch] = []
         // The last step takes what remains, which may be less than its parts, or nothing but a text's last token.
@@ -70,6 +74,7 @@ public final class TrainingState<Device: Engine> {
         if taken.verdict == .take {
             optimizer.update(model, factor: factor)
             average?.update(with: model.weights)
+            batches.forEach(observe)
         } else {
             taken.documents = DocumentReference.list(batches.flatMap(\.documents))
         }
