@@ -257,6 +257,7 @@ final class CheckpointStore {
     /// Removes what need not stay when the run is done.
     ///
     /// - Parameter keeping: whether the last checkpoints stay.
+    /// - Throws: ``UserFacingError`` when one can't be removed.
     func finish(keeping: Bool) throws(UserFacingError) {
         if keeping { return try removeOld() }
         for step in steps where !exempt.contains(step) { try FileSystem.remove(path(step: step)) }

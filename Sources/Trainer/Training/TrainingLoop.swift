@@ -70,7 +70,7 @@ public final class TrainingLoop {
         } else {
             evaluations.patience = job.job.patience.map { Patience(evaluations: $0) }
         }
-        exemptCheckpoints()
+        exemptCheckpoints(best: job.keepsBest)
         reporters.tell(
             .started(
                 step: kept?.progress.step ?? 0, steps: job.steps, parameters: job.trainedParameterCount,
@@ -99,6 +99,8 @@ public final class TrainingLoop {
             from = try store.kept()
         }
         reporters.tell(.finished(outcome))
+        // The best has become the result, where that was what it was kept for.
+        exemptCheckpoints(best: job.job.keepBest)
         try store.finish(keeping: job.job.keep != nil)
         return outcome
     }
@@ -368,7 +370,7 @@ public final class TrainingLoop {
         if run.step == 0 { evaluations.first = evaluation }
         if run.step > 0, evaluations.best.map({ evaluation.mean < $0.mean }) ?? true {
             evaluations.best = evaluation
-            exemptCheckpoints()
+            exemptCheckpoints(best: job.keepsBest)
         }
         if evaluations.patience?.isOver(
             bitsPerByte: evaluation.bitsPerByte, after: run.step, of: job.steps) == true
@@ -378,10 +380,10 @@ public final class TrainingLoop {
     }
 
     /// Tells the store which checkpoints stay: the best, and the ends of stages that should.
-    private func exemptCheckpoints() {
+    private func exemptCheckpoints(best isKept: Bool) {
         var steps = Set(
             job.stages.indices.filter { job.stages[$0].keepsEnd }.map { job.steps(before: $0 + 1) })
-        if job.keepsBest, let best = evaluations.best { steps.insert(best.step) }
+        if isKept, let best = evaluations.best { steps.insert(best.step) }
         store.exempt(steps)
     }
 }
