@@ -43,6 +43,8 @@ struct EvaluationProgress: Codable, Sendable, Equatable {
     var first: Evaluation?, best: Evaluation?, last: Evaluation?
     /// How long the run waits for it to get better; nil for any time.
     var patience: Patience?
+    /// What has ended the run before its last step; nil where nothing has.
+    var end: RunEnd?
 }
 
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.

@@ -86,7 +86,7 @@ public final class TrainingLoop {
             do {
                 if run.step == 0 { try evaluate(run, isCancelled) }
                 try takeSteps(run, &outcome, isCancelled)
-                if index + 1 == job.stages.count || end != nil {
+                if index + 1 == job.stages.count || evaluations.end != nil {
                     try finish(run, &outcome, isCancelled)
                     break
                 }
@@ -115,8 +115,6 @@ public final class TrainingLoop {
     private var exposure: TokenExposure?
     /// What the evaluations have come to.
     private var evaluations = EvaluationProgress()
-    /// What has ended the run before its last step; nil where nothing has.
-    private var end: RunEnd?
     private let clock = ContinuousClock.now
 
     // MARK: Stages
@@ -200,7 +198,7 @@ public final class TrainingLoop {
         let evaluated = Set(job.job.evaluationSchedule.steps(of: job.steps)).subtracting([job.steps])
         let longest = try job.job.maxTime.map { try RunTime($0, of: "max-time").seconds }
         (outcome.step, outcome.sources) = (run.step, run.sources)
-        while run.state.step < run.stage.plan.steps, end == nil {
+        while run.state.step < run.stage.plan.steps, evaluations.end == nil {
             if isCancelled() { throw UserFacingError.interrupted }
             if let longest, (ContinuousClock.now - clock) / .seconds(1) >= longest {
                 isOutOfTime = true
@@ -216,13 +214,14 @@ public final class TrainingLoop {
             (outcome.step, outcome.sources) = (run.step, run.sources)
             let isLast = run.state.step == run.stage.plan.steps
             if evaluated.contains(run.step) || isLast && run.step < job.steps {
+                let best = evaluations.best
                 try evaluate(run, isCancelled)
-                if evaluations.best?.step == run.step, job.keepsBest { try keep(run) }
+                // What can't be kept can't be the best.
+                if evaluations.best?.step == run.step, job.keepsBest, try !keepIfThereIsRoom(run) {
+                    evaluations.best = best
+                }
             }
-            guard every > 0, run.step % every == 0, !isLast else { continue }
-            do { try keep(run) } catch let error as UserFacingError where error.isLackOfRoom {
-                reporters.tell(.notKept(step: run.step, reason: error.message))
-            }
+            if every > 0, run.step % every == 0, !isLast { _ = try keepIfThereIsRoom(run) }
         }
         try run.state.checkWeights(step: run.step)
     }
@@ -292,6 +291,15 @@ public final class TrainingLoop {
         job.options.resume ? "the same command goes on" : "the same command with --resume goes on"
     }
 
+    /// Keeps the run where the disk has room; else says so.
+    private func keepIfThereIsRoom(_ run: StageRun) throws -> Bool {
+        do { try keep(run) } catch let error as UserFacingError where error.isLackOfRoom {
+            reporters.tell(.notKept(step: run.step, reason: error.message))
+            return false
+        }
+        return true
+    }
+
     private func keep(_ run: StageRun) throws {
         guard store.lastStep != run.step else { return }
         try run.state.checkWeights(step: run.step)
@@ -317,7 +325,7 @@ public final class TrainingLoop {
             (stage, masters, step) = (job.stages[kept.progress.stage], kept.masters, best.step)
             outcome.after = best.results
         }
-        outcome.end = end
+        outcome.end = evaluations.end
         outcome.resultStep = step
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
     }
@@ -335,7 +343,7 @@ public final class TrainingLoop {
         if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
         if step < run.step { parameters["result_step"] = .init(step) }
         if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
-        if let end { parameters["ended"] = .string(end.rawValue) }
+        if let end = evaluations.end { parameters["ended"] = .string(end.rawValue) }
         if job.stages.count > 1 {
             parameters["stages"] = .array(
                 job.stages.map { .string($0.plan.title ?? "") })
@@ -375,7 +383,7 @@ public final class TrainingLoop {
         if evaluations.patience?.isOver(
             bitsPerByte: evaluation.bitsPerByte, after: run.step, of: job.steps) == true
         {
-            end = .patience
+            evaluations.end = .patience
         }
     }
 
