@@ -173,8 +173,10 @@ public struct AdamW<Device: Engine> {
         let updates = zip(groups, gradients(of: model)).map { group, gradient in
             let range = group.block.weights.words
             let runs = group.runs.map {
+                // What was trained in an earlier stage has moments, which must not move it now.
                 AdamWRun(
-                    count: $0.count, rate: Float(settings.rate * $0.rateScale * factor),
+                    count: $0.count,
+                    rate: $0.isFrozen ? 0 : Float(settings.rate * $0.rateScale * factor),
                     decay: Float($0.decay))
             }
             var update = AdamWUpdate(
