@@ -63,6 +63,8 @@ let package = Package(
             dependencies: [
                 "Formats", "Models", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, logging,
             ],
+            // What PyTorch's engine carries out, inside the one binary.
+            resources: [.embedInCode("Cluster/worker.py")],
             swiftSettings: strict),
         .target(
             name: "Recipes", dependencies: ["Formats", "Models", "Surgery", "Trainer"], swiftSettings: strict),

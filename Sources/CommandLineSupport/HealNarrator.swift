@@ -40,7 +40,8 @@ public struct HealNarrator {
             line.update(text)
         case .skipped(let step, let finding, let documents):
             line.clear()
-            warn("step \(step) is left out: \(finding) (documents: \(documents))")
+            let texts = documents.isEmpty ? "" : " (documents: \(documents))"
+            warn("step \(step) is left out: \(finding)\(texts)")
         case .rolledBack(let from, let to, let finding, let documents):
             line.clear()
             warn(

@@ -3,7 +3,10 @@ public import Trainer
 
 extension PreparedJob {
     /// What a run will do and take, for people.
-    public var table: String {
+    ///
+    /// - Parameter computesHere: whether the engine of this program computes, of whose memory it then tells.
+    /// - Returns: a table.
+    public func table(computesHere: Bool = true) -> String {
         var table = Table(columns: [("", .left), ("", .left)])
         table.add("model", model.checkpoint.path)
         table.add("output", output.output)
@@ -18,13 +21,15 @@ extension PreparedJob {
             table.add("end of text", String(end))
         }
         let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
-        table.add(
-            "memory",
-            """
-            \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
-            \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
-            \(Units.bytes(memory.activations)), data \(Units.bytes(memory.data))
-            """)
+        if computesHere {
+            table.add(
+                "memory",
+                """
+                \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
+                \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
+                \(Units.bytes(memory.activations)), data \(Units.bytes(memory.data))
+                """)
+        }
         let free = freeRoom.map { " of \(Units.bytes($0)) free" } ?? ""
         table.add(
             "disk",

@@ -88,7 +88,7 @@ final class RunNarrator {
 
     private func prepared(_ step: RecipeRun.Step, _ job: PreparedJob) {
         for warning in job.warnings { warn(warning) }
-        report(job.table)
+        report(job.table())
         guard options.dryRun else { return }
         var figures = job.json.object ?? JSONObject()
         figures["bytes"] = JSON(job.output.byteCount)

@@ -38,6 +38,7 @@ struct Heal: ParsableCommand {
     @OptionGroup(title: "Optimizer") var optimizer: HealOptimizer
     @OptionGroup(title: "Judgement and ends") var judgement: HealJudgement
     @OptionGroup(title: "Result") var result: HealResult
+    @OptionGroup(title: "Another engine") var cluster: HealCluster
     @OptionGroup var compute: ComputeOptions
 
     func validate() throws {
@@ -61,12 +62,17 @@ struct Heal: ParsableCommand {
             let output = prepared.output.output
             if let finished = try prepared.finished() { return try tell(finished, output: output) }
             for warning in prepared.warnings { warn(warning) }
-            report(prepared.table)
+            report(prepared.table(computesHere: cluster.target == nil))
             if result.dryRun {
-                try prepared.check()
+                if let settings = cluster.settings {
+                    _ = try ClusterRun(prepared, settings)
+                } else {
+                    try prepared.check()
+                }
                 if result.json { printJSON(prepared.json) }
                 return
             }
+            if let settings = cluster.settings { return try compute(prepared, by: settings) }
             var narrator = HealNarrator()
             let run = try TrainingLoop(prepared) { narrator.tell($0) }
             for warning in run.warnings { warn(warning) }
@@ -77,6 +83,24 @@ struct Heal: ParsableCommand {
             if result.json { return printJSON(try outcome.json(output: output)) }
             for line in outcome.lines(output: output) { report(line) }
         }
+    }
+
+    /// Carries a job out by PyTorch's engine, or only plans it.
+    private func compute(_ prepared: PreparedJob, by settings: ClusterSettings) throws {
+        let output = prepared.output.output
+        if cluster.planOnly {
+            return report("wrote \(try ClusterRun.plan(prepared, settings) { Interruption.signal != nil })")
+        }
+        let run = try ClusterRun(prepared, settings)
+        report(run.environment)
+        for warning in run.warnings { warn(warning) }
+        var narrator = HealNarrator()
+        defer { narrator.finish() }
+        let outcome = try run(isCancelled: { Interruption.signal != nil }) { narrator.tell($0) }
+        narrator.finish()
+        for overflow in outcome.warnings { warn(overflow) }
+        if result.json { return printJSON(try outcome.json(output: output)) }
+        for line in outcome.lines(output: output) { report(line) }
     }
 
     /// The job that the command line asks for.
@@ -99,7 +123,10 @@ struct Heal: ParsableCommand {
         job.cooldownShare = optimizer.cooldownShare
         (job.beta1, job.beta2, job.eps) = (optimizer.beta1, optimizer.beta2, optimizer.eps)
         (job.weightDecay, job.clip) = (optimizer.weightDecay, optimizer.clip)
-        (job.moments, job.gradients) = (optimizer.moments, optimizer.gradients)
+        // What PyTorch's engine keeps is float32.
+        let isHere = cluster.target == nil
+        job.moments = optimizer.moments ?? (isHere ? job.moments : .f32)
+        job.gradients = optimizer.gradients ?? (isHere ? nil : .f32)
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
         (job.groups, job.ropeTheta) = (optimizer.groups, optimizer.ropeTheta)
         (job.guarding, job.guardSigma) = (judgement.policy, judgement.guardSigma)

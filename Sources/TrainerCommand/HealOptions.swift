@@ -123,11 +123,12 @@ struct HealOptimizer: ParsableArguments {
     var clip = standard.clip
     @Option(
         help: ArgumentHelp(
-            "How both moments are kept: f32, bf16 or 8bit (8, 4 or 2 bytes a parameter).", valueName: "kind"))
-    var moments = standard.moments
+            "How both moments are kept: f32, bf16 or 8bit (8, 4 or 2 bytes a parameter; default: 8bit, with --on f32).",
+            valueName: "kind"))
+    var moments: MomentPrecision?
     @Option(
         help: ArgumentHelp(
-            "How the gradients of matrices are kept: f32, or bf16 (the default where --accumulate is 1).",
+            "How the gradients of matrices are kept: f32, or bf16 (the default where --accumulate is 1, but not with --on).",
             valueName: "kind"))
     var gradients: GradientPrecision?
     @Option(

@@ -15,6 +15,7 @@ struct TrainerCommand: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Tokenize.self, Eval.self, Heal.self, Bench.self, Analyze.self, Generate.self, Report.self,
+            Tokenize.self, Eval.self, Heal.self, Adopt.self, Bench.self, Analyze.self, Generate.self,
+            Report.self,
         ])
 }

@@ -63,7 +63,7 @@ public struct EvaluationSet: Sendable {
     /// Whether the last of them is only the beginning of one.
     private let isCut: Bool
     /// Bytes of the texts; nil where one is cut.
-    private let bytes: Int?
+    let bytes: Int?
     /// The token that ends them.
     private let end: Int32?
 
@@ -188,6 +188,15 @@ public struct EvaluationSet: Sendable {
 struct EvaluationSum {
     private var nats = 0.0, tokens = 0
     private var endNats = 0.0, endProbability = 0.0, texts = 0
+
+    /// Nothing yet.
+    init() {}
+
+    /// What was summed elsewhere.
+    init(nats: Double, tokens: Int, endNats: Double, endProbability: Double, texts: Int) {
+        (self.nats, self.tokens) = (nats, tokens)
+        (self.endNats, self.endProbability, self.texts) = (endNats, endProbability, texts)
+    }
 
     /// Adds those of the rows of a batch.
     mutating func add(_ losses: [Float], of batch: EvaluationBatch) {

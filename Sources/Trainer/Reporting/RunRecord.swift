@@ -16,6 +16,7 @@ final class RunRecord: RunReporter {
     private let run: String
     private let begun: Int
     private let facts: JSONObject
+    private let measuresMemory: Bool
     private var log: StepLog?
     /// What happened before the first step.
     private var waiting: [JSONObject] = []
@@ -25,15 +26,18 @@ final class RunRecord: RunReporter {
     /// The record of a run.
     ///
     /// - Parameters:
-    ///   - job: what the run does.
+    ///   - facts: what there is to know of it before it begins: ``PreparedJob/facts``.
     ///   - run: its name.
     ///   - folder: where the record lies.
     ///   - begun: steps that are done.
-    init(of job: PreparedJob, run: String, in folder: String, begun: Int) {
-        (self.run, self.begun) = (run, begun)
+    ///   - measuresMemory: whether it is this process that computes.
+    init(_ facts: JSONObject, run: String, in folder: String, begun: Int, measuresMemory: Bool = true) {
+        (self.facts, self.run, self.begun) = (facts, run, begun)
+        self.measuresMemory = measuresMemory
         path = Path.join(folder, Self.fileName)
-        facts = job.facts
     }
+
+    private var memory: JSON { measuresMemory ? JSON(ProcessUsage.peakMemoryBytes) : .null }
 
     func note(_ event: TrainingEvent) throws {
         switch event {
@@ -55,7 +59,7 @@ final class RunRecord: RunReporter {
             line["from"] = JSON(from)
             try write("rolled_back", to, line)
         case .kept(let step, _):
-            try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
+            try write("kept", step, ["memory_bytes": memory])
         case .notKept(let step, let reason): try write("not_kept", step, ["reason": .string(reason)])
         case .notLogged(let step, let reason): try write("not_logged", step, ["reason": .string(reason)])
         case .ended(let step, let reason): try write("ended", step, ["reason": .string(reason)])
@@ -63,7 +67,7 @@ final class RunRecord: RunReporter {
             try write(
                 "finished", outcome.step,
                 [
-                    "memory_bytes": JSON(ProcessUsage.peakMemoryBytes),
+                    "memory_bytes": memory,
                     "overflows": .array(
                         outcome.overflows.map {
                             ["tensor": .string($0.tensor), "count": JSON($0.count)]
@@ -103,7 +107,7 @@ final class RunRecord: RunReporter {
 
 extension PreparedJob {
     /// What there is to know of a run before it begins.
-    fileprivate var facts: JSONObject {
+    var facts: JSONObject {
         let manifest = model.checkpoint.manifest
         let operations =
             (manifest?.history ?? []) + (manifest?.operations ?? []) + model.checkpoint.operations

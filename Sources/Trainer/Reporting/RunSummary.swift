@@ -214,8 +214,8 @@ struct RunSummary {
             let memory = line["memory_bytes"]?.int.map { "; at most \(Units.bytes($0)) held" } ?? ""
             let words: String =
                 switch occurrence.name {
-                case "began": "begun, on \(line["threads"]?.int ?? 0) threads"
-                case "resumed": "gone on, on \(line["threads"]?.int ?? 0) threads"
+                case "began": "begun, on \(line.computers)"
+                case "resumed": "gone on, on \(line.computers)"
                 case "kept": "checkpoint kept\(memory)"
                 case "not_kept": "warning: no checkpoint was kept: \(reason)"
                 case "not_logged": "warning: not written down: \(reason)"
@@ -329,5 +329,12 @@ extension Markup {
     /// Pieces with another between them.
     static func separated(_ pieces: [Markup], by separator: Markup) -> Markup {
         pieces.dropFirst().reduce(pieces.first ?? "") { "\($0)\(separator)\($1)" }
+    }
+}
+
+extension JSON {
+    /// On what a run computes that begins with this line.
+    fileprivate var computers: String {
+        self["processes"]?.int.map { "\($0) processes of torchrun" } ?? "\(self["threads"]?.int ?? 0) threads"
     }
 }

@@ -115,18 +115,29 @@ public struct RunIdentity: Codable, Sendable, Equatable {
                 )
             }
         }
+        return Self.differences(new, old, data: data.flatMap(\.self), kept.data.flatMap(\.self))
+    }
+
+    /// What is different from a run that was planned, in the same words.
+    func differences(from kept: RunIdentity) -> [String] {
+        Self.differences(comparable, kept.comparable, data: data.flatMap(\.self), kept.data.flatMap(\.self))
+    }
+
+    private static func differences(
+        _ new: RunIdentity, _ old: RunIdentity, data now: [File], _ then: [File]
+    ) -> [String] {
+        var new = new
         var differences: [String] = []
         if new.data != old.data {
-            let (now, then) = (data.flatMap(\.self), kept.data.flatMap(\.self))
-            differences.append("the data is \(Self.words(now)), was \(Self.words(then))")
+            differences.append("the data is \(words(now)), was \(words(then))")
         }
         if new.frozen != old.frozen {
             differences.append(
                 "tensors of the model that are not trained have other values than when it began")
         }
         (new.data, new.frozen) = (old.data, old.frozen)
-        guard let new = Self.json(new), let old = Self.json(old) else { return differences }
-        return differences + Self.compare(new, old, path: "")
+        guard let new = json(new), let old = json(old) else { return differences }
+        return differences + compare(new, old, path: "")
     }
 
     /// Without what decides nothing.

@@ -48,7 +48,7 @@ public final class TrainingLoop {
                         replaces: job.options.force)
                 ]
             } ?? []
-        writers.append(RunRecord(of: job, run: name, in: store.folder, begun: begun))
+        writers.append(RunRecord(job.facts, run: name, in: store.folder, begun: begun))
         if !job.job.noTensorboard {
             let folder = job.job.tensorboard ?? Path.join(store.folder, EventFile.folderName)
             writers.append(EventFile(in: folder, begun: begun, replacesOthers: job.job.tensorboard == nil))
@@ -334,20 +334,11 @@ public final class TrainingLoop {
         _ stage: PreparedStage, _ masters: [String: TensorExpression], step: Int, of run: StageRun,
         _ isCancelled: () -> Bool
     ) throws(UserFacingError) -> [(tensor: String, count: Int)] {
-        var parameters = JSONObject()
-        parameters["steps"] = .init(run.step)
-        parameters["tokens"] = .init(run.sources.tokens)
-        parameters["learning_rate"] = .init(run.stage.plan.optimizer.rate)
-        parameters["seed"] = .string(String(job.job.seed))
-        parameters["run"] = .string(identity.name)
-        if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
+        var parameters = job.operationParameters(
+            stage: run.index, steps: run.step, tokens: run.sources.tokens, identity)
         if step < run.step { parameters["result_step"] = .init(step) }
         if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
         if let end = evaluations.end { parameters["ended"] = .string(end.rawValue) }
-        if job.stages.count > 1 {
-            parameters["stages"] = .array(
-                job.stages.map { .string($0.plan.title ?? "") })
-        }
         let result: Checkpoint
         do {
             result = try stage.model.learning(
@@ -404,6 +395,18 @@ extension EvaluationProgress.Evaluation {
 }
 
 extension PreparedJob {
+    /// What the manifest says of a run that has come to its end.
+    func operationParameters(stage: Int, steps: Int, tokens: Int, _ identity: RunIdentity) -> JSONObject {
+        var parameters: JSONObject = [
+            "steps": .init(steps), "tokens": .init(tokens),
+            "learning_rate": .init(stages[stage].plan.optimizer.rate), "seed": .string(String(job.seed)),
+            "run": .string(identity.name),
+        ]
+        if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
+        if stages.count > 1 { parameters["stages"] = .array(stages.map { .string($0.plan.title ?? "") }) }
+        return parameters
+    }
+
     /// Whether the best checkpoint is kept, for its own sake or to become the result.
     fileprivate var keepsBest: Bool { job.keepBest || job.result == .best }
 }

@@ -1,0 +1,175 @@
+internal import Formats
+internal import Models
+internal import OrderedCollections
+
+/// Brings home what PyTorch's engine has made of a ``RunFolder``: checks it and writes the healed model like a run of our own.
+public struct Adoption {
+    private let folder: RunFolder
+    private let options: RunOptions
+    private let model: PretrainedModel
+
+    /// A run folder, of which every file is checked.
+    ///
+    /// - Parameters:
+    ///   - path: the folder `OUT.cluster`.
+    ///   - model: the model's folder, where it is not the one that the job names.
+    ///   - options: whether an output is replaced, and the program's name.
+    /// - Throws: a ``UserFacingError`` that names the file.
+    public init(_ path: String, model: String? = nil, options: RunOptions) throws {
+        try self.init(RunFolder.open(path), model: model, options: options)
+    }
+
+    init(_ folder: RunFolder, model: String? = nil, options: RunOptions) throws {
+        (self.folder, self.options) = (folder, options)
+        let path = model ?? folder.job.model.path
+        self.model = try PretrainedModel.open(path)
+        for file in folder.job.model.files {
+            let own = try InputFile(path: Path.join(path, file.name))
+            guard try own.size == file.bytes && FileDigest.sha256(own) == file.sha256 else {
+                throw UserFacingError(
+                    .inconsistent,
+                    "\(own.path) is not what the job was planned with: its SHA-256 is another; name the model with --model"
+                )
+            }
+        }
+    }
+
+    /// Where the result goes.
+    public var output: String { folder.job.output }
+
+    /// Replays what happened, checks the result and writes the model.
+    ///
+    /// - Parameters:
+    ///   - isCancelled: asked often; true stops.
+    ///   - notify: told what happened.
+    /// - Returns: what the run did.
+    /// - Throws: a ``UserFacingError`` when the run is not at its end, or its result is not what it should be.
+    public func callAsFunction(
+        isCancelled: () -> Bool = { false }, notify: @escaping (TrainingEvent) -> Void = { _ in }
+    ) throws -> TrainingOutcome {
+        let plan = try PreparedJob.writer(options).plan(model.unchanged, to: output)
+        try PreparedJob.writer(options).check(plan)
+        let tensorboard = Path.join(CheckpointStore.folder(of: output), EventFile.folderName)
+        let events = WorkerEvents(folder, log: nil, tensorboard: tensorboard, replaces: true, notify: notify)
+        for line in try WorkerEvents.lines(of: folder) { try events.take(line) }
+        guard events.isFinished else {
+            throw events.refusal
+                ?? UserFacingError(
+                    .request,
+                    """
+                    \(folder.path): the run stands at step \(events.outcome.step) of \(folder.steps); start its worker \
+                    again to go on, then adopt it
+                    """)
+        }
+        return try adopt(events, isCancelled)
+    }
+
+    /// Checks the result and writes the model.
+    func adopt(_ events: WorkerEvents, _ isCancelled: () -> Bool) throws -> TrainingOutcome {
+        let masters = try masters(isCancelled)
+        let operation = Manifest.Operation(
+            name: TrainingJob.name, parameters: folder.job.operation.object ?? [:])
+        let healed = try model.learning(masters, by: operation)
+        let report = try PreparedJob.writer(options).write(
+            healed, to: output, isCancelled: isCancelled,
+            progress: { events.tell(.writing(done: $0.done, total: $0.total)) })
+        var outcome = events.outcome
+        outcome.overflows = report.overflows.map { ($0.tensor, $0.count) }
+        events.tell(.finished(outcome))
+        return outcome
+    }
+
+    /// The tensors of the result, checked: names, shapes, types, finite numbers, and the bytes of what is frozen.
+    private func masters(_ isCancelled: () -> Bool) throws(UserFacingError) -> [String: TensorExpression] {
+        let path = Path.join(folder.path, RunFolder.resultName)
+        let found = try Checkpoint.open(path).tensors
+        let expected = folder.job.stages.reduce(into: Set<String>()) { $0.formUnion($1.tensors.keys) }
+        if let name = expected.symmetricDifference(found.keys).min() {
+            let isThere = found[name] != nil
+            throw UserFacingError(
+                .inconsistent,
+                "\(path): the tensor '\(name)' is \(isThere ? "there, and nothing trains it" : "not there")")
+        }
+        var masters: [String: TensorExpression] = [:]
+        for (name, tensor) in found {
+            if isCancelled() { throw .interrupted("; the result is not adopted yet") }
+            guard let old = model.checkpoint.tensors[name], tensor.shape == old.shape, tensor.type == .f32
+            else {
+                throw UserFacingError(
+                    .inconsistent,
+                    """
+                    \(path): '\(name)' is \(tensor.type.rawValue)\(tensor.shape), and F32\
+                    \(model.checkpoint.tensors[name]?.shape ?? []) is expected
+                    """)
+            }
+            try check(name, tensor, from: old)
+            masters[name] = tensor
+        }
+        return masters
+    }
+
+    /// Refuses numbers that are none, and frozen rows that have moved.
+    private func check(
+        _ name: String, _ tensor: TensorExpression, from old: TensorExpression
+    ) throws(UserFacingError) {
+        let width = tensor.elementCount / max(1, tensor.shape.first ?? 1)
+        let frozen = folder.job.frozenRows(of: name).map { $0.lowerBound * width..<$0.upperBound * width }
+        let piece = 1 << 20
+        for start in stride(from: 0, to: tensor.elementCount, by: piece) {
+            let range = start..<min(start + piece, tensor.elementCount)
+            let new = try Self.floats(tensor, range)
+            if let place = new.firstIndex(where: { !$0.isFinite }) {
+                throw .notFinite(
+                    path: Path.join(folder.path, RunFolder.resultName), tensor: name, value: new[place],
+                    indices: [(start + place) / max(1, width)])
+            }
+            for part in frozen.map({ $0.clamped(to: range) }) where !part.isEmpty {
+                let before = try Self.floats(old, part)
+                for index in part
+                where new[index - start].bitPattern != before[index - part.lowerBound].bitPattern {
+                    throw UserFacingError(
+                        .inconsistent,
+                        """
+                        \(folder.path): row \(index / width) of '\(name)' is frozen and has other bytes than the model's; \
+                        the worker did not do what was planned
+                        """)
+                }
+            }
+        }
+    }
+
+    private static func floats(
+        _ tensor: TensorExpression, _ range: Range<Int>
+    ) throws(UserFacingError) -> [Float] {
+        var values = [Float](repeating: 0, count: range.count)
+        var span = values.mutableSpan
+        try tensor.floats(range, into: &span)
+        return values
+    }
+}
+
+extension RunFolder {
+    /// All steps.
+    var steps: Int { job.stages.reduce(0) { $0 + $1.steps } }
+}
+
+extension ClusterJob {
+    /// The rows of a tensor that no stage moves.
+    func frozenRows(of name: String) -> [Range<Int>] {
+        var moved: [Range<Int>] = []
+        var height = 0
+        for stage in stages {
+            for run in stage.tensors[name] ?? [] {
+                height = max(height, run.rows[1])
+                if !run.frozen { moved.append(run.rows[0]..<run.rows[1]) }
+            }
+        }
+        var (rows, next): ([Range<Int>], Int) = ([], 0)
+        for range in moved.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if range.lowerBound > next { rows.append(next..<range.lowerBound) }
+            next = max(next, range.upperBound)
+        }
+        if next < height { rows.append(next..<height) }
+        return rows
+    }
+}

@@ -1,0 +1,284 @@
+package import Formats
+internal import Models
+
+/// Where and how PyTorch's engine computes.
+public struct ClusterSettings: Sendable, Equatable {
+    /// What computes.
+    public enum Device: String, Codable, Sendable, CaseIterable { case cuda, cpu }
+    /// What it computes in; weights, moments and gradients are float32 in both.
+    public enum Precision: String, Codable, Sendable, CaseIterable { case bf16, f32 }
+
+    /// How many processes there are; nil for as many as there are GPUs, or one on a CPU.
+    public var processes: Int?
+    /// What computes.
+    public var device: Device
+    /// What it computes in; nil for bf16 on a GPU and f32 on a CPU.
+    public var precision: Precision?
+    /// The Python that starts the processes; nil for that of the torchrun which is first on PATH.
+    public var python: String?
+
+    /// Some processes.
+    public init(processes: Int? = nil, device: Device, precision: Precision? = nil, python: String? = nil) {
+        (self.processes, self.device, self.precision, self.python) = (processes, device, precision, python)
+    }
+
+    /// What it computes in, settled.
+    var settledPrecision: Precision { precision ?? (device == .cuda ? .bf16 : .f32) }
+}
+
+/// What `job.json` of a ``RunFolder`` says: everything that decides a run's result, in numbers.
+package struct ClusterJob: Codable, Sendable {
+    /// A file of the model.
+    package struct File: Codable, Sendable, Equatable {
+        package var name: String
+        package var bytes: Int
+        package var sha256: String
+    }
+
+    /// The model: its folder and the files of its weights, and what the head is called in them, where it has one of its own.
+    package struct Model: Codable, Sendable {
+        package var path: String
+        package var files: [File]
+        package var head: String?
+    }
+
+    /// Rows of a tensor that are moved alike: their share of the rate, their decay, or nothing at all.
+    package struct Rows: Codable, Sendable, Equatable {
+        /// The first, and the one behind the last.
+        package var rows: [Int]
+        package var rate: Double
+        package var decay: Double
+        package var frozen: Bool
+    }
+
+    /// AdamW's numbers.
+    package struct Optimizer: Codable, Sendable {
+        package var rate: Double
+        package var beta1: Double
+        package var beta2: Double
+        package var epsilon: Double
+        package var clip: Double?
+    }
+
+    /// A ``StepGuard``'s numbers.
+    package struct Guard: Codable, Sendable {
+        package var policy: StepGuard.Policy
+        package var sigma: Double
+        package var mostInARow: Int
+        package var window = StepGuard.window, fewest = StepGuard.fewest
+        package var leastDeviation = StepGuard.leastDeviation
+
+        enum CodingKeys: String, CodingKey {
+            case policy, sigma, window, fewest
+            case mostInARow = "most_in_a_row"
+            case leastDeviation = "least_deviation"
+        }
+    }
+
+    /// A stage.
+    package struct Stage: Codable, Sendable {
+        package var title: String?
+        package var steps: Int
+        package var batch: Int
+        package var accumulate: Int
+        package var length: Int
+        /// The file of its sequences.
+        package var sequences: String
+        /// Whether a token's position is its place in the row, in place of that in what it sees.
+        package var countsFromRow: Bool
+        package var optimizer: Optimizer
+        package var guarding: Guard
+        /// The rows of every tensor that is trained, by its name, in order; those of others have no part in the stage.
+        package var tensors: [String: [Rows]]
+
+        enum CodingKeys: String, CodingKey {
+            case title, steps, batch, accumulate, length, sequences, optimizer, tensors
+            case guarding = "guard"
+            case countsFromRow = "counts_from_row"
+        }
+    }
+
+    /// A set that is evaluated.
+    package struct Evaluation: Codable, Sendable {
+        package var name: String
+        package var file: String
+        package var length: Int
+        /// Bytes of its texts; nil where one is cut.
+        package var bytes: Int?
+    }
+
+    package static let formatName = "model-surgery job"
+    package static let formatVersion = 1
+
+    package var format = ClusterJob.formatName
+    package var version = ClusterJob.formatVersion
+    /// The program that has planned it.
+    package var tool: String
+    /// The run's name, and what makes it the same run as another.
+    package var run: String, identity: RunIdentity
+    /// The result's folder.
+    package var output: String
+    package var model: Model
+    package var device: ClusterSettings.Device
+    package var dtype: ClusterSettings.Precision
+    /// Whether the backward pass computes the layers again.
+    package var recompute: Recomputation
+    package var stages: [Stage]
+    package var evaluations: [Evaluation]
+    /// The steps after which the sets are evaluated.
+    package var evaluateAfter: [Int]
+    /// Steps between checkpoints; 0 keeps one only when the run is stopped.
+    package var checkpointEvery: Int
+    /// How many numbers some stage trains.
+    package var parameters: Int
+    /// What will have been shown at the end.
+    package var sources: [SourceProgress]
+    /// What the manifest says of the run, and what its record begins with.
+    package var operation: JSON, facts: JSON
+
+    enum CodingKeys: String, CodingKey {
+        case format, version, tool, run, identity, output, model, device, dtype, recompute, stages,
+            evaluations
+        case parameters, sources, operation, facts
+        case evaluateAfter = "evaluate_after"
+        case checkpointEvery = "checkpoint_every"
+    }
+
+    /// The job of a run; reads the model's files through once.
+    init(_ prepared: PreparedJob, _ settings: ClusterSettings, evaluations: [Evaluation]) throws {
+        let identity = try prepared.identity()
+        (tool, run, self.identity) = (prepared.options.tool, identity.name, identity)
+        output = prepared.output.output
+        model = Model(
+            path: Path.absolute(prepared.model.checkpoint.path), files: try Self.files(of: prepared.model),
+            head: prepared.model.layout.parameters.first { $0.role == .head }?.name)
+        (device, dtype) = (settings.device, settings.settledPrecision)
+        recompute = prepared.stages[0].plan.recomputation
+        stages = prepared.stages.enumerated().map { Stage($1, index: $0) }
+        self.evaluations = evaluations
+        let ends = prepared.stages.indices.map { prepared.steps(before: $0 + 1) }
+        evaluateAfter = Set(prepared.job.evaluationSchedule.steps(of: prepared.steps) + ends).sorted()
+        checkpointEvery = prepared.job.checkpointEvery
+        parameters = prepared.trainedParameterCount
+        sources = prepared.sources
+        var facts = prepared.facts
+        // What the run takes is not this program's memory and threads.
+        (facts["memory"], facts["threads"]) = (nil, nil)
+        (facts["on"], facts["device"], facts["dtype"]) = (
+            "torchrun", .string(device.rawValue), .string(dtype.rawValue)
+        )
+        self.facts = .object(facts)
+        var operation = prepared.operationParameters(
+            stage: prepared.stages.count - 1, steps: prepared.steps, tokens: prepared.sources.tokens, identity
+        )
+        (operation["on"], operation["device"], operation["dtype"]) = (
+            "torchrun", .string(device.rawValue), .string(dtype.rawValue)
+        )
+        self.operation = .object(operation)
+    }
+
+    /// What is different from a job that was planned before, a phrase each.
+    func differences(from kept: ClusterJob) -> [String] {
+        var differences = identity.differences(from: kept.identity)
+        if device != kept.device { differences.append("device is \(device), was \(kept.device)") }
+        if dtype != kept.dtype { differences.append("dtype is \(dtype), was \(kept.dtype)") }
+        return differences
+    }
+
+    /// The safetensors files of a model, by whose names PyTorch's engine reads it.
+    private static func files(of model: PretrainedModel) throws(UserFacingError) -> [File] {
+        let folder = model.checkpoint.path
+        let index = Path.join(folder, "model.safetensors.index.json")
+        var names = ["model.safetensors"]
+        if FileSystem.kind(of: index) == .file {
+            let places = try JSON.read(path: index)["weight_map"]?.object ?? [:]
+            names = Set(places.compactMap { $0.1.string }).sorted()
+        }
+        return try names.map { name throws(UserFacingError) in
+            let path = Path.join(folder, name)
+            guard FileSystem.kind(of: path) == .file else {
+                throw UserFacingError(
+                    .unsupported,
+                    """
+                    \(folder) has no \(name); --on takes a model as Hugging Face writes it, which surgery convert makes of \
+                    other formats
+                    """)
+            }
+            let file = try InputFile(path: path)
+            return File(name: name, bytes: file.size, sha256: try FileDigest.sha256(file))
+        }
+    }
+
+    /// Refuses what the worker can't do.
+    ///
+    /// - Throws: ``UserFacingError`` that names the option.
+    package static func check(_ prepared: PreparedJob) throws(UserFacingError) {
+        let job = prepared.job
+        let plans = prepared.stages.map(\.plan)
+        let refused = [
+            ("from-scratch", job.fromScratch), ("from", job.from != nil), ("keep", job.keep != nil),
+            ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
+            ("patience", job.patience != nil),
+            ("until-healed", job.untilHealed), ("max-time", job.maxTime != nil),
+            ("result \(job.result.rawValue)", job.result != .last),
+            ("guard rollback", job.guarding == .rollback),
+            ("rope-theta", plans.contains { $0.ropeTheta != nil }),
+            ("moments bf16 or 8bit", plans.contains { $0.moments != .f32 }),
+            ("gradients bf16", plans.contains { $0.gradients != .f32 }),
+            ("stages with a recompute of their own", Set(plans.map(\.recomputation)).count > 1),
+        ]
+        guard let name = refused.first(where: \.1)?.0 else { return }
+        throw UserFacingError(.request, "--on does not know --\(name); leave one of the two out")
+    }
+}
+
+extension ClusterJob.Stage {
+    /// A stage in numbers.
+    init(_ stage: PreparedStage, index: Int) {
+        let plan = stage.plan
+        title = plan.title
+        (steps, batch, accumulate, length) = (plan.steps, plan.batch, plan.accumulate, plan.length)
+        sequences = "stage-\(index + 1).tokens"
+        countsFromRow = stage.job.ids != nil
+        optimizer = ClusterJob.Optimizer(
+            rate: plan.optimizer.rate, beta1: plan.optimizer.beta1, beta2: plan.optimizer.beta2,
+            epsilon: plan.optimizer.epsilon, clip: plan.optimizer.clip)
+        guarding = ClusterJob.Guard(
+            policy: plan.guarding.policy, sigma: plan.guarding.sigma, mostInARow: plan.guarding.mostInARow)
+        tensors = ParameterGroup.rows(
+            of: stage.layout, ParameterGroup.groups(of: stage.layout, plan.optimizer, by: stage.groups))
+    }
+}
+
+extension ParameterGroup {
+    /// What moves the rows of each tensor that is trained, by its name.
+    fileprivate static func rows(
+        of layout: ParameterLayout, _ groups: [ParameterGroup]
+    ) -> [String: [ClusterJob.Rows]] {
+        var tensors: [String: [ClusterJob.Rows]] = [:]
+        for parameter in layout.parameters where parameter.isTrained {
+            let words = parameter.weights.words
+            guard let group = groups.first(where: { $0.block.weights.words.contains(words.lowerBound) })
+            else {
+                continue
+            }
+            let height = max(1, parameter.shape.first ?? 1)
+            let width = max(1, parameter.weights.count / height)
+            // Where the tensor lies among the values of its operand.
+            let own = words.lowerBound - group.block.weights.words.lowerBound
+            let range = own..<own + parameter.weights.count
+            var (start, rows): (Int, [ClusterJob.Rows]) = (0, [])
+            for run in group.runs {
+                let part = (start..<start + run.count).clamped(to: range)
+                start += run.count
+                guard !part.isEmpty else { continue }
+                rows.append(
+                    ClusterJob.Rows(
+                        rows: [(part.lowerBound - own) / width, (part.upperBound - own) / width],
+                        rate: run.rateScale, decay: run.decay, frozen: run.isFrozen))
+            }
+            tensors[parameter.name] = rows
+        }
+        return tensors
+    }
+}

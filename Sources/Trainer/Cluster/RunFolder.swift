@@ -1,0 +1,271 @@
+package import Formats
+internal import Foundation
+internal import Models
+internal import OrderedCollections
+
+/// A job with all that it needs but the model, so that PyTorch's engine can carry it out anywhere: `OUT.cluster`.
+///
+/// | File | What it holds |
+/// | --- | --- |
+/// | `job.json` | ``ClusterJob`` |
+/// | `steps.jsonl` | a line a step: its stage, the share of the peak rate, its targets, what it has shown by then |
+/// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions |
+/// | `set-N.tokens` | the rows of an evaluation set: int32, (N, 4, T): the same, and 1 where the target ends a text |
+/// | `config.json`, `worker.py`, `requirements.txt` | the model's configuration, the program, what it needs of Python |
+/// | `SHA256SUMS` | the SHA-256 of each of these |
+///
+/// The worker adds `events.jsonl`, `checkpoint-N/` and `result/`. Numbers are little-endian.
+package struct RunFolder: Sendable {
+    /// Where it is.
+    package let path: String
+    /// What is to be done.
+    package let job: ClusterJob
+
+    static let jobName = "job.json"
+    static let eventsName = "events.jsonl"
+    static let resultName = "result"
+    static let stopName = "stop"
+    static let logName = "worker.log"
+    static let workerName = "worker.py"
+    static let sumsName = "SHA256SUMS"
+    private static let stepsName = "steps.jsonl"
+    private static let requirements = """
+        torch>=2.6
+        transformers>=5
+        """
+
+    /// The run folder of what makes `output`.
+    package static func path(of output: String) -> String { Path.absolute(output) + ".cluster" }
+
+    private init(path: String, job: ClusterJob) { (self.path, self.job) = (path, job) }
+
+    /// Opens a run folder.
+    ///
+    /// - Parameters:
+    ///   - path: the folder.
+    ///   - checks: whether the files are compared with their SHA-256.
+    /// - Returns: the folder.
+    /// - Throws: ``UserFacingError`` when it is none, or was changed by hand.
+    package static func open(_ path: String, checks: Bool = true) throws(UserFacingError) -> RunFolder {
+        let file = Path.join(path, jobName)
+        guard FileSystem.kind(of: file) == .file else {
+            throw UserFacingError(
+                .missing,
+                "\(path) has no \(jobName); name the folder OUT.cluster that trainer heal --on has written")
+        }
+        let json = try JSON.read(path: file)
+        guard json["format"]?.string == ClusterJob.formatName,
+            json["version"]?.int == ClusterJob.formatVersion
+        else {
+            throw UserFacingError(
+                .unsupported,
+                """
+                \(file) is not of version \(ClusterJob.formatVersion) of '\(ClusterJob.formatName)'; plan the job again \
+                with this program
+                """)
+        }
+        let job: ClusterJob
+        do { job = try json.decoded(as: ClusterJob.self) } catch {
+            throw UserFacingError(
+                .malformed, "\(file) is not what was written (\(error)); plan the job again")
+        }
+        let folder = RunFolder(path: path, job: job)
+        if checks { try folder.check() }
+        return folder
+    }
+
+    /// Refuses files that are not what was written.
+    private func check() throws(UserFacingError) {
+        let sums = String(
+            decoding: try InputFile(path: Path.join(path, Self.sumsName)).bytes(), as: UTF8.self)
+        for line in sums.split(separator: "\n") {
+            let (digest, name) = (String(line.prefix(64)), String(line.dropFirst(66)))
+            let file = Path.join(path, name)
+            guard FileSystem.kind(of: file) == .file else {
+                throw UserFacingError(
+                    .missing, "\(file) is not there; copy the run folder as a whole, or plan the job again")
+            }
+            guard try FileDigest.sha256(InputFile(path: file)) == digest else {
+                throw UserFacingError(
+                    .inconsistent,
+                    "\(file) is not what was planned: its SHA-256 is another; plan the job again with --force"
+                )
+            }
+        }
+    }
+
+    // MARK: Writing
+
+    /// Writes the folder of a job; whole or not at all.
+    ///
+    /// - Parameters:
+    ///   - prepared: the job.
+    ///   - settings: where it is carried out.
+    ///   - path: the folder, which is not there.
+    ///   - isCancelled: asked before each step's sequences; true stops.
+    /// - Returns: the folder.
+    /// - Throws: ``UserFacingError`` when the worker can't do what the job asks, or a file can't be read or written.
+    package static func write(
+        _ prepared: PreparedJob, _ settings: ClusterSettings, to path: String,
+        isCancelled: () -> Bool = { false }
+    ) throws -> RunFolder {
+        try ClusterJob.check(prepared)
+        let partial = path + ".partial"
+        try FileSystem.remove(partial)
+        try FileSystem.create(partial)
+        do {
+            var names = [stepsName]
+            let steps = try OutputStream(Path.join(partial, stepsName))
+            var data = StageData(prepared)
+            for (index, stage) in prepared.stages.enumerated() {
+                let name = "stage-\(index + 1).tokens"
+                names.append(name)
+                let tokens = try OutputStream(Path.join(partial, name))
+                try data.begin(index)
+                for step in 0..<stage.plan.steps {
+                    if isCancelled() { throw UserFacingError.interrupted }
+                    try data.writeStep(step, to: tokens, noting: steps)
+                }
+                try tokens.close()
+            }
+            try steps.close()
+            var sets: [ClusterJob.Evaluation] = []
+            for (index, set) in prepared.evaluations.enumerated() {
+                let name = "set-\(index + 1).tokens"
+                names.append(name)
+                try write(set, length: prepared.window, to: Path.join(partial, name))
+                sets.append(
+                    ClusterJob.Evaluation(
+                        name: set.name, file: name, length: prepared.window, bytes: set.bytes))
+            }
+            let job = try ClusterJob(prepared, settings, evaluations: sets)
+            let configuration = prepared.model.checkpoint.configuration?.serialized() ?? []
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            let texts: [(String, [UInt8])] = [
+                (jobName, [UInt8](try encoder.encode(job))), (Configuration.fileName, configuration),
+                (workerName, PackageResources.worker_py),
+                ("requirements.txt", Array((requirements + "\n").utf8)),
+            ]
+            for (name, bytes) in texts {
+                names.append(name)
+                try AtomicFile(path: Path.join(partial, name)).publish(bytes)
+            }
+            var sums = ""
+            for name in names.sorted() {
+                sums += "\(try FileDigest.sha256(InputFile(path: Path.join(partial, name))))  \(name)\n"
+            }
+            try AtomicFile(path: Path.join(partial, sumsName)).publish(Array(sums.utf8))
+            try FileSystem.rename(partial, to: path)
+            return RunFolder(path: path, job: job)
+        } catch {
+            try? FileSystem.remove(partial)
+            throw error
+        }
+    }
+
+    /// Writes the rows of an evaluation set.
+    private static func write(_ set: EvaluationSet, length: Int, to path: String) throws(UserFacingError) {
+        let file = try OutputStream(path)
+        for batch in set.batches(of: 1, length: length) {
+            var ends = [Int32](repeating: 0, count: length)
+            for place in batch.ends { ends[place] = 1 }
+            let rows = batch.sequences
+            try file.append([rows.tokens, rows.targets, rows.attentionStart, ends].flatMap(\.self))
+        }
+        try file.close()
+    }
+}
+
+/// The data of a job's stages, handed out as a run would hand it out.
+private struct StageData {
+    private let job: PreparedJob
+    private var stage = 0
+    private var data: any TrainingData
+    /// What the stages before have shown, and the steps that they took.
+    private var earlier: [SourceProgress] = [], step = 0
+
+    init(_ job: PreparedJob) { (self.job, data) = (job, job.stages[0].data) }
+
+    /// Goes over to a stage.
+    mutating func begin(_ index: Int) throws(UserFacingError) {
+        stage = index
+        guard index > 0 else { return }
+        var next = job.stages[index].data
+        if job.stages[index].goesOn {
+            try next.begin(at: data.position)
+        } else {
+            earlier = earlier.adding(data.sources)
+        }
+        data = next
+    }
+
+    /// Writes the sequences of a step of the stage, and the line of the step.
+    mutating func writeStep(
+        _ step: Int, to tokens: OutputStream, noting lines: OutputStream
+    ) throws(UserFacingError) {
+        let plan = job.stages[stage].plan
+        var targets = 0
+        for _ in 0..<plan.accumulate {
+            let batch = try data.next(plan.batch)
+            targets += batch.targetCount
+            for row in 0..<batch.batch {
+                let range = row * plan.length..<(row + 1) * plan.length
+                let starts = batch.attentionStart[range]
+                if batch.countsPositionsFromRowStart,
+                    zip(starts, 0...).contains(where: { $0 != 0 && Int($0) != $1 })
+                {
+                    throw UserFacingError(
+                        .unsupported,
+                        """
+                        rows that are filled in front can't be trained on with --on; fill them behind, or leave --on out
+                        """)
+                }
+                try tokens.append([batch.tokens[range], batch.targets[range], starts].flatMap { Array($0) })
+            }
+        }
+        self.step += 1
+        let sources = earlier.adding(data.sources)
+        let line: JSON = [
+            "step": JSON(self.step), "stage": JSON(stage), "factor": JSON(plan.schedule.factor(at: step)),
+            "targets": JSON(targets), "tokens": JSON(sources.tokens),
+            "sources": (try? JSON(encoding: sources.figures)) ?? [:],
+        ]
+        try lines.append(bytes: line.serialized(indent: nil) + [UInt8(ascii: "\n")])
+    }
+}
+
+/// A file that is written from its beginning on, some at a time.
+private final class OutputStream {
+    private let file: WritableFile
+    private var buffer: [UInt8] = []
+    private var offset = 0
+
+    init(_ path: String) throws(UserFacingError) { file = try WritableFile(path: path) }
+
+    /// Appends numbers of 32 bits.
+    func append(_ numbers: [Int32]) throws(UserFacingError) {
+        for number in numbers {
+            unsafe withUnsafeBytes(of: number.littleEndian) { unsafe buffer.append(contentsOf: $0) }
+        }
+        if buffer.count >= 1 << 20 { try flush() }
+    }
+
+    func append(bytes: [UInt8]) throws(UserFacingError) {
+        buffer += bytes
+        if buffer.count >= 1 << 20 { try flush() }
+    }
+
+    /// Writes what is left and makes the file durable.
+    func close() throws(UserFacingError) {
+        try flush()
+        try file.synchronize()
+    }
+
+    private func flush() throws(UserFacingError) {
+        let bytes = buffer
+        unsafe try file.write(bytes.span.bytes, at: offset)
+        offset += bytes.count
+        buffer.removeAll(keepingCapacity: true)
+    }
+}

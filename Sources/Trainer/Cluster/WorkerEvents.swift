@@ -1,0 +1,168 @@
+internal import Formats
+internal import Foundation
+
+/// Reads what the worker writes down and tells it as a run of our own would, so that progress, record, log and TensorBoard
+/// are the same.
+final class WorkerEvents {
+    private let folder: RunFolder
+    private let log: String?, tensorboard: String?
+    private let replaces: Bool
+    private let notify: (TrainingEvent) -> Void
+    private var reporters: RunReporters?
+    private(set) var outcome: TrainingOutcome
+    /// Whether the worker took all steps, or the step after which it was stopped.
+    private(set) var isFinished = false, stoppedAfter: Int?
+    /// Why a process did not begin or go on; what a process failed by without knowing why.
+    private(set) var refusal: UserFacingError?, crash: String?
+    private var hasDiverged = false
+
+    /// Nothing has happened yet.
+    ///
+    /// - Parameters:
+    ///   - folder: the run folder.
+    ///   - log: a file for a line a step; nil for none.
+    ///   - tensorboard: the folder of TensorBoard's files; nil for none.
+    ///   - replaces: whether lines of other runs are replaced.
+    ///   - notify: told what happens.
+    init(
+        _ folder: RunFolder, log: String?, tensorboard: String?, replaces: Bool,
+        notify: @escaping (TrainingEvent) -> Void
+    ) {
+        (self.folder, self.log, self.tensorboard, self.replaces) = (folder, log, tensorboard, replaces)
+        self.notify = notify
+        outcome = TrainingOutcome(step: 0, sources: [])
+    }
+
+    /// Takes a line of `events.jsonl`.
+    ///
+    /// - Throws: ``UserFacingError`` when it is not what a worker writes, or a report can't be begun.
+    func take(_ line: JSON) throws {
+        guard let event = line["event"]?.string else { throw malformed(line) }
+        let step = line["step"]?.int ?? 0
+        switch event {
+        case "started": try start(at: step, line)
+        case "stage":
+            guard let title = line["title"]?.string else { return }
+            guard let number = line["number"]?.int, let tokens = line["tokens_per_step"]?.int else {
+                throw malformed(line)
+            }
+            tell(
+                .stage(
+                    number: number, count: folder.job.stages.count, title: title, step: step,
+                    tokensPerStep: tokens))
+        case "evaluated": try evaluated(line, after: step)
+        case "step":
+            guard let report = try? line.decoded(as: StepReport.self) else { throw malformed(line) }
+            (outcome.step, outcome.last) = (step, report)
+            tell(.step(report))
+        case "skipped":
+            guard let what = line["what"]?.string else { throw malformed(line) }
+            outcome.step = step
+            let before = line["mean"]?.double.flatMap { mean in
+                line["deviation"]?.double.map { StepGuard.Finding.Before(mean: mean, deviation: $0) }
+            }
+            let finding = StepGuard.Finding(what: what, value: line["value"]?.double ?? .nan, before: before)
+            tell(.skipped(step: step, finding, documents: ""))
+        case "kept": tell(.kept(step: step, folder: folder.path))
+        case "diverged": hasDiverged = true
+        case "stopped": stoppedAfter = step
+        case "finished": (isFinished, outcome.step, outcome.resultStep) = (true, step, step)
+        case "failed":
+            let rank = line["rank"]?.int.map { "process \($0)" } ?? "a process"
+            let message = "\(rank): \(line["message"]?.string ?? "it does not say why")"
+            // The first to fail is the one that the others failed by.
+            if line["refused"]?.bool == true {
+                refusal = refusal ?? UserFacingError(hasDiverged ? .diverged : .inconsistent, message)
+            } else {
+                crash = crash ?? message
+            }
+        default: throw malformed(line)
+        }
+    }
+
+    /// Tells what happens, once the worker has said where it begins.
+    func tell(_ event: TrainingEvent) {
+        if let reporters { reporters.tell(event) } else { notify(event) }
+    }
+
+    private func start(at step: Int, _ line: JSON) throws {
+        let (job, run) = (folder.job, CheckpointStore.folder(of: folder.job.output))
+        try FileSystem.create(run)
+        var writers: [any RunReporter] =
+            try log.map {
+                [
+                    try StepLog(
+                        path: $0, run: job.run, keepingUpTo: step, resumes: step > 0, replaces: replaces)
+                ]
+            } ?? []
+        var facts = job.facts.object ?? [:]
+        facts["processes"] = line["processes"]
+        writers.append(
+            RunRecord(facts, run: job.run, in: run, begun: step, measuresMemory: false))
+        if let tensorboard {
+            let isOwn = Path.isInside(Path.absolute(tensorboard), run)
+            writers.append(EventFile(in: tensorboard, begun: step, replacesOthers: isOwn))
+        }
+        reporters = RunReporters(writers, notify: notify)
+        let stages = job.stages
+        var (stage, end) = (0, stages[0].steps)
+        while stage + 1 < stages.count, step >= end {
+            (stage, end) = (stage + 1, end + stages[stage + 1].steps)
+        }
+        outcome.step = step
+        outcome.sources = job.sources
+        tell(
+            .started(
+                step: step, steps: stages.reduce(0) { $0 + $1.steps }, parameters: job.parameters,
+                tokensPerStep: stages[stage].batch * stages[stage].accumulate * stages[stage].length))
+    }
+
+    private func evaluated(_ line: JSON, after step: Int) throws {
+        guard let name = line["set"]?.string, let nats = line["nats"]?.double,
+            let tokens = line["tokens"]?.int,
+            let ends = line["ends"]?.int, let endNats = line["end_nats"]?.double,
+            let probability = line["end_probability"]?.double
+        else { throw malformed(line) }
+        let sum = EvaluationSum(
+            nats: nats, tokens: tokens, endNats: endNats, endProbability: probability, texts: ends)
+        let result = sum.result(bytes: line["bytes"]?.int)
+        let steps = folder.job.stages.reduce(0) { $0 + $1.steps }
+        if step == 0 { outcome.before.append((name, result)) }
+        if step == steps { outcome.after.append((name, result)) }
+        tell(.evaluated(name: name, afterStep: step, result))
+    }
+
+    private func malformed(_ line: JSON) -> UserFacingError {
+        UserFacingError(
+            .malformed,
+            """
+            \(Path.join(folder.path, RunFolder.eventsName)) has a line that no worker of this version writes: \
+            \(String(decoding: line.serialized(indent: nil).prefix(200), as: UTF8.self))
+            """)
+    }
+}
+
+extension WorkerEvents {
+    /// The lines of a whole run that are not taken back: where it went on after a step, later ones are void.
+    static func lines(of folder: RunFolder) throws(UserFacingError) -> [JSON] {
+        let path = Path.join(folder.path, RunFolder.eventsName)
+        guard FileSystem.kind(of: path) == .file else {
+            throw UserFacingError(
+                .missing,
+                "\(path) is not there: the job was not carried out yet; start it with torchrun, then adopt it"
+            )
+        }
+        var lines: [JSON] = []
+        for text in try InputFile(path: path).bytes().split(separator: UInt8(ascii: "\n")) {
+            let line = try JSON(parsing: Array(text), file: path)
+            if line["event"]?.string == "started" {
+                let step = line["step"]?.int ?? 0
+                lines.removeAll { ($0["step"]?.int ?? .max) > step || $0["event"]?.string == "stopped" }
+                if !lines.isEmpty && step > 0 { continue }
+                lines.removeAll()
+            }
+            lines.append(line)
+        }
+        return lines
+    }
+}

@@ -1,0 +1,733 @@
+"""Carries out a training job that `trainer heal --on torchrun` has planned: one process of several.
+
+usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER]
+
+The job says everything: which sequences a step sees, what moves each row of each tensor, the learning rate of each
+step. So the result does not depend on how many processes there are. PyTorch executes: FSDP2 shards the model by layer
+and dimension 0, weights, moments and gradients are float32, checkpoints are torch.distributed.checkpoint's.
+What happens goes to events.jsonl beside the job, a line of JSON each. Needs torch 2.6 and transformers 5 or newer.
+
+R: targets of a pass. C: hidden size. B, T: sequences and tokens of a pass.
+"""
+
+import argparse
+import fcntl
+import functools
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+import torch.nn.functional as F
+import transformers
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+from torch.optim.adamw import adamw
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+FORMAT, VERSION = "model-surgery job", 1
+# Rows of logits that are there at once.
+CHUNK = 1024
+# About how many tokens of an evaluation set are computed at once.
+EVALUATED_AT_ONCE = 2048
+# The most that a file of the result holds.
+SHARD_BYTES = 5_000_000_000
+
+
+class Refusal(Exception):
+    """What the user can do something about, in a sentence."""
+
+
+class Job:
+    """A run folder: its job, its steps and its sequences."""
+
+    def __init__(self, path: pathlib.Path, model: str | None) -> None:
+        self.folder = path.parent
+        try:
+            self.values: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise Refusal(f"{path}: {error}; give the job.json that trainer heal --on has written") from error
+        if self.values.get("format") != FORMAT or self.values.get("version") != VERSION:
+            raise Refusal(
+                f"{path}: format {self.values.get('format')!r}, version {self.values.get('version')!r}; this worker"
+                f" carries out version {VERSION} of {FORMAT!r}. Use the worker.py that lies beside the job"
+            )
+        self.model = pathlib.Path(model or self.values["model"]["path"])
+        lines = (self.folder / "steps.jsonl").read_text().splitlines()
+        self.steps: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        self.stages: list[dict[str, Any]] = self.values["stages"]
+        self.events = self.folder / "events.jsonl"
+
+    def sequences(self, file: str, length: int, parts: int) -> torch.Tensor:
+        """The rows of a file, mapped into memory: (N, parts, T)."""
+        path = self.folder / file
+        count = path.stat().st_size // 4
+        return torch.from_file(str(path), shared=False, size=count, dtype=torch.int32).view(-1, parts, length)
+
+    def check(self, rank: int, ranks: int) -> None:
+        """Compares the files with their SHA-256; each process of a machine takes some."""
+        sums = [line.split("  ", 1) for line in (self.folder / "SHA256SUMS").read_text().splitlines()]
+        files = [(self.folder / name, digest) for digest, name in sums]
+        files += [(self.model / file["name"], file["sha256"]) for file in self.values["model"]["files"]]
+        for path, expected in files[rank::ranks]:
+            try:
+                with path.open("rb") as file:
+                    found = digest_of(file)
+            except OSError as error:
+                raise Refusal(f"{path}: {error.strerror}; the job needs it as it was when it was planned") from error
+            if found != expected:
+                raise Refusal(
+                    f"{path} has the SHA-256 {found[:12]}…, and the job was planned with {expected[:12]}…;"
+                    " copy it again, or plan the job anew"
+                )
+
+
+def digest_of(file: Any) -> str:
+    """The SHA-256 of an open file."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+class Given(torch.nn.Module):
+    """Stands for the layers of a model and hands out what they have made."""
+
+    def __init__(self, hidden: torch.Tensor) -> None:
+        super().__init__()
+        self.hidden = hidden
+
+    def forward(self, *_: Any, **__: Any) -> BaseModelOutputWithPast:
+        return BaseModelOutputWithPast(last_hidden_state=self.hidden)
+
+
+def token_losses(
+    model: Any, forward: Any, tokens: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """The cross entropy of each target, in nats: tokens, positions, targets (B, T), negative for none -> (R).
+
+    The head is computed some rows at a time by the family's own forward, whose layers have then been exchanged for
+    what they made; so scales and caps of logits are its own. Without targets it is a zero that has gradients, for all
+    processes must do the same.
+    """
+    layers = model.base_model_prefix
+    hidden = getattr(model, layers)(input_ids=tokens, position_ids=positions, use_cache=False).last_hidden_state
+    rows = (targets.flatten() >= 0).nonzero().squeeze(1)
+    hidden, targets = hidden.flatten(0, 1), targets.flatten()
+    if rows.numel() == 0:
+        return 0 * head_losses(model, forward, hidden[:1], targets[:1].clamp(min=0))
+    hidden, targets = hidden[rows], targets[rows]
+    losses = [
+        checkpoint(
+            head_losses,
+            model,
+            forward,
+            hidden[start : start + CHUNK],
+            targets[start : start + CHUNK],
+            use_reentrant=False,
+        )
+        for start in range(0, rows.numel(), CHUNK)
+    ]
+    return torch.cat(losses)
+
+
+def head_losses(model: Any, forward: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """hidden (R, C), targets (R) -> (R)."""
+    layers = model.base_model_prefix
+    own = model._modules[layers]
+    model._modules[layers] = Given(hidden[None])
+    try:
+        logits = forward(input_ids=torch.zeros_like(targets)[None], use_cache=False).logits[0]
+    finally:
+        model._modules[layers] = own
+    return F.cross_entropy(logits.float(), targets.long(), reduction="none")
+
+
+class StepGuard:
+    """Judges a step by the last ones that were taken, as the trainer's StepGuard does."""
+
+    def __init__(self, settings: dict[str, Any], state: dict[str, Any] | None = None) -> None:
+        self.settings = settings
+        self.losses: list[float] = state["losses"] if state else []
+        self.norms: list[float] = state["norms"] if state else []
+        self.in_a_row: int = state["in_a_row"] if state else 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {"losses": self.losses, "norms": self.norms, "in_a_row": self.in_a_row}
+
+    def judge(self, loss: float, norm: float) -> dict[str, Any] | None:
+        """What is wrong with a step, the worse of its two numbers; nothing where it may move the weights."""
+        found = [self.finding("loss", loss, self.losses), self.finding("gradient norm", norm, self.norms)]
+        findings = [finding for finding in found if finding]
+        if findings:
+            self.in_a_row += 1
+            return max(findings, key=lambda finding: finding["deviations"])
+        self.in_a_row = 0
+        if self.settings["policy"] != "off":
+            window = self.settings["window"]
+            self.losses, self.norms = (self.losses + [loss])[-window:], (self.norms + [norm])[-window:]
+        return None
+
+    @property
+    def ends(self) -> bool:
+        """Whether a finding ends the run."""
+        return self.settings["policy"] != "skip" or self.in_a_row > self.settings["most_in_a_row"]
+
+    def finding(self, what: str, value: float, values: list[float]) -> dict[str, Any] | None:
+        if not math.isfinite(value):
+            return {"what": what, "value": None, "mean": None, "deviation": None, "deviations": math.inf}
+        if len(values) < self.settings["fewest"]:
+            return None
+        mean = sum(values) / len(values)
+        squares = sum((one - mean) ** 2 for one in values)
+        deviation = max(math.sqrt(squares / (len(values) - 1)), self.settings["least_deviation"] * abs(mean))
+        if deviation <= 0 or value - mean <= self.settings["sigma"] * deviation:
+            return None
+        deviations = (value - mean) / deviation
+        return {"what": what, "value": value, "mean": mean, "deviation": deviation, "deviations": deviations}
+
+
+class Trained:
+    """A tensor that some stage trains, sharded: its weights, its moments, and where its rows lie."""
+
+    def __init__(self, name: str, parameter: torch.nn.Parameter, mesh: DeviceMesh) -> None:
+        self.name, self.parameter = name, parameter
+        self.mean: Any = None
+        self.square: Any = None
+        # Updates since it is trained without a stage that leaves it out.
+        self.count = 0
+        shape, offset = compute_local_shape_and_global_offset(parameter.shape, mesh, parameter.placements)
+        self.first = offset[0] if shape else 0
+        self.rows = shape[0] if shape else 0
+
+    def begin(self) -> None:
+        if self.mean is None:
+            self.mean, self.square = torch.zeros_like(self.parameter), torch.zeros_like(self.parameter)
+
+    def forget(self) -> None:
+        self.mean, self.square, self.count = None, None, 0
+
+    def runs(self, stage: dict[str, Any]) -> list[tuple[dict[str, Any], slice]]:
+        """The rows of each run that this process has."""
+        parts = []
+        for run in stage["tensors"].get(self.name, []):
+            start, end = (min(max(row - self.first, 0), self.rows) for row in run["rows"])
+            if start < end:
+                parts.append((run, slice(start, end)))
+        return parts
+
+
+class Worker:
+    """One of the processes."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
+        self.device = (
+            torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            if job.values["device"] == "cuda"
+            else torch.device("cpu")
+        )
+        self.is_stopped = False
+        self.step = 0
+        self.stage = -1
+        for stage in job.stages:
+            sequences = stage["batch"] * stage["accumulate"]
+            if self.ranks > sequences:
+                raise Refusal(
+                    f"{self.ranks} processes for {sequences} sequences a step; start 1 to {sequences} processes,"
+                    " or plan the job with a larger --batch or --accumulate"
+                )
+        self.mesh = init_device_mesh(self.device.type, (self.ranks,))
+        self.model, self.trained = self.open_model()
+
+    # Events
+
+    def tell(self, event: str, **values: Any) -> None:
+        """Writes down what happened; the first process alone."""
+        if self.rank == 0:
+            write_event(self.job, event, **values)
+
+    def total(self, *values: float) -> list[float]:
+        """The sums of numbers over all processes."""
+        # A machine without float64, as none of those that are supported is, would lose digits here.
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return sums.tolist()
+
+    # The model
+
+    def open_model(self) -> tuple[Any, dict[str, Trained]]:
+        """Builds the model by config.json, shards it, and reads of the files what this process has of each tensor."""
+        config = transformers.AutoConfig.from_pretrained(self.job.folder)
+        # PyTorch's own attention knows no cap of scores.
+        attention = "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
+        with torch.device("meta"):
+            model = transformers.AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32, attn_implementation=attention
+            )
+        # Nothing is dropped out: the trainer knows no such thing.
+        model.eval()
+        layers = getattr(model, model.base_model_prefix, None)
+        blocks = (
+            next((part for part in layers.children() if isinstance(part, torch.nn.ModuleList)), None)
+            if layers
+            else None
+        )
+        if blocks is None:
+            raise Refusal(
+                f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
+            )
+        names = {name for stage in self.job.stages for name in stage["tensors"]}
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(self.file_name(model, name, names) in names)
+        policy = MixedPrecisionPolicy()
+        if self.job.values["dtype"] == "bf16":
+            policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        for block in blocks:
+            if self.job.values["recompute"] == "layer":
+                block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+            fully_shard(block, mesh=self.mesh, mp_policy=policy)
+        model.forward = functools.partial(token_losses, model, model.forward)
+        fully_shard(model, mesh=self.mesh, mp_policy=policy)
+        model.to_empty(device=self.device)
+        model.tie_weights()
+        with torch.no_grad():
+            for module in model.modules():
+                if module._non_persistent_buffers_set:
+                    model._init_weights(module)
+            trained = self.read(model, names)
+        if missing := names - trained.keys():
+            raise Refusal(
+                f"{type(model).__name__} has no parameter for the tensor '{min(missing)}', which the job trains;"
+                " transformers keeps this family's tensors in another form, which this worker does not know"
+            )
+        self.check_borders(model, config)
+        return model, trained
+
+    def file_name(self, model: Any, name: str, files: Any) -> str:
+        """What a parameter is called in the files: the head as its family calls it, base models without a prefix."""
+        head = self.job.values["model"].get("head")
+        if head and name == "lm_head.weight" and name not in files:
+            return head
+        short = name.removeprefix(model.base_model_prefix + ".")
+        return name if name in files or short not in files else short
+
+    def read(self, model: Any, names: set[str]) -> dict[str, Trained]:
+        """Fills in the local part of each parameter."""
+        files: dict[str, Any] = {}
+        for file in self.job.values["model"]["files"]:
+            opened = safe_open(self.job.model / file["name"], "pt")
+            files.update(dict.fromkeys(opened.keys(), opened))
+        trained: dict[str, Trained] = {}
+        for parameter_name, parameter in model.named_parameters():
+            name = self.file_name(model, parameter_name, files)
+            if name not in files:
+                raise Refusal(
+                    f"{self.job.model}: there is no tensor '{parameter_name}', which {type(model).__name__} has;"
+                    " transformers keeps this family's tensors in another form, which this worker does not know"
+                )
+            part = files[name].get_slice(name)
+            if list(part.get_shape()) != list(parameter.shape):
+                raise Refusal(
+                    f"{self.job.model}: '{name}' is {part.get_shape()}, and the model has {list(parameter.shape)}"
+                )
+            tensor = Trained(name, parameter, self.mesh)
+            if tensor.rows > 0:
+                parameter.to_local().copy_(part[tensor.first : tensor.first + tensor.rows])
+            if name in names:
+                trained[name] = tensor
+        if lost := [name for name, _ in model.named_buffers() if name in model.state_dict()]:
+            raise Refusal(
+                f"{type(model).__name__} keeps '{lost[0]}' beside its parameters, which this worker does not read"
+            )
+        return trained
+
+    def check_borders(self, model: Any, config: Any) -> None:
+        """Refuses a model whose tokens see what stands before their document."""
+        length = 8
+        tokens = torch.arange(2 * length, device=self.device)[None] % config.vocab_size
+        positions = torch.arange(length, device=self.device).repeat(2)[None]
+        targets = torch.full_like(tokens, -1)
+        targets[0, length:] = 1
+        with torch.no_grad():
+            first = model(tokens, positions, targets)
+            tokens[0, :length] = tokens[0, :length].flip(0)
+            second = model(tokens, positions, targets)
+        # What of the weights was gathered is let go, for a checkpoint may have others.
+        model.reshard()
+        if not torch.allclose(first, second, rtol=1e-5, atol=1e-5):
+            raise Refusal(
+                f"{type(model).__name__} lets the tokens of a document see the one before it; this family can't be"
+                " trained by this worker, whose sequences hold several documents"
+            )
+
+    # Steps
+
+    def parts(self, rows: torch.Tensor, at_once: int) -> list[torch.Tensor]:
+        """What this process computes of some rows, at most so many at once; as many parts on every process."""
+        own = rows[self.rank :: self.ranks]
+        size = max(1, math.ceil(at_once / self.ranks))
+        passes = math.ceil(math.ceil(len(rows) / self.ranks) / size)
+        parts = [own[index * size : (index + 1) * size] for index in range(passes)]
+        nothing = rows[:1].clone()
+        nothing[:, 1] = -1
+        return [part if len(part) else nothing for part in parts]
+
+    def losses(self, rows: torch.Tensor, counts_from_row: bool) -> torch.Tensor:
+        """rows (B, 3 or more, T): tokens, targets, first visible positions."""
+        rows = rows.to(self.device, torch.int64)
+        places = torch.arange(rows.shape[2], device=self.device).expand(len(rows), -1)
+        positions = places if counts_from_row else places - rows[:, 2]
+        return self.model(rows[:, 0], positions, rows[:, 1])
+
+    def enter(self, index: int) -> None:
+        """Begins a stage: what it does not train loses its moments."""
+        stage = self.job.stages[index]
+        self.stage, self.guard = index, StepGuard(stage["guard"])
+        self.rows = self.job.sequences(stage["sequences"], stage["length"], 3)
+        self.first_step = sum(other["steps"] for other in self.job.stages[:index])
+        for tensor in self.trained.values():
+            if tensor.name in stage["tensors"]:
+                tensor.begin()
+            else:
+                tensor.forget()
+
+    def tell_stage(self) -> None:
+        stage = self.job.stages[self.stage]
+        self.tell(
+            "stage", step=self.step, number=self.stage + 1, count=len(self.job.stages), title=stage.get("title"),
+            tokens_per_step=stage["batch"] * stage["accumulate"] * stage["length"],
+        )  # fmt: skip
+
+    def take_step(self) -> None:
+        """Moves the weights by the next sequences."""
+        start, line, stage = time.monotonic(), self.job.steps[self.step], self.job.stages[self.stage]
+        size = stage["batch"] * stage["accumulate"]
+        done = self.step - self.first_step
+        rows = self.rows[done * size : (done + 1) * size]
+        targets = int((rows[:, 1] >= 0).sum())
+        if len(rows) != size or targets != line["targets"]:
+            raise Refusal(
+                f"{stage['sequences']}: step {line['step']} has {targets} targets, and the job has {line['targets']}"
+            )
+        self.step += 1
+        rate = stage["optimizer"]["rate"] * line["factor"]
+        report = {"step": self.step, "lr": rate, "tokens": line["tokens"], "sources": line["sources"]}
+        if targets == 0:
+            # Nothing is asked for, as where only a text's last token was left.
+            return self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
+        own = 0.0
+        for part in self.parts(rows, stage["batch"]):
+            losses = self.losses(part, stage["counts_from_row"])
+            # FSDP takes the mean over the processes of what is a sum.
+            (losses.sum() * (self.ranks / targets)).backward()
+            own += losses.detach().double().sum().item()
+        gradients = self.gradients(stage)
+        loss, square = self.total(own / targets, sum(float(g.double().square().sum()) for _, g in gradients))
+        norm = math.sqrt(square)
+        finding = self.guard.judge(loss, norm)
+        if finding is None:
+            self.update(stage, gradients, rate, norm)
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        if finding is None:
+            return self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
+        finding.pop("deviations")
+        if self.guard.ends:
+            self.tell("diverged", step=self.step, **finding, in_a_row=self.guard.in_a_row)
+            raise Refusal(
+                f"step {self.step}: the {finding['what']} is {finding['value'] or 'no finite number'}; run again with a"
+                " lower --lr or a longer --warmup"
+            )
+        self.tell("skipped", step=self.step, **finding)
+
+    def gradients(self, stage: dict[str, Any]) -> list[tuple[Trained, torch.Tensor]]:
+        """This process's part of each gradient of the stage; those of frozen rows are zero"""
+        gradients = []
+        for tensor in self.trained.values():
+            if tensor.name not in stage["tensors"] or tensor.parameter.grad is None:
+                continue
+            gradient = tensor.parameter.grad
+            local = gradient.to_local() if isinstance(gradient, DTensor) else gradient
+            for run, rows in tensor.runs(stage):
+                if run["frozen"]:
+                    local[rows] = 0
+            gradients.append((tensor, local))
+        return gradients
+
+    @torch.no_grad()
+    def update(
+        self, stage: dict[str, Any], gradients: list[tuple[Trained, torch.Tensor]], rate: float, norm: float
+    ) -> None:
+        """AdamW on each run of rows at its own rate and decay; of frozen rows, in no list, the moments alone fade."""
+        numbers = stage["optimizer"]
+        scale = min(1.0, numbers["clip"] / (norm + 1e-6)) if numbers.get("clip") else 1.0
+        alike: dict[tuple[float, float], list[tuple[torch.Tensor, ...]]] = {}
+        for tensor, gradient in gradients:
+            gradient.mul_(scale)
+            weights, mean, square = (one.to_local() for one in (tensor.parameter, tensor.mean, tensor.square))
+            for run, rows in tensor.runs(stage):
+                if run["frozen"]:
+                    mean[rows].mul_(numbers["beta1"])
+                    square[rows].mul_(numbers["beta2"])
+                    continue
+                count = torch.tensor(float(tensor.count), device=self.device)
+                alike.setdefault((run["rate"], run["decay"]), []).append(
+                    (weights[rows], gradient[rows], mean[rows], square[rows], count)
+                )
+            tensor.count += 1
+        for (share, decay), parts in alike.items():
+            weights, gradient, mean, square, counts = (list(column) for column in zip(*parts))
+            adamw(
+                weights, gradient, mean, square, [], counts, fused=True, amsgrad=False, beta1=numbers["beta1"],
+                beta2=numbers["beta2"], lr=rate * share, weight_decay=decay, eps=numbers["epsilon"], maximize=False,
+            )  # fmt: skip
+
+    # Evaluation
+
+    @torch.no_grad()
+    def evaluate(self) -> None:
+        """What the model makes of the sets: sums over the tokens of the texts, and over their ends."""
+        for one in self.job.values["evaluations"]:
+            sums = [0.0] * 5
+            rows = self.job.sequences(one["file"], one["length"], 4)
+            for part in self.parts(rows, self.ranks * max(1, EVALUATED_AT_ONCE // one["length"])):
+                losses = self.losses(part, False).double().cpu()
+                kept = part[:, 1].flatten() >= 0
+                if not bool(kept.any()):
+                    continue
+                ends = part[:, 3].flatten()[kept] > 0
+                texts, last = losses[~ends], losses[ends]
+                own = [texts.sum().item(), len(texts), last.sum().item(), (-last).exp().sum().item(), len(last)]
+                sums = [a + b for a, b in zip(sums, own)]
+            nats, tokens, end_nats, end_probability, ends_count = self.total(*sums)
+            if not math.isfinite(nats):
+                raise Refusal(f"{one['name']}: the loss is not a finite number")
+            self.tell(
+                "evaluated", step=self.step, set=one["name"], nats=nats, tokens=int(tokens), bytes=one.get("bytes"),
+                bits_per_byte=nats / math.log(2) / one["bytes"] if one.get("bytes") else None, end_nats=end_nats,
+                end_probability=end_probability, ends=int(ends_count),
+            )  # fmt: skip
+
+    # Keeping the run
+
+    def checkpoints(self) -> list[pathlib.Path]:
+        """Those that are whole, the oldest first."""
+        return sorted(self.job.folder.glob("checkpoint-*[0-9]"))
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {}
+        for name, tensor in self.trained.items():
+            state[f"weights/{name}"] = tensor.parameter
+            if tensor.mean is not None:
+                state[f"mean/{name}"], state[f"square/{name}"] = tensor.mean, tensor.square
+        return state
+
+    def keep(self) -> None:
+        """Writes a checkpoint, whole or not at all, and removes the one before."""
+        path = self.job.folder / f"checkpoint-{self.step:06}"
+        if path.exists():
+            return
+        partial = path.with_name(f".{path.name}.partial")
+        if self.rank == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+        dist.barrier()
+        dcp.save(self.state(), checkpoint_id=str(partial))
+        if self.rank == 0:
+            progress = {
+                "run": self.job.values["run"], "step": self.step, "stage": self.stage, "guard": self.guard.state,
+                "counts": {name: tensor.count for name, tensor in self.trained.items()},
+                "metadata_sha256": hashlib.sha256((partial / ".metadata").read_bytes()).hexdigest(),
+            }  # fmt: skip
+            (partial / "progress.json").write_text(json.dumps(progress))
+            for file in [*partial.iterdir(), partial]:
+                descriptor = os.open(file, os.O_RDONLY)
+                os.fsync(descriptor)
+                os.close(descriptor)
+            older = self.checkpoints()
+            partial.rename(path)
+            for other in older:
+                shutil.rmtree(other)
+        dist.barrier()
+        self.tell("kept", step=self.step, folder=str(path))
+
+    def resume(self) -> None:
+        """Goes on from the last checkpoint, whatever number of processes wrote it."""
+        if not self.checkpoints():
+            return
+        path = self.checkpoints()[-1]
+        try:
+            progress = json.loads((path / "progress.json").read_text())
+            digest = hashlib.sha256((path / ".metadata").read_bytes()).hexdigest()
+        except (OSError, ValueError) as error:
+            raise Refusal(f"{path}: {error}; remove it to go on from the one before") from error
+        if progress["run"] != self.job.values["run"]:
+            raise Refusal(
+                f"{path} is of the run {progress['run']}, and the job's is {self.job.values['run']}; remove it"
+            )
+        # It is read by pickle, so it must be what this worker has written.
+        if digest != progress["metadata_sha256"]:
+            raise Refusal(f"{path}/.metadata is not what was written; remove the checkpoint")
+        self.enter(progress["stage"])
+        dcp.load(self.state(), checkpoint_id=str(path))
+        self.step = progress["step"]
+        self.guard = StepGuard(self.job.stages[self.stage]["guard"], progress["guard"])
+        for name, count in progress["counts"].items():
+            self.trained[name].count = count
+
+    def write_result(self) -> None:
+        """Gathers what was trained, a tensor at a time in float32, and writes it with an index as transformers does."""
+        folder, partial = self.job.folder / "result", self.job.folder / ".result.partial"
+        if self.rank == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.mkdir()
+        files: list[dict[str, torch.Tensor]] = [{}]
+        written: list[list[str]] = []
+        room = SHARD_BYTES
+        for name, tensor in self.trained.items():
+            whole = tensor.parameter.full_tensor().detach().cpu()
+            size = whole.numel() * 4
+            if size > room and files[-1]:
+                written.append(self.write_file(partial, len(written), files.pop()))
+                files, room = [{}], SHARD_BYTES
+            if self.rank == 0:
+                files[-1][name] = whole
+            else:
+                files[-1][name] = torch.empty(0)
+            room -= size
+        written.append(self.write_file(partial, len(written), files.pop()))
+        if self.rank == 0:
+            names = [f"model-{index + 1:05}-of-{len(written):05}.safetensors" for index in range(len(written))]
+            places = {}
+            for index, (name, tensors) in enumerate(zip(names, written)):
+                (partial / f"{index}.safetensors").rename(partial / name)
+                places.update(dict.fromkeys(tensors, name))
+            total = sum(4 * tensor.parameter.numel() for tensor in self.trained.values())
+            index = {"metadata": {"total_size": total}, "weight_map": places}
+            (partial / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+            partial.rename(folder)
+        dist.barrier()
+
+    def write_file(self, folder: pathlib.Path, index: int, tensors: dict[str, torch.Tensor]) -> list[str]:
+        if self.rank == 0:
+            save_file(
+                {name: one.contiguous() for name, one in tensors.items()},
+                folder / f"{index}.safetensors",
+                {"format": "pt"},
+            )
+        return list(tensors)
+
+    # The run
+
+    def stop(self, *_: Any) -> None:
+        self.is_stopped = True
+
+    def should_stop(self) -> bool:
+        """Whether some process was asked to stop, by a signal or by the file `stop`; the same on all of them."""
+        if self.rank == 0 and (self.job.folder / "stop").exists():
+            self.is_stopped = True
+        return self.total(float(self.is_stopped))[0] > 0
+
+    def run(self) -> bool:
+        """Takes all steps that are left; false where it was stopped before."""
+        job, steps = self.job, len(self.job.steps)
+        self.resume()
+        self.tell(
+            "started", step=self.step, steps=steps, processes=self.ranks, torch=torch.__version__,
+            transformers=transformers.__version__,
+        )  # fmt: skip
+        begun = self.step
+        if self.stage >= 0 and self.step < steps and job.steps[self.step]["stage"] == self.stage:
+            self.tell_stage()
+        while self.step < steps:
+            if job.steps[self.step]["stage"] != self.stage:
+                self.enter(job.steps[self.step]["stage"])
+                self.tell_stage()
+            if self.step == 0:
+                self.evaluate()
+            if self.should_stop():
+                if self.step > 0:
+                    self.keep()
+                self.tell("stopped", step=self.step)
+                return False
+            self.take_step()
+            if self.step in job.values["evaluate_after"] and self.step < steps:
+                self.evaluate()
+            every = job.values["checkpoint_every"]
+            if every > 0 and self.step % every == 0 and self.step < steps:
+                self.keep()
+        self.evaluate()
+        self.write_result()
+        self.tell("finished", step=self.step, begun=begun)
+        return True
+
+
+def write_event(job: Job, event: str, **values: Any) -> None:
+    """Appends a line to events.jsonl."""
+    line = json.dumps({"event": event, "time": time.time(), **values})
+    with job.events.open("a") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Carries out a training job, as one of torchrun's processes.")
+    parser.add_argument("job", type=pathlib.Path, help="job.json")
+    parser.add_argument("--model", help="the model's folder, where it is not the one that the job names")
+    arguments = parser.parse_args()
+    if "RANK" not in os.environ:
+        parser.error("start it as torchrun --standalone --nproc-per-node N worker.py job.json")
+    rank = int(os.environ["RANK"])
+    job: Job | None = None
+    try:
+        job = Job(arguments.job.absolute(), arguments.model)
+        lock = (job.folder / "worker.lock").open("a")
+        if rank == 0:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise Refusal(f"{job.folder}: another worker carries this job out; wait for it, or stop it") from error
+        if job.values["device"] == "cuda":
+            if not torch.cuda.is_available():
+                raise Refusal(
+                    "PyTorch finds no GPU here; plan the job with --device cpu, or start it where there is one"
+                )
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        job.check(int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
+        dist.init_process_group("nccl" if job.values["device"] == "cuda" else "gloo")
+        worker = Worker(job)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, worker.stop)
+        worker.run()
+        dist.destroy_process_group()
+        return 0
+    except Refusal as refusal:
+        if job:
+            write_event(job, "failed", rank=rank, refused=True, message=str(refusal))
+        print(f"worker {rank}: {refusal}", file=sys.stderr, flush=True)
+    except Exception as error:
+        if job:
+            write_event(job, "failed", rank=rank, refused=False, message=f"{type(error).__name__}: {error}")
+        raise
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

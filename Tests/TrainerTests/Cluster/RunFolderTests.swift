@@ -1,0 +1,257 @@
+import Formats
+import Foundation
+import Models
+import OrderedCollections
+import Surgery
+import TestSupport
+import Testing
+
+@testable import Trainer
+
+/// The run folder of `--on torchrun`, and what is made of its result; no Python is started.
+@Suite("Run folders for another engine") struct RunFolderTests {
+    private let folder: TemporaryFolder
+    private let settings = ClusterSettings(processes: 2, device: .cpu)
+    private static let groups = [
+        "old-output-rows: freeze", "new-rows: rate=2, decay=0", "old-input-rows: rate=0.1",
+        "copied-layers: rate=0.5",
+    ]
+
+    /// The golden Llama with layers 0, 1, 1, 2 and 40 more rows is written as `grown`.
+    init() throws {
+        folder = try TemporaryFolder()
+        var resize = VocabularyChange()
+        resize.size = 251
+        let model = try GoldenModel(name: "llama").checkpoint().applying(DepthUpScaling(to: 4)).checkpoint
+            .applying(resize).checkpoint
+        try CheckpointWriter().write(model, to: folder.path("grown"))
+    }
+
+    private func run(_ change: (inout TrainingJob) -> Void = { _ in }) throws -> JobRun {
+        var run = JobRun(on: folder.path("grown"), to: folder.path("healed"))
+        run.job.ids = try fixture("groups/rows.safetensors")
+        (run.job.steps, run.job.batch, run.job.lr, run.job.embeddingLr) = (3, 2, 3e-3, 3e-3)
+        (run.job.moments, run.job.gradients, run.job.groups) = (.f32, .f32, Self.groups)
+        change(&run.job)
+        return run
+    }
+
+    private func planned(_ change: (inout TrainingJob) -> Void = { _ in }) throws -> RunFolder {
+        try RunFolder.write(run(change).prepared(), settings, to: folder.path("healed.cluster"))
+    }
+
+    private func numbers(_ name: String) throws -> [Int32] {
+        let bytes = try Data(contentsOf: URL(filePath: folder.path("healed.cluster/\(name)")))
+        return stride(from: 0, to: bytes.count, by: 4).map { place in
+            (0..<4).reduce(Int32(0)) { $0 | Int32(bitPattern: UInt32(bytes[place + $1]) << UInt32(8 * $1)) }
+        }
+    }
+
+    private func lines(_ name: String) throws -> [JSON] {
+        try String(contentsOf: URL(filePath: folder.path("healed.cluster/\(name)")), encoding: .utf8)
+            .split(separator: "\n").map { try JSON(parsing: Array($0.utf8), file: name) }
+    }
+
+    // MARK: Writing
+
+    @Test func rowsHaveTheirRates() throws {
+        let stage = try planned().job.stages[0]
+        func rows(_ start: Int, _ end: Int, _ rate: Double, _ decay: Double, frozen: Bool = false)
+            -> ClusterJob.Rows
+        {
+            ClusterJob.Rows(rows: [start, end], rate: rate, decay: decay, frozen: frozen)
+        }
+        #expect(stage.tensors.count == 39)
+        #expect(stage.tensors["model.embed_tokens.weight"] == [rows(0, 211, 0.1, 0.1), rows(211, 251, 2, 0)])
+        #expect(stage.tensors["lm_head.weight"] == [rows(0, 211, 1, 0, frozen: true), rows(211, 251, 2, 0)])
+        #expect(stage.tensors["model.norm.weight"]?.map(\.decay) == [0])
+        // Queries, keys and values are one operand, and yet each tensor has rows of its own.
+        for name in ["q_proj", "k_proj", "v_proj"] {
+            let own = try #require(stage.tensors["model.layers.2.self_attn.\(name).weight"])
+            let height = try Checkpoint.open(folder.path("grown"))
+                .tensors["model.layers.2.self_attn.\(name).weight"]?.shape[0]
+            #expect(own.map(\.rows) == [[0, height ?? 0]] && own.map(\.rate) == [0.5], "\(name)")
+        }
+    }
+
+    /// The file of a stage has what the run would train on, step by step, the stages' data one after the other.
+    @Test func sequencesAreTheRuns() throws {
+        let prepared = try run {
+            $0.stages = [
+                TrainingStage(["groups": ["new-rows: rate=1", "rest: freeze"], "steps": 2]),
+                TrainingStage(["lr": 1e-3, "steps": 3]),
+            ]
+        }.prepared()
+        _ = try RunFolder.write(prepared, settings, to: folder.path("healed.cluster"))
+        for (index, steps) in [2, 3].enumerated() {
+            var expected: [Int32] = []
+            var data = prepared.stages[index].data
+            for _ in 0..<steps {
+                let batch = try data.next(2)
+                for row in 0..<2 {
+                    let range = row * 24..<(row + 1) * 24
+                    expected += batch.tokens[range] + batch.targets[range] + batch.attentionStart[range]
+                }
+            }
+            #expect(try numbers("stage-\(index + 1).tokens") == expected)
+        }
+        let lines = try lines("steps.jsonl")
+        #expect(lines.map { $0["step"]?.int } == [1, 2, 3, 4, 5])
+        #expect(lines.map { $0["stage"]?.int } == [0, 0, 1, 1, 1])
+        #expect(lines.map { $0["targets"]?.int } == [46, 46, 46, 46, 46])
+        #expect(lines.map { $0["tokens"]?.int } == [48, 96, 144, 192, 240])
+        let schedule = prepared.stages[1].plan.schedule
+        #expect(lines[2...].map { $0["factor"]?.double } == (0..<3).map { schedule.factor(at: $0) })
+    }
+
+    @Test func changedFoldersAreRefused() throws {
+        let path = try planned().path
+        #expect(try RunFolder.open(path).job.run.count == 16)
+        try folder.write("healed.cluster/steps.jsonl", "{}\n")
+        let error = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
+        #expect(error.kind == .inconsistent && error.message.contains("steps.jsonl is not what was planned"))
+    }
+
+    @Test(arguments: [
+        "guard rollback", "moments bf16 or 8bit", "gradients bf16", "keep", "max-time", "result average",
+        "rope-theta",
+    ]) func whatTheWorkerCannotDoIsRefused(name: String) throws {
+        let error = try #require(throws: UserFacingError.self) {
+            try planned { job in
+                switch name {
+                case "guard rollback": job.guarding = .rollback
+                case "moments bf16 or 8bit": job.moments = .int8
+                case "gradients bf16": job.gradients = .bf16
+                case "keep": job.keep = 2
+                case "max-time": job.maxTime = "1h"
+                case "result average": job.result = .average
+                default: job.ropeTheta = 2e4
+                }
+            }
+        }
+        #expect(error.message == "--on does not know --\(name); leave one of the two out")
+        #expect(!FileManager.default.fileExists(atPath: folder.path("healed.cluster")))
+    }
+
+    // MARK: Adopting
+
+    /// Writes what a worker would: every trained number but those of frozen rows is one more.
+    private func finish(
+        _ run: RunFolder, leavingOut: String? = nil, value: Float? = nil, movingFrozen: Bool = false
+    ) throws {
+        let model = try Checkpoint.open(folder.path("grown"))
+        var tensors: OrderedDictionary<String, TensorExpression> = [:]
+        for name in run.job.stages[0].tensors.keys.sorted() where name != leavingOut {
+            let old = try #require(model.tensors[name])
+            let width = old.elementCount / old.shape[0]
+            let frozen = run.job.frozenRows(of: name)
+            let floats = try old.floats().enumerated().map { place, number in
+                !movingFrozen && frozen.contains { $0.contains(place / width) } ? number : value ?? number + 1
+            }
+            tensors[name] = try .stored(MemoryTensor(name: name, shape: old.shape, floats: floats))
+        }
+        let result = Checkpoint(path: "result", tensors: tensors, auxiliaryFiles: [], metadata: [:])
+        try CheckpointWriter(options: WriteOptions(checksums: false)).write(result, to: run.path + "/result")
+        let steps = try lines("steps.jsonl").map { line in
+            """
+            {"event":"step","step":\(line["step"]?.int ?? 0),"loss":2.5,"grad_norm":1,"lr":0.003,"seconds":0.1,"tokens":48,"sources":{}}
+            """
+        }
+        let events =
+            [
+                #"{"event":"started","step":0,"processes":2}"#, steps[0], steps[1],
+                // It was stopped there, and went on from the step before.
+                #"{"event":"stopped","step":2}"#, #"{"event":"started","step":1,"processes":3}"#,
+            ] + steps[1...] + [#"{"event":"finished","step":3}"#]
+        try folder.write("healed.cluster/events.jsonl", events.joined(separator: "\n") + "\n")
+    }
+
+    @Test func resultsComeHome() throws {
+        let run = try planned()
+        try finish(run)
+        var steps: [Int] = []
+        let outcome = try Adoption(run.path, options: RunOptions())(notify: {
+            if case .step(let step) = $0 { steps.append(step.step) }
+        })
+        #expect(steps == [1, 2, 3] && outcome.step == 3)
+        let (before, after) = (
+            try Checkpoint.open(folder.path("grown")), try Checkpoint.open(folder.path("healed"))
+        )
+        let (old, new) = (
+            try #require(before.tensors["lm_head.weight"]), try #require(after.tensors["lm_head.weight"])
+        )
+        #expect(try old.rows(0..<211).floats() == new.rows(0..<211).floats())
+        #expect(try old.rows(211..<251).floats().map { $0 + 1 } == new.rows(211..<251).floats())
+        #expect(after.tensors.mapValues(\.shape) == before.tensors.mapValues(\.shape))
+        #expect(after.manifest?.operations.last?.parameters["on"]?.string == "torchrun")
+        #expect(try RunHistory.find(folder.path("healed")).steps.map(\.step) == [1, 2, 3])
+    }
+
+    @Test func badResultsAreRefused() throws {
+        let run = try planned()
+        func message() throws -> String {
+            let error = try #require(throws: UserFacingError.self) {
+                try Adoption(run.path, options: RunOptions())()
+            }
+            try FileManager.default.removeItem(atPath: run.path + "/result")
+            return error.message
+        }
+        try finish(run, leavingOut: "model.norm.weight")
+        #expect(try message().contains("the tensor 'model.norm.weight' is not there"))
+        try finish(run, movingFrozen: true)
+        #expect(try message().contains("row 0 of 'lm_head.weight' is frozen and has other bytes"))
+        try finish(run, value: .infinity)
+        #expect(try message().contains("infinit"))
+        #expect(!FileManager.default.fileExists(atPath: folder.path("healed")))
+    }
+
+    // MARK: Python
+
+    @Test(arguments: [
+        ("3.9.2 2.6.0 5.0.0", "has Python 3.9.2, and the worker needs 3.10 or newer"),
+        ("3.11.7 2.5.1+cu124 5.0.0", "has torch 2.5.1+cu124, and the worker needs 2.6 or newer"),
+        ("3.11.7 none 5.0.0", "has no torch; install torch 2.6 or newer"),
+        ("3.11.7 2.15.0 4.57.1", "has transformers 4.57.1, and the worker needs 5.0 or newer"),
+    ]) func wrongVersionsAreRefused(printed: String, expected: String) throws {
+        let error = try #require(throws: UserFacingError.self) {
+            try PythonEnvironment.read(printed, of: "python3")
+        }
+        #expect(error.message.contains(expected))
+    }
+
+    /// The Python is the one that stands in the first line of the first torchrun on the path.
+    @Test func pythonIsTorchruns() throws {
+        let python = try script("python3", "echo 3.11.7 2.15.0 5.24.0")
+        try folder.makeFolder("bin")
+        try folder.write("bin/torchrun", "#!\(python)\nfrom torch.distributed.run import main\n")
+        let found = try PythonEnvironment.find(nil, searchPath: "/nowhere:\(folder.path("bin"))")
+        #expect(found.path == python && found.torch == "2.15.0")
+        #expect(throws: UserFacingError.self) { try PythonEnvironment.find(nil, searchPath: "/nowhere") }
+    }
+
+    /// What a process says it fails by is what the run fails by; the folder stays.
+    @Test func failuresAreTold() throws {
+        let python = try script(
+            "python3",
+            """
+            if [ "$1" = -c ]; then echo 3.11.7 2.15.0 5.24.0; exit; fi
+            for job; do :; done
+            echo '{"event": "failed", "rank": 1, "refused": true, "message": "PyTorch finds no GPU here"}' >> "$(dirname "$job")/events.jsonl"
+            exit 1
+            """)
+        var settings = settings
+        settings.python = python
+        let run = try ClusterRun(run().prepared(), settings)
+        let error = try #require(throws: UserFacingError.self) {
+            try run(isCancelled: { false }) { _ in }
+        }
+        #expect(error.message == "process 1: PyTorch finds no GPU here")
+        #expect(FileManager.default.fileExists(atPath: folder.path("healed.cluster/job.json")))
+    }
+
+    private func script(_ name: String, _ text: String) throws -> String {
+        let path = try folder.write(name, "#!/bin/sh\n\(text)\n")
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+        return path
+    }
+}

@@ -1,0 +1,271 @@
+"""The same jobs by the trainer's own engine and by torchrun: `make test-torch`. Needs torch, transformers and pytest.
+
+Every test heals a small model twice with the same command, once with `--on torchrun`, and compares the losses of all
+steps and how the weights have changed. TRAINER and SURGERY name the built commands.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "Tests/TrainerTests/Fixtures"
+EXAMPLES = ROOT / "Examples"
+TRAINER = os.environ.get("TRAINER", str(ROOT / ".build/release/trainer"))
+SURGERY = os.environ.get("SURGERY", str(ROOT / ".build/release/surgery"))
+# Two runs of PyTorch itself differ by as much in their weights.
+LOSSES, CHANGES = 1e-4, 1e-3
+
+
+def command(*words: Any) -> list[str]:
+    return [str(word) for word in words]
+
+
+def on(processes: int) -> list[str]:
+    return command("--on", f"torchrun:{processes}", "--device", "cpu", "--python", sys.executable)
+
+
+def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(words, capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{words}\n{done.stderr}"
+    return done
+
+
+def losses(log: pathlib.Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    return {line["step"]: line["loss"] for line in lines}
+
+
+def weights(folder: pathlib.Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def learning(name: str, tensor: torch.Tensor, heads: int) -> torch.Tensor:
+    """What of a tensor has a gradient in exact arithmetic: the bias of keys has none, whatever the loss is."""
+    if name.endswith("query_key_value.bias"):
+        return tensor.view(heads, 3, -1)[:, [0, 2]]
+    return tensor[:0] if name.endswith("k_proj.bias") else tensor
+
+
+class Comparison:
+    """A job in a folder of its own."""
+
+    def __init__(self, folder: pathlib.Path, model: pathlib.Path, *words: Any) -> None:
+        self.folder, self.model = folder, model
+        self.words = command(
+            TRAINER, "heal", model, *words, "--moments", "f32", "--gradients", "f32", "--no-tensorboard"
+        )
+        run([*self.words, "-o", str(folder / "own"), "--log", str(folder / "own.jsonl")])
+        self.own = losses(folder / "own.jsonl")
+
+    def by_torchrun(self, processes: int) -> list[str]:
+        return [
+            *self.words,
+            *on(processes),
+            "-o",
+            str(self.folder / "other"),
+            "--log",
+            str(self.folder / "other.jsonl"),
+        ]
+
+    def check(self) -> None:
+        """Compares what both have made."""
+        other = losses(self.folder / "other.jsonl")
+        assert other.keys() == self.own.keys()
+        worst = max(abs(other[step] - loss) / loss for step, loss in self.own.items())
+        before, one, two = (weights(path) for path in (self.model, self.folder / "own", self.folder / "other"))
+        heads = json.loads((self.model / "config.json").read_text())["num_attention_heads"]
+        changes = {}
+        for name, old in before.items():
+            assert one[name].dtype == two[name].dtype == old.dtype and one[name].shape == two[name].shape
+            if torch.equal(one[name], old):
+                assert torch.equal(two[name], old), f"{name} is frozen"
+                continue
+            start, own, other_own = (learning(name, tensor.double(), heads) for tensor in (old, one[name], two[name]))
+            if own.numel():
+                changes[name] = float((other_own - own).norm() / (own - start).norm())
+        name = max(changes, key=lambda name: changes[name])
+        print(f"losses of {len(other)} steps within {worst:.1e}, changes within {changes[name]:.1e} ({name})")
+        assert worst < LOSSES
+        assert changes[name] < CHANGES
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The golden Llama with layers 0, 1, 1, 2 and 40 more rows."""
+    folder = tmp_path_factory.mktemp("grown") / "grown"
+    steps = ("--step", "dus --to 4", "--step", "resize-vocab --size 251")
+    run(command(SURGERY, "run", FIXTURES / "golden/llama", "-o", folder, *steps))
+    return folder
+
+
+GROUPS = ("old-output-rows: freeze", "new-rows: rate=2, decay=0", "old-input-rows: rate=0.1", "copied-layers: rate=0.5")
+STAGES = (
+    'name: rows, steps: 15, groups: ["new-rows: rate=2, decay=0", "rest: freeze"]',
+    'name: old, steps: 10, groups: ["old-rows: freeze"]',
+    "name: all, steps: 25, lr: 1e-3, groups: [" + ", ".join(f'"{group}"' for group in GROUPS) + "]",
+)
+
+
+def rows(*more: Any) -> tuple[Any, ...]:
+    return ("--ids", FIXTURES / "groups/rows.safetensors", "--batch", 4, "--lr", 3e-3, "--embedding-lr", 3e-3, *more)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_groups_and_stages(grown: pathlib.Path, tmp_path: pathlib.Path, processes: int) -> None:
+    job = Comparison(tmp_path, grown, *rows("--stages", *STAGES))
+    run(job.by_torchrun(processes))
+    job.check()
+    before, after = weights(grown)["lm_head.weight"], weights(tmp_path / "other")["lm_head.weight"]
+    assert torch.equal(before[:211], after[:211]) and not torch.equal(before[211:], after[211:])
+    assert not (tmp_path / "other.cluster").exists()
+
+
+@pytest.mark.parametrize("family", ["gpt-neox", "phi3", "gemma2", "qwen2", "qwen3", "mistral"])
+def test_families(tmp_path: pathlib.Path, family: str) -> None:
+    model = tmp_path / "model"
+    run(command(SURGERY, "convert", FIXTURES / "golden" / family, "--dtype", "f32", "-o", model))
+    rows = ("--ids", FIXTURES / "golden" / family / "golden.safetensors", "--batch", 2, "--steps", 50, "--lr", 1e-3)
+    job = Comparison(tmp_path, model, *rows)
+    run(job.by_torchrun(2))
+    job.check()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A Mistral with a window of 24 tokens, a tokenizer, and the weights of two steps from scratch."""
+    folder = tmp_path_factory.mktemp("written")
+    blank = folder / "blank"
+    blank.mkdir()
+    (blank / "config.json").write_text(
+        json.dumps(
+            {
+                "architectures": ["MistralForCausalLM"], "model_type": "mistral", "dtype": "float32", "hidden_size": 32,
+                "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
+                "head_dim": 16, "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+                "sliding_window": 24, "tie_word_embeddings": False, "vocab_size": 1024, "eos_token_id": 2,
+                "hidden_act": "silu",
+            }
+        )
+    )  # fmt: skip
+    (blank / "tokenizer.json").write_bytes((EXAMPLES / "blank/tokenizer.json").read_bytes())
+    data = ("--data", EXAMPLES / "data/english.val.jsonl", "--steps", 2, "--batch", 2, "--length", 64)
+    run(command(TRAINER, "heal", blank, "--from-scratch", *data, "-o", folder / "written"))
+    return folder / "written"
+
+
+TEXTS = (
+    "--data", f"ko={EXAMPLES}/data/korean.val.jsonl:0.75", "--replay", f"en={EXAMPLES}/data/english.val.jsonl:0.25",
+    "--eval", f"en={EXAMPLES}/data/english.val.jsonl", "--batch", 5, "--accumulate", 2, "--length", 64, "--lr", 3e-3,
+)  # fmt: skip
+
+
+def test_texts_and_sets(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Documents side by side, a mixture, a last step that takes what remains, sets, and an uneven number."""
+    job = Comparison(tmp_path, written, *TEXTS, "--tokens", 20_000)
+    run(job.by_torchrun(3))
+    job.check()
+    found = []
+    for name in ("own", "other"):
+        lines = [json.loads(line) for line in (tmp_path / f"{name}.run/record.jsonl").read_text().splitlines()]
+        found.append([(line["step"], line["result"]) for line in lines if line.get("event") == "evaluated"])
+    assert len(found[0]) > 4 and [step for step, _ in found[0]] == [step for step, _ in found[1]]
+    for (_, one), (_, two) in zip(*found):
+        assert (one["tokens"], one["bytes"]) == (two["tokens"], two["bytes"])
+        assert one["bits_per_byte"] == pytest.approx(two["bits_per_byte"], rel=LOSSES)
+        assert one["end_of_text"]["documents"] == two["end_of_text"]["documents"]
+        assert one["end_of_text"]["loss"] == pytest.approx(two["end_of_text"]["loss"], rel=LOSSES)
+
+
+def stopped(words: list[str], folder: pathlib.Path, step: int, number: int) -> str:
+    """Starts a run and sends it a signal when a step is taken; what it says."""
+    events = folder / "other.cluster/events.jsonl"
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (events.exists() and f'"step": {step},' in events.read_text()):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 128 + number, errors
+    return errors
+
+
+def test_other_numbers_of_processes(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """4 processes, then 2, then 3, with a signal in between: the same tokens in the same order."""
+    job = Comparison(tmp_path, grown, *rows("--stages", *STAGES, "--checkpoint-every", 0))
+    assert "is kept" in stopped(job.by_torchrun(4), tmp_path, 9, signal.SIGINT)
+    assert "is kept" in stopped([*job.by_torchrun(2), "--resume"], tmp_path, 30, signal.SIGTERM)
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+
+
+def test_a_killed_process(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """One of the processes dies: the run ends, the last checkpoint is whole, and it goes on to the same end."""
+    job = Comparison(tmp_path, grown, *rows("--stages", *STAGES, "--checkpoint-every", 5))
+    events = tmp_path / "other.cluster/events.jsonl"
+    process = subprocess.Popen(job.by_torchrun(2), stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (events.exists() and '"step": 12,' in events.read_text()):
+        time.sleep(0.02)
+    ranks = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().split(b"\0")
+            # Of the workers, not of torchrun, whose words have theirs in them.
+            if str(events.with_name("job.json")).encode() in line and b"torch.distributed.run" not in line:
+                ranks.append(int(folder.name))
+        except OSError:
+            continue
+    os.kill(max(ranks), signal.SIGKILL)
+    start = time.monotonic()
+    _, errors = process.communicate()
+    assert process.returncode == 1 and time.monotonic() - start < 60
+    assert "the last checkpoint" in errors
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+
+
+def test_adoption(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A folder that is planned here, carried out elsewhere with the model somewhere else, and brought home."""
+    job = Comparison(tmp_path, grown, *rows("--steps", 10, "--groups", *GROUPS))
+    planned = [*job.words, *on(2), "-o", str(tmp_path / "other"), "--plan-only"]
+    run(planned)
+    cluster = (tmp_path / "other.cluster").rename(tmp_path / "elsewhere")
+    start = command(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+    run([*start, *command(cluster / "worker.py", cluster / "job.json", "--model", grown)])
+    run(command(TRAINER, "adopt", cluster))
+    lines = [json.loads(line) for line in (tmp_path / "other.run/record.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "event" not in line]
+    (tmp_path / "other.jsonl").write_text("".join(json.dumps(line) + "\n" for line in steps))
+    job.check()
+
+
+def refused(words: list[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode not in (0, -signal.SIGKILL)
+    return done.stderr
+
+
+def test_refusals(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    words = command(TRAINER, "heal", grown, *rows("--steps", 3), "-o", tmp_path / "other")
+    assert "5 processes for 4 sequences a step" in refused([*words, *on(5)])
+    if not torch.cuda.is_available():
+        gpu = command("--on", "torchrun:1", "--device", "cuda", "--python", sys.executable)
+        assert "finds no GPU here" in refused([*words, *gpu])
+        assert "holds a run; add --resume" in refused([*words, *on(2)])
+        assert "device is cpu, was cuda" in refused([*words, *on(2), "--resume"])
+    run([*words, *on(2), "--force"])
+
+
+def test_mixtures_of_experts_are_refused(tmp_path: pathlib.Path) -> None:
+    family = FIXTURES / "golden/mixtral"
+    words = command(TRAINER, "heal", family, "--ids", family / "golden.safetensors", "--batch", 2, "--steps", 3)
+    assert "keeps this family's tensors in another form" in refused([*words, *on(2), "-o", str(tmp_path / "other")])
