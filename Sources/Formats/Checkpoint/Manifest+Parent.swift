@@ -7,10 +7,10 @@ public enum ParentModel: Sendable, Equatable {
 }
 
 extension Checkpoint {
-    /// The model that was there before the last surgery: the manifest's source, or, of a model that was only trained since,
-    /// the source of the manifest before that.
+    /// The model that was there before the last surgery, several in a row being one, whatever was trained since.
     ///
-    /// Reads all of its weights files for their checksums, where the manifest has some.
+    /// Of a model that a surgery has made and nobody has written, it is what the surgery was given. Reads all of its
+    /// weights files for their checksums, where the manifest has some.
     ///
     /// - Parameters:
     ///   - training: the names of operations that are no surgery.
@@ -20,19 +20,28 @@ extension Checkpoint {
     package func parent(
         passingOver training: Set<String>, isCancelled: () -> Bool
     ) throws(UserFacingError) -> ParentModel {
+        // What was only converted is the model that it was, in another format.
+        func hasSurgery(_ operations: [Manifest.Operation]) -> Bool {
+            operations.contains { !training.contains($0.name) && $0.name != "convert" }
+        }
+        if hasSurgery(operations), !(manifest.map { hasSurgery($0.operations) } ?? false) {
+            return FileSystem.exists(path) ? .found(path) : .missing("\(path) is not there")
+        }
         guard var manifest else {
             return .missing(
                 unusableManifest.map(\.message) ?? "\(path) has no \(Manifest.fileName) that names it")
         }
         var folder = FileSystem.kind(of: path) == .folder ? path : Path.parent(path)
+        var isSurgery = false
         while true {
             let files = manifest.ownSources.sorted().map { manifest.sources[$0] }
             guard let first = files.first else {
                 return .missing("\(Manifest.fileName) of \(folder) names no weights that it was made of")
             }
             let source = Path.parent(Self.place(of: first, from: folder))
-            if manifest.operations.allSatisfy({ training.contains($0.name) }),
-                let earlier = try manifest.sourceManifest(), !earlier.ownSources.isEmpty
+            isSurgery = isSurgery || manifest.operations.contains { !training.contains($0.name) }
+            if let earlier = try manifest.sourceManifest(), !earlier.ownSources.isEmpty,
+                !isSurgery || hasSurgery(earlier.operations)
             {
                 (folder, manifest) = (source, earlier)
                 continue

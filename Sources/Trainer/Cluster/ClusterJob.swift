@@ -168,13 +168,12 @@ package struct ClusterJob: Codable, Sendable {
             "torchrun", .string(device.rawValue), .string(dtype.rawValue)
         )
         self.facts = .object(facts)
-        var operation = prepared.operationParameters(
-            stage: prepared.stages.count - 1, steps: prepared.steps, tokens: prepared.sources.tokens, identity
-        )
-        (operation["on"], operation["device"], operation["dtype"]) = (
-            "torchrun", .string(device.rawValue), .string(dtype.rawValue)
-        )
-        self.operation = .object(operation)
+        let operation = identity.operation(
+            steps: prepared.steps, tokens: prepared.sources.tokens, stage: prepared.stages.count - 1,
+            and: [
+                "on": "torchrun", "device": .string(device.rawValue), "dtype": .string(dtype.rawValue),
+            ])
+        self.operation = .object(operation.parameters)
     }
 
     /// What is different from a job that was planned before, a phrase each.
@@ -216,7 +215,8 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("from", job.from != nil), ("keep", job.keep != nil),
+            ("from-scratch", job.fromScratch), ("parent", job.parent != nil), ("from", job.from != nil),
+            ("keep", job.keep != nil),
             ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
             ("patience", job.patience != nil),
             ("until-healed", job.untilHealed), ("max-time", job.maxTime != nil),

@@ -68,10 +68,9 @@ public final class ClusterRun {
         isCancelled: @escaping () -> Bool, notify: @escaping (TrainingEvent) -> Void
     ) throws -> TrainingOutcome {
         let folder = try open(isCancelled)
-        let own = Path.join(CheckpointStore.folder(of: job.output.output), EventFile.folderName)
         let events = WorkerEvents(
-            folder, log: job.job.log, tensorboard: job.job.noTensorboard ? nil : job.job.tensorboard ?? own,
-            replaces: job.options.force, notify: notify)
+            folder, log: job.job.log, tensorboard: job.eventFolder, replaces: job.options.force,
+            notify: notify)
         do { try work(folder, events, isCancelled) } catch {
             if events.outcome.step > 0 {
                 let words = (error as? UserFacingError)?.description ?? "\(error)"

@@ -18,6 +18,11 @@ struct RunProgress: Codable, Sendable, Equatable {
     var evaluations: EvaluationProgress
     /// How often new tokens were seen; nothing where there are none.
     var exposure: [UInt32]
+    /// The last checkpoint that the run has kept by its own rules, perhaps this one; nil where this was kept because the
+    /// run was stopped before the first.
+    var goesBackTo: Int?
+    /// How often the run has gone back.
+    var rollbacks: Int
 }
 
 /// What the evaluations of a run have come to.
@@ -45,6 +50,28 @@ struct EvaluationProgress: Codable, Sendable, Equatable {
     var patience: Patience?
     /// What has ended the run before its last step; nil where nothing has.
     var end: RunEnd?
+    /// The step at which the sets of the original domain were first where the parent has them; nil before that.
+    var healedAt: Int?
+
+    /// How far a set has come back to what the parent makes of it; nil where that is not known.
+    func share(of set: String, beside parent: ParentYardstick?) -> HealedShare? {
+        guard case .measured(_, let sets) = parent else { return nil }
+        func find(_ evaluation: Evaluation?) -> Double? {
+            evaluation?.findings.first { $0.name == set }?.result.bitsPerByte
+        }
+        guard let raw = find(first), let now = find(last),
+            let own = sets.first(where: { $0.name == set })?.result.bitsPerByte
+        else { return nil }
+        return HealedShare(raw: raw, now: now, parent: own)
+    }
+}
+
+/// Where the model lies that a run began with: what a checkpoint is exported as goes by it, and nothing else.
+struct ModelPlace: Codable, Sendable, Equatable {
+    /// Its path from the root on; nil for a model that was not written before it was trained.
+    var path: String?
+    /// Whether it has no weights, so that training began with random ones.
+    var isBlank: Bool
 }
 
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
@@ -57,6 +84,7 @@ final class CheckpointStore {
     /// The run's folder.
     let folder: String
     private let identity: RunIdentity
+    private let model: ModelPlace
     private let lock: WritableFile
     private let freeSpace: @Sendable (String) -> Int?
     /// How many of the last checkpoints are kept, and which others are.
@@ -71,23 +99,34 @@ final class CheckpointStore {
         let identity: RunIdentity
         /// Where that run stood.
         let progress: RunProgress
+        /// Where its model lay; nil where nobody noted that.
+        let model: ModelPlace?
         private let tensors: OrderedDictionary<String, TensorExpression>
 
         /// Reads what a checkpoint's folder says, no tensor.
         ///
+        /// - Parameters:
+        ///   - path: the folder.
+        ///   - failure: makes the error of the path and a reason.
+        /// - Returns: the checkpoint.
         /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
-        static func read(_ path: String) throws(UserFacingError) -> Kept {
-            do {
-                let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
-                let record = try JSONDecoder().decode(Record.self, from: Data(bytes))
-                return Kept(
-                    path: path, identity: record.identity, progress: record.progress,
-                    tensors: try Checkpoint.open(path).tensors)
-            } catch {
-                let reason =
-                    (error as? UserFacingError)?.description ?? "\(recordName) is not what was written"
-                throw .badRunState(path: path, reason: reason)
+        static func read(
+            _ path: String,
+            or failure: (_ path: String, _ reason: String) -> UserFacingError = UserFacingError.badRunState
+        ) throws(UserFacingError) -> Kept {
+            do { return try contents(of: path) } catch {
+                throw failure(path, "\(error)")
             }
+        }
+
+        private static func contents(of path: String) throws(UserFacingError) -> Kept {
+            let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
+                record.identity.stages.indices.contains(record.progress.stage)
+            else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
+            return Kept(
+                path: path, identity: record.identity, progress: record.progress, model: record.model,
+                tensors: try Checkpoint.open(path).tensors)
         }
 
         /// The values of what was trained, by name.
@@ -98,6 +137,57 @@ final class CheckpointStore {
             }
         }
 
+        /// Refuses a checkpoint whose tensors are not a model's.
+        ///
+        /// - Throws: ``UserFacingError`` that names the first that is none, or of another shape.
+        func check(against model: PretrainedModel) throws(UserFacingError) {
+            for (name, tensor) in masters.sorted(by: { $0.key < $1.key }) {
+                let own = model.checkpoint.tensors[name]
+                guard tensor.type == .f32, tensor.shape == own?.shape else {
+                    throw .checkpointOfAnother(path, model.checkpoint.path, tensor, name, own)
+                }
+            }
+        }
+
+        /// What the stage was asked to do that it was kept in.
+        private var plan: StagePlan { identity.stages[progress.stage] }
+
+        /// Refuses to let another run begin with it whose settings it does not go with.
+        ///
+        /// - Parameter first: the run's first stage.
+        /// - Throws: ``UserFacingError`` when its moments are of another kind, or it was trained with a rotary base that the
+        ///   run does not have.
+        func check(beginning first: StagePlan) throws(UserFacingError) {
+            guard plan.moments == first.moments else {
+                throw .otherMoments(path: path, kept: plan.moments.rawValue, asked: first.moments.rawValue)
+            }
+            if let theta = plan.ropeTheta, first.ropeTheta == nil {
+                throw .otherRotaryBase(path: path, theta: theta)
+            }
+        }
+
+        /// Refuses a model that has another tokenizer than the run's, or other values of what the run did not train, which are
+        /// read through.
+        ///
+        /// - Throws: ``UserFacingError`` that says what is other.
+        func checkValues(of model: Checkpoint) throws(UserFacingError) {
+            var (now, then) = (try RunIdentity.files(of: model), identity.model)
+            // Another rotary base, say, is no other model.
+            (now[Configuration.fileName], then[Configuration.fileName]) = (nil, nil)
+            guard now == then else { throw .otherBeginning(path, model.path, "its tokenizer") }
+            // In the midst of its stages it is open what the run did not train.
+            let trained = Set(masters.keys)
+            guard RunIdentity.shapes(of: trained, in: model) == identity.trained else { return }
+            guard try RunIdentity.values(ofAllBut: trained, in: model) == identity.frozen else {
+                throw .otherBeginning(path, model.path, "tensors that the run did not train")
+            }
+        }
+
+        /// The running average of an operand's values, one after the other; nil where none is kept.
+        func average(of operand: String) -> TensorExpression? {
+            tensors[RunningAverage<DefaultEngine>.prefix + operand]
+        }
+
         /// Fills in the moments and averages of the operands that are trained in both.
         ///
         /// - Parameters:
@@ -105,10 +195,6 @@ final class CheckpointStore {
         ///   - all: whether all of the stage's must be there.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
         func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
-            let precision = identity.stages[progress.stage].moments
-            guard precision == state.plan.moments else {
-                throw .otherMoments(path: path, kept: precision.rawValue, asked: state.plan.moments.rawValue)
-            }
             for (name, buffer, isPacked) in state.buffers {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
@@ -134,6 +220,7 @@ final class CheckpointStore {
         var version = 3
         var identity: RunIdentity
         var progress: RunProgress
+        var model: ModelPlace?
     }
 
     private static let recordName = "run.json"
@@ -147,15 +234,16 @@ final class CheckpointStore {
     /// - Parameters:
     ///   - output: the run's output.
     ///   - identity: what the run is.
+    ///   - model: where its model lies.
     ///   - count: how many of the last checkpoints are kept.
     ///   - freeSpace: the bytes that can be written to the disk of a path.
     init(
-        output: String, identity: RunIdentity, keeping count: Int,
+        output: String, identity: RunIdentity, model: ModelPlace, keeping count: Int,
         freeSpace: @escaping @Sendable (String) -> Int?
     ) throws(UserFacingError) {
         self.count = count
         folder = Self.folder(of: output)
-        self.identity = identity
+        (self.identity, self.model) = (identity, model)
         self.freeSpace = freeSpace
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
@@ -199,9 +287,11 @@ final class CheckpointStore {
     ///   - state: the stage that it is in.
     ///   - masters: what was trained so far, in float32.
     ///   - progress: where the run stands.
+    ///   - needed: an older checkpoint that stays for now; nil where none has to.
     /// - Throws: `UserFacingError` when there is no room; older checkpoints are then still there.
     func save<Device: Engine>(
-        _ state: TrainingState<Device>, masters: [String: TensorExpression], _ progress: RunProgress
+        _ state: TrainingState<Device>, masters: [String: TensorExpression], _ progress: RunProgress,
+        besides needed: Int?
     ) throws {
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         for name in masters.keys.sorted() { tensors[Self.weightsPrefix + name] = masters[name] }
@@ -211,7 +301,7 @@ final class CheckpointStore {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let record = try encoder.encode(Record(identity: identity, progress: progress))
+        let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
             auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
@@ -224,12 +314,12 @@ final class CheckpointStore {
             try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
             throw error
         }
-        try removeOld()
+        try removeOld(besides: needed)
     }
 
     /// Removes checkpoints that are neither among the last ones nor exempt.
-    private func removeOld() throws(UserFacingError) {
-        for step in steps.dropLast(count) where !exempt.contains(step) {
+    private func removeOld(besides needed: Int? = nil) throws(UserFacingError) {
+        for step in steps.dropLast(count) where !exempt.contains(step) && step != needed {
             try FileSystem.remove(path(step: step))
         }
     }
@@ -275,6 +365,9 @@ final class CheckpointStore {
         ((try? FileSystem.names(folder)) ?? []).filter { $0.hasPrefix("step-") || $0.hasPrefix(".step-") }
     }
 
+    /// The names of the checkpoints in a folder that are whole, in order.
+    static func checkpoints(in folder: String) -> [String] { steps(in: folder).sorted().map(stepName) }
+
     private static func steps(in folder: String) -> [Int] {
         stepNames(in: folder).compactMap {
             $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil
@@ -284,7 +377,11 @@ final class CheckpointStore {
     private func path(step: Int) -> String { Self.path(in: folder, step: step) }
 
     private static func path(in folder: String, step: Int) -> String {
+        Path.join(folder, stepName(step))
+    }
+
+    private static func stepName(_ step: Int) -> String {
         let digits = String(step)
-        return folder + "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+        return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
 }

@@ -29,7 +29,7 @@ public final class TrainingLoop {
         exposure = job.exposure
         engine = try DefaultEngine(threads: job.options.threads)
         store = try CheckpointStore(
-            output: job.output.output, identity: identity, keeping: job.job.keep ?? 1,
+            output: job.output.output, identity: identity, model: job.place, keeping: job.job.keep ?? 1,
             freeSpace: job.options.freeSpace)
         if let step = store.lastStep, !job.options.resume {
             guard job.options.force else {
@@ -48,9 +48,11 @@ public final class TrainingLoop {
                         replaces: job.options.force)
                 ]
             } ?? []
-        writers.append(RunRecord(job.facts, run: name, in: store.folder, begun: begun))
-        if !job.job.noTensorboard {
-            let folder = job.job.tensorboard ?? Path.join(store.folder, EventFile.folderName)
+        writers.append(
+            RunRecord(
+                job.facts, run: name, in: store.folder, begun: begun, rollbacks: kept?.progress.rollbacks ?? 0
+            ))
+        if let folder = job.eventFolder {
             writers.append(EventFile(in: folder, begun: begun, replacesOthers: job.job.tensorboard == nil))
         }
         reporters = RunReporters(writers, notify: notify)
@@ -64,7 +66,10 @@ public final class TrainingLoop {
     public func callAsFunction(isCancelled: () -> Bool) throws -> TrainingOutcome {
         var (from, first) = (kept, 0)
         if let progress = kept?.progress {
-            let isOver = progress.inStage.step >= job.stages[progress.stage].plan.steps
+            // Stopped in what follows the last step of a stage, the run has that before it yet.
+            let isOver =
+                progress.inStage.step >= job.stages[progress.stage].plan.steps
+                && progress.goesBackTo == progress.step
             first = isOver ? min(progress.stage + 1, job.stages.count - 1) : progress.stage
             recall(progress)
         } else {
@@ -76,13 +81,10 @@ public final class TrainingLoop {
                 step: kept?.progress.step ?? 0, steps: job.steps, parameters: job.trainedParameterCount,
                 tokensPerStep: job.stages[first].tokensPerStep))
         var outcome = TrainingOutcome(step: kept?.progress.step ?? 0, sources: [])
+        parent = try preparing(kept) { try measureParent(isCancelled) }
+        outcome.parent = parent
         for index in first..<job.stages.count {
-            let run: StageRun
-            do { run = try begin(index, from: from, isCancelled) } catch let error as UserFacingError
-                where error.isInterruption
-            {
-                throw from.map { interrupted(keeping: $0.progress.step) } ?? error
-            }
+            let run = try preparing(from) { try begin(index, from: from, isCancelled) }
             do {
                 if run.step == 0 { try evaluate(run, isCancelled) }
                 try takeSteps(run, &outcome, isCancelled)
@@ -105,16 +107,38 @@ public final class TrainingLoop {
         return outcome
     }
 
+    /// Does what comes before steps; where it is stopped, says what is kept of the run.
+    private func preparing<Value>(
+        _ kept: CheckpointStore.Kept?, _ work: () throws -> Value
+    ) throws -> Value {
+        do { return try work() } catch let error as UserFacingError where error.isInterruption {
+            throw kept.map { interrupted(keeping: $0.progress.step) } ?? error
+        }
+    }
+
     /// Takes over what a checkpoint knows of the run so far.
     private func recall(_ progress: RunProgress) {
         evaluations = progress.evaluations
         _ = exposure?.restore(progress.exposure)
+        (goesBackTo, rollbacks, keptRollbacks) = (
+            progress.goesBackTo, max(rollbacks, progress.rollbacks), progress.rollbacks
+        )
     }
 
     /// How often new tokens were seen; nil where there are none.
     private var exposure: TokenExposure?
+    /// What the parent makes of the sets; nil where none is wanted.
+    private var parent: ParentYardstick?
     /// What the evaluations have come to.
     private var evaluations = EvaluationProgress()
+    /// The last checkpoint that was kept by the run's own rules, to which it goes back; nil before the first.
+    ///
+    /// What was kept because the run was stopped is none, so that it ends as if it had not been.
+    private var goesBackTo: Int?
+    /// How often the run has gone back, and how often it had when it was kept last.
+    private var rollbacks = 0, keptRollbacks = 0
+    /// Whether the weights and buffers are being put back, and are neither what they were nor what they will be.
+    private var isGoingBack = false
     private let clock = ContinuousClock.now
 
     // MARK: Stages
@@ -129,10 +153,13 @@ public final class TrainingLoop {
 
         var step: Int { firstStep + state.step }
         var sources: [SourceProgress] { earlier.adding(state.sources) }
-        func progress(_ evaluations: EvaluationProgress, _ exposure: TokenExposure?) -> RunProgress {
+        func progress(
+            _ evaluations: EvaluationProgress, _ exposure: TokenExposure?, goesBackTo: Int?, rollbacks: Int
+        ) -> RunProgress {
             RunProgress(
                 step: step, stage: index, inStage: state.progress, ages: state.ages, earlier: earlier,
-                sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [])
+                sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [],
+                goesBackTo: goesBackTo, rollbacks: rollbacks)
         }
         /// What was trained so far, in float32.
         var masters: [String: TensorExpression] {
@@ -155,7 +182,8 @@ public final class TrainingLoop {
             if isOver, stage.goesOn { try state.goOn(from: kept.progress.inStage.data) }
             earlier = isOver && !stage.goesOn ? kept.progress.sources : kept.progress.earlier
         } else if let path = job.job.from {
-            try restore(state, of: stage, index, from: .read(path), isCancelled)
+            let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+            try restore(state, of: stage, index, from: kept, isCancelled)
         } else if job.job.fromScratch {
             stage.model.initialize(state.model, seed: stage.plan.seed)
             state.beginAverage()
@@ -194,43 +222,58 @@ public final class TrainingLoop {
     private func takeSteps(
         _ run: StageRun, _ outcome: inout TrainingOutcome, _ isCancelled: () -> Bool
     ) throws {
-        let every = job.job.checkpointEvery
-        let evaluated = Set(job.job.evaluationSchedule.steps(of: job.steps)).subtracting([job.steps])
         let longest = try job.job.maxTime.map { try RunTime($0, of: "max-time").seconds }
         (outcome.step, outcome.sources) = (run.step, run.sources)
+        // A run may have been stopped between a step and what follows it.
+        if run.state.step > 0 { try settle(run, isCancelled) }
         while run.state.step < run.stage.plan.steps, evaluations.end == nil {
             if isCancelled() { throw UserFacingError.interrupted }
             if let longest, (ContinuousClock.now - clock) / .seconds(1) >= longest {
                 isOutOfTime = true
                 throw UserFacingError.interrupted
             }
+            let shown = run.sources.tokens
             let taken = try run.state.takeStep(isCancelled: isCancelled) { exposure?.count($0) }
-            if taken.verdict == .take {
-                outcome.last = run.report(taken)
-                if let report = outcome.last { reporters.tell(.step(report)) }
-            } else if try goesBack(run, taken, isCancelled) {
-                continue
+            if taken.verdict != .take {
+                if try goesBack(run, taken) { continue }
+            } else if run.sources.tokens > shown {
+                // After a run went back, data that has an end may leave nothing for its last steps.
+                let report = run.report(taken)
+                outcome.last = report
+                reporters.tell(.step(report))
             }
             (outcome.step, outcome.sources) = (run.step, run.sources)
-            let isLast = run.state.step == run.stage.plan.steps
-            if evaluated.contains(run.step) || isLast && run.step < job.steps {
-                let best = evaluations.best
-                try evaluate(run, isCancelled)
-                // What can't be kept can't be the best.
-                if evaluations.best?.step == run.step, job.keepsBest, try !keepIfThereIsRoom(run) {
-                    evaluations.best = best
-                }
-            }
-            if every > 0, run.step % every == 0, !isLast { _ = try keepIfThereIsRoom(run) }
+            try settle(run, isCancelled)
         }
         try run.state.checkWeights(step: run.step)
     }
+
+    /// Does what follows a step: evaluates and keeps what should be after it, and has not been.
+    private func settle(_ run: StageRun, _ isCancelled: () -> Bool) throws {
+        let every = job.job.checkpointEvery
+        let isLast = run.state.step == run.stage.plan.steps
+        if evaluatedSteps.contains(run.step) || isLast && run.step < job.steps,
+            evaluations.last?.step != run.step
+        {
+            let best = evaluations.best
+            try evaluate(run, isCancelled)
+            // What can't be kept can't be the best.
+            if evaluations.best?.step == run.step, job.keepsBest, try !keepIfThereIsRoom(run) {
+                evaluations.best = best
+            }
+        }
+        if every > 0, run.step % every == 0, !isLast { _ = try keepIfThereIsRoom(run) }
+    }
+
+    /// The steps before the last after which the sets are evaluated.
+    private lazy var evaluatedSteps = Set(job.job.evaluationSchedule.steps(of: job.steps))
+        .subtracting([job.steps])
 
     /// Deals with a step that was left out.
     ///
     /// - Returns: whether the run went back to its last checkpoint; without one the step is only left out.
     /// - Throws: ``UserFacingError`` where the run should stop.
-    private func goesBack(_ run: StageRun, _ taken: StageStep, _ isCancelled: () -> Bool) throws -> Bool {
+    private func goesBack(_ run: StageRun, _ taken: StageStep) throws -> Bool {
         switch taken.verdict {
         case .take: return false
         case .stop(let finding):
@@ -244,12 +287,17 @@ public final class TrainingLoop {
             return false
         case .rollBack(let finding):
             let step = run.step
-            guard let kept = try store.kept(), kept.progress.step < step else {
+            guard let last = goesBackTo, store.steps.contains(last), let kept = try store.kept(step: last)
+            else {
                 reporters.tell(.skipped(step: step, finding, documents: taken.documents))
                 return false
             }
-            try restore(run.state, of: run.stage, run.index, from: kept, isBack: true, isCancelled)
+            isGoingBack = true
+            try store.goBack(to: last)
+            try restore(run.state, of: run.stage, run.index, from: kept, isBack: true) { false }
+            isGoingBack = false
             recall(kept.progress)
+            rollbacks += 1
             reporters.tell(.rolledBack(from: step, to: run.step, finding, documents: taken.documents))
             return true
         }
@@ -263,12 +311,12 @@ public final class TrainingLoop {
     private func ended(_ run: StageRun, by cause: any Error) -> any Error {
         let error = cause as? UserFacingError
         let isStopped = error?.isInterruption == true
-        if error?.kind == .diverged { return cause }
+        if error?.kind == .diverged || isGoingBack { return cause }
         guard run.step > 0 else {
             return isStopped
                 ? UserFacingError.interrupted("; no step was taken, so nothing is kept") : cause
         }
-        do { try keep(run) } catch {
+        do { try keep(run, isStopped: true) } catch {
             guard isStopped else { return cause }
             let last = store.lastStep.map {
                 "step \($0) is, and \(again) from it"
@@ -300,11 +348,39 @@ public final class TrainingLoop {
         return true
     }
 
-    private func keep(_ run: StageRun) throws {
-        guard store.lastStep != run.step else { return }
+    /// Keeps the run as it stands, by its own rules or because it was stopped.
+    ///
+    /// Where it went back to, it is kept again only when it is stopped there.
+    private func keep(_ run: StageRun, isStopped: Bool = false) throws {
+        guard isStopped ? store.lastStep != run.step || keptRollbacks < rollbacks : goesBackTo != run.step
+        else { return }
         try run.state.checkWeights(step: run.step)
-        try store.save(run.state, masters: run.masters, run.progress(evaluations, exposure))
+        let last = isStopped ? goesBackTo : run.step
+        try store.save(
+            run.state, masters: run.masters,
+            run.progress(evaluations, exposure, goesBackTo: last, rollbacks: rollbacks),
+            besides: job.job.guarding == .rollback ? last : nil)
+        (goesBackTo, keptRollbacks) = (last, rollbacks)
         reporters.tell(.kept(step: run.step, folder: store.folder))
+    }
+
+    /// What the parent makes of the sets; its memory is given back before the run takes its own.
+    private func measureParent(_ isCancelled: () -> Bool) throws -> ParentYardstick? {
+        let evaluation = EvaluationRequest(
+            model: "", sets: job.job.eval.map { ($0.name, $0.path) }, text: job.job.text,
+            endOfText: EndOfText(token: nil, isLeftOut: job.job.noEndOfText), length: job.window,
+            threads: job.options.threads)
+        let parent = try job.job.parentChoice.measure(
+            evaluation, for: job.model.checkpoint, isCancelled: isCancelled)
+        switch parent {
+        case .measured(let model, let sets):
+            for set in sets { reporters.tell(.parent(model: model, name: set.name, set.result)) }
+        case .missing(let reason):
+            if job.job.untilHealed { throw UserFacingError.noParentToHealTo(reason) }
+            reporters.tell(.noParent(reason: reason))
+        case nil: break
+        }
+        return parent
     }
 
     // MARK: Result
@@ -325,24 +401,45 @@ public final class TrainingLoop {
             (stage, masters, step) = (job.stages[kept.progress.stage], kept.masters, best.step)
             outcome.after = best.results
         }
-        outcome.end = evaluations.end
+        outcome.drift = try drift(masters, step: step, isCancelled)
+        try tellExposure(step: run.step)
+        (outcome.end, outcome.healedAt) = (evaluations.end, evaluations.healedAt)
         outcome.resultStep = step
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
+    }
+
+    /// How far weights have moved since the run began; nothing where it began with random ones.
+    private func drift(
+        _ masters: [String: TensorExpression], step: Int, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> [Drift] {
+        if job.job.fromScratch { return [] }
+        let beginning = try job.job.from.map { (path) throws(UserFacingError) in
+            try job.model.replacing(CheckpointStore.Kept.read(path).masters)
+        }
+        let drift = try (beginning ?? job.model).drift(to: masters, on: engine, isCancelled: isCancelled)
+        reporters.tell(.drifted(afterStep: step, drift))
+        return drift
+    }
+
+    private func tellExposure(step: Int) throws {
+        guard let exposure else { return }
+        let tokenizer = try job.model.tokenizer()
+        reporters.tell(.exposed(afterStep: step, exposure.summary { tokenizer.text(of: $0) }))
     }
 
     private func publish(
         _ stage: PreparedStage, _ masters: [String: TensorExpression], step: Int, of run: StageRun,
         _ isCancelled: () -> Bool
     ) throws(UserFacingError) -> [(tensor: String, count: Int)] {
-        var parameters = job.operationParameters(
-            stage: run.index, steps: run.step, tokens: run.sources.tokens, identity)
-        if step < run.step { parameters["result_step"] = .init(step) }
-        if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
-        if let end = evaluations.end { parameters["ended"] = .string(end.rawValue) }
+        var more = JSONObject()
+        if step < run.step { more["result_step"] = .init(step) }
+        if job.job.result != .last { more["result"] = .string(job.job.result.rawValue) }
+        if let end = evaluations.end { more["ended"] = .string(end.rawValue) }
+        let operation = identity.operation(
+            steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
         let result: Checkpoint
         do {
-            result = try stage.model.learning(
-                masters, by: Manifest.Operation(name: TrainingJob.name, parameters: parameters))
+            result = try stage.model.learning(masters, by: operation)
         } catch {
             throw error.within("the weights can't be written")
         }
@@ -376,6 +473,12 @@ public final class TrainingLoop {
         {
             evaluations.end = .patience
         }
+        let shares = job.job.healingSets.compactMap { evaluations.share(of: $0, beside: parent) }
+        if evaluations.healedAt == nil, run.step > 0, shares.isHealed {
+            evaluations.healedAt = run.step
+            reporters.tell(.healed(afterStep: run.step, tokens: run.sources.tokens))
+        }
+        if job.job.untilHealed, run.step > 0, shares.isHealed { evaluations.end = .healed }
     }
 
     /// Tells the store which checkpoints stay: the best, and the ends of stages that should.
@@ -395,18 +498,6 @@ extension EvaluationProgress.Evaluation {
 }
 
 extension PreparedJob {
-    /// What the manifest says of a run that has come to its end.
-    func operationParameters(stage: Int, steps: Int, tokens: Int, _ identity: RunIdentity) -> JSONObject {
-        var parameters: JSONObject = [
-            "steps": .init(steps), "tokens": .init(tokens),
-            "learning_rate": .init(stages[stage].plan.optimizer.rate), "seed": .string(String(job.seed)),
-            "run": .string(identity.name),
-        ]
-        if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
-        if stages.count > 1 { parameters["stages"] = .array(stages.map { .string($0.plan.title ?? "") }) }
-        return parameters
-    }
-
     /// Whether the best checkpoint is kept, for its own sake or to become the result.
     fileprivate var keepsBest: Bool { job.keepBest || job.result == .best }
 }

@@ -87,9 +87,14 @@ public final class TrainingState<Device: Engine> {
     ///
     /// - Throws: ``UserFacingError`` that names the step.
     func checkWeights(step: Int) throws(UserFacingError) {
-        let norm = model.engine.makeScalar()
-        model.engine.gradientNorm(model.layout.trained.map { model.weights(of: $0) }, to: norm)
-        guard model.engine.read(norm).isFinite else { throw .weightsNotFinite(step: step) }
+        let (engine, weights) = (model.engine, model.layout.trained.map { model.weights(of: $0) })
+        let scalar = engine.makeScalar()
+        engine.gradientNorm(weights, to: scalar)
+        if engine.read(scalar).isFinite { return }
+        // The square of a finite weight may be none; the sum of all, which takes longer, is finite where they are.
+        engine.set(scalar, to: 0)
+        for tensor in weights { engine.addSum(of: tensor, to: scalar) }
+        guard engine.read(scalar).isFinite else { throw .weightsNotFinite(step: step) }
     }
 
     /// Where the stage stands, apart from its weights and ``buffers``.
@@ -124,7 +129,7 @@ public final class TrainingState<Device: Engine> {
     /// - Throws: ``UserFacingError`` when the data cannot be read.
     func resume(_ progress: StageProgress, isBack: Bool = false) throws(UserFacingError) {
         if isBack {
-            guarding.goBack(to: progress.guarding)
+            guarding.goBack(to: progress.guarding, retaking: step - progress.step - 1)
         } else {
             try data.move(to: progress.data)
             guarding = progress.guarding
@@ -136,8 +141,10 @@ public final class TrainingState<Device: Engine> {
     /// Begins with the data where that of the stage before stands.
     func goOn(from position: DataPosition) throws(UserFacingError) { try data.begin(at: position) }
 
-    /// Begins with the moments of another stage, which have been filled in, for operands that have been updated so often.
+    /// Begins, or begins again, with the moments of another stage, which have been filled in, for operands that have been
+    /// updated so often.
     func inherit(ages: [String: Int]) {
+        if step > 0 { guarding.goBack(to: plan.guarding, retaking: step - 1) }
         step = 0
         optimizer.resume(ages: ages, updates: 0)
     }

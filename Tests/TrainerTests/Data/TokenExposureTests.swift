@@ -81,14 +81,14 @@ import Testing
         #expect(isOther && exposure.state == [2, 3, 3, 4, .max, 7])
         var none = TokenExposure(of: [])
         none.count(TokenBatch(batch: 1, sequenceLength: 1, tokens: [5], targets: [6]))
-        #expect(none.state.isEmpty && none.summary().rarest.isEmpty)
+        #expect(none.state.isEmpty && none.summary { _ in "" }.rarest.isEmpty)
     }
 
     @Test func aSummaryNamesTheRarest() {
         var exposure = TokenExposure(of: [10, 11, 12, 13, 14, 15, 16])
         let isRestored = exposure.restore([0, 4, 1, 0, 0, 0, 9] + [0, 1_000, 0, 9, 10, 99, 999])
         #expect(isRestored)
-        let summary = exposure.summary(rarest: 3)
+        let summary = exposure.summary(rarest: 3) { "<\($0)>" }
         #expect(summary.tokens == 7 && summary.bands.map(\.tokens) == [2, 1, 2, 1, 1])
         #expect(summary.bands.map(\.least) == [0, 1, 10, 100, 1_000])
         #expect(summary.bands.map(\.most) == [0, 9, 99, 999, nil])
@@ -108,12 +108,12 @@ import Testing
         let base = try Checkpoint.open(example("base"))
         let grown = try base.applying(change).checkpoint
         let model = try PretrainedModel(grown)
-        let origins = try #require(try ModelOrigins(of: grown))
+        let origins = try #require(try ModelOrigins(of: model))
         let tokenizer = try model.tokenizer()
         let exposure = TokenExposure(of: origins, in: model.layout, tokenizer: tokenizer)
         #expect(exposure.tokens == (1_024..<1_029).map { Int32($0) })
         #expect(origins.newRows.values.contains { $0.joined().count == 64 })
         let untouched = try PretrainedModel(base)
-        #expect(try ModelOrigins(of: untouched.checkpoint) == nil)
+        #expect(try ModelOrigins(of: untouched) == nil)
     }
 }

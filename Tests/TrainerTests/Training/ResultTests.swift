@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import OrderedCollections
 import TestSupport
 import Testing
 
@@ -62,6 +63,34 @@ import Testing
         run.job.keep = nil
         _ = try run()
         #expect(try kept("none").isEmpty)
+    }
+
+    /// A run that is stopped in an evaluation, in the middle of a stage or at its end, evaluates when it goes on.
+    @Test(arguments: [2, 4, 6]) func anEvaluationThatWasStoppedIsNotLeftOut(step: Int) throws {
+        func run(_ output: String) -> JobRun {
+            var run = textRun(output)
+            (run.job.stages, run.job.evalEvery) = (
+                [TrainingStage(["steps": 4]), TrainingStage(["steps": 4])], 2
+            )
+            run.options.resume = true
+            return run
+        }
+        _ = try run("straight")()
+        final class Flag { var isUp = false }
+        func stop() throws {
+            let flag = Flag()
+            let loop = try TrainingLoop(run("stopped").prepared()) { event in
+                if case .step(let report) = event, report.step == step { flag.isUp = true }
+            }
+            #expect(throws: UserFacingError.self) { _ = try loop { flag.isUp } }
+        }
+        try stop()
+        #expect(try kept("stopped") == ["step-00000\(step)"])
+        _ = try run("stopped")()
+        let histories = try ["straight", "stopped"].map { try RunHistory.find(folder.path($0)) }
+        #expect(histories[0].evaluations.map(\.step) == [0, 2, 4, 6, 8])
+        #expect(histories[1].evaluations.map(\.step) == [0, 2, 4, 6, 8])
+        #expect(histories[0].evaluations.map(\.result.loss) == histories[1].evaluations.map(\.result.loss))
     }
 
     /// From an older checkpoint the run is the same run.
@@ -138,6 +167,10 @@ import Testing
         ).run().sets[0].result
         #expect(try abs(#require(healed.bitsPerByte) - best.value) < 0.02 * best.value)
         #expect(try kept("best").isEmpty)
+        // The manifest knows what the weights began with, and nothing of the checkpoint, which is gone.
+        let manifest = try Manifest.read(path: folder.path("best/surgery.json"))
+        #expect(manifest.lineage.values.allSatisfy { $0.kind == .computed } && !manifest.lineage.isEmpty)
+        #expect(!String(decoding: try folder.bytes("best/surgery.json"), as: UTF8.self).contains("best.run"))
     }
 
     @Test func patienceEndsTheRun() throws {
@@ -152,11 +185,11 @@ import Testing
 
     @Test func aRunWhoseTimeIsOverIsKept() throws {
         var run = textRun("time", steps: 10_000)
-        run.job.maxTime = "1s"
+        (run.job.maxTime, run.job.eval) = ("3s", [])
         let error = #expect(throws: UserFacingError.self) { try run() }
         #expect(error?.kind == .interrupted)
         #expect(
-            error?.message.contains(/stopped after 1s \(--max-time\); step [0-9]+ of the run is kept/) == true
+            error?.message.contains(/stopped after 3s \(--max-time\); step [0-9]+ of the run is kept/) == true
         )
         #expect(try kept("time").count == 1)
     }

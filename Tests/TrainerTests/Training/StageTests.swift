@@ -127,6 +127,46 @@ import Testing
         }
     }
 
+    /// Six stages with groups, rates, numbers and schedules of their own: the losses of PyTorch's AdamW, whose state goes
+    /// on where a tensor is trained in two stages that follow each other.
+    @Test func lossesArePyTorchs() throws {
+        let json = try JSON.read(path: fixture("stages/stages.json"))
+        let expected = json["losses"]?.array?.compactMap(\.double) ?? []
+        let rates = json["rates"]?.array?.compactMap(\.double) ?? []
+        let steps = try #require(json["steps"]?.object)
+        var run = try run("out", stages: json["stages"]?.array?.compactMap(\.object) ?? [])
+        run.job.keep = 1
+        var reports: [StepReport] = []
+        _ = try run { if case .step(let report) = $0 { reports.append(report) } }
+        #expect(reports.count == 50 && expected.count == 50 && rates.count == 50)
+        for (report, (loss, rate)) in zip(reports, zip(expected, rates)) {
+            #expect(abs(report.loss - loss) <= 1e-5 * loss, "step \(report.step): \(report.loss), \(loss)")
+            #expect(abs(report.lr - rate) <= 1e-12, "step \(report.step): \(report.lr), \(rate)")
+        }
+        // How often each operand was updated, as its first tensor is called.
+        let ages = try CheckpointStore.Kept.read(folder.path("out.run/step-000050")).progress.ages
+        #expect(ages.count >= 14)
+        for (name, age) in ages { #expect(steps[name]?.int == age, "\(name)") }
+    }
+
+    /// Rows that a stage freezes keep what the stage before has made of them, to the bit, though they had moments.
+    @Test(arguments: MomentPrecision.allCases) func rowsThatWereTrainedAreFrozen(moments: MomentPrecision)
+        throws
+    {
+        var run = try run(
+            "out", stages: [["keep-end": true], ["groups": ["old-rows: freeze"]]], moments: moments)
+        run.job.keep = 1
+        _ = try run()
+        func rows(_ step: Int, _ name: String, _ rows: Range<Int>) throws -> [UInt32] {
+            let kept = try CheckpointStore.Kept.read(folder.path("out.run/step-00000\(step)"))
+            return try #require(kept.masters[name]).rows(rows).floats().map(\.bitPattern)
+        }
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+            #expect(try rows(3, name, 0..<211) == rows(6, name, 0..<211), "\(name)")
+            #expect(try rows(3, name, 211..<251) != rows(6, name, 211..<251), "\(name)")
+        }
+    }
+
     /// Two stages that are alike are one run of as many steps: the moments, their bias correction and the weights, in
     /// float32, come across.
     @Test(arguments: MomentPrecision.allCases) func stagesThatAreAlikeAreOne(moments: MomentPrecision) throws
@@ -196,6 +236,104 @@ import Testing
         next.job.from = folder.path("first")
         let none = #expect(throws: UserFacingError.self) { try next.prepared() }
         #expect(none?.message.contains("is no checkpoint of a run") == true, "\(none?.message ?? "")")
+    }
+
+    /// Weights that were trained with another rotary base are refused, unless the run goes over to a base of its own.
+    @Test func aCheckpointWithAnotherRotaryBaseIsRefused() throws {
+        var first = try run("first", stages: [])
+        first.job.ropeTheta = 20_000
+        try stop(first, after: 1)
+        var next = try run("next", stages: [])
+        next.job.from = folder.path("first.run/step-000001")
+        let error = try #require(#expect(throws: UserFacingError.self) { try next.prepared() })
+        #expect(error.message.contains("was trained with --rope-theta 20000.0; give the same"))
+        next.job.ropeTheta = 30_000
+        _ = try next.prepared()
+    }
+
+    /// Weights of one model are not mixed with those of another of the same shape.
+    @Test func aCheckpointGoesWithItsModelOnly() throws {
+        var first = try run("first", stages: [])
+        (first.job.train, first.job.keep) = (["model.layers.1.*"], 1)
+        _ = try first()
+        var next = try run("next", stages: [])
+        next.job.from = folder.path("first.run/step-000003")
+        let head = try #require(next.checkpoint?.tensors["lm_head.weight"])
+        next.checkpoint?.tensors["lm_head.weight"] = try .zeros(head.type, shape: head.shape)
+        let error = try #require(#expect(throws: UserFacingError.self) { try next() })
+        #expect(error.message.contains("other values of tensors that the run did not train"))
+        next.checkpoint?.tensors["lm_head.weight"] = head
+        _ = try next()
+    }
+
+    /// What is never trained would not be kept.
+    @Test func nothingIsFrozenFromScratch() throws {
+        try blankModel(in: folder)
+        var run = JobRun(on: folder.path, to: folder.path("scratch"))
+        run.job.fromScratch = true
+        run.job.data = [TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 1)]
+        (run.job.steps, run.job.batch, run.job.length) = (2, 2, 24)
+        let part = TrainingStage(["name": "part", "freeze": ["model.norm.weight"]])
+        run.job.stages = [TrainingStage(["name": "all"]), part]
+        _ = try run.prepared()
+        run.job.stages = [part]
+        let error = try #require(#expect(throws: UserFacingError.self) { try run.prepared() })
+        #expect("\(error)".hasPrefix("the stage 'part': from-scratch begins with random weights"))
+        #expect(error.message.contains("and model.norm.weight is; train all of it"))
+    }
+
+    /// A schedule of a stage's own leaves out what belongs to the job's; what the stage says itself must fit.
+    @Test func aStageHasAScheduleOfItsOwn() throws {
+        var job = TrainingJob()
+        (job.ids, job.schedule, job.warmup, job.holdRatio) = ("rows.safetensors", .infinite, 100, 0.7)
+        func stage(_ parameters: JSONObject) -> TrainingJob {
+            job.stages = [TrainingStage(parameters)]
+            return job.stageJobs[0]
+        }
+        let anneal = stage(["schedule": "sqrt"])
+        #expect(anneal.warmup == nil && anneal.holdRatio == TrainingJob().holdRatio)
+        try job.check()
+        #expect(stage(["schedule": "linear"]).warmup == 100)
+        #expect(stage(["schedule": "infinite"]).holdRatio == 0.7 && stage([:]).holdRatio == 0.7)
+        (job.schedule, job.holdRatio, job.warmup) = (.joined, TrainingJob().holdRatio, nil)
+        job.pieces = ["constant rest 1"]
+        #expect(stage(["schedule": "cosine"]).pieces.isEmpty && stage([:]).pieces == job.pieces)
+        try job.check()
+        job.stages = [TrainingStage(["schedule": "sqrt", "warmup": 3])]
+        let error = #expect(throws: UserFacingError.self) { try job.check() }
+        #expect(error?.message.contains("the schedule sqrt has no warm-up") == true)
+    }
+
+    /// What the other run has trained stays as it left it where this one does not train it.
+    @Test func whatOnlyTheOtherRunHasTrainedStays() throws {
+        let head = "lm_head.weight"
+        var first = try run("first", stages: [])
+        first.job.keep = 1
+        _ = try first()
+        var next = try run("next", stages: [])
+        (next.job.from, next.job.freeze, next.job.keep) = (folder.path("first.run/step-000003"), [head], 1)
+        _ = try next()
+        let (source, before, after) = try (
+            grown(), Checkpoint.open(folder.path("first")), Checkpoint.open(folder.path("next"))
+        )
+        let floats = try [source, before, after].map { try #require($0[head]).floats() }
+        #expect(floats[0] != floats[1] && floats[1] == floats[2])
+        #expect(try before["model.norm.weight"]?.floats() != after["model.norm.weight"]?.floats())
+        // So it is in the checkpoint, too.
+        let model = try grown()
+        try CheckpointWriter().write(model, to: folder.path("grown"))
+        let export = try CheckpointExport(
+            folder.path("next.run/step-000003"), of: folder.path("grown"), to: folder.path("exported"))
+        try export.writer.write(export.plan)
+        #expect(try bytes("exported") == bytes("next"))
+        // The model before the surgery has fewer rows.
+        next.checkpoint = nil
+        next.model = try GoldenModel(name: "llama").folder
+        let other = #expect(throws: UserFacingError.self) { try next.prepared() }
+        #expect(
+            other?.message.contains("is no checkpoint of") == true
+                && other?.message.contains("it has 'lm_head.weight' as F32[251, ") == true,
+            "\(other?.message ?? "")")
     }
 
     @Test func whatIsWrongIsNamedWithItsStage() throws {
