@@ -475,7 +475,7 @@ class Worker:
     def update(
         self, stage: dict[str, Any], gradients: list[tuple[Trained, torch.Tensor]], rate: float, norm: float
     ) -> None:
-        """AdamW on each run of rows at its own rate and decay; of frozen rows, in no list, the moments alone fade."""
+        """AdamW on each run of rows at its own rate and decay; frozen rows stay and lose their moments."""
         numbers = stage["optimizer"]
         scale = min(1.0, numbers["clip"] / (norm + 1e-6)) if numbers.get("clip") else 1.0
         alike: dict[tuple[float, float], list[tuple[torch.Tensor, ...]]] = {}
@@ -484,8 +484,7 @@ class Worker:
             weights, mean, square = (one.to_local() for one in (tensor.parameter, tensor.mean, tensor.square))
             for run, rows in tensor.runs(stage):
                 if run["frozen"]:
-                    mean[rows].mul_(numbers["beta1"])
-                    square[rows].mul_(numbers["beta2"])
+                    mean[rows] = square[rows] = 0
                     continue
                 count = torch.tensor(float(tensor.count), device=self.device)
                 alike.setdefault((run["rate"], run["decay"]), []).append(
