@@ -430,8 +430,11 @@ extension TrainingJob {
     /// The groups, read.
     var groupRules: [GroupRule] { groups.compactMap { try? GroupRule($0) } }
 
-    /// The files of text, evaluation and tokens that it reads.
+    /// The files of text, evaluation and tokens that it reads, each once.
     public var files: [String] {
-        stageJobs.flatMap { $0.sources.map(\.path) + [$0.ids].compactMap(\.self) } + eval.map(\.path)
+        var seen: Set<String> = []
+        let all =
+            stageJobs.flatMap { $0.sources.map(\.path) + [$0.ids].compactMap(\.self) } + eval.map(\.path)
+        return all.filter { seen.insert($0).inserted }
     }
 }
