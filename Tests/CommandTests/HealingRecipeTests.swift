@@ -189,6 +189,7 @@ struct HealingRecipeTests {
     @Test(arguments: [
         ("llama-pro-8.3b", "llama-2-7b", 8_357_482_496, 1_619_066_880),
         ("eeve", "solar-10.7b-v1.0", 10_804_924_416, 10_804_924_416),
+        ("kanana-9.8b", "llama-3-8b", 9_775_157_248, 9_775_157_248),
     ])
     func stagesAtFullSize(recipe: String, configuration: String, parameters: Int, trained: Int) throws {
         let folder = try Folder()
@@ -269,6 +270,40 @@ struct HealingRecipeTests {
             #expect(try movesOldRows(path, name) == moves, "\(step)")
         }
         #expect(try movesOldRows("out"))
+    }
+
+    /// Two stages, each on texts of its own, which lie beside the file.
+    @Test func kanana() throws {
+        let folder = try Folder()
+        let shipped = Self.package.appending(path: "recipes/kanana-9.8b.yaml")
+        try folder.write(String(contentsOf: shipped, encoding: .utf8), to: "recipe.yaml")
+        let kinds = ["english-web", "korean-web", "academic", "code", "encyclopedia"]
+        let names = kinds + kinds.map { "\($0).best" } + ["instruction"]
+        for name in names {
+            let text = String(repeating: "This is the text of \(name). ", count: 40)
+            try folder.write("{\"text\": \"\(text)\"}\n", to: "\(name).jsonl")
+        }
+        let set = [
+            "model=\(Self.example("base"))", "dus.from=8", "dus.to=10", "heal.tokens=512", "heal.batch=2",
+            "heal.accumulate=2", "heal.length=32", "heal.warmup=1",
+        ]
+        let run = try CommandRun(
+            ["run", "recipe.yaml", "-o", "out", "--json"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let heal = try #require(try run.json()["steps"]?.array?.last)
+        #expect(heal["tokens"]?.int == 1_024)
+        let sources = try #require(heal["sources"]?.object)
+        #expect(sources.count == names.count)
+        for (name, share) in [
+            ("english-web", 0.678), ("code", 0.128), ("academic.best", 0.358), ("instruction", 0.018),
+        ] {
+            let shown = try #require(sources["\(name).jsonl"]?["tokens"]?.int)
+            #expect(abs(Double(shown) / 512 - share) < 0.01, "\(name)")
+        }
+        let manifest = try Manifest.read(path: folder.path("out/surgery.json"))
+        #expect(manifest.operations.map(\.name) == ["dus", "heal"])
+        #expect(manifest.operations[0].facts["layers"]?["plan"] == "0-4,3-7")
+        #expect(manifest.operations[1].parameters["stages"] == ["stage-1", "stage-2"])
     }
 
     @Test(arguments: [
