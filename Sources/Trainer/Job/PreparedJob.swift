@@ -76,11 +76,7 @@ public struct PreparedJob {
         let evaluations = try EvaluationSet.read(
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
-        if let path = job.from {
-            do { _ = try CheckpointStore.Kept.read(path) } catch {
-                throw UserFacingError.notACheckpoint(path: path, reason: error.message)
-            }
-        }
+        let beginning = try job.from.map { try CheckpointStore.Kept.read(toBeginWith: $0) }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
         try withoutActuallyEscaping(isCancelled) { isCancelled in
@@ -101,8 +97,9 @@ public struct PreparedJob {
             }
             notes = context.texts?.warnings ?? []
         }
+        try beginning?.check(beginning: stages[0])
         (self.stages, self.evaluations) = (stages, evaluations)
-        let origins = try ModelOrigins(of: model.checkpoint)
+        let origins = try ModelOrigins(of: model)
         let added = tokenizer.flatMap { tokenizer in
             origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
         }

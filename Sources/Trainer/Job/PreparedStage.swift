@@ -157,11 +157,15 @@ public struct PreparedStage {
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
         let masters = earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? []
         self.masters = masters
-        groups = try GroupPlan(plan.groups, model.layout, of: model.checkpoint)
+        groups = try GroupPlan(plan.groups, of: model)
         layout = try model.layout(
             training: plan.trained, but: groups.frozenTensors, inFloat32: masters, gradients: plan.gradients)
         guard !layout.trained.isEmpty else {
             throw UserFacingError.nothingTrained(path: model.checkpoint.path)
+        }
+        try groups.check(training: layout, path: model.checkpoint.path)
+        if job.fromScratch, earlier.isEmpty, let frozen = layout.parameters.first(where: \.isFrozenByChoice) {
+            throw UserFacingError.frozenFromScratch(tensor: frozen.name)
         }
         memory = MemoryNeed(plan, architecture, layout: layout, data: dataBytes, threads: context.threads)
         // What is trained, or was before, in float32; both moments; the header and the record take some kilobytes.
@@ -201,6 +205,11 @@ public struct PreparedStage {
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
         }
     }
+}
+
+extension Parameter {
+    /// Whether it is not trained though it could be.
+    fileprivate var isFrozenByChoice: Bool { !isTrained && role != .constant }
 }
 
 extension ParameterLayout {

@@ -68,9 +68,40 @@ extension UserFacingError {
     }
 
     /// What should be a checkpoint is none.
-    static func notACheckpoint(path: String, reason: String) -> Self {
+    static func notACheckpoint(path: String, reason: String, kept: [String]) -> Self {
+        let advice = kept.isEmpty ? "" : "; give one of those in it: \(kept.joined(separator: ", "))"
+        return Self(
+            .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)\(advice)")
+    }
+
+    /// A checkpoint has a tensor that the model has not, or in another shape.
+    static func checkpointOfAnotherModel(
+        path: String, tensor: String, kept: [Int], model: String, own: [Int]?
+    ) -> Self {
+        let found = own.map { "it has shape \($0) in \(model)" } ?? "\(model) has no such tensor"
+        return Self(
+            .request,
+            """
+            \(path) is a checkpoint of another model: its \(tensor) has shape \(kept), and \(found). Begin with a checkpoint \
+            of a run on the same model
+            """)
+    }
+
+    /// A checkpoint was trained with a rotary base that the run does not have.
+    static func otherRotaryBase(path: String, theta: Double) -> Self {
         Self(
-            .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)")
+            .request,
+            "\(path) was trained with --rope-theta \(theta); give the same, or the base to go over to")
+    }
+
+    /// A tensor that nothing trains would stay what chance has made of it, and is not kept.
+    static func frozenFromScratch(tensor: String) -> Self {
+        Self(
+            .request,
+            """
+            from-scratch begins with random weights, so nothing can be frozen at first, and \(tensor) is; train all of it, \
+            or give a model with weights
+            """)
     }
 
     /// A step is not like those before it, and the run was asked to stop then.

@@ -77,17 +77,29 @@ final class CheckpointStore {
         ///
         /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
         static func read(_ path: String) throws(UserFacingError) -> Kept {
-            do {
-                let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
-                let record = try JSONDecoder().decode(Record.self, from: Data(bytes))
-                return Kept(
-                    path: path, identity: record.identity, progress: record.progress,
-                    tensors: try Checkpoint.open(path).tensors)
-            } catch {
-                let reason =
-                    (error as? UserFacingError)?.description ?? "\(recordName) is not what was written"
-                throw .badRunState(path: path, reason: reason)
+            do { return try contents(of: path) } catch {
+                throw .badRunState(path: path, reason: "\(error)")
             }
+        }
+
+        /// The same, of a checkpoint that another run is to begin with.
+        ///
+        /// - Throws: ``UserFacingError`` when it is none; it names those that lie in the folder.
+        static func read(toBeginWith path: String) throws(UserFacingError) -> Kept {
+            do { return try contents(of: path) } catch {
+                throw .notACheckpoint(
+                    path: path, reason: "\(error)", kept: steps(in: path).sorted().map(stepName))
+            }
+        }
+
+        private static func contents(of path: String) throws(UserFacingError) -> Kept {
+            let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
+                record.identity.stages.indices.contains(record.progress.stage)
+            else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
+            return Kept(
+                path: path, identity: record.identity, progress: record.progress,
+                tensors: try Checkpoint.open(path).tensors)
         }
 
         /// The values of what was trained, by name.
@@ -98,6 +110,32 @@ final class CheckpointStore {
             }
         }
 
+        /// What the stage was asked to do that it was kept in.
+        private var plan: StagePlan { identity.stages[progress.stage] }
+
+        /// Refuses to let another run begin with it that it does not fit.
+        ///
+        /// - Parameter stage: the run's first stage.
+        /// - Throws: ``UserFacingError`` when it is of a model with other tensors, or trained with settings that the run must
+        ///   have, too.
+        func check(beginning stage: PreparedStage) throws(UserFacingError) {
+            for (name, tensor) in masters.sorted(by: { $0.key < $1.key }) {
+                let own = stage.model.checkpoint.tensors[name]?.shape
+                guard own == tensor.shape else {
+                    throw .checkpointOfAnotherModel(
+                        path: path, tensor: name, kept: tensor.shape, model: stage.model.checkpoint.path,
+                        own: own)
+                }
+            }
+            guard plan.moments == stage.plan.moments else {
+                throw .otherMoments(
+                    path: path, kept: plan.moments.rawValue, asked: stage.plan.moments.rawValue)
+            }
+            if let theta = plan.ropeTheta, stage.plan.ropeTheta == nil {
+                throw .otherRotaryBase(path: path, theta: theta)
+            }
+        }
+
         /// Fills in the moments and averages of the operands that are trained in both.
         ///
         /// - Parameters:
@@ -105,10 +143,6 @@ final class CheckpointStore {
         ///   - all: whether all of the stage's must be there.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
         func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
-            let precision = identity.stages[progress.stage].moments
-            guard precision == state.plan.moments else {
-                throw .otherMoments(path: path, kept: precision.rawValue, asked: state.plan.moments.rawValue)
-            }
             for (name, buffer, isPacked) in state.buffers {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
@@ -284,7 +318,11 @@ final class CheckpointStore {
     private func path(step: Int) -> String { Self.path(in: folder, step: step) }
 
     private static func path(in folder: String, step: Int) -> String {
+        Path.join(folder, stepName(step))
+    }
+
+    private static func stepName(_ step: Int) -> String {
         let digits = String(step)
-        return folder + "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+        return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
 }

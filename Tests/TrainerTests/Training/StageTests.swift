@@ -183,6 +183,43 @@ import Testing
         #expect(none?.message.contains("is no checkpoint of a run") == true, "\(none?.message ?? "")")
     }
 
+    /// A checkpoint that does not fit is refused by name, before memory is taken.
+    @Test func aCheckpointOfAnotherModelIsRefused() throws {
+        var first = try run("first", stages: [])
+        first.job.ropeTheta = 20_000
+        try stop(first, after: 1)
+        var next = try run("next", stages: [])
+        next.job.from = folder.path("first.run/step-000001")
+        func message() throws -> String {
+            try #require(#expect(throws: UserFacingError.self) { try next.prepared() }).message
+        }
+        #expect(try message().contains("was trained with --rope-theta 20000.0; give the same"))
+        next.job.ropeTheta = 30_000
+        _ = try next.prepared()
+        next.checkpoint = try GoldenModel(name: "llama").checkpoint()
+        next.job.ids = try fixture("golden/llama/golden.safetensors")
+        #expect(
+            try message().contains("is a checkpoint of another model: its lm_head.weight has shape [251,"))
+        next.job.train = ["model.layers.0.*"]
+        #expect(try message().contains("is a checkpoint of another model"))
+    }
+
+    /// What is never trained would not be kept.
+    @Test func nothingIsFrozenFromScratch() throws {
+        try blankModel(in: folder)
+        var run = JobRun(on: folder.path, to: folder.path("scratch"))
+        run.job.fromScratch = true
+        run.job.data = [TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 1)]
+        (run.job.steps, run.job.batch, run.job.length) = (2, 2, 24)
+        let part = TrainingStage(["name": "part", "freeze": ["model.norm.weight"]])
+        run.job.stages = [TrainingStage(["name": "all"]), part]
+        _ = try run.prepared()
+        run.job.stages = [part]
+        let error = try #require(#expect(throws: UserFacingError.self) { try run.prepared() })
+        #expect("\(error)".hasPrefix("the stage 'part': from-scratch begins with random weights"))
+        #expect(error.message.contains("and model.norm.weight is; train all of it"))
+    }
+
     @Test func whatIsWrongIsNamedWithItsStage() throws {
         func message(_ stages: [JSONObject]) -> String {
             do {
