@@ -323,6 +323,10 @@ struct HealingRecipeTests {
             "heal:\n      data: [x]\n      stages:\n        - {name: a}\n        - {grups: []}",
             "line 7: there is no parameter of stage 'grups'; did you mean groups?"
         ),
+        (
+            "heal:\n      data: [x]\n      stages:\n        - name: a\n        - name: b\n          lr: 11",
+            "line 7: the stage 'b': lr must be from 0 to 10, not 11"
+        ),
         ("heal: {data: [x], stages: [{seed: 1}]}", "line 3: there is no parameter of stage 'seed'"),
         (
             "heal: {data: [x], stages: [{name: a, steps: 1, tokens: 2}]}",

@@ -289,6 +289,13 @@ extension TrainingJob {
         }
     }
 
+    /// The stage that ``check(prefix:)`` refuses, from 0; nil where it is none of them, or there are none.
+    public var refusedStage: Int? {
+        stageJobs.indices.first {
+            stages.indices.contains($0) && (try? stageJobs[$0].checkStage(prefix: "")) == nil
+        }
+    }
+
     /// Refuses what can't be of evaluations, ends and results.
     private func checkEnds(_ prefix: String) throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
