@@ -220,6 +220,28 @@ import Testing
         #expect(error.message.contains("and model.norm.weight is; train all of it"))
     }
 
+    /// A schedule of a stage's own leaves out what belongs to the job's; what the stage says itself must fit.
+    @Test func aStageHasAScheduleOfItsOwn() throws {
+        var job = TrainingJob()
+        (job.ids, job.schedule, job.warmup, job.holdRatio) = ("rows.safetensors", .infinite, 100, 0.7)
+        func stage(_ parameters: JSONObject) -> TrainingJob {
+            job.stages = [TrainingStage(parameters)]
+            return job.stageJobs[0]
+        }
+        let anneal = stage(["schedule": "sqrt"])
+        #expect(anneal.warmup == nil && anneal.holdRatio == TrainingJob().holdRatio)
+        try job.check()
+        #expect(stage(["schedule": "linear"]).warmup == 100)
+        #expect(stage(["schedule": "infinite"]).holdRatio == 0.7 && stage([:]).holdRatio == 0.7)
+        (job.schedule, job.holdRatio, job.warmup) = (.joined, TrainingJob().holdRatio, nil)
+        job.pieces = ["constant rest 1"]
+        #expect(stage(["schedule": "cosine"]).pieces.isEmpty && stage([:]).pieces == job.pieces)
+        try job.check()
+        job.stages = [TrainingStage(["schedule": "sqrt", "warmup": 3])]
+        let error = #expect(throws: UserFacingError.self) { try job.check() }
+        #expect(error?.message.contains("the schedule sqrt has no warm-up") == true)
+    }
+
     @Test func whatIsWrongIsNamedWithItsStage() throws {
         func message(_ stages: [JSONObject]) -> String {
             do {
