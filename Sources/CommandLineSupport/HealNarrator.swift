@@ -45,7 +45,7 @@ public struct HealNarrator {
             warn("a report lacks step \(step) and perhaps more: \(reason)")
         case .writing(let done, let total):
             line.update("writing \(Units.bytes(done)) of \(Units.bytes(total))")
-        case .ended, .finished: break
+        case .drifted, .ended, .finished: break
         }
     }
 

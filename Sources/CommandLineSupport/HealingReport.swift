@@ -87,7 +87,7 @@ extension HealingOutcome {
         [
             "output": .string(output), "steps": JSON(step), "tokens": JSON(tokens),
             "loss": try JSON(encoding: last?.loss), "sources": sources.json,
-            "before": try before.json, "after": try after.json,
+            "before": try before.json, "after": try after.json, "drift": try JSON(encoding: drift),
         ]
     }
 }

@@ -169,6 +169,8 @@ public enum HealingEvent: Sendable {
     case notKept(step: Int, reason: String)
     /// What happened after a step could not be written down, to a log or another report; the run goes on.
     case notLogged(step: Int, reason: String)
+    /// How far each part of the model was moved from where the run began.
+    case drifted(afterStep: Int, [Drift])
     /// The healed model is being written.
     case writing(done: Int, total: Int)
     /// The run was stopped, or failed, after a step.
@@ -191,6 +193,8 @@ public struct HealingOutcome: Sendable {
     public internal(set) var before: [(name: String, result: EvaluationResult)] = []
     /// The sets after the last step.
     public internal(set) var after: [(name: String, result: EvaluationResult)] = []
+    /// How far each part of the model was moved; empty where it began with random weights.
+    public internal(set) var drift: [Drift] = []
     /// Numbers that the model's own type could not hold, by tensor.
     public internal(set) var overflows: [(tensor: String, count: Int)] = []
 

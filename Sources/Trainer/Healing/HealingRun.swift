@@ -83,6 +83,10 @@ public struct HealingRun {
             if run.step == 0 { outcome.before = try evaluate(isCancelled) }
             try takeSteps(&outcome, isCancelled)
             outcome.after = try evaluate(isCancelled)
+            if !setup.request.fromScratch {
+                outcome.drift = try setup.model.drift(of: run.model, isCancelled: isCancelled)
+                reporters.tell(.drifted(afterStep: run.step, outcome.drift))
+            }
             outcome.overflows = try publish(isCancelled)
         } catch {
             let error = ended(by: error)

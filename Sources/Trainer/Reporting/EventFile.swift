@@ -63,7 +63,7 @@ final class EventFile: RunReporter {
             if let bits = result.bitsPerByte { scalars.append(("bits_per_byte/\(set)", bits)) }
             try write(.scalars(scalars, step: step))
         case .step(let report): try write(.scalars(scalars(of: report), step: report.step))
-        case .kept, .notKept, .notLogged, .writing, .ended, .finished: break
+        case .kept, .notKept, .notLogged, .drifted, .writing, .ended, .finished: break
         }
     }
 

@@ -45,6 +45,7 @@ final class RunRecord: RunReporter {
         case .evaluated(let name, let step, let result):
             guard evaluated.insert([String(step), name]).inserted else { return }
             try write("evaluated", step, ["set": .string(name), "result": try JSON(encoding: result)])
+        case .drifted(let step, let parts): try write("drifted", step, ["parts": try JSON(encoding: parts)])
         case .kept(let step, _):
             try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
         case .notKept(let step, let reason): try write("not_kept", step, ["reason": .string(reason)])

@@ -40,7 +40,8 @@ extension HealingEvent {
     /// The step after which it happened; nil while the result is being written.
     var step: Int? {
         switch self {
-        case .started(let step, _, _, _), .evaluated(_, let step, _), .kept(let step, _),
+        case .started(let step, _, _, _), .evaluated(_, let step, _), .drifted(let step, _),
+            .kept(let step, _),
             .notKept(let step, _), .notLogged(let step, _), .ended(let step, _):
             step
         case .step(let report): report.step
