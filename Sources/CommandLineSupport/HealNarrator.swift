@@ -14,7 +14,7 @@ public struct HealNarrator {
     public init() {}
 
     /// Tells what has happened.
-    public mutating func tell(_ event: HealingEvent) {
+    public mutating func tell(_ event: TrainingEvent) {
         switch event {
         case .started(let step, let steps, let parameters, let tokensPerStep):
             (self.steps, self.tokensPerStep, firstStep) = (steps, tokensPerStep, step)
@@ -25,11 +25,19 @@ public struct HealNarrator {
                 \(Units.grouped(tokensPerStep)) tokens\(from)
                 """)
             meter = ProgressMeter()
+        case .stage(let number, let count, let title, let step, let tokens):
+            line.clear()
+            report("step \(step)  stage \(number) of \(count), \(title)")
+            tokensPerStep = tokens
         case .evaluated(let name, let step, let result):
             line.clear()
             let figures = result.bitsPerByte.map { "\(Units.fixed($0, digits: 4)) bits per byte, " } ?? ""
             report("step \(step)  \(name): \(figures)loss \(Units.fixed(result.loss, digits: 4))")
             if step == firstStep { meter = ProgressMeter() }
+        case .parent(_, let name, let result):
+            let figures = result.bitsPerByte.map { "\(Units.fixed($0, digits: 4)) bits per byte" } ?? "–"
+            report("parent  \(name): \(figures)")
+        case .noParent(let reason): report("no parent beside the sets: \(reason); --parent names one")
         case .step(let step):
             losses.add(step.loss)
             let text = describe(step)

@@ -44,6 +44,11 @@ extension UserFacingError {
             "\(path): config.json lacks \(key), which must be \(expected)")
     }
 
+    /// The base of the rotary embedding can't be another.
+    package static func noRotaryBase(_ theta: Double, path: String, reason: String) -> Self {
+        Self(.unsupported, "\(path): rope_theta can't become \(theta): \(reason)")
+    }
+
     /// A tensor that the configuration calls for is not in the checkpoint.
     package static func missingTensor(path: String, tensor: String, shape: [Int]) -> Self {
         Self(

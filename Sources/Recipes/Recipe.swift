@@ -103,6 +103,20 @@ extension Recipe {
         for step in steps { _ = try operation(of: step) }
     }
 
+    /// The lines that parameters stand on, those inside a list of mappings as in `stages[0].lr`.
+    private static func lines(of entries: [YAMLNode.Entry], prefix: String = "") -> [String: Int] {
+        var lines: [String: Int] = [:]
+        for entry in entries {
+            lines[prefix + entry.key] = entry.line
+            for (index, item) in (entry.value.list ?? []).enumerated() {
+                let path = "\(prefix)\(entry.key)[\(index)]"
+                lines[path] = item.line
+                lines.merge(Self.lines(of: item.entries ?? [], prefix: path + ".")) { $1 }
+            }
+        }
+        return lines
+    }
+
     private func text(_ entry: YAMLNode.Entry) throws(UserFacingError) -> String {
         guard case .scalar(let value) = entry.value.content, let text = value.string else {
             throw .wrongValue(
@@ -135,7 +149,7 @@ extension Recipe {
         var step = Step(
             name: done.key, kind: done.key,
             parameters: parameters.reduce(into: JSONObject()) { $0[$1.key] = $1.value.json },
-            line: node.line, lines: parameters.reduce(into: [:]) { $0[$1.key] = $1.line })
+            line: node.line, lines: Self.lines(of: parameters))
         for entry in entries {
             if entry.key == "name" { step.name = try text(entry) }
             if entry.key == "output" { step.output = path(try text(entry)) }
@@ -263,12 +277,9 @@ extension Recipe {
             "output": ["type": "string", "description": "the folder that the model is written to after it"],
         ]
         for operation in operations {
-            var parameters = JSONObject()
-            for parameter in operation.parameterList { parameters[parameter.name] = parameter.schema }
-            properties[operation.name] = [
-                "type": ["object", "null"], "additionalProperties": false, "properties": .object(parameters),
-                "required": .array(operation.parameterList.filter(\.isRequired).map { .string($0.name) }),
-            ]
+            var parameters = OperationParameter.schema(of: operation.parameterList)
+            parameters["type"] = ["object", "null"]
+            properties[operation.name] = parameters
         }
         step["properties"] = properties
         let names = operations.filter { !$0.parameterList.contains(where: \.isRequired) }.map {

@@ -59,11 +59,11 @@ public struct RecipeRun {
         /// A folder is there already, made by the same steps.
         case isThere(folder: String)
         /// A healing is ready to begin, or would begin.
-        case prepared(Step, HealingSetup)
+        case prepared(Step, PreparedJob)
         /// What happens during a healing.
-        case healing(HealingEvent)
+        case healing(TrainingEvent)
         /// A healing has ended and its model is written.
-        case healed(Step, HealingOutcome, folder: String)
+        case healed(Step, TrainingOutcome, folder: String)
         /// A model was evaluated; in a dry run without results.
         case evaluated(Step, [(name: String, result: EvaluationResult)])
     }
@@ -211,18 +211,20 @@ public struct RecipeRun {
         if let begun, !begun.total.summary.isEmpty {
             tell(.unwritten(source: begun.source, begun.total))
         }
-        var request = HealingRequest(
-            job, model: isBlank ? model : begun?.source.path ?? model, checkpoint: begun?.total.checkpoint,
-            threads: options.threads, output: folder, force: options.write.force,
-            resume: !options.write.force, tool: options.write.tool)
-        request.isDryRun = options.isDryRun
-        request.freeSpace = options.write.freeSpace
-        let setup = try HealingSetup(request, isCancelled: isCancelled)
-        tell(.prepared(step, setup))
+        var running = RunOptions()
+        (running.threads, running.tool, running.isDryRun) = (
+            options.threads, options.write.tool, options.isDryRun
+        )
+        (running.force, running.resume) = (options.write.force, !options.write.force)
+        running.freeSpace = options.write.freeSpace
+        let prepared = try PreparedJob(
+            job, on: isBlank ? model : begun?.source.path ?? model, checkpoint: begun?.total.checkpoint,
+            to: folder, options: running, isCancelled: isCancelled)
+        tell(.prepared(step, prepared))
         if options.isDryRun {
             return try begun ?? State(PretrainedModel.blank(model).checkpoint)
         }
-        if try setup.finished() != nil {
+        if try prepared.finished() != nil {
             tell(.isThere(folder: folder))
         } else {
             // Hours later it would be refused.
@@ -234,7 +236,7 @@ public struct RecipeRun {
             if !FileSystem.exists(Path.parent(folder)), folder.hasPrefix(stepsFolder) {
                 try FileSystem.create(stepsFolder)
             }
-            let run = try HealingRun(setup, isCancelled: isCancelled) { tell(.healing($0)) }
+            let run = try TrainingLoop(prepared) { tell(.healing($0)) }
             run.warnings.forEach { tell(.warning($0)) }
             tell(.healed(step, try run(isCancelled: isCancelled), folder: folder))
         }

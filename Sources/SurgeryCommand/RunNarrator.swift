@@ -65,7 +65,7 @@ final class RunNarrator {
             guard let (plan, source) = planned else { return }
             keep(output: plan.output, source: source, figures: plan.figures(source: source, written, seconds))
         case .isThere(let folder): report("\(folder) is there already, made by the same steps")
-        case .prepared(let step, let setup): prepared(step, setup)
+        case .prepared(let step, let job): prepared(step, job)
         case .healed(let step, let outcome, let folder): healed(step, outcome, folder: folder)
         case .evaluated(let step, let results):
             if !results.isEmpty { report(results.table) }
@@ -86,19 +86,19 @@ final class RunNarrator {
         add(step, figures)
     }
 
-    private func prepared(_ step: RecipeRun.Step, _ setup: HealingSetup) {
-        for warning in setup.warnings { warn(warning) }
-        report(setup.table)
+    private func prepared(_ step: RecipeRun.Step, _ job: PreparedJob) {
+        for warning in job.warnings { warn(warning) }
+        report(job.table)
         guard options.dryRun else { return }
-        var figures = setup.json.object ?? JSONObject()
-        figures["bytes"] = JSON(setup.output.byteCount)
-        let seconds = try? setup.expectedSeconds()
+        var figures = job.json.object ?? JSONObject()
+        figures["bytes"] = JSON(job.output.byteCount)
+        let seconds = try? job.expectedSeconds()
         if let seconds { report("about \(Units.duration(seconds: seconds)) on this machine") }
         figures["expected_seconds"] = seconds.map { JSON($0) } ?? .null
         add(step, figures)
     }
 
-    private func healed(_ step: RecipeRun.Step, _ outcome: HealingOutcome, folder: String) {
+    private func healed(_ step: RecipeRun.Step, _ outcome: TrainingOutcome, folder: String) {
         for warning in outcome.warnings { warn(warning) }
         for text in outcome.lines(output: folder) { report(text) }
         let figures = (try? outcome.json(output: folder).object) ?? JSONObject()

@@ -49,29 +49,31 @@ struct Heal: ParsableCommand {
             Interruption.watch()
             try refuseModels(among: optimizer.train + optimizer.freeze + optimizer.groups)
             try requireModel(model)
-            var request = HealingRequest(
-                job, model: model, threads: compute.count,
-                output: result.output ?? OutputPath.beside(model, suffix: "healed"), force: result.force,
-                resume: result.resume, tool: "trainer \(Version.current)")
-            request.isDryRun = result.dryRun
-            let setup = try HealingSetup(request) { Interruption.signal != nil }
-            if let finished = try setup.finished() { return try tell(finished, output: setup.request.output) }
-            for warning in setup.warnings { warn(warning) }
-            report(setup.table)
+            var options = RunOptions()
+            (options.threads, options.tool) = (compute.count, "trainer \(Version.current)")
+            (options.force, options.resume, options.isDryRun) = (result.force, result.resume, result.dryRun)
+            let prepared = try PreparedJob(
+                job, on: model, to: result.output ?? OutputPath.beside(model, suffix: "healed"),
+                options: options
+            ) { Interruption.signal != nil }
+            let output = prepared.output.output
+            if let finished = try prepared.finished() { return try tell(finished, output: output) }
+            for warning in prepared.warnings { warn(warning) }
+            report(prepared.table)
             if result.dryRun {
-                try setup.check()
-                if result.json { printJSON(setup.json) }
+                try prepared.check()
+                if result.json { printJSON(prepared.json) }
                 return
             }
             var narrator = HealNarrator()
-            let run = try HealingRun(setup, isCancelled: { Interruption.signal != nil }) { narrator.tell($0) }
+            let run = try TrainingLoop(prepared) { narrator.tell($0) }
             for warning in run.warnings { warn(warning) }
             defer { narrator.finish() }
             let outcome = try run { Interruption.signal != nil }
             narrator.finish()
             for overflow in outcome.warnings { warn(overflow) }
-            if result.json { return printJSON(try outcome.json(output: setup.request.output)) }
-            for line in outcome.lines(output: setup.request.output) { report(line) }
+            if result.json { return printJSON(try outcome.json(output: output)) }
+            for line in outcome.lines(output: output) { report(line) }
         }
     }
 
@@ -79,7 +81,8 @@ struct Heal: ParsableCommand {
     private var job: TrainingJob {
         var job = TrainingJob()
         (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
-        (job.crossDocuments, job.fromScratch) = (data.crossDocuments, data.fromScratch)
+        (job.parent, job.noParent) = (data.parent, data.noParent)
+        (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
         (job.textKey, job.nfc) = (text.textKey, text.nfc)
         (job.skipBadLines, job.plainText) = (text.skipBadLines, text.plainText)
@@ -90,12 +93,15 @@ struct Heal: ParsableCommand {
         (job.schedule, job.warmup, job.minLrRatio) = (
             optimizer.schedule, optimizer.warmup, optimizer.minLrRatio
         )
-        job.decayShare = optimizer.decayShare
+        (job.warmupFrom, job.pieces) = (optimizer.warmupFrom, optimizer.pieces)
+        (job.decayShare, job.holdRatio) = (optimizer.decayShare, optimizer.holdRatio)
+        job.cooldownShare = optimizer.cooldownShare
         (job.beta1, job.beta2, job.eps) = (optimizer.beta1, optimizer.beta2, optimizer.eps)
         (job.weightDecay, job.clip) = (optimizer.weightDecay, optimizer.clip)
         (job.moments, job.gradients) = (optimizer.moments, optimizer.gradients)
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
-        job.groups = optimizer.groups
+        (job.groups, job.ropeTheta) = (optimizer.groups, optimizer.ropeTheta)
+        (job.stages, job.from) = (extent.stages, result.from)
         (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
         (job.tensorboard, job.noTensorboard) = (result.tensorboard, result.noTensorboard)
         return job
@@ -109,7 +115,7 @@ struct Heal: ParsableCommand {
             printJSON(
                 [
                     "output": .string(output), "steps": JSON(finished.steps), "tokens": JSON(finished.tokens),
-                    "loss": .null, "before": [:], "after": [:],
+                    "loss": .null, "before": [:], "after": [:], "parent": .null, "healed": [:], "drift": [],
                 ])
         }
     }

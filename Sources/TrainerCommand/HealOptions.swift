@@ -28,8 +28,17 @@ struct HealData: ParsableArguments {
         help: ArgumentHelp("A set to evaluate before and after.", valueName: "[name=]file"),
         transform: TextSource.unweighted)
     var evaluations: [TextSource] = []
-    @Flag(help: "Let a token see other documents before its own in the same sequence.") var crossDocuments =
-        false
+    @Option(
+        help: ArgumentHelp(
+            "The model beside which the sets are put: what this one was made of (default: the source that surgery.json names, where its files have the checksums that stand there).",
+            valueName: "model"))
+    var parent: String?
+    @Flag(help: "Put no model beside the sets.") var noParent = false
+    @Option(
+        help: ArgumentHelp(
+            "What a sequence is made of: documents (a token sees its own document only), concatenate (it sees all before it) or bilingual (halves of two sources; it sees all before it).",
+            valueName: "how"))
+    var packing = standard.packing
     @OptionGroup var ends: EndOptions
     @Flag(help: "MODEL holds only config.json and the tokenizer; begin with random weights.")
     var fromScratch = false
@@ -59,8 +68,15 @@ struct HealExtent: ParsableArguments {
         help: ArgumentHelp(
             "What the backward pass computes again to save memory: none, norms or layer.", valueName: "what"))
     var recompute = standard.recompute
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Parts of the run, one after the other, each with what is other in it, as in 'name: rows, steps: 100, groups: [\"new-rows: rate=1\", \"rest: freeze\"]'.",
+            valueName: "name: value, …"), transform: TrainingStage.init(parsing:))
+    var stages: [TrainingStage] = []
 }
 
+extension Packing: ExpressibleByArgument {}
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}
@@ -74,17 +90,33 @@ struct HealOptimizer: ParsableArguments {
         help: ArgumentHelp(
             "That of the embedding and the output head (default: a fifth of --lr).", valueName: "rate"))
     var embeddingLr: Double?
-    @Option(help: "What follows the warm-up: constant, cosine, linear or wsd.") var schedule = standard
-        .schedule
+    @Option(
+        help: "The course of the rate: constant, cosine, linear, wsd, infinite, sqrt (no warm-up) or joined.")
+    var schedule = standard.schedule
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "What the schedule joined is made of, as in 'linear 100 0-1' 'constant 70% 1' 'sqrt rest 1-0.1'.",
+            valueName: "shape length from-to"))
+    var pieces: [String] = []
     @Option(
         help: ArgumentHelp(
             "Steps of rising rate (default: a hundredth of all, at least 10, at most a quarter).",
             valueName: "steps"))
     var warmup: Int?
+    @Option(
+        help: ArgumentHelp("The share of the peak at which the rate begins to rise.", valueName: "share"))
+    var warmupFrom = standard.warmupFrom
     @Option(help: ArgumentHelp("What is left of the rate at the end.", valueName: "share")) var minLrRatio =
         standard.minLrRatio
-    @Option(help: ArgumentHelp("The part of all steps in which wsd falls, by 1 − √.", valueName: "share"))
+    @Option(
+        help: ArgumentHelp(
+            "The part of all steps in which wsd and infinite fall at the end, by 1 − √.", valueName: "share"))
     var decayShare = standard.decayShare
+    @Option(help: ArgumentHelp("The share of the peak that infinite holds.", valueName: "share"))
+    var holdRatio = standard.holdRatio
+    @Option(help: ArgumentHelp("The part of all steps in which infinite falls to it.", valueName: "share"))
+    var cooldownShare = standard.cooldownShare
     @Option(help: ArgumentHelp("AdamW's first decay.", valueName: "share")) var beta1 = standard.beta1
     @Option(help: ArgumentHelp("AdamW's second decay.", valueName: "share")) var beta2 = standard.beta2
     @Option(help: ArgumentHelp("Added to the root of the second moment.", valueName: "number")) var eps =
@@ -118,6 +150,10 @@ struct HealOptimizer: ParsableArguments {
             "Move what a surgery has added, or other parts, in a way of their own, as in 'new-rows: rate=2, decay=0' 'old-rows: freeze'.",
             valueName: "group: how"))
     var groups: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "The base of the rotary position embedding (default: the model's own).", valueName: "base"))
+    var ropeTheta: Double?
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 }
 
@@ -129,6 +165,11 @@ struct HealResult: ParsableArguments {
     var output: String?
     @Flag(help: "Replace an output, or an unfinished run for it.") var force = false
     @Flag(help: "Go on with an unfinished run.") var resume = false
+    @Option(
+        help: ArgumentHelp(
+            "Begin with a checkpoint of another run: its weights, and the moments of what is trained in both.",
+            valueName: "OUT.run/step-N"))
+    var from: String?
     @Option(
         help: ArgumentHelp(
             "Steps between checkpoints; 0 keeps one only when the run is stopped.", valueName: "steps"))

@@ -213,7 +213,8 @@ struct TrainerCommandTests {
         #expect(straight.code == 0)
         #expect(
             try straight.json().object?.keys.sorted() == [
-                "after", "before", "loss", "output", "sources", "steps", "tokens",
+                "after", "before", "drift", "healed", "loss", "output", "parent", "sources", "steps",
+                "tokens",
             ])
         // SIGKILL as soon as a checkpoint is there, then SIGINT after the next, then to the end.
         #expect(
@@ -409,6 +410,10 @@ struct TrainerCommandTests {
         (
             ["heal", "@base", "--data", "@data/english.val.jsonl", "@data/english.val.jsonl"], 64,
             "two sources are called"
+        ),
+        (
+            ["heal", "@base", "--data", "@data/english.val.jsonl", "--packing", "bilingual"], 64,
+            "--packing bilingual puts texts of two sources into a sequence"
         ),
         (
             ["heal", "@base", "--data", "@data/english.val.jsonl", "--end-of-text", "<none>", "--dry-run"],

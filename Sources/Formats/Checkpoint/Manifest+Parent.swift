@@ -8,7 +8,8 @@ public enum ParentModel: Sendable, Equatable {
 
 extension Checkpoint {
     /// The model that was there before the last surgery: the manifest's source, or, of a model that was only trained since,
-    /// the source of the manifest before that.
+    /// the source of the manifest before that. Of a model that a surgery has made and nobody has written, it is what the
+    /// surgery was given.
     ///
     /// Reads all of its weights files for their checksums, where the manifest has some.
     ///
@@ -20,6 +21,10 @@ extension Checkpoint {
     package func parent(
         passingOver training: Set<String>, isCancelled: () -> Bool
     ) throws(UserFacingError) -> ParentModel {
+        if operations.contains(where: { !training.contains($0.name) }) {
+            // What the surgery has made is not written yet, so its source is what was opened.
+            return FileSystem.exists(path) ? .found(path) : .missing("\(path) is not there")
+        }
         guard var manifest else {
             return .missing(
                 unusableManifest.map(\.message) ?? "\(path) has no \(Manifest.fileName) that names it")

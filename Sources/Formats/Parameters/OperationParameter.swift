@@ -1,5 +1,5 @@
 /// A parameter of an operation: what it is called on a command line, in a recipe and in the manifest, and what it takes.
-public struct OperationParameter: Sendable {
+public struct OperationParameter: Sendable, Equatable {
     /// What it takes.
     public enum Kind: Sendable, Equatable {
         /// A whole number.
@@ -20,6 +20,8 @@ public struct OperationParameter: Sendable {
         case strings
         /// Named files of text, each with a weight or without, as ``TextSource`` reads them.
         case texts(weighted: Bool)
+        /// A list of mappings, each of what is called `of` and has these parameters.
+        indirect case mappings(of: String, [OperationParameter])
     }
 
     /// Its name.
@@ -39,7 +41,7 @@ public struct OperationParameter: Sendable {
         self.isRequired = isRequired
     }
 
-    /// The value that it takes, of what a file has; nil when that is of another kind.
+    /// The value that it takes, of what a file has; nil when that is of another kind, or a list of mappings.
     ///
     /// `folder` is what relative paths count from. One path stands for a list of one.
     public func value(_ json: JSON, from folder: String) -> JSON? {
@@ -63,6 +65,7 @@ public struct OperationParameter: Sendable {
                 (isOne ? [json] : json.array ?? []).map { source in
                     TextSource(source, takesWeight: weighted, from: folder)?.json
                 })
+        case .mappings: return nil
         }
     }
 
@@ -87,6 +90,7 @@ public struct OperationParameter: Sendable {
             weighted
                 ? "files as in ko=korean.jsonl:0.75 or {name: ko, file: korean.jsonl, weight: 0.75}"
                 : "files as in ko=korean.jsonl or {name: ko, file: korean.jsonl}"
+        case .mappings(let name, _): "a list of mappings, each a \(name)'s parameters"
         }
     }
 
@@ -102,9 +106,20 @@ public struct OperationParameter: Sendable {
             case .path: ["type": "string"]
             case .paths, .strings: Self.oneOrMore(["type": "string"])
             case .texts(let weighted): Self.oneOrMore(TextSource.schema(weighted: weighted))
+            case .mappings(_, let list): ["type": "array", "items": Self.schema(of: list)]
             }
         schema["description"] = .string(about)
         return schema
+    }
+
+    /// What a mapping with these parameters is, as JSON Schema has it.
+    package static func schema(of parameters: [OperationParameter]) -> JSON {
+        var properties = JSONObject()
+        for parameter in parameters { properties[parameter.name] = parameter.schema }
+        return [
+            "type": "object", "additionalProperties": false, "properties": .object(properties),
+            "required": .array(parameters.filter(\.isRequired).map { .string($0.name) }),
+        ]
     }
 
     private static func oneOrMore(_ item: JSON) -> JSON {

@@ -35,20 +35,9 @@ extension Parameterized {
         parameters: JSONObject, from folder: String = "", at place: (String?) -> String
     ) throws(UserFacingError) {
         var values = Self.defaults
-        for (key, given) in parameters {
-            guard let parameter = Self.parameterList.first(where: { $0.name == key }) else {
-                throw .unknownWord(
-                    key, what: "parameter of \(Self.name)", known: Self.parameterList.map(\.name),
-                    at: place(key))
-            }
-            if given.isNull { continue }
-            guard let value = parameter.value(given, from: folder) else {
-                throw .wrongValue(of: key, found: given, expected: parameter.expected, at: place(key))
-            }
+        for (key, value) in try Self.parameterList.values(parameters, of: Self.name, from: folder, at: place)
+        {
             values[key] = value
-        }
-        if let missing = Self.parameterList.first(where: { $0.isRequired && values[$0.name] == nil }) {
-            throw .missingParameter(missing.name, of: Self.name, about: missing.about, at: place(nil))
         }
         do {
             self = try JSON.object(values).decoded(as: Self.self)
@@ -56,6 +45,50 @@ extension Parameterized {
             // Every value was checked, so only numbers that are too large are left.
             throw .undecodable(Self.name, at: place(nil))
         }
+    }
+}
+
+extension [OperationParameter] {
+    /// The values that parameters take, of what a file has for them.
+    ///
+    /// `place` is asked for where a key stands: inside a list of mappings as in `stages[0].lr`.
+    fileprivate func values(
+        _ given: JSONObject, of name: String, from folder: String, at place: (String?) -> String
+    ) throws(UserFacingError) -> JSONObject {
+        var values = JSONObject()
+        for (key, found) in given {
+            guard let parameter = first(where: { $0.name == key }) else {
+                throw .unknownWord(
+                    key, what: "parameter of \(name)", known: map(\.name), at: place(key))
+            }
+            if found.isNull { continue }
+            if case .mappings(let item, let parameters) = parameter.kind, let list = found.array {
+                var items: [JSON] = []
+                for (index, entry) in list.enumerated() {
+                    let path = "\(key)[\(index)]"
+                    guard let object = entry.object else {
+                        throw .wrongValue(
+                            of: path, found: entry, expected: "a mapping of a \(item)'s parameters",
+                            at: place(path))
+                    }
+                    items.append(
+                        .object(
+                            try parameters.values(object, of: item, from: folder) { key in
+                                place(key.map { "\(path).\($0)" } ?? path)
+                            }))
+                }
+                values[key] = .array(items)
+                continue
+            }
+            guard let value = parameter.value(found, from: folder) else {
+                throw .wrongValue(of: key, found: found, expected: parameter.expected, at: place(key))
+            }
+            values[key] = value
+        }
+        if let missing = first(where: { $0.isRequired && values[$0.name] == nil }) {
+            throw .missingParameter(missing.name, of: name, about: missing.about, at: place(nil))
+        }
+        return values
     }
 }
 

@@ -1,5 +1,5 @@
 /// How documents are read.
-public struct TextOptions: Sendable, Codable, Equatable {
+public struct TextOptions: Sendable, Codable, Hashable {
     /// The key whose value is a document, in files that have one a line; a dot leads into an object inside.
     public var textKey: String
     /// Whether texts are composed (Unicode's NFC), as Hangul that macOS has taken apart needs it.

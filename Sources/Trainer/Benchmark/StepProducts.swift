@@ -45,18 +45,24 @@ extension [(shape: LinearShape, count: Int)] {
     }
 }
 
-extension HealingSetup {
-    /// The share of the time of a step in which products of weights are computed, on the shapes of
-    /// Documentation/measurements.md.
-    private static let shareOfProducts = 0.75
-
+extension PreparedJob {
     /// About how many seconds the steps take: what their products cost at the rate of this machine, which is measured
     /// on small ones; nil where the number of steps is not known.
     ///
     /// - Throws: ``UserFacingError`` when there is no OpenBLAS.
     public func expectedSeconds() throws -> Double? {
         if isOpenEnded { return nil }
-        let engine = try DefaultEngine(threads: request.threads)
+        let engine = try DefaultEngine(threads: options.threads)
+        return stages.reduce(0) { $0 + $1.expectedSeconds(on: engine) }
+    }
+}
+
+extension PreparedStage {
+    /// The share of the time of a step in which products of weights are computed, on the shapes of
+    /// Documentation/measurements.md.
+    private static let shareOfProducts = 0.75
+
+    fileprivate func expectedSeconds(on engine: DefaultEngine) -> Double {
         let products = layout.products(rows: plan.batch * plan.length)
         let small = products.map { shape, count in
             (

@@ -70,16 +70,12 @@ public struct TrainingBenchmark: Sendable {
         let layout = try ParameterLayout(
             model.architecture, naming: TensorNaming(model.family, names: []),
             storage: ParameterLayout.Storage(gradients: gradients.precision))
-        let plan = HealingPlan(
-            steps: steps + 1, batch: batch, accumulate: 1, length: length,
-            optimizer: AdamWSettings(
-                rate: 1e-4, embeddingScale: 1, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
-                clip: 1),
-            moments: moments, gradients: gradients,
-            schedule: Schedule(shape: .constant, warmup: 0, steps: steps + 1, floor: 1),
-            seed: 0,
-            recomputation: recomputation, isolatesDocuments: true)
-        let healing = try Healing(
+        var job = TrainingJob()
+        (job.steps, job.batch, job.length, job.lr, job.embeddingLr) = (steps + 1, batch, length, 1e-4, 1e-4)
+        (job.schedule, job.moments, job.gradients) = (.constant, moments, gradients)
+        job.recompute = recomputation
+        let plan = StagePlan(job)
+        let healing = try TrainingState(
             plan, model.architecture, layout: layout,
             data: RandomTokens(vocabulary: model.architecture.vocabularySize, length: length), on: engine)
         healing.model.initialize(deviation: 0.02, seed: 0)
@@ -121,6 +117,7 @@ private struct RandomTokens: TrainingData {
     var position: DataPosition { DataPosition() }
 
     mutating func move(to position: DataPosition) {}
+    mutating func begin(at position: DataPosition) {}
 
     mutating func next(_ count: Int) -> TokenBatch {
         let tokens = (0..<count * length).map { _ in Int32(generator.next() % UInt64(vocabulary)) }

@@ -17,16 +17,16 @@ public enum DataExtent: Sendable, Equatable {
 public struct DataMixture: TrainingData {
     /// What one pass over each source would show.
     let sizes: [DataSize]
-    /// How many tokens of each source are shown at most; nil where there is no end.
+    /// How many tokens of each source are shown at most, those before it began left out; nil where there is no end.
     let limits: [Int]?
+    /// What had been shown of each source when it began.
+    private var begun: [Int]
     private let names: [String]
     private let shares: [Double]
     private let length: Int
-    private let isolatesDocuments: Bool
-    /// What there is to know of the texts, a sentence each.
-    public let warnings: [String]
-    /// What is in each source.
-    let contents: [TextContent]
+    private let packing: Packing
+    /// How many tokens of one source stand side by side: a sequence's, or half of them.
+    private let span: Int
     private var streams: [TokenStream]
 
     /// About how many tokens of a source are shuffled with each other.
@@ -35,53 +35,32 @@ public struct DataMixture: TrainingData {
     /// A mixture.
     ///
     /// - Parameters:
-    ///   - sources: at least one.
-    ///   - options: how documents are read.
-    ///   - tokenizer: the model's.
-    ///   - layout: how documents are laid out.
-    ///   - vocabularySize: rows of the model's embedding.
+    ///   - sources: at least one, as ``SourceCache`` opens them.
     ///   - length: T.
     ///   - extent: where it ends.
-    ///   - isolatesDocuments: whether a token sees only its own document.
+    ///   - packing: what stands in a sequence, and what a token sees of it.
     ///   - seed: decides the order.
     ///   - blockSize: about how many tokens of a source are shuffled with each other.
-    ///   - threads: how many threads count tokens.
-    ///   - isCancelled: asked while tokens are counted; true stops.
-    /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read.
+    /// - Throws: ``UserFacingError`` when they can't be packed like this.
     public init(
-        _ sources: [TextSource], options: TextOptions = TextOptions(), tokenizer: Tokenizer,
-        layout: DocumentLayout, vocabularySize: Int, length: Int,
-        extent: DataExtent = .unlimited, isolatesDocuments: Bool, seed: UInt64,
-        blockSize: Int = DataMixture.blockSize, threads: Int = 1, isCancelled: () -> Bool = { false }
+        _ sources: [OpenedSource], length: Int, extent: DataExtent = .unlimited, packing: Packing,
+        seed: UInt64, blockSize: Int = DataMixture.blockSize
     ) throws(UserFacingError) {
         precondition(!sources.isEmpty)
-        let tokenizer = tokenizer.reading(options)
-        streams = []
-        var (warnings, contents): ([String], [TextContent]) = ([], [])
-        for (index, source) in sources.enumerated() {
-            guard source.weight > 0, source.weight.isFinite else {
-                throw .badWeight(path: source.path, weight: source.weight)
-            }
-            let encoder = try DocumentEncoder(
-                path: source.path, options: options, tokenizer: tokenizer, layout: layout,
-                vocabularySize: vocabularySize)
-            warnings += encoder.warnings
-            contents.append(try encoder.content())
-            streams.append(
-                TokenStream(
-                    encoder: encoder, size: try encoder.size(threads: threads, isCancelled: isCancelled),
-                    length: length, sequencesOfBlock: Self.sequencesOfBlock(length, blockSize), seed: seed,
-                    source: index))
-        }
-        self.warnings = warnings
-        self.contents = contents
-        let total = sources.reduce(0) { $0 + $1.weight }
-        names = sources.map(\.name)
-        shares = sources.map { $0.weight / total }
-        sizes = streams.map(\.size)
+        try packing.check(sources: sources.count, length: length)
+        let span = packing == .bilingual ? length / 2 : length
+        let total = sources.reduce(0) { $0 + $1.source.weight }
+        names = sources.map(\.source.name)
+        shares = sources.map { $0.source.weight / total }
+        sizes = sources.map(\.size)
         limits = Self.limits(extent, shares: shares, sizes: sizes.map(\.tokens))
-        self.length = length
-        self.isolatesDocuments = isolatesDocuments
+        begun = sources.map { _ in 0 }
+        (self.length, self.packing, self.span) = (length, packing, span)
+        streams = sources.enumerated().map { index, source in
+            TokenStream(
+                encoder: source.encoder, size: source.size, length: span,
+                sequencesOfBlock: Self.sequencesOfBlock(span, blockSize), seed: seed, source: index)
+        }
     }
 
     /// How many sequences are shuffled with each other; enough for a step's to be of several documents.
@@ -99,29 +78,50 @@ public struct DataMixture: TrainingData {
             return zip(shares, sizes).map { share, size in
                 max(passes * size, Int((share * total).rounded()))
             }
-        case .tokens(let tokens):
-            var limits = shares.map { Int($0 * Double(tokens)) }
-            let rest = tokens - limits.reduce(0, +)
-            let order = shares.indices.sorted { left, right in
-                let (a, b) = (shares[left] * Double(tokens), shares[right] * Double(tokens))
-                return (a - Double(limits[left]), -left) > (b - Double(limits[right]), -right)
-            }
-            for index in 0..<rest { limits[order[index % order.count]] += 1 }
-            return limits
+        case .tokens(let tokens): return apportion(tokens, shares)
         }
     }
 
-    /// How many sequences there are until the end; nil where there is none.
-    var sequenceCount: Int? {
-        limits.map { limits in limits.reduce(0) { $0 + ($1 + length - 1) / length } }
+    /// Numbers in proportion to some shares that make a whole number together: by largest remainders.
+    private static func apportion(_ whole: Int, _ shares: [Double]) -> [Int] {
+        let exact = shares.map { $0 * Double(whole) }
+        var parts = exact.map { Int($0) }
+        let order = shares.indices.sorted { left, right in
+            (exact[left] - Double(parts[left]), -left) > (exact[right] - Double(parts[right]), -right)
+        }
+        for index in 0..<whole - parts.reduce(0, +) { parts[order[index % order.count]] += 1 }
+        return parts
     }
 
-    /// What will have been shown after so many tokens in all, or at the end.
-    func progress(after tokens: Int) -> [SourceProgress] {
-        names.indices.map { index in
-            SourceProgress(
-                name: names[index], shown: limits?[index] ?? Int((shares[index] * Double(tokens)).rounded()),
-                size: sizes[index].tokens)
+    /// How many sequences there are until the end.
+    ///
+    /// - Parameter earlier: what will have been shown before, where it goes on from another mixture.
+    /// - Returns: the number; nil where there is no end.
+    func sequenceCount(from earlier: [SourceProgress] = []) -> Int? {
+        limits.map { limits in
+            let spans = limits.indices.reduce(0) { sum, index in
+                // What an earlier one has left of a span comes first, by itself.
+                let before = earlier.isEmpty ? 0 : earlier[index].shown
+                return sum + (before + limits[index] + span - 1) / span - before / span
+            }
+            return packing == .bilingual ? (spans + 1) / 2 : spans
+        }
+    }
+
+    /// What will have been shown at the end, or about after so many tokens where there is none.
+    ///
+    /// - Parameters:
+    ///   - tokens: how many are shown from the beginning on.
+    ///   - earlier: what will have been shown before, where it goes on from another mixture.
+    /// - Returns: the sources, with what was shown of them before.
+    func progress(after tokens: Int, from earlier: [SourceProgress] = []) -> [SourceProgress] {
+        let before = earlier.isEmpty ? names.map { _ in 0 } : earlier.map(\.shown)
+        // Without an end all spans are whole, and of each source there are as many as its share of all makes.
+        let spans = before.reduce(tokens / span) { $0 + $1 / span }
+        let whole = Self.apportion(spans, shares).map { $0 * span }
+        return names.indices.map { index in
+            let shown = limits.map { before[index] + $0[index] } ?? max(before[index], whole[index])
+            return SourceProgress(name: names[index], shown: shown, size: sizes[index].tokens)
         }
     }
 
@@ -132,22 +132,35 @@ public struct DataMixture: TrainingData {
         }
     }
 
-    /// The memory that it takes: where documents lie and their order, a block of each source, and its longest document as
-    /// text and tokens.
+    /// The memory that it takes beside its sources': the order of documents, a block of each source, and its longest
+    /// document as text and tokens.
     func byteCount(blockSize: Int = DataMixture.blockSize) -> Int {
         sizes.reduce(0) { sum, size in
-            let block = min(size.tokens + length, Self.sequencesOfBlock(length, blockSize) * length + 1)
-            return sum + 24 * size.documents + 4 * block + 16 * size.longest
+            let block = min(size.tokens + span, Self.sequencesOfBlock(span, blockSize) * span + 1)
+            return sum + 8 * size.documents + 4 * block + 16 * size.longest
         }
     }
 
     /// Where the data stands.
-    public var position: DataPosition { DataPosition(sources: streams.map(\.position)) }
+    public var position: DataPosition {
+        DataPosition(sources: streams.map(\.position), begun: begun)
+    }
 
     /// Goes on from where the data stood before.
     public mutating func move(to position: DataPosition) throws(UserFacingError) {
-        guard position.sources.count == streams.count else { throw .badPosition(path: "the mixture") }
+        guard position.sources.count == streams.count, position.begun.count == streams.count,
+            zip(position.begun, position.sources).allSatisfy({ $0 >= 0 && $0 <= $1.shown })
+        else { throw .badPosition(path: "the mixture") }
         for index in streams.indices { try streams[index].move(to: position.sources[index]) }
+        begun = position.begun
+    }
+
+    /// Begins where another mixture of the same sources, weights, length and seed stands, as if it were that one.
+    ///
+    /// Shares and passes count on; tokens or passes until the end count from here.
+    public mutating func begin(at position: DataPosition) throws(UserFacingError) {
+        try move(to: position)
+        begun = streams.map(\.shown)
     }
 
     /// The next sequences.
@@ -155,44 +168,58 @@ public struct DataMixture: TrainingData {
         var batch = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
         var documents: [DocumentReference] = []
         for _ in 0..<count {
-            guard let index = nextSource() else {
-                // What fills the batch repeats its first sequence, so that experts are chosen as by text.
-                batch.append(
-                    batch.tokens.isEmpty
-                        ? [Int32](repeating: 0, count: length) : Array(batch.tokens[..<length]),
-                    targets: [Int32](repeating: -1, count: length),
-                    attentionStart: [Int32](repeating: 0, count: length))
-                continue
+            var (tokens, targets, starts): ([Int32], [Int32], [Int]) = ([], [], [0])
+            var last: Int?
+            for _ in 0..<length / span {
+                guard let index = nextSource(beside: last) else { break }
+                let sequence = try streams[index].next(limit: room(of: index))
+                documents += sequence.documents.map {
+                    DocumentReference(path: streams[index].encoder.path, number: $0.index + 1)
+                }
+                if packing == .documents { starts = sequence.documents.map(\.start) }
+                tokens += sequence.tokens
+                targets += sequence.targets
+                last = index
             }
-            let limit = (limits?[index]).map { $0 - streams[index].shown } ?? length
-            let sequence = try streams[index].next(limit: limit)
-            documents += sequence.documents.map {
-                DocumentReference(path: streams[index].encoder.path, number: $0.index + 1)
-            }
-            var (tokens, targets) = (Array(sequence.tokens), sequence.targets)
-            var starts = isolatesDocuments ? sequence.documents.map(\.start) : [0]
-            if tokens.count < length {
-                starts.append(tokens.count)
-                let own = tokens
-                while tokens.count < length { tokens.append(own[tokens.count % own.count]) }
-                targets += [Int32](repeating: -1, count: length - own.count)
-            }
+            // What fills a sequence repeats it, and what fills the batch its first one, so that experts are chosen as by
+            // text; nothing sees it that is asked for.
+            let own = tokens.isEmpty ? Array(batch.tokens.prefix(length)) : tokens
+            if tokens.count < length { starts.append(tokens.count) }
+            while tokens.count < length { tokens.append(own.isEmpty ? 0 : own[tokens.count % own.count]) }
+            targets += [Int32](repeating: -1, count: length - targets.count)
             batch.append(tokens, targets: targets, attentionStart: firstVisible(starts))
         }
         batch.documents = documents
         return batch
     }
 
-    /// The source that is furthest behind its share, which gives the next sequence; nil at the end.
-    private func nextSource() -> Int? {
-        let total = Double(streams.reduce(0) { $0 + $1.shown } + length)
-        var chosen: Int?
-        var furthest = -Double.infinity
-        for index in shares.indices where limits.map({ streams[index].shown < $0[index] }) ?? true {
-            let behind = shares[index] * total - Double(streams[index].shown)
-            if behind > furthest { (chosen, furthest) = (index, behind) }
+    /// The source that gives the next span: the one that is furthest behind its share.
+    ///
+    /// Beside a span of one source goes one of another that is behind its share. Only when the first source is still
+    /// behind by a span and a half, as one with more than half of all tokens comes to be, does it take both: so its share
+    /// is kept, and there are as many sequences of two sources as the shares allow.
+    ///
+    /// - Parameter first: the source that the sequence has already; nil where it has none.
+    /// - Returns: its number; nil at the end.
+    private func nextSource(beside first: Int?) -> Int? {
+        let total = Double(streams.reduce(span) { $0 + $1.shown })
+        let behind = shares.indices.filter { room(of: $0) > 0 }.map { index in
+            (index: index, tokens: shares[index] * total - Double(streams[index].shown))
         }
-        return chosen
+        func furthest(_ sources: [(index: Int, tokens: Double)]) -> (index: Int, tokens: Double)? {
+            // Of equals the first.
+            sources.reduce(nil) { best, one in best.map { one.tokens > $0.tokens } ?? true ? one : best }
+        }
+        guard let next = furthest(behind) else { return nil }
+        guard next.index == first, next.tokens < 1.5 * Double(span),
+            let other = furthest(behind.filter { $0.index != first }), other.tokens > 0
+        else { return next.index }
+        return other.index
+    }
+
+    /// How many tokens of a source may be shown yet; a span's where there is no end.
+    private func room(of index: Int) -> Int {
+        limits.map { begun[index] + $0[index] - streams[index].shown } ?? span
     }
 
     /// The first position that each of a sequence's tokens sees, given where documents begin in it.

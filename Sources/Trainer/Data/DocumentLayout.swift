@@ -19,7 +19,7 @@ public enum EndOfText: Sendable, Equatable {
 /// How a document is laid out for training and evaluation: a start token, its text, and the end of text.
 ///
 /// The tokens of the text are the tokenizer's own, without what the tokenizer itself puts around them.
-public struct DocumentLayout: Codable, Sendable, Equatable {
+public struct DocumentLayout: Codable, Sendable, Hashable {
     /// Stands before each text and is never predicted; nil where the model has no such token.
     public let start: Int32?
     /// Ends each text and is predicted; nil where nothing ends it.
@@ -27,7 +27,7 @@ public struct DocumentLayout: Codable, Sendable, Equatable {
     /// How many tokens the tokenizer itself puts before and behind a text.
     let tokenizersOwn: Own
 
-    struct Own: Codable, Sendable, Equatable {
+    struct Own: Codable, Sendable, Hashable {
         var before = 0
         var behind = 0
     }

@@ -15,10 +15,10 @@ public struct TokenDataset: TrainingData {
     private let targets: [Int32]
     private let attentionStart: [Int32]
     private let path: String
-    /// How many rows are handed out at most; nil where there is no end.
+    /// How many rows are handed out at most, those before it began left out; nil where there is no end.
     private let limit: Int?
-    /// How many rows were handed out.
-    private var next = 0
+    /// How many rows were handed out, and how many had been when this began.
+    private var next = 0, begun = 0
 
     /// What is left out of the predictions where labels say so: PyTorch's `ignore_index`.
     private static let ignored = -100
@@ -84,9 +84,18 @@ public struct TokenDataset: TrainingData {
     /// How many rows there are until the end; nil where there is none.
     var sequenceCount: Int? { limit }
 
-    /// What will have been shown after so many tokens in all, or at the end.
-    func progress(after tokens: Int) -> [SourceProgress] {
-        [SourceProgress(name: path, shown: limit.map { $0 * length } ?? tokens, size: count * length)]
+    /// What will have been shown at the end, or after so many tokens where there is none.
+    ///
+    /// - Parameters:
+    ///   - tokens: how many are shown from the beginning on.
+    ///   - earlier: what will have been shown before, where it goes on from other data.
+    /// - Returns: the file, with what was shown of it before.
+    func progress(after tokens: Int, from earlier: [SourceProgress] = []) -> [SourceProgress] {
+        let before = earlier.first?.shown ?? 0
+        return [
+            SourceProgress(
+                name: path, shown: before + (limit.map { $0 * length } ?? tokens), size: count * length)
+        ]
     }
 
     /// What was shown so far.
@@ -142,17 +151,25 @@ public struct TokenDataset: TrainingData {
     }
 
     /// Where the data stands.
-    public var position: DataPosition { DataPosition(rows: next) }
+    public var position: DataPosition { DataPosition(rows: next, begun: [begun]) }
 
     /// Goes on from where the data stood before.
     public mutating func move(to position: DataPosition) throws(UserFacingError) {
-        guard let rows = position.rows, rows >= 0 else { throw .badPosition(path: path) }
-        next = rows
+        guard let rows = position.rows, let first = position.begun.first, position.begun.count == 1,
+            first >= 0, first <= rows
+        else { throw .badPosition(path: path) }
+        (next, begun) = (rows, first)
+    }
+
+    /// Begins with the row that is next where other data of the same file stands.
+    public mutating func begin(at position: DataPosition) throws(UserFacingError) {
+        try move(to: position)
+        begun = next
     }
 
     /// The next sequences.
     public mutating func next(_ count: Int) -> TokenBatch {
-        let there = min(count, limit.map { max(0, $0 - next) } ?? count)
+        let there = min(count, limit.map { max(0, begun + $0 - next) } ?? count)
         // Beyond the end rows only fill the batch.
         var batch = rows((0..<count).map { ($0 < there ? next + $0 : $0) % self.count })
         for index in there * length..<count * length { batch.targets[index] = -1 }

@@ -17,7 +17,8 @@ struct TokenStream {
     private let length: Int
     private let sequencesOfBlock: Int
     private var block: Block
-    private var order: (pass: Int, documents: [UInt32])
+    /// The order of the pass that is read; nil before anything is.
+    private var order: (pass: Int, documents: [UInt32])?
     /// The document that was read last, since a long one is read again for each block that it reaches into.
     private var read: (document: UInt32, tokens: [Int32])?
 
@@ -77,7 +78,6 @@ struct TokenStream {
         (self.encoder, self.size, self.length) = (encoder, size, length)
         (self.sequencesOfBlock, self.seed, self.source) = (sequencesOfBlock, seed, source)
         block = Block()
-        order = (0, documentOrder(count: encoder.count, seed: seed, source: source, pass: 0))
     }
 
     /// Where the stream stands.
@@ -105,13 +105,14 @@ struct TokenStream {
         shown = position.shown
     }
 
-    /// The next sequence, of at most `limit` tokens.
+    /// The next sequence, of at most `limit` tokens; what it leaves of them comes first the next time.
     mutating func next(limit: Int) throws(UserFacingError) -> Sequence {
         if block.next == block.order.count { block = try makeBlock(from: block.end) }
-        let first = Int(block.order[block.next]) * length
-        let range = first..<first + min(length, limit)
-        block.next += 1
+        let done = shown % length
+        let first = Int(block.order[block.next]) * length + done
+        let range = first..<first + min(length - done, limit)
         shown += range.count
+        if shown % length == 0 { block.next += 1 }
         var targets = Array(block.tokens[range.lowerBound + 1..<range.upperBound + 1])
         var documents: [(start: Int, index: Int)] = []
         // The document that goes on at the start is the last one that begins at it or before.
@@ -161,12 +162,11 @@ struct TokenStream {
 
     /// The document at a place: which of the source it is, and its tokens.
     private mutating func document(at place: Place) throws(UserFacingError) -> (index: Int, tokens: [Int32]) {
-        if order.pass != place.pass {
-            order = (
-                place.pass, documentOrder(count: encoder.count, seed: seed, source: source, pass: place.pass)
-            )
-        }
-        let index = order.documents[place.document]
+        let documents =
+            order.flatMap { $0.pass == place.pass ? $0.documents : nil }
+            ?? documentOrder(count: encoder.count, seed: seed, source: source, pass: place.pass)
+        order = (place.pass, documents)
+        let index = documents[place.document]
         if let read, read.document == index { return (Int(index), read.tokens) }
         let tokens = try encoder.tokens(Int(index))
         read = (index, tokens)

@@ -10,10 +10,14 @@ public protocol TrainingData {
     var position: DataPosition { get }
     /// Goes on from where the data stood before.
     mutating func move(to position: DataPosition) throws(UserFacingError)
+    /// Begins where other data of the same making stands, so that nothing is read again before all was read.
+    ///
+    /// What is shown counts on, and how long the data goes counts from here.
+    mutating func begin(at position: DataPosition) throws(UserFacingError)
 }
 
 /// How much of a source was shown.
-public struct SourceProgress: Sendable, Equatable {
+public struct SourceProgress: Codable, Sendable, Equatable {
     /// What the source is called.
     public let name: String
     /// The tokens that were shown, starts and ends included.
@@ -38,6 +42,21 @@ public struct SourceFigures: Codable, Sendable, Equatable {
 }
 
 extension [SourceProgress] {
+    /// The tokens that were shown.
+    var tokens: Int { reduce(0) { $0 + $1.shown } }
+
+    /// What was shown in all, of these and of others; sources of one name are one.
+    func adding(_ others: [SourceProgress]) -> [SourceProgress] {
+        others.reduce(into: self) { all, other in
+            if let index = all.firstIndex(where: { $0.name == other.name }) {
+                all[index] = SourceProgress(
+                    name: other.name, shown: all[index].shown + other.shown, size: other.size)
+            } else {
+                all.append(other)
+            }
+        }
+    }
+
     /// The figures by name.
     public var figures: [String: SourceFigures] {
         Dictionary(
@@ -52,7 +71,8 @@ public struct StreamPosition: Codable, Sendable, Equatable {
     public var pass: Int, document: Int, token: Int
     /// Sequences of the block that were handed out.
     public var sequence: Int
-    /// Tokens that were handed out since the run began.
+    /// Tokens that were handed out in all; where they are no whole number of sequences, the rest lies in the sequence
+    /// that is next.
     public var shown: Int
 }
 
@@ -62,6 +82,9 @@ public struct DataPosition: Codable, Sendable, Equatable {
     public var rows: Int?
     /// Where each source of text stands.
     public var sources: [StreamPosition] = []
+    /// What had been handed out when the data began: tokens of each source, or rows; above zero where it goes on from
+    /// other data.
+    public var begun: [Int] = []
 }
 
 /// Data that is not there, as a dry run may find.
@@ -72,4 +95,5 @@ struct AbsentData: TrainingData {
         preconditionFailure("a run begins with all its data")
     }
     func move(to position: DataPosition) throws(UserFacingError) {}
+    func begin(at position: DataPosition) throws(UserFacingError) {}
 }

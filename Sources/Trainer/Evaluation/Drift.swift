@@ -27,33 +27,31 @@ public struct Drift: Codable, Sendable, Equatable {
 }
 
 extension PretrainedModel {
-    /// How far a model has moved from this one, which it began as, part by part: embedding, layers, final norm, head.
+    /// How far tensors have moved from this model, part by part: embedding, layers, final norm, head.
     ///
-    /// The beginning is read from the model's files, some numbers at a time, and compared in float32 with the weights as
-    /// they are trained, before they are stored in the files' type. Of a model that began with random weights nothing can
-    /// be told: this one is all zeros then. Rows of a tensor that lies column by column are not told apart.
+    /// Both are read some numbers at a time and compared in float32: what was trained as it is trained, before it is stored
+    /// in the files' type.
     ///
     /// - Parameters:
-    ///   - transformer: what this model was loaded into, trained since.
+    ///   - masters: what was trained since, by name, of this model's shapes; what is not among it has not moved.
+    ///   - engine: what computes.
     ///   - isCancelled: asked before each tensor; true stops.
     /// - Returns: the parts.
     /// - Throws: ``UserFacingError`` when a file or an earlier manifest can't be read, there is no memory, or it was stopped.
     func drift<Device: Engine>(
-        of transformer: Transformer<Device>, isCancelled: () -> Bool = { false }
+        to masters: [String: TensorExpression], on engine: Device, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) -> [Drift] {
         let origins = try ModelOrigins(of: checkpoint)
-        let meter = try DriftMeter(on: transformer.engine)
+        let meter = try DriftMeter(on: engine)
         var parts: OrderedDictionary<Part, DriftSum> = [:]
-        for parameter in transformer.layout.parameters {
-            guard let tensor = checkpoint.tensors[parameter.name] else { continue }
+        for parameter in layout.parameters {
+            guard let beginning = checkpoint.tensors[parameter.name] else { continue }
             if isCancelled() { throw .interrupted }
-            let beginning = parameter.isTransposed ? try tensor.transposed() : tensor
             let width = parameter.weights.count / max(1, parameter.shape.first ?? 1)
             for (rows, which) in Self.rows(of: parameter, origins) {
                 try meter.add(
                     rows.lowerBound * width..<rows.upperBound * width, of: beginning,
-                    now: parameter.isTrained ? transformer.weights(of: parameter) : nil,
-                    to: &parts[Part(parameter, which), default: DriftSum()])
+                    now: masters[parameter.name], to: &parts[Part(parameter, which), default: DriftSum()])
             }
         }
         let ordered = parts.filter(\.key.isInput) + parts.filter { !$0.key.isInput }
@@ -72,7 +70,7 @@ extension PretrainedModel {
         let all = 0..<(parameter.shape.first ?? 1)
         let new = origins?.newRows[parameter.name] ?? []
         let isEnd = [.embedding, .head].contains(parameter.module)
-        guard isEnd, !new.isEmpty, !parameter.isTransposed else { return [(all, nil)] }
+        guard isEnd, !new.isEmpty else { return [(all, nil)] }
         let parts: [(rows: Range<Int>, which: Drift.Rows?)] =
             all.without(new).map { ($0, .old) } + new.map { ($0, .new) }
         return parts.sorted { $0.rows.lowerBound < $1.rows.lowerBound }
@@ -113,13 +111,13 @@ private struct Part: Hashable {
 /// The sums of the squares of what numbers were and of what they were moved by.
 private struct DriftSum { var count = 0, begun = 0.0, moved = 0.0 }
 
-/// Compares numbers of files with numbers of a device, which computes.
+/// Compares numbers on a device, which computes.
 private struct DriftMeter<Device: Engine> {
     private let engine: Device
     private let begun: Device.Buffer, moved: Device.Buffer
     private let norm: Device.Scalar
 
-    /// How many numbers are compared at once: 4 MB three times.
+    /// How many numbers are compared at once.
     private static var piece: Int { 1 << 20 }
 
     init(on engine: Device) throws(UserFacingError) {
@@ -129,25 +127,32 @@ private struct DriftMeter<Device: Engine> {
         norm = engine.makeScalar()
     }
 
-    /// Adds some numbers of a tensor; `now` are all of the tensor's, nil where it is frozen.
+    /// Adds some numbers of a tensor; `now` is what it has become, nil where it has not moved.
     func add(
-        _ range: Range<Int>, of tensor: TensorExpression, now: Tensor<Device.Buffer>?,
-        to sum: inout DriftSum
+        _ range: Range<Int>, of tensor: TensorExpression, now: TensorExpression?, to sum: inout DriftSum
     ) throws(UserFacingError) {
         var values = [Float](repeating: 0, count: min(Self.piece, range.count))
         for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.piece) {
-            let count = min(Self.piece, range.upperBound - start)
-            var span = values.mutableSpan
-            var part = span._mutatingExtracting(first: count)
-            try tensor.floats(start..<start + count, into: &part)
-            let (begun, moved) = (Tensor(begun[0..<count]), Tensor(moved[0..<count]))
-            engine.upload(values.span.extracting(first: count), to: begun)
-            sum.count += count
+            let part = start..<min(start + Self.piece, range.upperBound)
+            let (begun, moved) = (Tensor(begun[0..<part.count]), Tensor(moved[0..<part.count]))
+            try copy(part, of: tensor, to: begun, by: &values)
+            sum.count += part.count
             sum.begun += squares(of: begun)
             guard let now else { continue }
-            engine.add(moved, now[start..<start + count], begun, factor: -1)
+            try copy(part, of: now, to: moved, by: &values)
+            engine.add(moved, moved, begun, factor: -1)
             sum.moved += squares(of: moved)
         }
+    }
+
+    private func copy(
+        _ part: Range<Int>, of tensor: TensorExpression, to place: Tensor<Device.Buffer>,
+        by values: inout [Float]
+    ) throws(UserFacingError) {
+        var span = values.mutableSpan
+        var room = span._mutatingExtracting(first: part.count)
+        try tensor.floats(part, into: &room)
+        engine.upload(values.span.extracting(first: part.count), to: place)
     }
 
     private func squares(of values: Tensor<Device.Buffer>) -> Double {

@@ -61,6 +61,8 @@ public struct Parameter: Sendable, Equatable {
 
 /// Tensors that lie one after the other and are one operand: trained together or frozen together.
 public struct ParameterBlock: Sendable, Equatable {
+    /// The name of the first of them, in the checkpoint.
+    public var name = ""
     /// What they do.
     public var role: ParameterRole
     /// Whether weight decay is for them: tensors of two or more dimensions in the checkpoint.
@@ -298,7 +300,8 @@ struct LayoutBuilder {
         let counts = tensors.map { $0.shape.reduce(1, *) }
         let count = counts.reduce(0, +)
         var block = ParameterBlock(
-            role: role, decays: tensors.contains { $0.shape.count >= 2 }, weights: .empty)
+            name: names.first ?? "", role: role, decays: tensors.contains { $0.shape.count >= 2 },
+            weights: .empty)
         let isTrained = role == .constant ? false : try areTrained(names)
         if isTrained {
             block.weights = Region(.f32, start: Self.take(count, from: &trainedCount), count: count)

@@ -92,12 +92,13 @@ public struct PretrainedModel: Sendable {
     /// - Parameters:
     ///   - selection: what is trained.
     ///   - frozen: tensors that are not, whatever the selection says.
+    ///   - masters: tensors that are kept in float32 where they are frozen, whatever the checkpoint has.
     ///   - gradients: how the gradients of the layers' matrices are kept.
     /// - Returns: the layout.
     /// - Throws: ``UserFacingError`` when a pattern names no tensor, or tensors that are computed as one only in part.
     public func layout(
         training selection: TensorSelection, but frozen: Set<String> = [],
-        gradients: GradientPrecision = .f32
+        inFloat32 masters: Set<String> = [], gradients: GradientPrecision = .f32
     ) throws(UserFacingError) -> ParameterLayout {
         let names = layout.parameters.map(\.name)
         if selection != .none, let pattern = selection.unmatched(by: names).first {
@@ -109,7 +110,8 @@ public struct PretrainedModel: Sendable {
             storage: ParameterLayout.Storage(
                 gradients: gradients.precision, isTrained: { selection.contains($0) && !frozen.contains($0) },
                 frozen: { name in
-                    switch checkpoint.tensors[name]?.type {
+                    if masters.contains(name) { return .f32 }
+                    return switch checkpoint.tensors[name]?.type {
                     case .bf16: .bf16
                     case .f16: .f16
                     default: .f32
@@ -117,14 +119,14 @@ public struct PretrainedModel: Sendable {
                 }))
     }
 
-    /// Reads weights into a model of this shape: all of them, or only those that are frozen.
+    /// Reads weights into a model of this shape.
     ///
     /// - Throws: ``UserFacingError`` when a tensor cannot be read or holds what is no finite number, or when
     ///   `isCancelled`, which is asked before each tensor, stopped it.
     public func load<Device: Engine>(
-        into transformer: Transformer<Device>, onlyFrozen: Bool = false, isCancelled: () -> Bool = { false }
+        into transformer: Transformer<Device>, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) {
-        for parameter in transformer.layout.parameters where !(onlyFrozen && parameter.isTrained) {
+        for parameter in transformer.layout.parameters {
             guard let tensor = checkpoint.tensors[parameter.name] else { continue }
             if isCancelled() { throw .interrupted }
             let bad = try transformer.engine.load(
@@ -138,25 +140,49 @@ public struct PretrainedModel: Sendable {
         }
     }
 
-    /// The model with what another has learnt, each tensor in the type that it has, and all else as it is.
+    /// The model with other values of some of its tensors, as a run has kept them.
+    func replacing(_ masters: [String: TensorExpression]) -> PretrainedModel {
+        var model = self
+        for (name, tensor) in masters { model.checkpoint.tensors[name] = tensor }
+        return model
+    }
+
+    /// What a model of this shape has learnt, in float32 and as the files have it; its weights are read when the values are.
     ///
     /// - Parameters:
-    ///   - transformer: the trained model; its weights are read when the checkpoint is written.
-    ///   - operation: what was done, for the manifest.
-    /// - Returns: the model, not written yet; tensors that were frozen are the source's own.
-    /// - Throws: ``UserFacingError`` when a type cannot hold weights.
-    public func withWeights<Device: Engine>(
-        of transformer: Transformer<Device>, by operation: Manifest.Operation
-    ) throws(UserFacingError) -> Checkpoint {
-        var trained: [String: TensorExpression] = [:]
-        for parameter in transformer.layout.parameters where parameter.isTrained {
+    ///   - transformer: the model.
+    ///   - earlier: tensors that are frozen in it and were trained before, which are among its weights in float32.
+    /// - Returns: the tensors by name.
+    func masters<Device: Engine>(
+        of transformer: Transformer<Device>, and earlier: Set<String> = []
+    ) throws(UserFacingError) -> [String: TensorExpression] {
+        var masters: [String: TensorExpression] = [:]
+        for parameter in transformer.layout.parameters
+        where parameter.isTrained || earlier.contains(parameter.name) {
             guard let old = checkpoint.tensors[parameter.name] else { continue }
             let new = try transformer.engine.tensor(
                 parameter.name, shape: parameter.memoryShape,
                 in: transformer.weights(of: parameter).storage,
-                beginning: parameter.isTransposed ? old.transposed() : old
-            ).cast(to: old.type)
-            trained[parameter.name] = parameter.isTransposed ? try new.transposed() : new
+                beginning: parameter.isTransposed ? old.transposed() : old)
+            masters[parameter.name] = parameter.isTransposed ? try new.transposed() : new
+        }
+        return masters
+    }
+
+    /// The model with what a run has learnt, each tensor in the type that it has, and all else as it is.
+    ///
+    /// - Parameters:
+    ///   - masters: the tensors that the run has trained, in float32.
+    ///   - operation: what was done, for the manifest.
+    /// - Returns: the model, not written yet; tensors that were never trained are the source's own.
+    /// - Throws: ``UserFacingError`` when a type cannot hold weights.
+    func learning(
+        _ masters: [String: TensorExpression], by operation: Manifest.Operation
+    ) throws(UserFacingError) -> Checkpoint {
+        var trained: [String: TensorExpression] = [:]
+        for (name, tensor) in masters {
+            guard let old = checkpoint.tensors[name] else { continue }
+            trained[name] = try tensor.cast(to: old.type)
         }
         // A tied head may be stored all the same; it stays what the embedding is.
         let embedding = naming.weightName(of: .embedding)

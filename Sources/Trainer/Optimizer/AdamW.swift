@@ -109,6 +109,10 @@ extension ParameterGroup.Run {
 public struct AdamW<Device: Engine> {
     /// The mean of each gradient, and of its square.
     public let mean: Tensor<Device.Buffer>, square: Tensor<Device.Buffer>
+    /// How many updates each trained operand has had before this stage, by its name; nothing for none.
+    public private(set) var ages: [String: Int] = [:]
+    /// How many updates there were in this stage.
+    public private(set) var updates = 0
     /// The norm of all gradients of the last step, before clipping.
     private let norm: Device.Scalar
     private let settings: AdamWSettings
@@ -126,18 +130,38 @@ public struct AdamW<Device: Engine> {
         norm = engine.makeScalar()
     }
 
-    /// Moves the model's weights by its gradients; nothing waits for the device.
+    /// Goes on from the moments of an earlier optimizer, which have been filled in.
     ///
-    /// `step` counts from 0; `factor` is the share of the peak rate.
-    public func step(_ model: Transformer<Device>, step: Int, factor: Double) {
+    /// - Parameters:
+    ///   - ages: how many updates each operand had had when the stage began.
+    ///   - updates: how many there were in the stage.
+    mutating func resume(ages: [String: Int], updates: Int) { (self.ages, self.updates) = (ages, updates) }
+
+    /// How many updates each trained operand has had, by its name.
+    var agesNow: [String: Int] {
+        groups.reduce(into: [:]) { $0[$1.block.name] = (ages[$1.block.name] ?? 0) + updates }
+    }
+
+    /// The norm of the gradients that the last backward pass has left, before clipping; waits for the device.
+    ///
+    /// What is frozen counts for nothing: its gradients are zero afterwards.
+    public func gradientNorm(_ model: Transformer<Device>) -> Double {
         let engine = model.engine
-        let gradients = groups.compactMap { $0.block.gradient.map { model.gradients(at: $0) } }
+        let gradients = gradients(of: model)
         // What has no gradient and no decay stays what it is, to the bit, and counts for nothing in the norm.
         for (group, gradient) in zip(groups, gradients) {
             for range in group.frozen { engine.scale(gradient[range], gradient[range], factor: 0) }
         }
         engine.gradientNorm(gradients, to: norm)
-        let updates = zip(groups, gradients).map { group, gradient in
+        return engine.read(norm)
+    }
+
+    /// Moves the model's weights by its gradients, whose norm was asked for; nothing waits for the device.
+    ///
+    /// `factor` is the share of the peak rate. The bias of an operand's moments is corrected by the updates that it has
+    /// had itself, as PyTorch counts a parameter's steps.
+    public mutating func update(_ model: Transformer<Device>, factor: Double) {
+        let updates = zip(groups, gradients(of: model)).map { group, gradient in
             let range = group.block.weights.words
             let runs = group.runs.map {
                 AdamWRun(
@@ -149,13 +173,33 @@ public struct AdamW<Device: Engine> {
                 square: square[range],
                 step: AdamWStep(
                     rate: runs[0].rate, beta1: Float(settings.beta1), beta2: Float(settings.beta2),
-                    epsilon: Float(settings.epsilon), decay: runs[0].decay, step: step + 1))
+                    epsilon: Float(settings.epsilon), decay: runs[0].decay,
+                    step: (ages[group.block.name] ?? 0) + self.updates + 1))
             if runs.count > 1 { update.runs = runs }
             return update
         }
-        engine.adamW(updates, norm: norm, clip: settings.clip)
+        model.engine.adamW(updates, norm: norm, clip: settings.clip)
+        self.updates += 1
     }
 
-    /// Waits for the norm of all gradients of the last step, before clipping.
-    public func gradientNorm(on engine: Device) -> Double { engine.read(norm) }
+    private func gradients(of model: Transformer<Device>) -> [Tensor<Device.Buffer>] {
+        groups.compactMap { $0.block.gradient.map { model.gradients(at: $0) } }
+    }
+
+    /// The moments of each trained operand, by its name: what has to be kept to go on with it.
+    var moments: [(name: String, buffer: Device.Buffer, isPacked: Bool)] {
+        groups.flatMap { group in
+            let range = group.block.weights.words
+            let parts = [("mean", mean[range]), ("square", square[range])]
+            return parts.flatMap { kind, tensor in
+                [
+                    (
+                        name: "\(kind)/\(group.block.name)", buffer: tensor.storage,
+                        isPacked: tensor.precision != .f32
+                    ),
+                    (name: "\(kind).scales/\(group.block.name)", buffer: tensor.scales, isPacked: false),
+                ]
+            }
+        }.filter { $0.buffer.count > 0 }
+    }
 }

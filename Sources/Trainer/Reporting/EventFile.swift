@@ -52,18 +52,19 @@ final class EventFile: RunReporter {
         }
     }
 
-    func note(_ event: HealingEvent) throws {
+    func note(_ event: TrainingEvent) throws {
         switch event {
         case .started(let step, _, _, let tokensPerStep):
             self.tokensPerStep = tokensPerStep
             waiting = [.version]
             if step > 0 { waiting.append(.goingOn(at: step + 1)) }
+        case .stage(_, _, _, _, let tokens): tokensPerStep = tokens
         case .evaluated(let set, let step, let result):
             var scalars = [("eval_loss/\(set)", result.loss)]
             if let bits = result.bitsPerByte { scalars.append(("bits_per_byte/\(set)", bits)) }
             try write(.scalars(scalars, step: step))
         case .step(let report): try write(.scalars(scalars(of: report), step: report.step))
-        case .kept, .notKept, .notLogged, .drifted, .writing, .ended, .finished: break
+        case .parent, .noParent, .kept, .notKept, .notLogged, .drifted, .writing, .ended, .finished: break
         }
     }
 

@@ -4,7 +4,7 @@ internal import Foundation
 /// What a run was and did, in `OUT.run/record.jsonl`: what `trainer report` is made of.
 ///
 /// It has the lines of a ``StepLog``, and between them lines with an `event`: `began` and `resumed` with the job and the
-/// model, `evaluated`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
+/// model, `stage`, `parent`, `no_parent`, `evaluated`, `drifted`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
 /// takes none leaves nothing, nor touches what another run left. ``RunHistory`` reads it.
 final class RunRecord: RunReporter {
     /// What the file is called.
@@ -21,30 +21,41 @@ final class RunRecord: RunReporter {
     private var waiting: [JSONObject] = []
     /// What was evaluated before the run went on, by step and set.
     private var evaluated: Set<[String]> = []
+    /// The parents whose results stand there, by model and set.
+    private var parents: Set<[String]> = []
 
     /// The record of a run.
     ///
     /// - Parameters:
-    ///   - setup: what the run does.
+    ///   - job: what the run does.
     ///   - run: its name.
     ///   - folder: where the record lies.
     ///   - begun: steps that are done.
-    init(of setup: HealingSetup, run: String, in folder: String, begun: Int) {
+    init(of job: PreparedJob, run: String, in folder: String, begun: Int) {
         (self.run, self.begun) = (run, begun)
         path = Path.join(folder, Self.fileName)
-        facts = setup.facts
+        facts = job.facts
     }
 
-    func note(_ event: HealingEvent) throws {
+    func note(_ event: TrainingEvent) throws {
         switch event {
         case .step(let report): try open().write(report)
         case .started(let step, _, _, _):
             var line = facts
             line["format"] = JSON(Self.format)
             try write(step == 0 ? "began" : "resumed", step, line)
+        case .stage(let number, let count, let title, let step, _):
+            try write(
+                "stage", step, ["number": JSON(number), "count": JSON(count), "title": .string(title)])
         case .evaluated(let name, let step, let result):
             guard evaluated.insert([String(step), name]).inserted else { return }
             try write("evaluated", step, ["set": .string(name), "result": try JSON(encoding: result)])
+        case .parent(let model, let name, let result):
+            guard parents.insert([model, name]).inserted else { return }
+            try write(
+                "parent", begun,
+                ["model": .string(model), "set": .string(name), "result": try JSON(encoding: result)])
+        case .noParent(let reason): try write("no_parent", begun, ["reason": .string(reason)])
         case .drifted(let step, let parts): try write("drifted", step, ["parts": try JSON(encoding: parts)])
         case .kept(let step, _):
             try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
@@ -81,9 +92,11 @@ final class RunRecord: RunReporter {
     private func open() throws -> StepLog {
         if let log { return log }
         if begun > 0, FileSystem.exists(path) {
-            for evaluation in try RunHistory.read(path).evaluations where evaluation.step <= begun {
+            let history = try RunHistory.read(path)
+            for evaluation in history.evaluations where evaluation.step <= begun {
                 evaluated.insert([String(evaluation.step), evaluation.set])
             }
+            for parent in history.parents { parents.insert([parent.model, parent.set]) }
         }
         let log = try StepLog(
             path: path, run: run, keepingUpTo: begun, resumes: begun > 0, replaces: begun == 0)
@@ -93,26 +106,21 @@ final class RunRecord: RunReporter {
     }
 }
 
-extension HealingSetup {
+extension PreparedJob {
     /// What there is to know of a run before it begins.
     fileprivate var facts: JSONObject {
         let manifest = model.checkpoint.manifest
         let operations =
             (manifest?.history ?? []) + (manifest?.operations ?? []) + model.checkpoint.operations
-        let settings: [String: TextSource] =
-            if case .text(let sources) = request.data {
-                Dictionary(sources.map { ($0.name, $0) }) { first, _ in first }
-            } else {
-                [:]
-            }
+        let settings = Dictionary(stages.flatMap(\.job.sources).map { ($0.name, $0) }) { first, _ in first }
         return [
-            "tool": .string(request.tool), "model": .string(model.checkpoint.path),
-            "output": .string(output.output), "asked": .object(request.asked),
-            "plan": (try? JSON(encoding: plan)) ?? .null, "threads": JSON(request.threads),
-            "checkpoint_every": JSON(request.checkpointEvery),
-            "parameters": JSON(layout.parameterCount),
-            "trained_parameters": JSON(layout.trainedParameterCount),
-            "memory": .object(memory.json),
+            "tool": .string(options.tool), "model": .string(model.checkpoint.path),
+            "output": .string(output.output), "asked": .object(job.parameters),
+            "steps": JSON(steps), "stages": (try? JSON(encoding: stages.map(\.plan))) ?? .null,
+            "threads": JSON(options.threads), "checkpoint_every": JSON(job.checkpointEvery),
+            "parameters": JSON(model.layout.parameterCount),
+            "trained_parameters": JSON(trainedParameterCount),
+            "memory": .object(memory.json), "groups": .array(stages.flatMap { $0.groupRows(of: model) }),
             "sources": .array(
                 sources.map { source in
                     let setting = settings[source.name]
@@ -129,6 +137,21 @@ extension HealingSetup {
                 }),
             "warnings": .array((warnings + evaluations.flatMap(\.warnings)).map { .string($0) }),
         ]
+    }
+}
+
+extension PreparedStage {
+    /// Its groups, where it has any.
+    fileprivate func groupRows(of model: PretrainedModel) -> [JSON] {
+        guard !groups.rules.isEmpty else { return [] }
+        return groups.table(of: model.layout).map { row in
+            [
+                "stage": plan.title.map { .string($0) } ?? .null, "name": .string(row.name),
+                "tensors": JSON(row.tensors), "parameters": JSON(row.parameters),
+                "rate": row.rate.map { JSON($0) } ?? .null, "decay": row.decay.map { JSON($0) } ?? .null,
+                "frozen": .bool(row.isFrozen),
+            ]
+        }
     }
 }
 

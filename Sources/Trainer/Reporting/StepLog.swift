@@ -102,7 +102,7 @@ public final class StepLog {
 }
 
 extension StepLog: RunReporter {
-    func note(_ event: HealingEvent) throws { if case .step(let report) = event { try write(report) } }
+    func note(_ event: TrainingEvent) throws { if case .step(let report) = event { try write(report) } }
 }
 
 /// A line of the log.

@@ -17,12 +17,13 @@ import Testing
     private func mixture(
         _ weights: [Double], of files: [String] = Self.files, length: Int = 32,
         extent: DataExtent = .unlimited,
-        isolates: Bool = true, seed: UInt64 = 1, blockSize: Int = 4_000, end: Int32? = 2
+        packing: Packing = .documents, seed: UInt64 = 1, blockSize: Int = 4_000, end: Int32? = 2
     ) throws -> DataMixture {
-        try DataMixture(
-            zip(files, weights).map { TextSource(path: $0, weight: $1) }, tokenizer: #require(tokenizer),
-            layout: layout(end: end), vocabularySize: 1_024, length: length, extent: extent,
-            isolatesDocuments: isolates, seed: seed, blockSize: blockSize)
+        var cache = SourceCache(tokenizer: try #require(tokenizer), vocabularySize: 1_024)
+        return try DataMixture(
+            cache.open(
+                zip(files, weights).map { TextSource(path: $0, weight: $1) }, layout: layout(end: end)),
+            length: length, extent: extent, packing: packing, seed: seed, blockSize: blockSize)
     }
 
     /// The documents of a file, laid out by hand.
@@ -48,7 +49,7 @@ import Testing
     ) throws {
         var shown: [Int32: Int] = [:]
         var (predicted, starts) = (0, 0)
-        for sequence in 0..<(try #require(data.sequenceCount)) {
+        for sequence in 0..<(try #require(data.sequenceCount())) {
             if sequence == stop {
                 let position = data.position
                 data = try another()
@@ -120,11 +121,12 @@ import Testing
             next += length
         }
         let path = try folder.write("words.jsonl", lines)
+        var cache = SourceCache(tokenizer: tokenizer, vocabularySize: 900)
         var data = try DataMixture(
-            [TextSource(path: path, weight: 1)], tokenizer: tokenizer,
-            layout: DocumentLayout(start: nil, end: nil, tokenizer: tokenizer), vocabularySize: 900,
-            length: 16,
-            isolatesDocuments: true, seed: 3, blockSize: 160)
+            cache.open(
+                [TextSource(path: path, weight: 1)],
+                layout: DocumentLayout(start: nil, end: nil, tokenizer: tokenizer)),
+            length: 16, packing: .documents, seed: 3, blockSize: 160)
         var counts = [Int](repeating: 0, count: next)
         for _ in 0..<300 {
             for token in try data.next(1).tokens { counts[Int(token)] += 1 }
@@ -140,7 +142,7 @@ import Testing
         let total = max(Double(sizes[0]) / 0.75, Double(sizes[1]) / 0.25)
         let expected = [0.75, 0.25].map { Int(($0 * total).rounded()) }
         #expect(data.limits == expected && zip(expected, sizes).contains { $0 == $1 })
-        _ = try data.next(try #require(data.sequenceCount))
+        _ = try data.next(try #require(data.sequenceCount()))
         #expect(data.sources.map(\.shown) == expected)
         #expect(data.sources.allSatisfy { $0.coverage == 1 })
         #expect(data.progress(after: 0) == data.sources)
@@ -148,7 +150,7 @@ import Testing
 
     @Test(arguments: [1, 31, 32, 33, 1_000, 20_001]) func aRunOfTokensShowsAsMany(_ tokens: Int) throws {
         var data = try mixture([5, 2, 4], extent: .tokens(tokens))
-        _ = try data.next(try #require(data.sequenceCount))
+        _ = try data.next(try #require(data.sequenceCount()))
         #expect(data.sources.reduce(0) { $0 + $1.shown } == tokens)
     }
 
@@ -159,6 +161,19 @@ import Testing
             #expect(abs(Double(data.sources[0].shown) - 0.75 * Double(taken * 32)) <= 32)
         }
         #expect(data.sources.map(\.shown) == [30 * 32, 10 * 32])
+    }
+
+    /// Many sources, some of them small, are off by little more than a sequence at any moment.
+    @Test func manySourcesKeepTheirProportions() throws {
+        let weights = [20.0, 7, 5, 3, 1, 0.5, 0.2]
+        var data = try mixture(weights, of: weights.indices.map { Self.files[$0 % 2] }, length: 8)
+        for taken in 1...600 {
+            _ = try data.next(1)
+            for (weight, source) in zip(weights, data.sources) {
+                let share = weight / weights.reduce(0, +)
+                #expect(abs(Double(source.shown) - share * Double(8 * taken)) <= 1.25 * 8)
+            }
+        }
     }
 
     @Test func aTokenSeesItsOwnDocumentOnly() throws {
@@ -174,7 +189,7 @@ import Testing
             if position + 1 < 512, batch.tokens[position + 1] == 2 { #expect(batch.targets[position] == 2) }
         }
         #expect(starts > 1)
-        var shared = try mixture([1], length: 512, isolates: false)
+        var shared = try mixture([1], length: 512, packing: .concatenate)
         let other = try shared.next(1)
         #expect(other.tokens == batch.tokens && other.attentionStart.allSatisfy { $0 == 0 })
     }
@@ -185,14 +200,195 @@ import Testing
         try check(&data, shows: documents, times: 1) { try mixture([1]) }
     }
 
-    @Test(arguments: [1, 7, 60, 500]) func goesOnWhereItStood(_ before: Int) throws {
-        var data = try mixture([2, 1])
+    @Test(arguments: [1, 7, 60, 500], Packing.allCases)
+    func goesOnWhereItStood(_ before: Int, _ packing: Packing) throws {
+        var data = try mixture([2, 1], packing: packing)
         _ = try data.next(before)
         let position = data.position
         let expected = try data.next(9)
-        var other = try mixture([2, 1])
+        var other = try mixture([2, 1], packing: packing)
         try other.move(to: position)
         #expect(try other.next(9) == expected && other.sources == data.sources)
+    }
+
+    // MARK: Stages
+
+    /// A mixture that begins where another stands is that one, sequence by sequence, also where it is resumed.
+    @Test(
+        arguments: [
+            ([3.0, 1], Packing.documents), ([2, 1, 1], .documents), ([3, 1], .bilingual),
+            ([2, 1, 1], .bilingual),
+        ], [true, false])
+    func aStageGoesOnWhereTheOneBeforeStood(
+        _ mix: (weights: [Double], packing: Packing), hasEnd: Bool
+    ) throws {
+        let weights = mix.weights
+        // A block has 15 sequences, so the stages meet inside of one.
+        let count = 64
+        func stage(_ sequences: Int) throws -> DataMixture {
+            try mixture(
+                weights, extent: hasEnd ? .tokens(sequences * 32) : .unlimited, packing: mix.packing,
+                blockSize: 500)
+        }
+        var (whole, first, second) = (try stage(2 * count), try stage(count), try stage(count))
+        var expected: [TokenBatch] = []
+        for _ in 0..<2 * count { expected.append(try whole.next(1)) }
+        for index in 0..<count { #expect(try first.next(1) == expected[index]) }
+        #expect(second.sequenceCount(from: first.sources) == (hasEnd ? count : nil))
+        let planned = second.progress(after: count * 32, from: first.progress(after: count * 32))
+        try second.begin(at: first.position)
+        #expect(second.sources == first.sources)
+        for index in count..<2 * count {
+            if index == count + 17 {
+                let position = second.position
+                second = try stage(count)
+                try second.move(to: position)
+            }
+            #expect(try second.next(1) == expected[index])
+        }
+        #expect(second.sources == whole.sources && planned == whole.sources)
+        #expect(second.sources[0].shown == Int(weights[0] / weights.reduce(0, +) * Double(2 * count * 32)))
+        #expect(try second.next(1) == whole.next(1))
+        #expect(try (second.next(1).targetCount == 0) == hasEnd)
+    }
+
+    /// Wherever stages end, each token of a source is shown once in a pass: what one leaves of a sequence comes first
+    /// in the next.
+    @Test(arguments: [[1, 31, 33, 700, 5, 5, 5], [4_000], []], [(32, Packing.documents), (50, .bilingual)])
+    func stagesShowEveryTokenOnce(_ ends: [Int], _ row: (length: Int, packing: Packing)) throws {
+        let folder = try TemporaryFolder()
+        let path = try unevenFile(in: folder)
+        // Twice the same text, so that two sources of equal share are shown to their ends together.
+        let sources = row.packing == .bilingual ? [path, path] : [path]
+        let documents = try sources.flatMap { try self.documents($0) }
+        let count = documents.joined().count
+        let ends = ends.map { $0 * sources.count }
+        let last = DataExtent.tokens(2 * count - ends.reduce(0, +))
+        var position: DataPosition?
+        var earlier: [SourceProgress] = []
+        var counts: [Int32: Int] = [:]
+        var predicted = 0
+        for extent in ends.map(DataExtent.tokens) + [last] {
+            var stage = try mixture(
+                sources.map { _ in 1 }, of: sources, length: row.length, extent: extent, packing: row.packing,
+                blockSize: 1_000)
+            let sequences = try #require(stage.sequenceCount(from: earlier))
+            let planned = stage.progress(after: 0, from: earlier)
+            if let position { try stage.begin(at: position) }
+            for _ in 0..<sequences {
+                let before = stage.sources.reduce(0) { $0 + $1.shown }
+                let batch = try stage.next(1)
+                let shown = stage.sources.reduce(-before) { $0 + $1.shown }
+                #expect(shown > 0 && batch.targets[shown...].allSatisfy { $0 == -1 })
+                for token in batch.tokens[..<shown] { counts[token, default: 0] += 1 }
+                predicted += batch.targetCount
+            }
+            #expect(stage.sources == planned)
+            #expect(try stage.next(1).targetCount == 0)
+            (position, earlier) = (stage.position, stage.sources)
+        }
+        var expected: [Int32: Int] = [:]
+        for token in documents.joined() { expected[token, default: 0] += 2 }
+        #expect(counts == expected && predicted == 2 * (count - documents.count))
+        #expect(earlier.allSatisfy { $0.passes == 2 })
+    }
+
+    @Test func passesCountFromWhereAStageBegins() throws {
+        var first = try mixture([3, 1], extent: .tokens(3_001))
+        _ = try first.next(try #require(first.sequenceCount()))
+        var second = try mixture([3, 1], extent: .passes(1))
+        let shown = try #require(second.limits)
+        try second.begin(at: first.position)
+        _ = try second.next(try #require(second.sequenceCount(from: first.sources)))
+        #expect(second.sources.map(\.shown) == zip(first.sources, shown).map { $0.shown + $1 })
+        #expect(second.sources.map(\.passes).max() ?? 0 > 1)
+    }
+
+    // MARK: Two languages in a sequence
+
+    /// A sequence is two halves, each of them what its source's stream has next, without a border between them.
+    @Test func aBilingualSequenceIsOfTwoSources() throws {
+        var cache = SourceCache(tokenizer: try #require(tokenizer), vocabularySize: 1_024)
+        let opened = try cache.open(Self.files[..<2].map { TextSource(path: $0) }, layout: layout())
+        var data = try DataMixture(opened, length: 32, packing: .bilingual, seed: 1, blockSize: 4_000)
+        var streams = opened.enumerated().map { index, source in
+            TokenStream(
+                encoder: source.encoder, size: source.size, length: 16, sequencesOfBlock: 250, seed: 1,
+                source: index)
+        }
+        let batch = try data.next(200)
+        #expect(batch.attentionStart.allSatisfy { $0 == 0 })
+        for row in 0..<200 {
+            for (half, index) in [0, 1].enumerated() {
+                let expected = try streams[index].next(limit: 16)
+                let places = row * 32 + half * 16..<row * 32 + half * 16 + 16
+                #expect(Array(batch.tokens[places]) == Array(expected.tokens))
+                // The last token of a half is asked for what follows it in its own text.
+                #expect(Array(batch.targets[places]) == expected.targets)
+            }
+        }
+        #expect(data.sources.map(\.shown) == [200 * 16, 200 * 16])
+        #expect(Set(batch.documents.map(\.path)) == Set(Self.files[..<2]))
+    }
+
+    /// Sequences have two sources wherever shares allow it, and shares are kept within a sequence at every moment.
+    @Test(arguments: [
+        [1.0, 1], [3, 1], [7, 3], [2, 1, 1], [1, 1, 1], [6, 1, 1], [0.6, 0.1, 0.1, 0.1, 0.1],
+        [20, 7, 5, 3, 1, 0.5, 0.2], [100, 1, 2],
+    ])
+    func bilingualSequencesKeepTheProportions(_ weights: [Double]) throws {
+        var data = try mixture(
+            weights, of: weights.indices.map { Self.files[$0 % 2] }, length: 16, packing: .bilingual)
+        let shares = weights.map { $0 / weights.reduce(0, +) }
+        let most = shares.max() ?? 0
+        var alone = 0
+        for taken in 1...600 {
+            let before = data.sources.map(\.shown)
+            _ = try data.next(1)
+            let after = data.sources.map(\.shown)
+            if zip(before, after).contains(where: { $1 - $0 == 16 }) { alone += 1 }
+            for (share, shown) in zip(shares, after) {
+                #expect(abs(Double(shown) - share * Double(16 * taken)) <= 16)
+            }
+        }
+        #expect(abs(Double(alone) - max(0, 2 * most - 1) * 600) <= 1.5, "\(alone)")
+    }
+
+    /// Each source is shown to the token that its limit says, whatever is left over at the end.
+    @Test(arguments: [1, 15, 16, 17, 33, 1_000, 20_001]) func aBilingualRunShowsAsMany(_ tokens: Int) throws {
+        var data = try mixture([5, 2, 4], extent: .tokens(tokens), packing: .bilingual)
+        let count = try #require(data.sequenceCount())
+        _ = try data.next(count - 1)
+        let before = data.sources.reduce(0) { $0 + $1.shown }
+        let last = try data.next(1)
+        let own = data.sources.reduce(-before) { $0 + $1.shown }
+        #expect(own > 0 && data.sources.map(\.shown) == data.limits)
+        #expect(data.sources.reduce(0) { $0 + $1.shown } == tokens && data.progress(after: 0) == data.sources)
+        // What fills the last sequence sees no text and is not seen by any.
+        #expect(last.targets[own...].allSatisfy { $0 == -1 })
+        #expect(last.attentionStart[..<own].allSatisfy { $0 == 0 })
+        #expect(last.attentionStart[own...].allSatisfy { $0 == own })
+        #expect(try data.next(1).targetCount == 0)
+    }
+
+    @Test func whatCannotBeHalvedIsRefused() throws {
+        let one = #expect(throws: UserFacingError.self) { try mixture([1], packing: .bilingual) }
+        #expect(one?.message.contains("texts of two sources into a sequence, and there is only one") == true)
+        let odd = #expect(throws: UserFacingError.self) {
+            try mixture([1, 1], length: 33, packing: .bilingual)
+        }
+        #expect(odd?.message.contains("length must be even, not 33") == true)
+        var job = TrainingJob()
+        (job.data, job.packing) = ([TextSource(path: "a")], .bilingual)
+        #expect(throws: try #require(one)) { try job.check() }
+        job.replay = [TextSource(path: "b")]
+        job.length = 33
+        #expect(throws: UserFacingError.self) { try job.check() }
+        job.length = 32
+        try job.check()
+        (job.data, job.replay, job.ids) = ([], [], "rows.safetensors")
+        let rows = #expect(throws: UserFacingError.self) { try job.check(prefix: "--") }
+        #expect(rows?.message.contains("--packing is for text") == true)
     }
 
     @Test func theSeedDecidesTheOrder() throws {
@@ -216,10 +412,8 @@ import Testing
 
     @Test func refusesTokensWithoutARow() throws {
         let error = #expect(throws: UserFacingError.self) {
-            try DataMixture(
-                [TextSource(path: Self.files[0], weight: 1)], tokenizer: #require(tokenizer),
-                layout: layout(),
-                vocabularySize: 300, length: 8, isolatesDocuments: true, seed: 0)
+            var cache = SourceCache(tokenizer: try #require(tokenizer), vocabularySize: 300)
+            _ = try cache.open([TextSource(path: Self.files[0], weight: 1)], layout: layout())
         }
         #expect(error?.description.contains("rows 0 to 299") == true)
     }
@@ -230,7 +424,7 @@ import Testing
         let path = try unevenFile(in: folder)
         func changes(blockSize: Int) throws -> Int {
             var data = try mixture([1], of: [path], length: 16, extent: .passes(1), blockSize: blockSize)
-            let isLong = try (0..<(try #require(data.sequenceCount))).map { _ in
+            let isLong = try (0..<(try #require(data.sequenceCount()))).map { _ in
                 try !data.next(1).tokens.contains(1)
             }
             return zip(isLong, isLong.dropFirst()).count { $0 != $1 }
@@ -242,7 +436,7 @@ import Testing
     @Test func refusesAPlaceThatIsNotInTheData() throws {
         var data = try mixture([1])
         _ = try data.next(3)
-        for change in 0..<7 {
+        for change in 0..<9 {
             var position = data.position
             switch change {
             case 0: position.sources[0].token = 9_999_999
@@ -251,6 +445,8 @@ import Testing
             case 3: position.sources = []
             case 4: position.sources[0].pass = -1
             case 5: position.sources[0].document = -1
+            case 6: position.begun = []
+            case 7: position.begun[0] = position.sources[0].shown + 1
             default: position.sources[0].shown = -1
             }
             var other = try mixture([1])

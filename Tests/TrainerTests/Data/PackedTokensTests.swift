@@ -64,10 +64,12 @@ import Testing
         try pack(["data/english.val.jsonl"], to: "en.safetensors")
         try pack(["data/korean.val.jsonl"], to: "ko.safetensors")
         func mixture(_ english: String, _ korean: String) throws -> DataMixture {
-            try DataMixture(
-                [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
-                tokenizer: tokenizer, layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer),
-                vocabularySize: 1_024, length: 32, isolatesDocuments: true, seed: 5)
+            var cache = SourceCache(tokenizer: tokenizer, vocabularySize: 1_024)
+            return try DataMixture(
+                cache.open(
+                    [TextSource(path: english, weight: 2), TextSource(path: korean, weight: 1)],
+                    layout: DocumentLayout(start: 1, end: 2, tokenizer: tokenizer)),
+                length: 32, packing: .documents, seed: 5)
         }
         var text = try mixture(example("data/english.val.jsonl"), example("data/korean.val.jsonl"))
         var packed = try mixture("\(folder.path)/en.safetensors", "\(folder.path)/ko.safetensors")
@@ -162,19 +164,13 @@ import Testing
         for (name, path) in [
             ("text", example("data/english.val.jsonl")), ("packed", "\(folder.path)/en.safetensors"),
         ] {
-            let request = HealingRequest(
-                model: folder.path, fromScratch: true, data: .text([TextSource(path: path, weight: 1)]),
-                evaluations: [("english", path)],
-                plan: HealingPlan(
-                    steps: 3, batch: 2, accumulate: 1, length: 24,
-                    optimizer: AdamWSettings(
-                        rate: 1e-2, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8,
-                        weightDecay: 0.1, clip: 1),
-                    schedule: Schedule(shape: .constant, warmup: 0, steps: 3, floor: 0.1), seed: 3,
-                    recomputation: .norms, isolatesDocuments: true),
-                threads: 2, output: "\(folder.path)/\(name)", checkpointEvery: 0)
-            let outcome = try HealingRun(HealingSetup(request)) { _ in }.callAsFunction(isCancelled: { false }
-            )
+            var run = JobRun(on: folder.path, to: "\(folder.path)/\(name)")
+            (run.job.fromScratch, run.job.data) = (true, [TextSource(path: path, weight: 1)])
+            run.job.eval = [TextSource(name: "english", path: path, weight: 1)]
+            (run.job.steps, run.job.batch, run.job.length, run.job.seed) = (3, 2, 24, 3)
+            (run.job.lr, run.job.embeddingLr, run.job.schedule) = (1e-2, 5e-3, .constant)
+            (run.job.moments, run.job.gradients, run.options.threads) = (.f32, .f32, 2)
+            let outcome = try run()
             results.append((outcome.before + outcome.after).map(\.result))
             weights.append(try Data(contentsOf: URL(filePath: "\(folder.path)/\(name)/model.safetensors")))
         }

@@ -99,6 +99,27 @@ import Testing
         #expect(batch.documents == [DocumentReference(path: path, number: 2)])
     }
 
+    /// A stage goes on with the row that is next, and its end counts from there.
+    @Test func aStageGoesOnWithTheNextRow() throws {
+        let path = try file([("input_ids", [[5, 9], [6, 9], [7, 9]])])
+        var first = try TokenDataset(path: path, vocabularySize: 50)
+        _ = first.next(2)
+        var second = try TokenDataset(path: path, vocabularySize: 50, extent: .tokens(8))
+        let planned = second.progress(after: 0, from: first.sources)
+        try second.begin(at: first.position)
+        #expect(second.next(1).tokens == [7, 9])
+        var resumed = try TokenDataset(path: path, vocabularySize: 50, extent: .tokens(8))
+        try resumed.move(to: second.position)
+        #expect(resumed.next(3) == second.next(3))
+        #expect(second.sources == planned && resumed.position == second.position)
+        #expect(second.sources[0].passes == 2 && second.next(1).targetCount == 0)
+        for bad in [[], [-1], [7]] {
+            var position = second.position
+            position.begun = bad
+            #expect(throws: UserFacingError.badPosition(path: path)) { try resumed.move(to: position) }
+        }
+    }
+
     @Test func labelsSayWhatIsPredicted() throws {
         let path = try file([("input_ids", [[5, 9, 2, 31]]), ("labels", [[8, -100, 7, 6]])])
         #expect(try TokenDataset(path: path, vocabularySize: 50).rows(0..<1).targets == [-1, 7, 6, -1])

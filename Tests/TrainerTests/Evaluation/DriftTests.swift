@@ -42,22 +42,26 @@ import Testing
         transformer.engine.upload([value[0] + amount], to: tensor)
     }
 
+    private func drift(_ model: PretrainedModel, _ transformer: Transformer<CPUEngine>) throws -> [Drift] {
+        try model.drift(to: model.masters(of: transformer), on: transformer.engine)
+    }
+
     private func length(_ numbers: [Float]) -> Double {
         numbers.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
     }
 
-    /// 3 and 4 make 5, in one layer, in old and in new rows; what nothing was done to has not moved at all.
+    /// 3 and 4 make 5 in one layer, in old and in new rows; what nothing was done to has not moved at all.
     @Test func distancesAreThoseByHand() throws {
         let checkpoint = try grown()
         let (model, transformer) = try loaded(checkpoint)
-        #expect(try model.drift(of: transformer).allSatisfy { $0.distance == 0 && $0.share == 0 })
+        #expect(try drift(model, transformer).allSatisfy { $0.distance == 0 && $0.share == 0 })
         let width = model.architecture.hiddenSize
         try move("model.layers.2.mlp.down_proj.weight", at: 7, by: 3, in: transformer)
         try move("model.layers.2.input_layernorm.weight", at: 0, by: -4, in: transformer)
         try move("model.embed_tokens.weight", at: 211 * width - 1, by: 6, in: transformer)
         try move("model.embed_tokens.weight", at: 0, by: 8, in: transformer)
         try move("model.embed_tokens.weight", at: 211 * width, by: 12, in: transformer)
-        let drift = try model.drift(of: transformer)
+        let drift = try self.drift(model, transformer)
         #expect(
             drift.map(\.part) == ["embedding", "embedding"] + (0..<4).map { "layer \($0)" }
                 + ["final norm", "head", "head"])
@@ -89,20 +93,20 @@ import Testing
         let (model, transformer) = try loaded(
             GoldenModel(name: "llama").checkpoint(), freeze: ["model.layers.0.*", "lm_head.weight"])
         try move("model.layers.1.mlp.down_proj.weight", at: 0, by: 2, in: transformer)
-        let drift = try model.drift(of: transformer)
+        let drift = try self.drift(model, transformer)
         #expect(drift.first?.part == "embedding" && drift.last?.part == "head")
         #expect(drift.allSatisfy { $0.rows == nil && $0.origin == nil && $0.norm > 0 })
         #expect(drift.filter { $0.distance != 0 }.map(\.part) == ["layer 1"])
-        #expect(throws: UserFacingError.self) { try model.drift(of: transformer) { true } }
+        #expect(throws: UserFacingError.self) { try model.drift(to: [:], on: transformer.engine) { true } }
     }
 
     /// A matrix that lies the other way round in memory is compared with what it was, not with its transpose.
     @Test func transposedTensorsAreComparedInPlace() throws {
         let (model, transformer) = try loaded(GoldenModel(name: "gpt2").checkpoint())
-        #expect(try model.drift(of: transformer).allSatisfy { $0.distance == 0 })
+        #expect(try drift(model, transformer).allSatisfy { $0.distance == 0 })
         let parameter = try #require(transformer.layout.parameters.last { $0.isTransposed })
         try move(parameter.name, at: 5, by: 1, in: transformer)
-        let moved = try model.drift(of: transformer).filter { $0.distance != 0 }
+        let moved = try drift(model, transformer).filter { $0.distance != 0 }
         #expect(moved.count == 1 && moved[0].layer == parameter.layer && abs(moved[0].distance - 1) < 1e-6)
     }
 
@@ -114,11 +118,9 @@ import Testing
         job.ids = try fixture("groups/rows.safetensors")
         (job.steps, job.batch, job.lr, job.embeddingLr) = (3, 2, 3e-3, 3e-3)
         job.groups = ["old-rows: freeze", "layers=0: freeze"]
-        let setup = try HealingSetup(
-            HealingRequest(
-                job, model: model.path, checkpoint: model, threads: 2, output: folder.path("healed")))
-        let run = try HealingRun(setup) { _ in }
-        let drift = try run { false }.drift
+        var run = JobRun(on: model.path, to: folder.path("healed"))
+        (run.job, run.checkpoint, run.options.threads) = (job, model, 2)
+        let drift = try run().drift
         #expect(drift.filter { $0.distance == 0 }.map(\.part) == ["embedding", "layer 0", "head"])
         #expect(drift.filter { $0.rows == .old }.allSatisfy { $0.distance == 0 })
         let healed = try Checkpoint.open(folder.path("healed"))

@@ -43,25 +43,21 @@ import Testing
 
     private func request(
         _ model: String, _ output: String, name: String, resume: Bool = false, fromScratch: Bool = false
-    ) -> HealingRequest {
-        HealingRequest(
-            model: model, fromScratch: fromScratch,
-            data: .rows(path: Self.preset(name) + "/golden.safetensors"),
-            plan: HealingPlan(
-                steps: 4, batch: 2, accumulate: 1, length: 6,
-                optimizer: AdamWSettings(
-                    rate: 1e-2, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
-                    clip: 1),
-                trained: TensorSelection(freeze: fromScratch ? [] : ["model.layers.0.*"]),
-                schedule: Schedule(shape: .constant, warmup: 0, steps: 4, floor: 1), seed: 3,
-                recomputation: .norms, isolatesDocuments: true),
-            threads: 2, output: folder.path + "/" + output, resume: resume)
+    ) -> JobRun {
+        var run = JobRun(on: model, to: folder.path + "/" + output)
+        run.job.ids = Self.preset(name) + "/golden.safetensors"
+        (run.job.steps, run.job.batch, run.job.length, run.job.seed) = (4, 2, 6, 3)
+        (run.job.lr, run.job.embeddingLr, run.job.moments, run.job.gradients) = (1e-2, 5e-3, .f32, .f32)
+        (run.job.schedule, run.job.fromScratch) = (.constant, fromScratch)
+        run.job.freeze = fromScratch ? [] : ["model.layers.0.*"]
+        (run.options.threads, run.options.resume) = (2, resume)
+        return run
     }
 
-    private func run(_ request: HealingRequest, stopAfter limit: Int = .max) throws {
+    private func run(_ request: JobRun, stopAfter limit: Int = .max) throws {
         final class Counter { var value = 0 }
         let count = Counter()
-        let run = try HealingRun(HealingSetup(request)) { if case .step = $0 { count.value += 1 } }
+        let run = try TrainingLoop(request.prepared()) { if case .step = $0 { count.value += 1 } }
         do {
             _ = try run { count.value >= limit }
         } catch let error as UserFacingError where error.message.contains("step \(limit) of the run is kept")

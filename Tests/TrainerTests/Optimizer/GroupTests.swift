@@ -25,7 +25,7 @@ import Testing
     private func request(
         _ model: Checkpoint, _ groups: [String], in folder: TemporaryFolder, steps: Int = 50,
         moments: MomentPrecision = .f32, output: String = "healed"
-    ) throws -> HealingRequest {
+    ) throws -> JobRun {
         var job = TrainingJob()
         let isResized = model["lm_head.weight"]?.shape.first == 251
         job.ids = try fixture(isResized ? "groups/rows.safetensors" : "golden/llama/golden.safetensors")
@@ -33,14 +33,15 @@ import Testing
         (job.schedule, job.warmup) = (.constant, 0)
         (job.moments, job.gradients, job.groups) = (moments, .f32, groups)
         try job.check()
-        return HealingRequest(
-            job, model: model.path, checkpoint: model, threads: 2, output: folder.path(output))
+        var run = JobRun(on: model.path, to: folder.path(output))
+        (run.job, run.checkpoint, run.options.threads) = (job, model, 2)
+        return run
     }
 
     @discardableResult
-    private func losses(_ request: HealingRequest) throws -> [Double] {
+    private func losses(_ request: JobRun) throws -> [Double] {
         var losses: [Double] = []
-        let run = try HealingRun(HealingSetup(request)) {
+        let run = try TrainingLoop(request.prepared()) {
             if case .step(let step) = $0 { losses.append(step.loss) }
         }
         _ = try run { false }
@@ -95,13 +96,13 @@ import Testing
             #expect(origins?.layers == [.original, .original, .duplicate, .original, .identity])
             #expect(origins?.seam.isSuperset(of: [1, 2]) == true)
         }
-        let setup = try HealingSetup(request(healed, groups, in: folder, steps: 1, output: "again"))
-        let table = setup.groups.table(of: setup.model.layout)
+        let setup = try request(healed, groups, in: folder, steps: 1, output: "again").prepared()
+        let table = setup.stages[0].groups.table(of: setup.model.layout)
         #expect(table.map(\.name) == ["new-layers", "copied-layers", "seam", "rest"])
         #expect(table.reduce(0) { $0 + $1.parameters } == setup.model.layout.parameterCount)
         #expect(table[0].parameters == table[1].parameters && table[3].isFrozen)
         // Frozen tensors take neither gradients nor moments.
-        #expect(setup.layout.trainedParameterCount < setup.model.layout.parameterCount)
+        #expect(setup.trainedParameterCount < setup.model.layout.parameterCount)
         try losses(
             request(
                 healed, ["rest: freeze", "norms: rate=1"].reversed(), in: folder, steps: 2, output: "norms"))
@@ -128,7 +129,7 @@ import Testing
         let folder = try TemporaryFolder()
         func message(_ model: Checkpoint, _ groups: [String]) throws -> String {
             let error = #expect(throws: UserFacingError.self) {
-                try HealingSetup(request(model, groups, in: folder))
+                try request(model, groups, in: folder).prepared()
             }
             return error?.message ?? ""
         }

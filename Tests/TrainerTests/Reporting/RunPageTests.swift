@@ -28,7 +28,8 @@ import Testing
                 "model": .string("/models/\(name(0))"), "output": .string("/models/\(name(1))"),
                 "tool": .string(name(2)), "threads": 2, "parameters": 12_345_678,
                 "trained_parameters": 1_234_567,
-                "plan": ["steps": JSON(steps), name(3): .string(name(4)), "lr": 5e-05],
+                "steps": JSON(steps),
+                "stages": [[name(3): .string(name(4)), "lr": 5e-05, "steps": JSON(steps)]],
                 "memory": ["weights": 4_000_000, "moments": 2_000_000],
                 "sources": .array(
                     sources.map {

@@ -15,26 +15,27 @@ import Testing
 
     private func request(
         _ output: String, resume: Bool = false, force: Bool = false, checkpointEvery: Int = 0
-    ) -> HealingRequest {
+    ) -> JobRun {
         var job = TrainingJob()
         job.data = [TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 3)]
         job.replay = [TextSource(name: "ko", path: example("data/korean.val.jsonl"), weight: 1)]
         job.eval = [TextSource(name: "set", path: example("data/english.val.jsonl"), weight: 1)]
         (job.steps, job.batch, job.length, job.lr) = (6, 2, 24, 1e-2)
         (job.fromScratch, job.checkpointEvery) = (true, checkpointEvery)
-        return HealingRequest(
-            job, model: folder.path, threads: 2, output: folder.path(output), force: force, resume: resume,
-            tool: "trainer test")
+        var run = JobRun(on: folder.path, to: folder.path(output))
+        (run.job, run.options.threads, run.options.tool) = (job, 2, "trainer test")
+        (run.options.force, run.options.resume) = (force, resume)
+        return run
     }
 
-    private func run(_ request: HealingRequest) throws {
-        _ = try HealingRun(HealingSetup(request)) { _ in }.callAsFunction { false }
+    private func run(_ request: JobRun) throws {
+        _ = try request()
     }
 
-    private func stop(_ request: HealingRequest, after limit: Int) throws {
+    private func stop(_ request: JobRun, after limit: Int) throws {
         final class Counter { var value = 0 }
         let count = Counter()
-        let run = try HealingRun(HealingSetup(request)) { if case .step = $0 { count.value += 1 } }
+        let run = try TrainingLoop(request.prepared()) { if case .step = $0 { count.value += 1 } }
         #expect(throws: UserFacingError.self) { _ = try run { count.value >= limit } }
     }
 
@@ -57,7 +58,7 @@ import Testing
         let history = try RunHistory.find(folder.path("out"))
         #expect(history.steps.map(\.step) == Array(1...6) && history.evaluations.map(\.step) == [0, 6])
         let facts = try #require(history.facts)
-        #expect(facts["plan"]?["steps"] == 6 && facts["plan"]?["optimizer"]?["rate"] == 0.01)
+        #expect(facts["steps"] == 6 && facts["stages"]?[0]?["optimizer"]?["rate"] == 0.01)
         #expect(facts["asked"]?["lr"] == 0.01 && facts["tool"] == "trainer test")
         #expect(facts["sources"]?[1]?["replay"] == true && facts["sources"]?[0]?["weight"] == 3.0)
         let (weights, parameters) = (facts["memory"]?["weights"]?.int, facts["parameters"]?.int)
@@ -153,8 +154,7 @@ import Testing
             TextSource(name: "source \($0)", path: example("data/english.val.jsonl"), weight: 1)
         }
         (job.steps, job.length, job.fromScratch) = (6, 24, true)
-        let setup = try HealingSetup(
-            HealingRequest(job, model: folder.path, threads: 1, output: folder.path("out")))
+        let setup = try PreparedJob(job, on: folder.path, to: folder.path("out"))
         let reporters = RunReporters(
             [
                 try StepLog(

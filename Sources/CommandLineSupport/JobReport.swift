@@ -1,34 +1,22 @@
 public import Formats
 public import Trainer
 
-extension HealingSetup {
+extension PreparedJob {
     /// What a run will do and take, for people.
     public var table: String {
         var table = Table(columns: [("", .left), ("", .left)])
         table.add("model", model.checkpoint.path)
         table.add("output", output.output)
-        let (all, trained) = (layout.parameterCount, layout.trainedParameterCount)
+        let (all, trained) = (model.layout.parameterCount, trainedParameterCount)
         table.add(
             "parameters",
             Units.grouped(all) + (trained == all ? "" : ", of which \(Units.grouped(trained)) are trained"))
-        table.add(
-            "steps",
-            "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
-                + "sequences of \(plan.length) tokens")
-        for row in groups.table(of: model.layout) where !groups.rules.isEmpty {
-            let how = [
-                row.isFrozen ? "frozen" : nil, row.rate.map { "rate × \($0)" },
-                row.decay.map { "decay \($0)" },
-            ]
-            table.add(
-                "group \(row.name)",
-                "\(Units.grouped(row.parameters)) numbers in \(row.tensors) tensors, "
-                    + (how.contains { $0 != nil }
-                        ? how.compactMap(\.self).joined(separator: ", ") : "as usual"))
-        }
+        for stage in stages { stage.add(to: &table) }
         for file in missingFiles { table.add("missing", file) }
         for source in sources { table.add("data", source.line) }
-        if let end = plan.documents?.end { table.add("end of text", String(end)) }
+        if let end = stages.lazy.compactMap(\.plan.documents?.end).first {
+            table.add("end of text", String(end))
+        }
         let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
         table.add(
             "memory",
@@ -50,9 +38,9 @@ extension HealingSetup {
     /// The same for programs.
     public var json: JSON {
         [
-            "output": .string(output.output), "parameters": JSON(layout.parameterCount),
-            "trained_parameters": JSON(layout.trainedParameterCount),
-            "steps": isOpenEnded ? .null : JSON(plan.steps),
+            "output": .string(output.output), "parameters": JSON(model.layout.parameterCount),
+            "trained_parameters": JSON(trainedParameterCount),
+            "steps": isOpenEnded ? .null : JSON(steps),
             "tokens": JSON(sources.reduce(0) { $0 + $1.shown }), "sources": sources.json,
             "missing": .array(missingFiles.map { .string($0) }), "memory_bytes": JSON(memory.total),
             "data_memory_bytes": JSON(memory.data),
@@ -63,7 +51,31 @@ extension HealingSetup {
     }
 }
 
-extension HealingOutcome {
+extension PreparedStage {
+    /// What the stage does; under its title where there is one.
+    fileprivate func add(to table: inout Table) {
+        if let title = plan.title {
+            table.add("stage", "\(title): \(Units.grouped(layout.trainedParameterCount)) parameters")
+        }
+        table.add(
+            "steps",
+            "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
+                + "sequences of \(plan.length) tokens")
+        for row in groups.table(of: model.layout) where !groups.rules.isEmpty {
+            let how = [
+                row.isFrozen ? "frozen" : nil, row.rate.map { "rate × \($0)" },
+                row.decay.map { "decay \($0)" },
+            ]
+            table.add(
+                "group \(row.name)",
+                "\(Units.grouped(row.parameters)) numbers in \(row.tensors) tensors, "
+                    + (how.contains { $0 != nil }
+                        ? how.compactMap(\.self).joined(separator: ", ") : "as usual"))
+        }
+    }
+}
+
+extension TrainingOutcome {
     /// Numbers that the model's type could not hold, a sentence each.
     public var warnings: [String] {
         overflows.map { "\($0.count) numbers of \($0.tensor) are too large for its type and became infinite" }
@@ -77,7 +89,18 @@ extension HealingOutcome {
             for (when, sets) in [("before", before), ("after", after)] {
                 for set in sets { table.add([set.name, when] + set.result.columns) }
             }
+            if case .measured(let model, let sets) = parent {
+                for set in sets {
+                    // Losses are of a model's own tokens.
+                    table.add([set.name, "parent", set.result.columns[0]])
+                }
+                lines.append("parent: \(model)")
+            }
             lines.append(table.description)
+        }
+        for (name, share) in healed {
+            let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
+            lines.append("\(name): \(percent ?? "was no worse than the parent")")
         }
         return lines + ["\(output): healed in \(step) steps, \(Units.count(tokens)) tokens"]
     }
@@ -87,8 +110,21 @@ extension HealingOutcome {
         [
             "output": .string(output), "steps": JSON(step), "tokens": JSON(tokens),
             "loss": try JSON(encoding: last?.loss), "sources": sources.json,
-            "before": try before.json, "after": try after.json, "drift": try JSON(encoding: drift),
+            "before": try before.json, "after": try after.json, "parent": try parentJSON,
+            "healed": .object(
+                healed.reduce(into: JSONObject()) { $0[$1.name] = $1.share.percent.map { JSON($0) } ?? .null }
+            ),
+            "drift": try JSON(encoding: drift),
         ]
+    }
+}
+
+extension TrainingOutcome {
+    fileprivate var parentJSON: JSON {
+        get throws {
+            guard case .measured(let model, let sets) = parent else { return .null }
+            return ["model": .string(model), "sets": try sets.json]
+        }
     }
 }
 

@@ -20,10 +20,10 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         public var weight: Double?
     }
 
-    /// What the run was asked to do.
-    public var plan: HealingPlan
-    /// The files that are trained on.
-    public var data: [File]
+    /// What the stages were asked to do, in order.
+    public var stages: [StagePlan]
+    /// The files that each stage trains on.
+    public var data: [[File]]
     /// The SHA-256 of the configuration and the tokenizer, by their names.
     public var model: [String: String]
     /// The SHA-256 of the trained tensors' names, types and shapes; their values are kept with the run.
@@ -32,34 +32,31 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     public var frozen: String?
     /// Whether control tokens that texts spell out are encoded as text; nil where they are not.
     public var isPlainText: Bool?
+    /// The checkpoint of another run that this one began with: that run's name and step; nil where it began with the model.
+    public var beginning: String?
 
     /// The identity of a run; reads what is not trained, and rows of tokens, through once.
     ///
-    /// - Parameters:
-    ///   - plan: what the run was asked to do.
-    ///   - model: what is trained.
-    ///   - layout: which of its tensors are.
-    ///   - data: what is trained on.
-    ///   - contents: what is in each source of text, known since it was opened, for a pipe is read once.
-    ///   - text: how documents are read; only what `contents` does not show counts.
     /// - Throws: `UserFacingError` when a file cannot be read.
-    init(
-        plan: HealingPlan, model: PretrainedModel, layout: ParameterLayout, data: HealingRequest.Data,
-        contents: [TextContent], text: TextOptions
-    ) throws(UserFacingError) {
-        self.plan = plan
-        isPlainText = text.isPlain ? true : nil
-        let checkpoint = model.checkpoint
+    init(of job: PreparedJob) throws(UserFacingError) {
+        stages = job.stages.map(\.plan)
+        // How documents are read counts only as far as their contents do not show it.
+        isPlainText = job.job.text.isPlain ? true : nil
+        beginning = try job.job.from.map { (path) throws(UserFacingError) in
+            let kept = try CheckpointStore.Kept.read(path)
+            return "\(kept.identity.name), step \(kept.progress.step)"
+        }
+        let checkpoint = job.model.checkpoint
         let stored = try checkpoint.stored()
-        self.model = [:]
+        model = [:]
         if let configuration = stored.configuration {
-            self.model[Configuration.fileName] = FileDigest.sha256(configuration.serialized())
+            model[Configuration.fileName] = FileDigest.sha256(configuration.serialized())
         }
         for file in stored.auxiliaryFiles
         where file.name == "tokenizer.json" || file.name.hasPrefix("assets/") {
-            self.model[file.name] = FileDigest.sha256(try file.bytes())
+            model[file.name] = FileDigest.sha256(try file.bytes())
         }
-        let trained = Set(layout.parameters.lazy.filter(\.isTrained).map(\.name))
+        let trained = job.stages.reduce(into: Set<String>()) { $0.formUnion($1.layout.trainedNames) }
         let names = checkpoint.tensors.keys.sorted()
         let types = names.filter(trained.contains).map {
             "\($0) \(checkpoint.tensors[$0]?.type.rawValue ?? "") \(checkpoint.tensors[$0]?.shape ?? [])\n"
@@ -69,16 +66,18 @@ public struct RunIdentity: Codable, Sendable, Equatable {
             checkpoint.tensors[name].map { (name: name, tensor: $0) }
         }
         frozen = rest.isEmpty ? nil : try FileDigest.sha256(rest)
-        self.data = []
-        switch data {
-        case .rows(let path): self.data.append(try Self.file(path))
-        case .text(let sources):
-            for (source, content) in zip(sources, contents) {
-                self.data.append(
-                    File(
-                        path: source.path, bytes: content.byteCount, sha256: content.sha256,
-                        weight: source.weight))
+        data = []
+        for stage in job.stages {
+            guard let path = stage.job.ids else {
+                data.append(
+                    zip(stage.job.sources, stage.contents).map { source, content in
+                        File(
+                            path: source.path, bytes: content.byteCount, sha256: content.sha256,
+                            weight: source.weight)
+                    })
+                continue
             }
+            data.append([try Self.file(path)])
         }
     }
 
@@ -90,27 +89,36 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     /// A short name of the run, the same however long it is to be.
     var name: String {
         var same = comparable
-        (same.plan.steps, same.plan.schedule.steps, same.plan.schedule.warmup) = (0, 0, 0)
+        if let last = same.stages.indices.last {
+            (same.stages[last].steps, same.stages[last].schedule.steps) = (0, 0)
+            same.stages[last].schedule.warmup = 0
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         let bytes = (try? encoder.encode(same)).map { [UInt8]($0) } ?? []
         return String(FileDigest.sha256(bytes).prefix(16))
     }
 
-    /// What is different from a run that was kept after a step, as "plan.seed is 4, was 3".
+    /// What is different from a run that was kept after a step, as "stages[0].seed is 4, was 3".
     ///
-    /// A run may become longer or shorter as long as the rate of every step that was taken stays what it was.
-    func differences(from kept: RunIdentity, after step: Int) -> [String] {
+    /// The last stage may become longer or shorter as long as the rate of every step that was taken stays what it was.
+    func differences(from kept: RunIdentity, after progress: RunProgress) -> [String] {
         var (new, old) = (comparable, kept.comparable)
-        let sameRates = (0..<step).allSatisfy {
-            new.plan.schedule.factor(at: $0) == old.plan.schedule.factor(at: $0)
-        }
-        if sameRates, new.plan.steps >= step {
-            (new.plan.steps, new.plan.schedule) = (old.plan.steps, old.plan.schedule)
+        if let last = new.stages.indices.last, old.stages.count == new.stages.count {
+            let taken = progress.stage == last ? progress.inStage.step : 0
+            let sameRates = (0..<taken).allSatisfy {
+                new.stages[last].schedule.factor(at: $0) == old.stages[last].schedule.factor(at: $0)
+            }
+            if sameRates, new.stages[last].steps >= taken {
+                (new.stages[last].steps, new.stages[last].schedule) = (
+                    old.stages[last].steps, old.stages[last].schedule
+                )
+            }
         }
         var differences: [String] = []
         if new.data != old.data {
-            differences.append("the data is \(Self.words(data)), was \(Self.words(kept.data))")
+            let (now, then) = (data.flatMap(\.self), kept.data.flatMap(\.self))
+            differences.append("the data is \(Self.words(now)), was \(Self.words(then))")
         }
         if new.frozen != old.frozen {
             differences.append(
@@ -124,8 +132,12 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     /// Without what decides nothing.
     private var comparable: RunIdentity {
         var same = self
-        same.plan.recomputation = .none
-        for index in same.data.indices { same.data[index].path = "" }
+        for index in same.stages.indices {
+            (same.stages[index].recomputation, same.stages[index].title) = (.none, nil)
+        }
+        for stage in same.data.indices {
+            for index in same.data[stage].indices { same.data[stage][index].path = "" }
+        }
         return same
     }
 

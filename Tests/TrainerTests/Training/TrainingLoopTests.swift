@@ -8,7 +8,7 @@ import Testing
 
 @testable import Trainer
 
-@Suite struct HealingRunTests {
+@Suite struct TrainingLoopTests {
     let folder: TemporaryFolder
 
     init() throws {
@@ -20,39 +20,42 @@ import Testing
         _ output: String, steps: Int = 6, threads: Int = 2, resume: Bool = false, force: Bool = false,
         lr: Double = 1e-2,
         log: String? = nil, checkpointEvery: Int = 0
-    ) -> HealingRequest {
-        HealingRequest(
-            model: folder.path, fromScratch: true,
-            data: .text([
-                TextSource(path: example("data/english.val.jsonl"), weight: 3),
-                TextSource(path: example("data/korean.val.jsonl"), weight: 1),
-            ]),
-            evaluations: [("english", example("data/english.val.jsonl"))],
-            plan: HealingPlan(
-                steps: steps, batch: 2, accumulate: 2, length: 24,
-                optimizer: AdamWSettings(
-                    rate: lr, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
-                    clip: 1),
-                schedule: Schedule(shape: .cosine, warmup: 0, steps: steps, floor: 0.1), seed: 3,
-                recomputation: .norms,
-                isolatesDocuments: true),
-            threads: threads, output: folder.path + "/" + output, force: force, resume: resume,
-            checkpointEvery: checkpointEvery, log: log)
+    ) -> JobRun {
+        var run = JobRun(on: folder.path, to: folder.path + "/" + output)
+        run.job.fromScratch = true
+        run.job.data = [
+            TextSource(path: example("data/english.val.jsonl"), weight: 3),
+            TextSource(path: example("data/korean.val.jsonl"), weight: 1),
+        ]
+        run.job.eval = [TextSource(name: "english", path: example("data/english.val.jsonl"), weight: 1)]
+        (run.job.steps, run.job.batch, run.job.accumulate, run.job.length) = (steps, 2, 2, 24)
+        (run.job.lr, run.job.embeddingLr, run.job.seed) = (lr, lr / 2, 3)
+        (run.job.moments, run.job.gradients) = (.f32, .f32)
+        (run.job.checkpointEvery, run.job.log) = (checkpointEvery, log)
+        (run.options.threads, run.options.force, run.options.resume) = (threads, force, resume)
+        return run
+    }
+
+    /// The same run on another model, and the rows of its golden file.
+    private func ofRows(_ model: String, _ run: JobRun) -> JobRun {
+        var run = run
+        run.model = model
+        (run.job.fromScratch, run.job.data, run.job.eval) = (false, [], [])
+        run.job.ids = model + "/golden.safetensors"
+        return run
     }
 
     private func weights(_ output: String) throws -> Data {
         try Data(contentsOf: URL(filePath: "\(folder.path)/\(output)/model.safetensors"))
     }
 
-    private func run(_ request: HealingRequest) throws -> HealingOutcome {
-        try HealingRun(HealingSetup(request)) { _ in }.callAsFunction { false }
-    }
+    private func run(_ request: JobRun) throws -> TrainingOutcome { try request() }
 
     /// Takes steps until `limit`, then asks to stop; the step that is kept.
     @discardableResult
-    private func stop(_ request: HealingRequest, after limit: Int) throws -> Int? {
+    private func stop(_ request: JobRun, after limit: Int) throws -> Int? {
         let count = Counter()
-        let run = try HealingRun(HealingSetup(request)) { event in
+        let run = try TrainingLoop(request.prepared()) { event in
             if case .step = event { count.value += 1 }
         }
         let error = #expect(throws: UserFacingError.self) { _ = try run { count.value >= limit } }
@@ -117,10 +120,10 @@ import Testing
 
     @Test(arguments: [MomentPrecision.bf16, .int8], GradientPrecision.allCases)
     func packedNumbersGoOnToTheSameBytes(_ moments: MomentPrecision, gradients: GradientPrecision) throws {
-        func packed(_ output: String, resume: Bool = false) -> HealingRequest {
+        func packed(_ output: String, resume: Bool = false) -> JobRun {
             var request = request(output, resume: resume)
-            request.plan.moments = moments
-            request.plan.gradients = gradients
+            request.job.moments = moments
+            request.job.gradients = gradients
             return request
         }
         let straight = try run(packed("straight"))
@@ -140,7 +143,8 @@ import Testing
         #expect(
             error
                 == .otherRun(
-                    folder: folder.path + "/run.run", differences: ["plan.optimizer.rate is 0.02, was 0.01"]))
+                    folder: folder.path + "/run.run",
+                    differences: ["stages[0].optimizer.rate is 0.02, was 0.01"]))
         _ = try run(request("run", force: true, lr: 2e-2))
         #expect(try PretrainedModel.open(folder.path + "/run").layout.parameterCount > 0)
     }
@@ -148,12 +152,10 @@ import Testing
     /// A run that trains one layer leaves every other tensor as it is, to the byte, and can be stopped.
     @Test func frozenTensorsStayAsTheyAre() throws {
         let source = GoldenModel(name: "llama")
-        func request(_ output: String, resume: Bool = false) throws -> HealingRequest {
-            var plan = self.request("").plan
-            plan.trained = TensorSelection(train: ["model.layers.1.*"], freeze: ["*norm*"])
-            return HealingRequest(
-                model: try source.folder, data: .rows(path: try source.folder + "/golden.safetensors"),
-                plan: plan, threads: 2, output: folder.path + "/" + output, resume: resume)
+        func request(_ output: String, resume: Bool = false) throws -> JobRun {
+            var run = try ofRows(source.folder, self.request(output, resume: resume))
+            (run.job.train, run.job.freeze) = (["model.layers.1.*"], ["*norm*"])
+            return run
         }
         _ = try run(request("straight"))
         try stop(request("stopped"), after: 2)
@@ -176,13 +178,9 @@ import Testing
             "own-head/config.json",
             config.replacing(
                 #""tie_word_embeddings": false"#, with: #""tie_word_embeddings": true"#))
-        var plan = request("").plan
-        plan.optimizer.rate = 0
-        let outcome = try run(
-            HealingRequest(
-                model: source, data: .rows(path: source + "/golden.safetensors"), plan: plan,
-                extent: .tokens(92),
-                threads: 1, output: folder.path("healed-head")))
+        var still = ofRows(source, request("healed-head", lr: 0))
+        (still.job.steps, still.job.tokens) = (nil, 92)
+        let outcome = try run(still)
         #expect(outcome.step == 1)
         let (before, after) = (try Checkpoint.open(source), try Checkpoint.open(folder.path("healed-head")))
         #expect(before.tensors.keys == after.tensors.keys)
@@ -193,20 +191,20 @@ import Testing
 
     /// A run without a number of steps shows every source once at its share, and its last step takes what remains.
     @Test func aRunOfOnePassShowsEverythingAndGoesOnInTheMiddle() throws {
-        func request(_ output: String, resume: Bool = false) -> HealingRequest {
+        func request(_ output: String, resume: Bool = false) -> JobRun {
             var request = self.request(output, resume: resume)
-            request.log = folder.path + "/\(output).jsonl"
-            request.data = .text([
+            request.job.log = folder.path + "/\(output).jsonl"
+            request.job.data = [
                 TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 1),
                 TextSource(name: "ko", path: example("data/korean.val.jsonl"), weight: 3),
-            ])
-            (request.extent, request.plan.length, request.plan.batch) = (.passes(1), 64, 8)
+            ]
+            (request.job.steps, request.job.length, request.job.batch) = (nil, 64, 8)
             return request
         }
-        let setup = try HealingSetup(request("straight"))
+        let setup = try request("straight").prepared()
         let outcome = try run(request("straight"))
-        #expect(outcome.step == setup.plan.steps && outcome.step > 3)
-        #expect(outcome.sources == setup.sources && outcome.tokens == setup.plan.tokens)
+        #expect(outcome.step == setup.steps && outcome.step > 3)
+        #expect(outcome.sources == setup.sources && outcome.tokens == setup.stages[0].plan.tokens)
         #expect(outcome.sources.allSatisfy { $0.coverage == 1 })
         #expect(outcome.sources.contains { $0.passes == 1 } && outcome.sources.map(\.name) == ["en", "ko"])
         #expect(outcome.last?.sources == outcome.sources.figures)
@@ -220,10 +218,10 @@ import Testing
     @Test func aLastStepWithoutATargetMovesNothing() throws {
         var request = self.request("short")
         let path = try folder.write("short.jsonl", #"{"text": "abcdef"}"#)
-        request.data = .text([TextSource(path: path, weight: 1)])
-        (request.plan.batch, request.plan.accumulate, request.extent) = (1, 1, .passes(1))
-        let tokens = try HealingSetup(request).sources[0].size
-        request.plan.length = tokens - 1
+        request.job.data = [TextSource(path: path, weight: 1)]
+        (request.job.batch, request.job.accumulate, request.job.steps) = (1, 1, nil)
+        let tokens = try request.prepared().sources[0].size
+        request.job.length = tokens - 1
         let outcome = try run(request)
         #expect(outcome.step == 2 && outcome.tokens == tokens && outcome.last?.loss == 0)
     }
@@ -238,18 +236,13 @@ import Testing
                     .joined(separator: "\n"))
         }
         let (half, others) = (try file("half.jsonl", names[..<4]), try file("others.jsonl", names[4...]))
-        func heal(_ output: String, _ endOfText: EndOfText) throws -> HealingOutcome {
-            var request = self.request(output, steps: 60)
-            request.model = example("base")
-            request.fromScratch = false
-            request.data = .text([TextSource(path: half, weight: 1)])
-            request.evaluations = [("others", others)]
-            request.endOfText = endOfText
-            (request.plan.length, request.plan.batch, request.plan.accumulate) = (64, 4, 1)
-            request.plan.optimizer.rate = 2e-3
-            return try run(request)
-        }
-        let outcome = try heal("ending", .ofModel)
+        var request = self.request("ending", steps: 60, lr: 2e-3)
+        request.model = example("base")
+        request.job.fromScratch = false
+        request.job.data = [TextSource(path: half, weight: 1)]
+        request.job.eval = [TextSource(name: "others", path: others, weight: 1)]
+        (request.job.length, request.job.batch, request.job.accumulate) = (64, 4, 1)
+        let outcome = try run(request)
         let (before, after) = (
             try #require(outcome.before[0].result.endOfText), try #require(outcome.after[0].result.endOfText)
         )
@@ -259,23 +252,23 @@ import Testing
 
     @Test func warnsOfASourceThatIsReadManyTimes() throws {
         var request = self.request("warned", steps: 4_000)
-        let warnings = try HealingSetup(request).warnings
+        let warnings = try request.prepared().warnings
         #expect(
             warnings.contains {
                 $0.contains("korean.val.jsonl will be read ") && $0.contains("more than four passes")
             })
-        request.plan.steps = 2
-        #expect(try !HealingSetup(request).warnings.contains { $0.contains("will be read") })
+        request.job.steps = 2
+        #expect(try !request.prepared().warnings.contains { $0.contains("will be read") })
     }
 
     @Test func refusesToTrainNothing() throws {
         var nothing = request("nothing")
-        nothing.plan.trained = TensorSelection(freeze: ["model.*", "*"])
-        #expect(throws: UserFacingError.nothingTrained(path: folder.path)) { try HealingSetup(nothing) }
+        nothing.job.freeze = ["model.*", "*"]
+        #expect(throws: UserFacingError.nothingTrained(path: folder.path)) { try nothing.prepared() }
     }
 
     @Test func refusesWhatDoesNotFitAndNamesWhatWould() throws {
-        let setup = try HealingSetup(request("large"))
+        let setup = try request("large").prepared()
         let need = setup.memory
         #expect(need.data > 0 && need.total > need.data + need.weights + need.moments)
         #expect(need.weights >= 4 * setup.model.layout.parameterCount)
@@ -308,10 +301,8 @@ import Testing
 
     @Test func keepsTheSourcesTypeAndEverythingBesideTheWeights() throws {
         let source = try GoldenModel(name: "mistral").folder
-        let request = HealingRequest(
-            model: source, data: .rows(path: source + "/golden.safetensors"), plan: request("").plan,
-            extent: .tokens(92),
-            threads: 1, output: folder.path + "/healed-rows")
+        var request = ofRows(source, request("healed-rows"))
+        (request.job.steps, request.job.tokens) = (nil, 92)
         let outcome = try run(request)
         // Two rows of 24 tokens, twice: 92 tokens take four rows.
         #expect(outcome.step == 1)
@@ -361,15 +352,15 @@ import Testing
         _ = try run(request("straight"))
         try stop(request("moved"), after: 2)
         var other = request("moved", threads: 1, resume: true)
-        other.plan.recomputation = .layer
-        other.data = .text([
+        other.job.recompute = .layer
+        other.job.data = [
             TextSource(
                 path: try folder.write(
                     "a.jsonl", Data(contentsOf: URL(filePath: example("data/english.val.jsonl")))), weight: 3),
             TextSource(
                 path: try folder.write(
                     "b.jsonl", Data(contentsOf: URL(filePath: example("data/korean.val.jsonl")))), weight: 1),
-        ])
+        ]
         _ = try run(other)
         #expect(try weights("moved") == weights("straight"))
     }
@@ -377,9 +368,9 @@ import Testing
     @Test func otherDataOfTheSameNameIsRefused() throws {
         let path = try folder.write(
             "text.jsonl", Data(contentsOf: URL(filePath: example("data/english.val.jsonl"))))
-        func own(resume: Bool) -> HealingRequest {
+        func own(resume: Bool) -> JobRun {
             var request = request("run", resume: resume)
-            request.data = .text([TextSource(path: path, weight: 1)])
+            request.job.data = [TextSource(path: path, weight: 1)]
             return request
         }
         try stop(own(resume: false), after: 1)
@@ -394,12 +385,10 @@ import Testing
     /// What is not trained comes from the source at the end, so it must be what it was.
     @Test func aFrozenTensorThatChangedIsRefused() throws {
         let source = try folder.copy(of: GoldenModel(name: "llama").folder, as: "source")
-        func part(resume: Bool) -> HealingRequest {
-            var plan = self.request("").plan
-            plan.trained = TensorSelection(train: ["model.layers.1.*"])
-            return HealingRequest(
-                model: source, data: .rows(path: source + "/golden.safetensors"), plan: plan, threads: 1,
-                output: folder.path("part"), resume: resume, checkpointEvery: 0)
+        func part(resume: Bool) -> JobRun {
+            var run = ofRows(source, request("part", resume: resume))
+            run.job.train = ["model.layers.1.*"]
+            return run
         }
         try stop(part(resume: false), after: 1)
         var bytes = try folder.bytes("source/model.safetensors")
@@ -417,10 +406,10 @@ import Testing
     @Test func moreStepsWhereTheRateHasNotFallen() throws {
         func steps(
             _ count: Int, _ output: String, _ shape: Schedule.Shape, warmup: Int?, resume: Bool = false
-        ) -> HealingRequest {
+        ) -> JobRun {
             var request = request(output, steps: count, resume: resume)
-            request.plan.schedule.shape = shape
-            request.warmup = warmup
+            request.job.schedule = shape
+            request.job.warmup = warmup
             return request
         }
         _ = try run(steps(8, "long", .constant, warmup: 1))
@@ -435,24 +424,24 @@ import Testing
         let error = #expect(throws: UserFacingError.self) {
             try run(steps(8, "falling", .cosine, warmup: 1, resume: true))
         }
-        #expect(error?.message.contains("plan.steps is 8, was 6") == true)
+        #expect(error?.message.contains("stages[0].steps is 8, was 6") == true)
     }
 
     // MARK: Being stopped, and room
 
     /// Between the parts of a step, which is then taken again by the run that goes on.
     @Test func aStepOfManyPartsIsGivenUp() throws {
-        func parts(_ output: String, resume: Bool = false) -> HealingRequest {
+        func parts(_ output: String, resume: Bool = false) -> JobRun {
             var request = request(output, resume: resume)
-            request.evaluations = []
-            (request.plan.batch, request.plan.accumulate) = (1, 4)
+            request.job.eval = []
+            (request.job.batch, request.job.accumulate) = (1, 4)
             return request
         }
         _ = try run(parts("straight"))
         // Each step asks once before and three times between its parts.
         let count = Counter()
         let error = #expect(throws: UserFacingError.self) {
-            _ = try HealingRun(HealingSetup(parts("stopped"))) { _ in }.callAsFunction {
+            _ = try TrainingLoop(parts("stopped").prepared()) { _ in }.callAsFunction {
                 count.value += 1
                 return count.value > 6
             }
@@ -464,26 +453,26 @@ import Testing
 
     @Test func aRunWithoutRoomForCheckpointsDoesNotBegin() throws {
         var request = request("small", checkpointEvery: 2)
-        let setup = try HealingSetup(request)
+        let setup = try request.prepared()
         #expect(setup.checkpointBytes > 12 * setup.model.layout.parameterCount)
         #expect(
             setup.roomNeeded == max(2 * setup.checkpointBytes, setup.checkpointBytes + setup.output.byteCount)
         )
         let needed = setup.roomNeeded
-        request.freeSpace = { _ in needed - 1 }
-        let error = #expect(throws: UserFacingError.self) { try HealingSetup(request).check() }
+        request.options.freeSpace = { _ in needed - 1 }
+        let error = #expect(throws: UserFacingError.self) { try request.prepared().check() }
         #expect(error?.kind == .resources && error?.message.contains("--checkpoint-every 0") == true)
-        request.checkpointEvery = 0
-        try HealingSetup(request).check()
+        request.job.checkpointEvery = 0
+        try request.prepared().check()
     }
 
     /// A disk that fills up costs checkpoints, not the run.
     @Test func aCheckpointWithoutRoomIsSkipped() throws {
         var request = request("full", checkpointEvery: 2)
         let isFull = Flag()
-        request.freeSpace = { path in path.hasSuffix(".run") && isFull.isUp ? 0 : .max }
+        request.options.freeSpace = { path in path.hasSuffix(".run") && isFull.isUp ? 0 : .max }
         var skipped: [Int] = []
-        let run = try HealingRun(HealingSetup(request)) { event in
+        let run = try TrainingLoop(request.prepared()) { event in
             if case .kept = event { isFull.raise() }
             if case .notKept(let step, let reason) = event, reason.contains("0 bytes left") {
                 skipped.append(step)
@@ -502,21 +491,21 @@ import Testing
     }
 
     @Test func aFinishedRunSaysSo() throws {
-        #expect(try HealingSetup(request("done", resume: true)).finished() == nil)
+        #expect(try request("done", resume: true).prepared().finished() == nil)
         let outcome = try run(request("done", resume: true))
-        let finished = try #require(try HealingSetup(request("done", resume: true)).finished())
+        let finished = try #require(try request("done", resume: true).prepared().finished())
         #expect(finished.steps == 6 && finished.tokens == outcome.tokens)
-        #expect(try HealingSetup(request("done", resume: true, lr: 1)).finished() == nil)
-        #expect(try HealingSetup(request("done")).finished() == nil)
+        #expect(try request("done", resume: true, lr: 1).prepared().finished() == nil)
+        #expect(try request("done").prepared().finished() == nil)
     }
 
     @Test func aWarmupLongerThanTheRunIsToldOf() throws {
         var request = request("warm")
-        request.warmup = 7
+        request.job.warmup = 7
         #expect(
-            try HealingSetup(request).warnings.contains { $0.contains("--warmup 7 is longer than the run") })
-        request.warmup = 6
-        #expect(try HealingSetup(request).warnings.allSatisfy { !$0.contains("--warmup") })
+            try request.prepared().warnings.contains { $0.contains("--warmup 7 is longer than the run") })
+        request.job.warmup = 6
+        #expect(try request.prepared().warnings.allSatisfy { !$0.contains("--warmup") })
     }
 
     // MARK: The log

@@ -19,21 +19,15 @@ import Testing
 
     private func heal(
         _ model: String, to output: String, on text: String, fromScratch: Bool = false,
-        training: TensorSelection = .all
+        freezing: [String] = []
     ) throws {
-        var plan = HealingPlan(
-            steps: 3, batch: 2, accumulate: 1, length: 24,
-            optimizer: AdamWSettings(
-                rate: 1e-2, embeddingScale: 0.5, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1,
-                clip: 1),
-            schedule: Schedule(shape: .cosine, warmup: 0, steps: 3, floor: 0.1), seed: 3,
-            recomputation: .norms, isolatesDocuments: true)
-        plan.trained = training
-        let request = HealingRequest(
-            model: model, fromScratch: fromScratch,
-            data: .text([TextSource(path: example("data/\(text).val.jsonl"), weight: 1)]), evaluations: [],
-            plan: plan, threads: 1, output: folder.path(output))
-        _ = try HealingRun(HealingSetup(request)) { _ in }.callAsFunction { false }
+        var run = JobRun(on: model, to: folder.path(output))
+        run.job.fromScratch = fromScratch
+        run.job.data = [TextSource(path: example("data/\(text).val.jsonl"), weight: 1)]
+        (run.job.steps, run.job.batch, run.job.length, run.job.seed) = (3, 2, 24, 3)
+        (run.job.lr, run.job.embeddingLr, run.job.moments, run.job.gradients) = (1e-2, 5e-3, .f32, .f32)
+        run.job.freeze = freezing
+        _ = try run()
     }
 
     /// Base trained twice, once as "instruct"; base grown and healed; the difference added through what the healed model's
@@ -46,7 +40,7 @@ import Testing
             base.applying(LayerArrangement(plan: "0,0-1,1")).checkpoint, to: folder.path("grown"))
         let frozen = "model.layers.1.mlp.down_proj.weight"
         try heal(
-            folder.path("grown"), to: "healed", on: "english", training: TensorSelection(freeze: [frozen]))
+            folder.path("grown"), to: "healed", on: "english", freezing: [frozen])
         try FileManager.default.removeItem(atPath: folder.path("grown"))
 
         let healed = try Checkpoint.openModel(folder.path("healed"))

@@ -60,6 +60,13 @@ extension UserFacingError {
             "\(path): \(reason); begin again with --force and without --resume")
     }
 
+    /// A checkpoint has moments that the run keeps in another way.
+    static func otherMoments(path: String, kept: String, asked: String) -> Self {
+        Self(
+            .request,
+            "\(path) has moments in \(kept), and this run keeps them in \(asked); give --moments \(kept)")
+    }
+
     /// Another process carries out the same run.
     package static func runBusy(folder: String) -> Self {
         Self(

@@ -21,7 +21,7 @@ public struct MemoryNeed: Sendable, Equatable {
 
     /// What a run takes.
     init(
-        _ plan: HealingPlan, _ architecture: Architecture, layout: ParameterLayout, data: Int, threads: Int
+        _ plan: StagePlan, _ architecture: Architecture, layout: ParameterLayout, data: Int, threads: Int
     ) {
         weights = 4 * (layout.trainedCount + layout.frozenWords)
         gradients = 4 * layout.gradientWords

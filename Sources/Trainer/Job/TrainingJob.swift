@@ -3,7 +3,7 @@ public import Formats
 /// A run of continued pre-training as it is asked for: the same on a command line and in a recipe's `heal` step.
 ///
 /// What is not given stays open (the length, the warm-up, how gradients are kept) until the model and its data are known;
-/// ``HealingSetup`` settles it.
+/// ``PreparedJob`` settles it. A job may have stages, which follow one another: see ``TrainingStage``.
 public struct TrainingJob: Parameterized, Equatable {
     /// `heal`.
     public static let name = "heal"
@@ -14,10 +14,12 @@ public struct TrainingJob: Parameterized, Equatable {
     public var replay: [TextSource] = []
     /// Rows of tokens instead: a safetensors file with `input_ids` (N, T).
     public var ids: String?
-    /// Sets to evaluate before and after.
+    /// Sets to evaluate during the run.
     public var eval: [TextSource] = []
-    /// Whether a token may see other documents before its own in the same sequence.
-    public var crossDocuments = false
+    /// The model beside which the sets are put; nil for the one that the manifest names, and none where none is wanted.
+    public var parent: String?, noParent = false
+    /// What stands in a sequence, and what a token sees of it.
+    public var packing = Packing.documents
     /// What ends a document; nil for the model's own.
     public var endOfText: String?
     /// Whether documents have no end.
@@ -43,8 +45,14 @@ public struct TrainingJob: Parameterized, Equatable {
     public var schedule = Schedule.Shape.cosine
     /// Steps of rising rate; nil for a hundredth of all, at least 10, at most a quarter.
     public var warmup: Int?
-    /// What is left of the rate at the end, and the part of all steps in which `wsd` falls to it.
+    /// The share of the peak at which the rate begins to rise.
+    public var warmupFrom = 0.0
+    /// What is left of the rate at the end, and the part of all steps in which `wsd` and `infinite` fall to it.
     public var minLrRatio = 0.1, decayShare = 0.2
+    /// What `infinite` holds, as a share of the peak, and the part of all steps in which it falls to that.
+    public var holdRatio = 0.55, cooldownShare = 0.25
+    /// What `joined` is made of, as ``PieceRule/init(_:)`` reads it.
+    public var pieces: [String] = []
     /// AdamW's numbers.
     public var beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1
     /// What the norm of all gradients is clipped to; 0 does not.
@@ -59,6 +67,12 @@ public struct TrainingJob: Parameterized, Equatable {
     public var groups: [String] = []
     /// Decides the order of the data.
     public var seed: UInt64 = 0
+    /// The base of the rotary position embedding to train with; nil for the model's own.
+    public var ropeTheta: Double?
+    /// What follows one another, each with settings of its own.
+    public var stages: [TrainingStage] = []
+    /// A checkpoint of another run that this one begins with: its weights, and the moments of what is trained in both.
+    public var from: String?
 
     /// Steps between checkpoints; 0 keeps one only when the run is stopped.
     public var checkpointEvery = 100
@@ -74,10 +88,12 @@ public struct TrainingJob: Parameterized, Equatable {
 
     private enum CodingKeys: String, CodingKey {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
-        case schedule, warmup, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups, seed, log
-        case tensorboard
+        case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
+            seed, log
+        case tensorboard, packing, stages, from, parent
+        case ropeTheta = "rope-theta"
+        case noParent = "no-parent"
         case noTensorboard = "no-tensorboard"
-        case crossDocuments = "cross-documents"
         case endOfText = "end-of-text"
         case noEndOfText = "no-end-of-text"
         case fromScratch = "from-scratch"
@@ -87,6 +103,9 @@ public struct TrainingJob: Parameterized, Equatable {
         case embeddingLr = "embedding-lr"
         case minLrRatio = "min-lr-ratio"
         case decayShare = "decay-share"
+        case warmupFrom = "warmup-from"
+        case holdRatio = "hold-ratio"
+        case cooldownShare = "cooldown-share"
         case weightDecay = "weight-decay"
         case checkpointEvery = "checkpoint-every"
     }
@@ -95,13 +114,26 @@ public struct TrainingJob: Parameterized, Equatable {
     public static var defaults: JSONObject { TrainingJob().parameters }
 
     /// What it takes.
-    public static let parameterList = [
+    public static let parameterList =
+        parametersBesideStages + [
+            OperationParameter(
+                "stages", .mappings(of: TrainingStage.name, TrainingStage.parameterList),
+                "what follows one another, each with what is other in it than in the job")
+        ]
+
+    /// What it takes but for its stages.
+    static let parametersBesideStages = [
         OperationParameter(
             "data", .texts(weighted: true), "text to train on, each with its share of the mixture"),
         OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
         OperationParameter("ids", .path, "rows of tokens instead: a safetensors file with input_ids[N, T]"),
         OperationParameter("eval", .texts(weighted: false), "sets to evaluate before and after"),
-        OperationParameter("cross-documents", .flag, "let a token see other documents before its own"),
+        OperationParameter(
+            "parent", .path, "the model beside which the sets are put (the source that surgery.json names)"),
+        OperationParameter("no-parent", .flag, "put no model beside the sets"),
+        OperationParameter(
+            "packing", .choice(Packing.allCases.map(\.rawValue)),
+            "what stands in a sequence, and what a token sees of it (documents)"),
         OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
         OperationParameter("no-end-of-text", .flag, "documents have no end"),
         OperationParameter("from-scratch", .flag, "begin with random weights"),
@@ -122,11 +154,18 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter("lr", .number, "the peak learning rate (5e-5)"),
         OperationParameter("embedding-lr", .number, "that of embedding and head (a fifth of lr)"),
         OperationParameter(
-            "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "what follows the warm-up (cosine)"),
+            "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "the course of the rate (cosine)"),
+        OperationParameter(
+            "pieces", .strings, "what the schedule joined is made of, as in linear 100 0-1, sqrt rest 1-0.1"),
         OperationParameter(
             "warmup", .integer, "steps of rising rate (a hundredth, at least 10, at most a quarter)"),
+        OperationParameter("warmup-from", .number, "the share of the peak at which the warm-up begins (0)"),
         OperationParameter("min-lr-ratio", .number, "what is left of the rate at the end (0.1)"),
-        OperationParameter("decay-share", .number, "the part of all steps in which wsd falls (0.2)"),
+        OperationParameter(
+            "decay-share", .number, "the part of all steps in which wsd and infinite fall at the end (0.2)"),
+        OperationParameter("hold-ratio", .number, "what infinite holds, as a share of the peak (0.55)"),
+        OperationParameter(
+            "cooldown-share", .number, "the part of all steps in which infinite falls to that (0.25)"),
         OperationParameter("beta1", .number, "AdamW's first decay (0.9)"),
         OperationParameter("beta2", .number, "AdamW's second decay (0.95)"),
         OperationParameter("eps", .number, "added to the root of the second moment (1e-8)"),
@@ -142,6 +181,9 @@ public struct TrainingJob: Parameterized, Equatable {
             "groups", .strings, "what is moved in a way of its own, as in new-rows: rate=2, decay=0"),
         OperationParameter("seed", .integer, "decides the order of the data"),
         OperationParameter(
+            "rope-theta", .number, "the base of the rotary position embedding (the model's own)"),
+        OperationParameter("from", .path, "begin with a checkpoint of another run, OUT.run/step-N"),
+        OperationParameter(
             "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
         OperationParameter("log", .path, "a file for a line of JSON a step"),
         OperationParameter(
@@ -152,6 +194,12 @@ public struct TrainingJob: Parameterized, Equatable {
     /// Every source of text.
     public var sources: [TextSource] {
         data + replay.map { TextSource(name: $0.name, path: $0.path, weight: $0.weight, isReplay: true) }
+    }
+
+    /// The model beside which the sets are put; by default none beside one that begins with random weights.
+    public var parentChoice: ParentChoice {
+        if let parent { return .named(parent) }
+        return noParent || fromScratch ? .none : .ofManifest
     }
 
     /// How documents are read.
@@ -169,17 +217,7 @@ extension TrainingJob {
     /// - Throws: ``UserFacingError`` that names the parameter.
     public func check(prefix: String = "") throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
-        guard sources.isEmpty != (ids == nil) else {
-            throw refuse("give either text (\(prefix)data, \(prefix)replay) or \(prefix)ids")
-        }
-        for (sets, what) in [(eval, "sets"), (sources, "sources")] {
-            var seen: Set<String> = []
-            for set in sets where !seen.insert(set.name).inserted {
-                throw refuse(
-                    "two \(what) are called '\(set.name)'; give it once, or each its own name, as in NAME=FILE"
-                )
-            }
-        }
+        try Self.checkNames(eval, what: "sets")
         guard endOfText == nil || !noEndOfText else {
             throw refuse(
                 "\(prefix)end-of-text names an end and \(prefix)no-end-of-text leaves it out; give one")
@@ -188,11 +226,59 @@ extension TrainingJob {
             throw refuse(
                 "\(prefix)tensorboard names a folder and \(prefix)no-tensorboard writes nothing; give one")
         }
+        guard parent == nil || !noParent else {
+            throw refuse("\(prefix)parent names a model and \(prefix)no-parent wants none; give one")
+        }
+        guard parent == nil || !eval.isEmpty else {
+            throw refuse("\(prefix)parent is put beside the sets of \(prefix)eval; name some")
+        }
+        guard from == nil || !fromScratch else {
+            throw refuse(
+                "\(prefix)from begins with a checkpoint and \(prefix)from-scratch with random weights; give one"
+            )
+        }
         if textKey.isEmpty { throw refuse("\(prefix)text-key must be the key of a text, as in content") }
+        if checkpointEvery < 0 {
+            throw refuse("\(prefix)checkpoint-every must be 0 or more, not \(checkpointEvery)")
+        }
+        var titles: Set<String> = []
+        for index in stages.indices {
+            guard let title = title(ofStage: index), !titles.insert(title).inserted else { continue }
+            throw refuse("two stages are called '\(title)'; give each a name of its own")
+        }
+        for (index, job) in stageJobs.enumerated() {
+            do { try job.checkStage(prefix: prefix) } catch {
+                throw title(ofStage: index).map { error.within("the stage '\($0)'") } ?? error
+            }
+        }
+    }
+
+    private static func checkNames(_ files: [TextSource], what: String) throws(UserFacingError) {
+        var seen: Set<String> = []
+        for file in files where !seen.insert(file.name).inserted {
+            throw UserFacingError(
+                .request,
+                "two \(what) are called '\(file.name)'; give it once, or each its own name, as in NAME=FILE")
+        }
+    }
+
+    /// Refuses what can't be in one stage.
+    private func checkStage(prefix: String) throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        guard sources.isEmpty != (ids == nil) else {
+            throw refuse("give either text (\(prefix)data, \(prefix)replay) or \(prefix)ids")
+        }
+        guard ids == nil || packing == .documents else {
+            throw refuse(
+                "\(prefix)packing is for text; the rows of \(prefix)ids say what a token sees themselves")
+        }
+        try packing.check(sources: sources.count, length: length, prefix: prefix)
+        try Self.checkNames(sources, what: "sources")
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
         }
         for group in groups { _ = try GroupRule(group) }
+        try checkSchedule(prefix)
         let counts = [
             ("steps", steps, 1_000_000_000_000), ("tokens", tokens, 1_000_000_000_000),
             ("epochs", epochs, 1_000_000), ("batch", batch, 1 << 20), ("accumulate", accumulate, 1 << 20),
@@ -205,24 +291,55 @@ extension TrainingJob {
             ("lr", lr, 0...10, "from 0 to 10"), ("embedding-lr", embeddingLr ?? 0, 0...10, "from 0 to 10"),
             ("min-lr-ratio", minLrRatio, 0...1, "from 0 to 1"),
             ("decay-share", decayShare, 0...1, "from 0 to 1"),
+            ("warmup-from", warmupFrom, 0...1, "from 0 to 1"),
+            ("hold-ratio", holdRatio, 0...1, "from 0 to 1"),
+            ("cooldown-share", cooldownShare, 0...1, "from 0 to 1"),
             ("beta1", beta1, 0...0.999999, "from 0 to below 1"),
             ("beta2", beta2, 0...0.999999, "from 0 to below 1"), ("eps", eps, 1e-12...1, "from 1e-12 to 1"),
             ("weight-decay", weightDecay, 0...10, "from 0 to 10"), ("clip", clip, 0...1e9, "0 or more"),
+            ("rope-theta", ropeTheta ?? 1, 1...1e12, "from 1 to 1e12"),
         ]
         for (name, value, range, words) in numbers where !range.contains(value) {
             throw refuse("\(prefix)\(name) must be \(words), not \(value)")
         }
-        for (name, count) in [("warmup", warmup ?? 0), ("checkpoint-every", checkpointEvery)] where count < 0
-        {
-            throw refuse("\(prefix)\(name) must be 0 or more, not \(count)")
-        }
+        if let warmup, warmup < 0 { throw refuse("\(prefix)warmup must be 0 or more, not \(warmup)") }
     }
+
+    /// Refuses what the schedule does not read, and pieces that don't fit.
+    private func checkSchedule(_ prefix: String) throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        let usual = TrainingJob()
+        guard (schedule == .joined) == !pieces.isEmpty else {
+            throw refuse("give \(prefix)pieces with \(prefix)schedule joined, and with no other")
+        }
+        guard schedule.hasWarmup || warmup ?? 0 == 0 && warmupFrom == 0 else {
+            throw refuse(
+                "the schedule \(schedule) has no warm-up; write it as a piece of joined, as in 'linear 100 0-1'"
+            )
+        }
+        guard schedule == .infinite || (holdRatio, cooldownShare) == (usual.holdRatio, usual.cooldownShare)
+        else { throw refuse("\(prefix)hold-ratio and \(prefix)cooldown-share are the schedule infinite's") }
+        if schedule == .infinite, holdRatio < minLrRatio {
+            throw refuse(
+                "\(prefix)hold-ratio \(holdRatio) must not be below \(prefix)min-lr-ratio, which is \(minLrRatio)"
+            )
+        }
+        if schedule == .infinite, cooldownShare + decayShare > 1 {
+            throw refuse("\(prefix)cooldown-share and \(prefix)decay-share must not be more than 1 together")
+        }
+        let joined = try PieceRule.list(pieces)
+        guard let steps else { return }
+        try Schedule(shape: schedule, warmup: 0, steps: steps, floor: minLrRatio, joined: joined).check()
+    }
+
+    /// The pieces of the schedule, read.
+    var pieceRules: [PieceRule] { (try? PieceRule.list(pieces)) ?? [] }
 
     /// The groups, read.
     var groupRules: [GroupRule] { groups.compactMap { try? GroupRule($0) } }
 
     /// The files of text, evaluation and tokens that it reads.
     public var files: [String] {
-        (sources + eval).map(\.path) + [ids].compactMap(\.self)
+        stageJobs.flatMap { $0.sources.map(\.path) + [$0.ids].compactMap(\.self) } + eval.map(\.path)
     }
 }

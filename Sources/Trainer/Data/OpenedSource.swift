@@ -1,0 +1,86 @@
+public import Formats
+internal import OrderedCollections
+
+/// A source of text that is open: its documents as tokens, and how many there are.
+public struct OpenedSource: Sendable {
+    /// What it is called, where it lies, and its share.
+    public fileprivate(set) var source: TextSource
+    /// Its documents as tokens.
+    let encoder: DocumentEncoder
+    /// What one pass over it shows.
+    let size: DataSize
+    /// What is in it.
+    let content: TextContent
+}
+
+/// Opens the sources of a run, each once, however many of its stages read it.
+///
+/// A pipe can be read only once, and counting tokens encodes all text.
+public struct SourceCache {
+    private let tokenizer: Tokenizer
+    private let vocabularySize: Int
+    private let threads: Int
+    private var opened: OrderedDictionary<Key, OpenedSource> = [:]
+
+    /// What makes two sources the same: where they lie, how they are read, and how documents are laid out.
+    private struct Key: Hashable {
+        let path: String
+        let options: TextOptions
+        let layout: DocumentLayout
+    }
+
+    /// A cache that is empty.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: the model's.
+    ///   - vocabularySize: rows of the model's embedding.
+    ///   - threads: how many threads count tokens.
+    public init(tokenizer: Tokenizer, vocabularySize: Int, threads: Int = 1) {
+        self.tokenizer = tokenizer
+        self.vocabularySize = vocabularySize
+        self.threads = threads
+    }
+
+    /// Opens sources and counts their tokens; what was opened before is taken as it was found then.
+    ///
+    /// - Parameters:
+    ///   - sources: what to open.
+    ///   - options: how documents are read.
+    ///   - layout: how documents are laid out.
+    ///   - isCancelled: asked while tokens are counted; true stops.
+    /// - Returns: the sources, in their order.
+    /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read, or the source whose weight is none.
+    public mutating func open(
+        _ sources: [TextSource], options: TextOptions = TextOptions(), layout: DocumentLayout,
+        isCancelled: () -> Bool = { false }
+    ) throws(UserFacingError) -> [OpenedSource] {
+        for source in sources where !(source.weight > 0 && source.weight.isFinite) {
+            throw .badWeight(path: source.path, weight: source.weight)
+        }
+        var result: [OpenedSource] = []
+        for source in sources {
+            let key = Key(path: source.path, options: options, layout: layout)
+            if var known = opened[key] {
+                known.source = source
+                result.append(known)
+                continue
+            }
+            let encoder = try DocumentEncoder(
+                path: source.path, options: options, tokenizer: tokenizer.reading(options), layout: layout,
+                vocabularySize: vocabularySize)
+            let found = OpenedSource(
+                source: source, encoder: encoder,
+                size: try encoder.size(threads: threads, isCancelled: isCancelled),
+                content: try encoder.content())
+            opened[key] = found
+            result.append(found)
+        }
+        return result
+    }
+
+    /// What there is to know of the texts that were opened, a sentence each, and each once.
+    public var warnings: [String] { Array(OrderedSet(opened.values.flatMap(\.encoder.warnings))) }
+
+    /// The memory that says where documents lie.
+    var byteCount: Int { opened.values.reduce(0) { $0 + 16 * $1.size.documents } }
+}

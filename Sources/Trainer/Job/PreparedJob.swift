@@ -1,0 +1,267 @@
+public import Formats
+internal import Models
+
+/// Where and how a job is carried out; what decides the result stands in the ``TrainingJob``.
+public struct RunOptions: Sendable {
+    /// How many threads compute.
+    public var threads = 1
+    /// Whether an output, or an unfinished run for it, is replaced.
+    public var force = false
+    /// Whether an unfinished run goes on; one that was never kept begins.
+    public var resume = false
+    /// Whether nothing will be trained: files that are not there are named, and what depends on them stays open.
+    public var isDryRun = false
+    /// Name and version of the program, for the manifest.
+    public var tool = "trainer"
+    /// Bytes that can be written to the disk of a path; a test may claim less.
+    package var freeSpace: @Sendable (String) -> Int? = FileSystem.freeSpace
+
+    /// One thread; nothing is replaced.
+    public init() {}
+}
+
+/// A job that is ready to begin: everything it names is opened and checked, no memory is taken, nothing is written.
+public struct PreparedJob {
+    /// What was asked for.
+    public let job: TrainingJob
+    /// How it is carried out.
+    public let options: RunOptions
+    /// The model.
+    public let model: PretrainedModel
+    /// The stages, in order; one in a run without stages.
+    public let stages: [PreparedStage]
+    /// What its user should know before it goes wrong.
+    public let warnings: [String]
+    /// The result's files.
+    public let output: WritePlan
+    /// What a dry run would have read and is not there.
+    public let missingFiles: [String]
+    /// The sets that are evaluated, and how many tokens a window of theirs predicts.
+    let evaluations: [EvaluationSet], window: Int
+
+    /// Opens what a job names, and counts the tokens of its texts.
+    ///
+    /// - Parameters:
+    ///   - job: what is asked for.
+    ///   - folder: the model's folder; that of a model that was not written, for messages.
+    ///   - checkpoint: the model, where it was not written: what a surgery has made of another.
+    ///   - output: the folder that the healed model becomes.
+    ///   - options: how it is carried out.
+    ///   - isCancelled: asked while tokens are counted; true stops.
+    /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
+    public init(
+        _ job: TrainingJob, on folder: String, checkpoint: Checkpoint? = nil, to output: String,
+        options: RunOptions = RunOptions(), isCancelled: () -> Bool = { false }
+    ) throws {
+        (self.job, self.options) = (job, options)
+        let opened: PretrainedModel =
+            if let checkpoint {
+                try PretrainedModel(checkpoint)
+            } else if job.fromScratch {
+                try .blank(folder)
+            } else {
+                try .open(folder)
+            }
+        let model = job.log.map(opened.leavingOut) ?? opened
+        self.model = model
+        // The result's history goes on from the model's, which must not be lost without a word.
+        if let error = model.checkpoint.unusableManifest { throw error }
+        let missing = options.isDryRun ? try Self.missing(job, model) : []
+        missingFiles = missing
+        let tokenizer = missing.isEmpty && job.needsTokenizer ? try model.tokenizer() : nil
+        let evaluations = try EvaluationSet.read(
+            missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
+            tokenizer: tokenizer, endOfText: job.end)
+        let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
+        var (stages, notes): ([PreparedStage], [String]) = ([], [])
+        try withoutActuallyEscaping(isCancelled) { isCancelled in
+            var context = PreparedStage.Context(
+                model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty,
+                evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
+                threads: options.threads, isCancelled: isCancelled)
+            for (index, own) in job.stageJobs.enumerated() {
+                let title = job.title(ofStage: index)
+                do {
+                    stages.append(
+                        try PreparedStage(
+                            own, index: index, after: stages, title: title,
+                            keepsEnd: title != nil && job.stages[index].keepsEnd, &context))
+                } catch let error as UserFacingError {
+                    throw title.map { error.within("the stage '\($0)'") } ?? error
+                }
+            }
+            notes = context.texts?.warnings ?? []
+        }
+        (self.stages, self.evaluations) = (stages, evaluations)
+        window = stages.map(\.plan.length).min() ?? model.usualLength
+        warnings = model.notes + notes + Self.warnings(stages, model)
+        // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
+        var result = model.unchanged
+        result.operations.append(Manifest.Operation(name: TrainingJob.name, parameters: JSONObject()))
+        self.output = try Self.writer(options).plan(result, to: output)
+    }
+
+    /// What a dry run would have read and is not there, a tokenizer among it.
+    private static func missing(_ job: TrainingJob, _ model: PretrainedModel) throws -> [String] {
+        var missing = job.files.filter {
+            $0 != "-" && !FileSystem.exists($0) && !TextPaths.isPattern($0)
+        }
+        if job.needsTokenizer {
+            do { _ = try model.tokenizer() } catch let error as UserFacingError
+                where error.kind == .missing
+            {
+                missing.append("the model's tokenizer")
+            }
+        }
+        return missing
+    }
+
+    /// Optimizer steps of all stages.
+    public var steps: Int { stages.reduce(0) { $0 + $1.plan.steps } }
+
+    /// Whether only the missing files tell how many steps there will be.
+    public var isOpenEnded: Bool { stages.contains(where: \.isOpenEnded) }
+
+    /// What it takes: that of the stage that takes the most.
+    public var memory: MemoryNeed {
+        stages.map(\.memory).max { $0.total < $1.total } ?? stages[0].memory
+    }
+
+    /// What a checkpoint takes on the disk, the largest of all stages.
+    public var checkpointBytes: Int { stages.map(\.checkpointBytes).max() ?? 0 }
+
+    /// How many numbers of the model some stage trains.
+    public var trainedParameterCount: Int {
+        let names = stages.reduce(into: Set<String>()) { $0.formUnion($1.layout.trainedNames) }
+        return model.layout.parameters.reduce(0) { $0 + (names.contains($1.name) ? $1.weights.count : 0) }
+    }
+
+    /// What the run will show, by source.
+    public var sources: [SourceProgress] {
+        stages.indices.reduce(into: []) { sources, index in
+            // What goes on counts since it began.
+            let isLast = index + 1 == stages.count || !stages[index + 1].goesOn
+            if isLast { sources = sources.adding(stages[index].sources) }
+        }
+    }
+
+    /// The steps of the run that lie before a stage.
+    func steps(before stage: Int) -> Int { stages.prefix(stage).reduce(0) { $0 + $1.plan.steps } }
+
+    /// Looks whether the run fits into the memory that is available, and its result onto the disk.
+    ///
+    /// - Throws: ``UserFacingError`` that names the options with which it would fit.
+    public func check(available: Int? = MemoryNeed.available) throws {
+        try Self.writer(options).check(output)
+        if let log = job.log, FileSystem.kind(of: Path.parent(Path.absolute(log))) != .folder {
+            throw UserFacingError.noLogFolder(log: log)
+        }
+        if let folder = job.tensorboard {
+            try EventFile.check(folder, apartFrom: [model.checkpoint.path, output.output])
+        }
+        if let free = freeRoom, roomNeeded > free {
+            throw UserFacingError.tooLittleRoom(
+                folder: Path.parent(Path.absolute(output.output)), needed: roomNeeded, available: free,
+                checkpoint: checkpointBytes, result: output.byteCount)
+        }
+        guard let available else { return }
+        for stage in stages where stage.memory.total > available {
+            let error = UserFacingError.tooLittleMemory(
+                needed: stage.memory.total, available: available,
+                fitting: stage.fitting(into: available, threads: options.threads))
+            throw stage.plan.title.map { error.within("the stage '\($0)'") } ?? error
+        }
+    }
+
+    static func writer(_ options: RunOptions) -> CheckpointWriter {
+        var written = WriteOptions(force: options.force, tool: options.tool)
+        written.freeSpace = options.freeSpace
+        return CheckpointWriter(options: written)
+    }
+
+    /// The bytes that the run will have on the disk at once.
+    ///
+    /// A checkpoint is removed only when the next, or the result, is whole. With checkpoints only when the run is
+    /// stopped it is the result's; between two stages there is always one.
+    public var roomNeeded: Int {
+        guard job.checkpointEvery > 0 || stages.count > 1 else { return output.byteCount }
+        let hasSeveral = stages.count > 2 || job.checkpointEvery > 0 && job.checkpointEvery < steps
+        return max(hasSeveral ? 2 * checkpointBytes : 0, checkpointBytes + output.byteCount)
+    }
+
+    /// The bytes that the disk of the output has left, those of this run's checkpoints and of its unfinished result
+    /// among them.
+    public var freeRoom: Int? {
+        let folder = Path.parent(Path.absolute(output.output))
+        let unfinished = Path.join(folder, ".\(Path.name(Path.absolute(output.output))).partial")
+        return options.freeSpace(folder).map {
+            $0 + CheckpointStore.byteCount(of: output.output) + FileSystem.byteCount(of: unfinished)
+        }
+    }
+
+    /// What makes it the same run as another; reads the data, and what of the model is not trained.
+    func identity() throws(UserFacingError) -> RunIdentity { try RunIdentity(of: self) }
+
+    /// Steps and targets of this very run where it is to be resumed and has ended already; nil otherwise.
+    ///
+    /// - Throws: ``UserFacingError`` when the data can't be read.
+    public func finished() throws -> (steps: Int, tokens: Int)? {
+        let manifest = Path.join(output.output, Manifest.fileName)
+        guard options.resume, FileSystem.kind(of: manifest) == .file,
+            let operation = try Manifest.read(path: manifest).operations.last,
+            operation.name == TrainingJob.name, operation.parameters["steps"]?.int == steps,
+            try operation.parameters["run"]?.string == identity().name
+        else { return nil }
+        // A run that died between its result and the end of its checkpoints.
+        try CheckpointStore.removeSteps(in: CheckpointStore.folder(of: output.output))
+        return (steps, operation.parameters["tokens"]?.int ?? 0)
+    }
+}
+
+// MARK: - Warnings
+
+extension PreparedJob {
+    /// How often a source may be read before repeating it is worth little.
+    private static let usefulPasses = 4.0
+
+    private static func warnings(_ stages: [PreparedStage], _ model: PretrainedModel) -> [String] {
+        var warnings: [String] = []
+        for stage in stages {
+            let place = stage.plan.title.map { "the stage '\($0)': " } ?? ""
+            warnings += stage.warnings.map { place + $0 }
+            for source in stage.sources where source.passes > usefulPasses {
+                warnings.append(
+                    """
+                    \(place)\(source.name) will be read \(Units.fixed(source.passes, digits: 1)) times; more than four \
+                    passes over the same text teach little (arXiv 2305.16264). Give more text, fewer steps, or a \
+                    lower weight
+                    """)
+            }
+        }
+        // What documents are and how they are read is the same in every stage.
+        var seen: Set<String> = []
+        warnings.removeAll { !seen.insert($0).inserted }
+        let texts = stages.filter { !$0.contents.isEmpty }
+        guard let job = texts.first?.job, !job.fromScratch else { return warnings }
+        if !texts.contains(where: { $0.job.sources.contains(where: \.isReplay) }) {
+            warnings.append(
+                """
+                no source is marked as the model's original domain; without some of it a model forgets what it \
+                knew. Add --replay FILE[:WEIGHT], 5 % for a similar domain, 25 % for another language
+                """)
+        }
+        if model.looksInstructionTuned {
+            warnings.append(
+                """
+                \(model.checkpoint.path) has a chat template, so it looks instruction-tuned; continued pre-training \
+                undoes such tuning. Heal the base model and tune the result
+                """)
+        }
+        return warnings
+    }
+}
+
+extension TrainingJob {
+    /// Whether texts are encoded: not where only rows of tokens are read.
+    fileprivate var needsTokenizer: Bool { !eval.isEmpty || stageJobs.contains { $0.ids == nil } }
+}

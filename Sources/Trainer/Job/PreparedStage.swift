@@ -1,0 +1,208 @@
+internal import Formats
+internal import Models
+
+/// A stage that is ready to begin: settled, its data opened and counted.
+public struct PreparedStage {
+    /// The job that the stage is.
+    public let job: TrainingJob
+    /// The model, with the settings that it is trained with.
+    public let model: PretrainedModel
+    /// The numbers that decide the stage's result, all of them settled.
+    public let plan: StagePlan
+    /// Where the model's tensors lie: what is trained, and what is frozen.
+    public let layout: ParameterLayout
+    /// What of them is moved in a way of its own.
+    public let groups: GroupPlan
+    /// The tensors that an earlier stage has trained: what is frozen of them now is kept in float32, as they are.
+    let masters: Set<String>
+    /// What it will take.
+    public let memory: MemoryNeed
+    /// What a checkpoint takes on the disk.
+    public let checkpointBytes: Int
+    /// What will have been shown at its end, by source, since the data began that it goes on with; nothing is known of it in a dry run whose files are missing.
+    public let sources: [SourceProgress]
+    /// Whether only missing files tell how many steps there will be.
+    public let isOpenEnded: Bool
+    /// Whether the checkpoint at its end stays when the run is done.
+    let keepsEnd: Bool
+    let data: any TrainingData
+    /// Whether the data goes on where that of the stage before stands, for it is the same.
+    let goesOn: Bool
+    /// What is in each source of text, known since it was opened: a pipe is read once.
+    let contents: [TextContent]
+    /// What its user should know before it goes wrong.
+    let warnings: [String]
+    private let dataBytes: Int
+
+    /// What all stages are prepared with.
+    struct Context {
+        /// The model as it was opened.
+        var model: PretrainedModel
+        /// The model's tokenizer; nil where none is needed, or it is not there in a dry run.
+        var tokenizer: Tokenizer?
+        /// Whether files are missing, which only a dry run passes over.
+        var lacksFiles: Bool
+        /// The texts of all stages; nil where none is read.
+        var texts: SourceCache?
+        /// Memory that the sets take that are evaluated.
+        var evaluationBytes: Int
+        /// What a run that is resumed began with.
+        var kept: RunIdentity?
+        var threads: Int
+        var isCancelled: () -> Bool
+    }
+
+    /// Opens and settles a stage.
+    ///
+    /// - Parameters:
+    ///   - job: the stage's job, without stages.
+    ///   - index: the stage's number, from 0.
+    ///   - earlier: the stages before it.
+    ///   - stage: the stage as it was given; nil in a run without stages.
+    ///   - context: what all stages have in common.
+    /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
+    init(
+        _ job: TrainingJob, index: Int, after earlier: [PreparedStage], title: String?, keepsEnd: Bool,
+        _ context: inout Context
+    ) throws {
+        let model = context.model
+        var plan = StagePlan(job, title: title)
+        let architecture = model.architecture
+        if plan.length == 0 { plan.length = model.usualLength }
+        let before = earlier.last
+        var goesOn =
+            before.map {
+                $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing
+            }
+            ?? false
+        // What goes on keeps the order that it has.
+        if !job.sources.isEmpty { goesOn = goesOn && before?.plan.length == plan.length }
+        plan.seed = goesOn ? before?.plan.seed ?? plan.seed : plan.seed &+ UInt64(index)
+        let shown = goesOn ? before?.sources ?? [] : []
+        let extent: DataExtent =
+            job.tokens.map { .tokens($0) } ?? (job.steps == nil ? .passes(job.epochs ?? 1) : .unlimited)
+        var warnings: [String] = []
+        var contents: [TextContent] = []
+        let sequences: Int?
+        let progress: (Int) -> [SourceProgress]
+        var dataBytes = context.evaluationBytes
+        if context.lacksFiles {
+            data = AbsentData()
+            if case .tokens(let count) = extent {
+                sequences = (count + plan.length - 1) / plan.length
+            } else {
+                sequences = nil
+            }
+            progress = { _ in [] }
+        } else if let path = job.ids {
+            let rows = try TokenDataset(
+                path: path, vocabularySize: architecture.vocabularySize, extent: extent)
+            plan.length = rows.length
+            (data, sequences) = (rows, rows.sequenceCount)
+            progress = { rows.progress(after: $0, from: shown) }
+            dataBytes += 4 * rows.count * rows.length
+        } else {
+            guard let tokenizer = context.tokenizer else {
+                preconditionFailure("texts have been given a tokenizer")
+            }
+            let (layout, notes) = try model.documentLayout(tokenizer, endOfText: job.end)
+            plan.documents = layout
+            var texts =
+                context.texts
+                ?? SourceCache(
+                    tokenizer: tokenizer, vocabularySize: architecture.vocabularySize,
+                    threads: context.threads)
+            let opened = try texts.open(
+                job.sources, options: job.text, layout: layout, isCancelled: context.isCancelled)
+            context.texts = texts
+            let mixture = try DataMixture(
+                opened, length: plan.length, extent: extent, packing: plan.packing, seed: plan.seed)
+            (data, sequences) = (mixture, mixture.sequenceCount(from: shown))
+            progress = { mixture.progress(after: $0, from: shown) }
+            dataBytes += texts.byteCount + mixture.byteCount()
+            contents = opened.map(\.content)
+            warnings += notes
+        }
+        guard plan.length <= architecture.maximumLength else {
+            throw UserFacingError.sequenceTooLong(
+                path: model.checkpoint.path, length: plan.length, maximum: architecture.maximumLength)
+        }
+        let sequencesOfStep = plan.batch * plan.accumulate
+        if case .passes = extent { isOpenEnded = context.lacksFiles } else { isOpenEnded = false }
+        if let sequences { plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep }
+        sources = progress(plan.steps * sequencesOfStep * plan.length)
+        plan.tokens = sequences == nil ? nil : (sources.tokens - shown.tokens)
+        plan.schedule.steps = plan.steps
+        // A run that goes on, perhaps longer, keeps the warm-up that it began with.
+        let kept = context.kept.flatMap { $0.stages.indices.contains(index) ? $0.stages[index] : nil }
+        if plan.schedule.shape.hasWarmup {
+            plan.schedule.warmup =
+                job.warmup ?? kept?.schedule.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
+        }
+        try plan.schedule.check()
+        if let warmup = job.warmup, warmup > plan.steps {
+            warnings.append(
+                """
+                --warmup \(warmup) is longer than the run, which has \(plan.steps) steps; the rate never reaches --lr
+                """)
+        }
+        self.job = job
+        (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
+        (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
+        let masters = earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? []
+        self.masters = masters
+        groups = try GroupPlan(plan.groups, model.layout, of: model.checkpoint)
+        layout = try model.layout(
+            training: plan.trained, but: groups.frozenTensors, inFloat32: masters, gradients: plan.gradients)
+        guard !layout.trained.isEmpty else {
+            throw UserFacingError.nothingTrained(path: model.checkpoint.path)
+        }
+        memory = MemoryNeed(plan, architecture, layout: layout, data: dataBytes, threads: context.threads)
+        // What is trained, or was before, in float32; both moments; the header and the record take some kilobytes.
+        checkpointBytes =
+            4 * layout.trainedCount + memory.moments + 1 << 16
+            + layout.parameters.reduce(0) {
+                $0 + (!$1.isTrained && masters.contains($1.name) ? 4 * $1.weights.count : 0)
+            }
+    }
+
+    /// The options, and what the stage takes with them, that would fit; the smallest change first.
+    func fitting(into available: Int, threads: Int) -> [String] {
+        var smaller = plan
+        (smaller.moments, smaller.gradients, smaller.recomputation) = (.int8, .bf16, .layer)
+        var options: [(String, StagePlan)] = []
+        if plan.moments != .int8 || plan.gradients != .bf16 {
+            var packed = plan
+            (packed.moments, packed.gradients) = (.int8, .bf16)
+            options.append(("--moments 8bit --gradients bf16", packed))
+        }
+        options.append(("--recompute layer --moments 8bit --gradients bf16", smaller))
+        smaller.batch = 1
+        smaller.accumulate = plan.batch * plan.accumulate
+        options.append(
+            (
+                """
+                --batch 1 --accumulate \(smaller.accumulate) --recompute layer --moments 8bit --gradients bf16
+                """, smaller
+            ))
+        return options.compactMap { options, plan in
+            let layout = try? model.layout(
+                training: plan.trained, but: groups.frozenTensors, inFloat32: masters,
+                gradients: plan.gradients)
+            guard let layout else { return nil }
+            let need = MemoryNeed(
+                plan, model.architecture, layout: layout, data: dataBytes, threads: threads)
+            return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
+        }
+    }
+}
+
+extension ParameterLayout {
+    /// The names of the tensors that are trained.
+    var trainedNames: Set<String> { Set(parameters.lazy.filter(\.isTrained).map(\.name)) }
+}
+
+extension TrainingJob {
+    /// What ends a document.
+    var end: EndOfText { EndOfText(token: endOfText, isLeftOut: noEndOfText) }
+}

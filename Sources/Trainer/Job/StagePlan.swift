@@ -1,0 +1,76 @@
+internal import Models
+
+/// Everything that decides the result of a stage, apart from the model and the data; a run without stages is one.
+public struct StagePlan: Codable, Sendable, Equatable {
+    /// What reports call it; nil in a run without stages.
+    public var title: String?
+    /// Optimizer steps.
+    public var steps: Int
+    /// Tokens that the steps show, starts and ends of documents included; nil where the steps are full.
+    public var tokens: Int?
+    /// How documents are laid out; nil where the data is rows of tokens.
+    public var documents: DocumentLayout?
+    /// Sequences that are computed at once.
+    public var batch: Int
+    /// How often that is done for one step.
+    public var accumulate: Int
+    /// Tokens of a sequence.
+    public var length: Int
+    /// The optimizer's numbers.
+    public var optimizer: AdamWSettings
+    /// How the optimizer keeps its moments.
+    public var moments: MomentPrecision
+    /// How gradients are kept from the backward pass to the optimizer.
+    public var gradients: GradientPrecision
+    /// What is trained.
+    public var trained: TensorSelection
+    /// What is moved in a way of its own.
+    public var groups: [GroupRule]
+    /// The learning rate's course.
+    public var schedule: Schedule
+    /// Decides the order of the data and, from scratch, the first weights.
+    public var seed: UInt64
+    /// What the backward pass computes again.
+    public var recomputation: Recomputation
+    /// What stands in a sequence, and what a token sees of it.
+    public var packing: Packing
+    /// The base of the rotary position embedding; nil for the model's own.
+    public var ropeTheta: Double?
+
+    /// The plan of a job without stages.
+    ///
+    /// What only the model and the data tell is left open: steps that follow from the data, the length where none is given
+    /// (0), the warm-up where none is given (0).
+    ///
+    /// - Parameters:
+    ///   - job: what is asked for; one of ``TrainingJob/stageJobs``.
+    ///   - title: what the stage is called.
+    init(_ job: TrainingJob, title: String? = nil) {
+        self.title = title
+        steps = job.steps ?? 1
+        (batch, accumulate, length) = (job.batch, job.accumulate, job.length ?? 0)
+        optimizer = AdamWSettings(
+            rate: job.lr, embeddingScale: job.lr == 0 ? 0 : (job.embeddingLr ?? job.lr / 5) / job.lr,
+            beta1: job.beta1, beta2: job.beta2, epsilon: job.eps, weightDecay: job.weightDecay,
+            clip: job.clip == 0 ? nil : job.clip)
+        moments = job.moments
+        gradients = job.gradients ?? (job.accumulate == 1 ? .bf16 : .f32)
+        trained = TensorSelection(train: job.train, freeze: job.freeze)
+        groups = job.groupRules
+        schedule = Schedule(
+            shape: job.schedule, warmup: job.warmup ?? 0, warmupFrom: job.warmupFrom, steps: steps,
+            floor: job.minLrRatio, decayShare: job.decayShare, cooldownShare: job.cooldownShare,
+            holdRatio: job.holdRatio, joined: job.pieceRules)
+        (seed, recomputation, packing) = (job.seed, job.recompute, job.packing)
+        ropeTheta = job.ropeTheta
+    }
+
+    /// The memory of a step.
+    func activations(
+        _ architecture: Architecture, _ layout: ParameterLayout
+    ) -> ActivationPlan {
+        ActivationPlan(
+            architecture, layout: layout, batch: batch, sequenceLength: length,
+            training: ActivationPlan.Training(recomputation: recomputation, accumulates: accumulate > 1))
+    }
+}

@@ -1,0 +1,219 @@
+internal import Formats
+internal import Foundation
+internal import OrderedCollections
+
+/// Where a run stands.
+struct RunProgress: Codable, Sendable, Equatable {
+    /// Steps of the run that are done.
+    var step: Int
+    /// The stage that it is in, from 0; it may have taken all of its steps.
+    var stage: Int
+    /// Where that stage stands.
+    var inStage: StageProgress
+    /// How many updates each operand that the stage trains has had by now, by its name.
+    var ages: [String: Int]
+    /// What the stages before have shown, and what all of them have, by source.
+    var earlier: [SourceProgress], sources: [SourceProgress]
+}
+
+/// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
+///
+/// Each checkpoint is a folder that is whole or absent; the one before is removed only when the next is durable. It has
+/// `weights/NAME` of every tensor that was trained so far, in float32 and as the model's files have it, and the moments of
+/// what its stage trains. While a run is carried out it holds a lock on the folder. What reports are made of lies there,
+/// too, and stays when the checkpoints go: ``RunRecord``, ``EventFile``.
+final class CheckpointStore {
+    /// The run's folder.
+    let folder: String
+    private let identity: RunIdentity
+    private let lock: WritableFile
+    private let freeSpace: @Sendable (String) -> Int?
+
+    /// A checkpoint.
+    struct Kept {
+        /// Its folder.
+        let path: String
+        /// The run that it is of.
+        let identity: RunIdentity
+        /// Where that run stood.
+        let progress: RunProgress
+        private let tensors: OrderedDictionary<String, TensorExpression>
+
+        /// Reads what a checkpoint's folder says, no tensor.
+        ///
+        /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
+        static func read(_ path: String) throws(UserFacingError) -> Kept {
+            do {
+                let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+                let record = try JSONDecoder().decode(Record.self, from: Data(bytes))
+                return Kept(
+                    path: path, identity: record.identity, progress: record.progress,
+                    tensors: try Checkpoint.open(path).tensors)
+            } catch {
+                let reason =
+                    (error as? UserFacingError)?.description ?? "\(recordName) is not what was written"
+                throw .badRunState(path: path, reason: reason)
+            }
+        }
+
+        /// The values of what was trained, by name.
+        var masters: [String: TensorExpression] {
+            tensors.reduce(into: [:]) { masters, entry in
+                guard entry.key.hasPrefix(weightsPrefix) else { return }
+                masters[String(entry.key.dropFirst(weightsPrefix.count))] = entry.value
+            }
+        }
+
+        /// Fills in the moments of the operands that are trained in both.
+        ///
+        /// - Parameter all: whether all of the state's must be there.
+        /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
+        func loadMoments<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError)
+        {
+            let precision = identity.stages[progress.stage].moments
+            guard precision == state.plan.moments else {
+                throw .otherMoments(path: path, kept: precision.rawValue, asked: state.plan.moments.rawValue)
+            }
+            for (name, buffer, isPacked) in state.moments {
+                guard let tensor = tensors[name] else {
+                    if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
+                    continue
+                }
+                let type: ElementType = isPacked ? .u32 : .f32
+                guard tensor.type == type, tensor.shape == [buffer.count] else {
+                    throw .badRunState(
+                        path: path,
+                        reason: "tensor '\(name)' is not \(type.rawValue)[\(buffer.count)], as this run's is")
+                }
+                try state.model.engine.loadBits(tensor, into: buffer)
+            }
+        }
+
+        /// How many updates the operands have had that are trained in both.
+        func ages<Device: Engine>(of state: TrainingState<Device>) -> [String: Int] {
+            progress.ages.filter { name, _ in state.model.layout.trained.contains { $0.name == name } }
+        }
+    }
+
+    private struct Record: Codable {
+        var version = 3
+        var identity: RunIdentity
+        var progress: RunProgress
+    }
+
+    private static let recordName = "run.json"
+    private static let lockName = ".lock"
+    private static let weightsPrefix = "weights/"
+
+    /// The store of the run that makes `output`; makes its folder.
+    ///
+    /// - Throws: ``UserFacingError`` when another process carries the run out, or `UserFacingError`.
+    init(
+        output: String, identity: RunIdentity, freeSpace: @escaping @Sendable (String) -> Int?
+    ) throws(UserFacingError) {
+        folder = Self.folder(of: output)
+        self.identity = identity
+        self.freeSpace = freeSpace
+        if !FileSystem.exists(folder) { try FileSystem.create(folder) }
+        lock = try WritableFile(path: Path.join(folder, Self.lockName))
+        guard lock.lock() else { throw UserFacingError.runBusy(folder: folder) }
+    }
+
+    // A run that took no step leaves no folder behind, one that is done only what reports are made of.
+    deinit {
+        guard lastStep == nil else { return }
+        try? Self.removeSteps(in: folder)
+        try? FileSystem.remove(Path.join(folder, Self.lockName))
+        if (try? FileSystem.names(folder))?.isEmpty == true { try? FileSystem.remove(folder) }
+    }
+
+    /// The folder of the run that makes `output`.
+    static func folder(of output: String) -> String { Path.absolute(output) + ".run" }
+
+    /// The bytes of what is kept of the run that makes `output`.
+    static func byteCount(of output: String) -> Int {
+        let folder = folder(of: output)
+        return stepNames(in: folder).reduce(0) { $0 + FileSystem.byteCount(of: Path.join(folder, $1)) }
+    }
+
+    /// The last checkpoint of the run that makes `output`; nil when there is none, or it can't be read.
+    static func kept(for output: String) -> Kept? {
+        let folder = folder(of: output)
+        return steps(in: folder).max().flatMap { try? Kept.read(path(in: folder, step: $0)) }
+    }
+
+    /// The last step that is kept, nil when none is.
+    var lastStep: Int? { Self.steps(in: folder).max() }
+
+    /// Keeps the run as it stands.
+    ///
+    /// - Parameters:
+    ///   - state: the stage that it is in.
+    ///   - masters: what was trained so far, in float32.
+    ///   - progress: where the run stands.
+    /// - Throws: `UserFacingError` when there is no room; older checkpoints are then still there.
+    func save<Device: Engine>(
+        _ state: TrainingState<Device>, masters: [String: TensorExpression], _ progress: RunProgress
+    ) throws {
+        let older = Self.steps(in: folder).filter { $0 != progress.step }
+        var tensors: OrderedDictionary<String, TensorExpression> = [:]
+        for name in masters.keys.sorted() { tensors[Self.weightsPrefix + name] = masters[name] }
+        for (name, buffer, isPacked) in state.moments {
+            tensors[name] = try state.model.engine.tensor(
+                name, type: isPacked ? .u32 : .f32, shape: [buffer.count], in: buffer)
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        let record = try encoder.encode(Record(identity: identity, progress: progress))
+        let checkpoint = Checkpoint(
+            path: folder, tensors: tensors,
+            auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
+            metadata: [:])
+        var options = WriteOptions(force: true, shardSize: .max, checksums: false)
+        options.freeSpace = freeSpace
+        let path = self.path(step: progress.step)
+        do { try CheckpointWriter(options: options).write(checkpoint, to: path) } catch {
+            // What is there of it would take the room that others need.
+            try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
+            throw error
+        }
+        for step in older { try FileSystem.remove(self.path(step: step)) }
+    }
+
+    /// The last checkpoint; nil when there is none.
+    ///
+    /// - Throws: ``UserFacingError`` when it is of a run with other settings, or is damaged.
+    func last() throws(UserFacingError) -> Kept? {
+        guard let step = lastStep else { return nil }
+        let kept = try Kept.read(path(step: step))
+        let differences = identity.differences(from: kept.identity, after: kept.progress)
+        guard differences.isEmpty else { throw .otherRun(folder: folder, differences: differences) }
+        return kept
+    }
+
+    /// Removes what is kept of the run.
+    func removeSteps() throws(UserFacingError) { try Self.removeSteps(in: folder) }
+
+    /// Removes what is kept of a run whose folder this is.
+    static func removeSteps(in folder: String) throws(UserFacingError) {
+        for name in stepNames(in: folder) { try FileSystem.remove(Path.join(folder, name)) }
+    }
+
+    /// The names of all checkpoints in a folder, those among them that were never whole.
+    private static func stepNames(in folder: String) -> [String] {
+        ((try? FileSystem.names(folder)) ?? []).filter { $0.hasPrefix("step-") || $0.hasPrefix(".step-") }
+    }
+
+    private static func steps(in folder: String) -> [Int] {
+        stepNames(in: folder).compactMap {
+            $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil
+        }
+    }
+
+    private func path(step: Int) -> String { Self.path(in: folder, step: step) }
+
+    private static func path(in folder: String, step: Int) -> String {
+        let digits = String(step)
+        return folder + "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+}

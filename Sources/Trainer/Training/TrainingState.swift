@@ -1,0 +1,133 @@
+public import Formats
+public import Models
+
+/// A stage being trained: a model, an optimizer and data, moved step by step.
+public final class TrainingState<Device: Engine> {
+    /// The model that is trained.
+    public let model: Transformer<Device>
+    /// What the stage was asked to do.
+    public let plan: StagePlan
+    /// Steps of the stage that are done.
+    public private(set) var step = 0
+    private var optimizer: AdamW<Device>
+    private var data: any TrainingData
+
+    /// A stage at its beginning; memory is taken here.
+    ///
+    /// - Throws: ``UserFacingError`` when there is not enough of it.
+    public init(
+        _ plan: StagePlan, _ architecture: Architecture, layout: ParameterLayout,
+        groups: GroupPlan = GroupPlan(), data: any TrainingData, on engine: Device
+    ) throws(UserFacingError) {
+        self.plan = plan
+        self.data = data
+        model = try Transformer(
+            architecture, layout: layout, plan: plan.activations(architecture, layout), on: engine)
+        optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, groups: groups, on: engine)
+    }
+
+    /// What the stage has shown so far, by source.
+    public var sources: [SourceProgress] { data.sources }
+
+    /// Takes one step.
+    ///
+    /// - Parameter isCancelled: asked between the parts of a step; true gives the step up as if it had not begun.
+    /// - Returns: what it did.
+    /// - Throws: ``UserFacingError`` when the loss is no number any more, the data cannot be read, or it was given up.
+    public func takeStep(isCancelled: () -> Bool = { false }) throws -> StageStep {
+        let (start, position) = (ContinuousClock.now, data.position)
+        var batches: [TokenBatch] = []
+        // The last step takes what remains, which may be less than its parts, or nothing but a text's last token.
+        for _ in 0..<plan.accumulate {
+            let batch = try data.next(plan.batch)
+            if batch.targetCount > 0 { batches.append(batch) }
+        }
+        let factor = plan.schedule.factor(at: step)
+        guard !batches.isEmpty else {
+            step += 1
+            return StageStep(loss: 0, rate: plan.optimizer.rate * factor, gradientNorm: 0, since: start)
+        }
+        let targets = batches.reduce(0) { $0 + $1.targetCount }
+        for (index, batch) in batches.enumerated() {
+            if index > 0, isCancelled() {
+                try data.move(to: position)
+                _ = model.takeLoss(targets: 1)
+                throw UserFacingError.interrupted
+            }
+            model.backward(batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0)
+        }
+        let loss = model.takeLoss(targets: max(1, targets))
+        let norm = optimizer.gradientNorm(model)
+        for (what, value) in [("loss", loss), ("gradient norm", norm)] where !value.isFinite {
+            throw UserFacingError.notFinite(
+                what: what, step: step + 1, documents: DocumentReference.list(batches.flatMap(\.documents)))
+        }
+        optimizer.update(model, factor: factor)
+        step += 1
+        return StageStep(loss: loss, rate: plan.optimizer.rate * factor, gradientNorm: norm, since: start)
+    }
+
+    /// Refuses to keep weights that are no numbers.
+    ///
+    /// - Throws: ``UserFacingError`` that names the step.
+    func checkWeights(step: Int) throws(UserFacingError) {
+        let norm = model.engine.makeScalar()
+        model.engine.gradientNorm(model.layout.trained.map { model.weights(of: $0) }, to: norm)
+        guard model.engine.read(norm).isFinite else { throw .weightsNotFinite(step: step) }
+    }
+
+    /// Where the stage stands, apart from its weights and ``moments``.
+    var progress: StageProgress {
+        StageProgress(step: step, data: data.position, ages: optimizer.ages, updates: optimizer.updates)
+    }
+
+    /// How many updates each trained operand has had, by its name.
+    var ages: [String: Int] { optimizer.agesNow }
+
+    /// The optimizer's moments, which together with the weights are what has to be kept of a stage.
+    var moments: [(name: String, buffer: Device.Buffer, isPacked: Bool)] { optimizer.moments }
+
+    /// Goes on from where the stage stood whose weights and ``moments`` have been filled in again.
+    ///
+    /// - Throws: ``UserFacingError`` when the data cannot be read.
+    func resume(_ progress: StageProgress) throws(UserFacingError) {
+        try data.move(to: progress.data)
+        step = progress.step
+        optimizer.resume(ages: progress.ages, updates: progress.updates)
+    }
+
+    /// Begins with the data where that of the stage before stands.
+    func goOn(from position: DataPosition) throws(UserFacingError) { try data.begin(at: position) }
+
+    /// Begins with the moments of another stage, which have been filled in, for operands that have been updated so often.
+    func inherit(ages: [String: Int]) { optimizer.resume(ages: ages, updates: 0) }
+}
+
+/// Where a stage stands.
+struct StageProgress: Codable, Sendable, Equatable {
+    /// Steps that are done.
+    var step: Int
+    /// Where the data stands.
+    var data: DataPosition
+    /// How many updates each operand had had when the stage began, by its name; nothing for none.
+    var ages: [String: Int]
+    /// How many updates there were in the stage.
+    var updates: Int
+}
+
+/// What one step of a stage did.
+public struct StageStep: Sendable, Equatable {
+    /// The mean cross entropy of its targets before it moved the weights, in nats; 0 where it has none.
+    public let loss: Double
+    /// The learning rate of the layers.
+    public let rate: Double
+    /// The norm of all gradients before clipping.
+    public let gradientNorm: Double
+    /// How long the step took.
+    public let seconds: Double
+
+    init(loss: Double, rate: Double, gradientNorm: Double, since start: ContinuousClock.Instant) {
+        (self.loss, self.rate, self.gradientNorm) = (loss, rate, gradientNorm)
+        seconds = (ContinuousClock.now - start) / .seconds(1)
+    }
+}
