@@ -9,6 +9,7 @@ internal import Foundation
 /// | 1 | the run failed, also with an error that is no `UserFacingError` |
 /// | 2 | the input is not valid |
 /// | 64 | the command line asks for something that cannot be |
+/// | 75 | stopped after the time that it was given, and kept |
 /// | 128 + n | stopped by signal n (SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGXCPU) after saving |
 ///
 /// What the libraries log is printed from here on, too.
@@ -20,9 +21,10 @@ public func runReportingErrors(_ body: () throws -> Void) throws {
     do {
         try body()
     } catch let error as UserFacingError {
-        if error.isInterruption, let signal = Interruption.signal {
+        if error.isInterruption {
             report(error.message)
-            throw ExitCode(signal.exitCode)
+            // Without a signal it was told how long it may go on; 75 is EX_TEMPFAIL of sysexits.h, "try again later".
+            throw ExitCode(Interruption.signal?.exitCode ?? 75)
         }
         report("error: \(error)")
         throw error.fault.exitCode

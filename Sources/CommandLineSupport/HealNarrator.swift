@@ -42,6 +42,14 @@ public struct HealNarrator {
             losses.add(step.loss)
             let text = describe(step)
             line.update(text)
+        case .skipped(let step, let finding, let documents):
+            line.clear()
+            warn("step \(step) is left out: \(finding) (documents: \(documents))")
+        case .rolledBack(let from, let to, let finding, let documents):
+            line.clear()
+            warn(
+                "step \(from): \(finding); the run is back at step \(to), and leaves out what came since then (documents: \(documents))"
+            )
         case .kept(let step, let folder):
             line.clear()
             report("step \(step)  kept in \(folder)")
@@ -53,6 +61,11 @@ public struct HealNarrator {
             warn("a report lacks step \(step) and perhaps more: \(reason)")
         case .writing(let done, let total):
             line.update("writing \(Units.bytes(done)) of \(Units.bytes(total))")
+        case .exposed(_, let summary):
+            line.clear()
+            let never = summary.bands.first?.tokens ?? 0
+            report(
+                "\(Units.grouped(never)) of \(Units.grouped(summary.tokens)) new tokens were never targets")
         case .drifted, .ended, .finished: break
         }
     }

@@ -49,6 +49,16 @@ extension UserFacingError {
         Self(.unsupported, "\(path): rope_theta can't become \(theta): \(reason)")
     }
 
+    /// It is not known what a model needs for longer sequences.
+    static func noMaximumLength(_ length: Int, path: String) -> Self {
+        Self(
+            .unsupported,
+            """
+            \(path): sequences of \(length) tokens are longer than the model was made for, and more than \
+            max_position_embeddings follows from their length; take a shorter --length
+            """)
+    }
+
     /// A tensor that the configuration calls for is not in the checkpoint.
     package static func missingTensor(path: String, tensor: String, shape: [Int]) -> Self {
         Self(

@@ -36,6 +36,7 @@ struct Heal: ParsableCommand {
     @OptionGroup(title: "Reading of text") var text: TextArguments
     @OptionGroup(title: "Length of the run") var extent: HealExtent
     @OptionGroup(title: "Optimizer") var optimizer: HealOptimizer
+    @OptionGroup(title: "Judgement and ends") var judgement: HealJudgement
     @OptionGroup(title: "Result") var result: HealResult
     @OptionGroup var compute: ComputeOptions
 
@@ -52,6 +53,7 @@ struct Heal: ParsableCommand {
             var options = RunOptions()
             (options.threads, options.tool) = (compute.count, "trainer \(Version.current)")
             (options.force, options.resume, options.isDryRun) = (result.force, result.resume, result.dryRun)
+            options.atStep = result.atStep
             let prepared = try PreparedJob(
                 job, on: model, to: result.output ?? OutputPath.beside(model, suffix: "healed"),
                 options: options
@@ -101,6 +103,15 @@ struct Heal: ParsableCommand {
         (job.moments, job.gradients) = (optimizer.moments, optimizer.gradients)
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
         (job.groups, job.ropeTheta) = (optimizer.groups, optimizer.ropeTheta)
+        (job.guarding, job.guardSigma) = (judgement.policy, judgement.guardSigma)
+        (job.evalAt, job.evalEvery, job.patience) = (
+            judgement.evalAt, judgement.evalEvery, judgement.patience
+        )
+        (job.untilHealed, job.healedBy, job.maxTime) = (
+            judgement.untilHealed, judgement.healedBy, judgement.maxTime
+        )
+        (job.result, job.averageDecay) = (result.which, result.averageDecay)
+        (job.keep, job.keepBest) = (result.keep, result.keepBest)
         (job.stages, job.from) = (extent.stages, result.from)
         (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
         (job.tensorboard, job.noTensorboard) = (result.tensorboard, result.noTensorboard)

@@ -79,6 +79,8 @@ struct HealExtent: ParsableArguments {
 extension Packing: ExpressibleByArgument {}
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
+extension RunResult: ExpressibleByArgument {}
+extension StepGuard.Policy: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}
 extension GradientPrecision: ExpressibleByArgument {}
 extension BenchmarkShape: ExpressibleByArgument {}
@@ -157,6 +159,44 @@ struct HealOptimizer: ParsableArguments {
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 }
 
+/// When a heal is judged, and when it ends before its last step.
+struct HealJudgement: ParsableArguments {
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "When sets are evaluated, in per cent of the steps (default: 0 1 2 5 10 20 50 100).",
+            valueName: "per cent"))
+    var evalAt: [Double] = []
+    @Option(help: ArgumentHelp("Steps between evaluations instead.", valueName: "steps")) var evalEvery: Int?
+    @Option(
+        name: .customLong("guard"),
+        help: ArgumentHelp(
+            "What becomes of a step whose loss or gradient is no number or a spike: skip, rollback (to the last checkpoint), stop, or off (spikes are taken).",
+            valueName: "policy"))
+    var policy = standard.guarding
+    @Option(
+        help: ArgumentHelp(
+            "From how many standard deviations above the last 128 steps on it is a spike.",
+            valueName: "deviations"))
+    var guardSigma = standard.guardSigma
+    @Option(
+        help: ArgumentHelp(
+            "End after so many evaluations without improvement; they count once the sets are back at where they began, or half of the run is over.",
+            valueName: "evaluations"))
+    var patience: Int?
+    @Flag(help: "End when the sets of the original domain are where the parent has them.")
+    var untilHealed = false
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "The sets that count for that (default: those called as a replayed source is).", valueName: "set")
+    )
+    var healedBy: [String] = []
+    @Option(
+        help: ArgumentHelp("Keep the run and stop after this time, as in 3h30m.", valueName: "time"))
+    var maxTime: String?
+}
+
 /// Where a heal's result goes, and what is kept on the way.
 struct HealResult: ParsableArguments {
     @Option(
@@ -167,6 +207,11 @@ struct HealResult: ParsableArguments {
     @Flag(help: "Go on with an unfinished run.") var resume = false
     @Option(
         help: ArgumentHelp(
+            "Go on from this one of the checkpoints that were kept, and drop those after it.",
+            valueName: "step"))
+    var atStep: Int?
+    @Option(
+        help: ArgumentHelp(
             "Begin with a checkpoint of another run: its weights, and the moments of what is trained in both.",
             valueName: "OUT.run/step-N"))
     var from: String?
@@ -174,6 +219,21 @@ struct HealResult: ParsableArguments {
         help: ArgumentHelp(
             "Steps between checkpoints; 0 keeps one only when the run is stopped.", valueName: "steps"))
     var checkpointEvery = standard.checkpointEvery
+    @Option(
+        help: ArgumentHelp(
+            "Keep the last so many checkpoints, after the run, too (default: one, while it goes on).",
+            valueName: "count"))
+    var keep: Int?
+    @Flag(help: "Keep the checkpoint that is best by evaluation, too.") var keepBest = false
+    @Option(
+        name: .customLong("result"),
+        help: ArgumentHelp(
+            "What becomes the result: last, best (by evaluation) or average (of the weights).",
+            valueName: "which"))
+    var which = standard.result
+    @Option(
+        help: ArgumentHelp("What is left of the running average after an update.", valueName: "share"))
+    var averageDecay = standard.averageDecay
     @Option(help: ArgumentHelp("Write a line of JSON a step to this file or pipe.", valueName: "file"))
     var log: String?
     @Option(
@@ -189,5 +249,6 @@ struct HealResult: ParsableArguments {
         guard !(force && resume) else {
             throw ValidationError("--force begins again and --resume goes on; give one")
         }
+        guard atStep == nil || resume else { throw ValidationError("--at-step says where --resume goes on") }
     }
 }

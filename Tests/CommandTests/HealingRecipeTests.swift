@@ -290,7 +290,9 @@ struct HealingRecipeTests {
         let help = try CommandRun(["heal", "--help"], of: "trainer", in: folder.url)
         let text = help.output + help.messages
         let options = Set(text.matches(of: /(?m)^  (?:-\w, )?--([a-z0-9-]+)/).map { String($0.1) })
-        let notOfTheJob: Set = ["output", "force", "resume", "dry-run", "json", "threads", "version", "help"]
+        let notOfTheJob: Set = [
+            "output", "force", "resume", "at-step", "dry-run", "json", "threads", "version", "help",
+        ]
         #expect(options.subtracting(notOfTheJob) == Set(TrainingJob.parameterList.map(\.name)))
         #expect(Set(TrainingJob.defaults.keys).isSubset(of: Set(TrainingJob.parameterList.map(\.name))))
     }

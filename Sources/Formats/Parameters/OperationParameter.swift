@@ -18,6 +18,8 @@ public struct OperationParameter: Sendable, Equatable {
         case paths
         /// One text or several.
         case strings
+        /// One number or several.
+        case numbers
         /// Named files of text, each with a weight or without, as ``TextSource`` reads them.
         case texts(weighted: Bool)
         /// A list of mappings, each of what is called `of` and has these parameters.
@@ -58,6 +60,7 @@ public struct OperationParameter: Sendable, Equatable {
         case .paths:
             guard let list = json.array else { return path(json).map { [$0] } }
             return Self.all(list.map(path))
+        case .numbers: return Self.all((json.array ?? [json]).map { $0.double.map { JSON($0) } })
         case .strings: return Self.all((json.array ?? [json]).map { text in text.string.map { .string($0) } })
         case .texts(let weighted):
             let isOne = json.array == nil
@@ -86,6 +89,7 @@ public struct OperationParameter: Sendable, Equatable {
         case .path: "a path"
         case .paths: "a path or a list of paths"
         case .strings: "a text or a list of texts"
+        case .numbers: "a number or a list of numbers"
         case .texts(let weighted):
             weighted
                 ? "files as in ko=korean.jsonl:0.75 or {name: ko, file: korean.jsonl, weight: 0.75}"
@@ -105,6 +109,7 @@ public struct OperationParameter: Sendable, Equatable {
             case .choice(let words): ["enum": .array(words.map { .string($0) })]
             case .path: ["type": "string"]
             case .paths, .strings: Self.oneOrMore(["type": "string"])
+            case .numbers: Self.oneOrMore(["type": "number"])
             case .texts(let weighted): Self.oneOrMore(TextSource.schema(weighted: weighted))
             case .mappings(_, let list): ["type": "array", "items": Self.schema(of: list)]
             }

@@ -58,4 +58,27 @@ extension Configuration {
         }
         return changed
     }
+
+    /// The configuration of a model that sees sequences of another length, as `max_position_embeddings` says.
+    ///
+    /// - Parameters:
+    ///   - length: tokens of a sequence.
+    ///   - path: what error messages call the model.
+    /// - Returns: the changed configuration.
+    /// - Throws: ``UserFacingError`` where more than that key says how long a sequence may be.
+    public func withMaximumLength(_ length: Int, path: String) throws(UserFacingError) -> Configuration {
+        let key = "max_position_embeddings"
+        let part = json["text_config"]?.object == nil ? nil : "text_config"
+        var settings = part.flatMap { json[$0] } ?? json
+        guard settings[key]?.int != nil else { throw .noMaximumLength(length, path: path) }
+        settings[key] = JSON(length)
+        var changed = self
+        if let part { changed[part] = settings } else { changed = Configuration(self, settings) }
+        var after = try DescribedModel(self, path: path).architecture
+        after.maximumLength = length
+        guard try DescribedModel(changed, path: path).architecture == after else {
+            throw .noMaximumLength(length, path: path)
+        }
+        return changed
+    }
 }

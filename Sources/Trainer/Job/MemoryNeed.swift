@@ -7,7 +7,7 @@ public struct MemoryNeed: Sendable, Equatable {
     public let weights: Int
     /// A gradient for each that is trained.
     public let gradients: Int
-    /// AdamW's two moments of each.
+    /// AdamW's two moments of each, and the running average where there is one.
     public let moments: Int
     /// Intermediate results of the passes, logits and their gradients, as far as no gradients lie over them later.
     public let activations: Int
@@ -27,7 +27,8 @@ public struct MemoryNeed: Sendable, Equatable {
         gradients = 4 * layout.gradientWords
         let moment = Region(plan.moments.precision, start: 0, count: layout.trainedCount)
         let scales = plan.moments == .int8 ? layout.trainedCount / Precision.block : 0
-        moments = 2 * 4 * (moment.words.count + scales)
+        moments =
+            2 * 4 * (moment.words.count + scales) + (plan.averageDecay == nil ? 0 : 4 * layout.trainedCount)
         activations = 4 * plan.activations(architecture, layout).count - gradients
         self.data = data
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.

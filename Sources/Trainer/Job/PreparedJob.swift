@@ -9,6 +9,8 @@ public struct RunOptions: Sendable {
     public var force = false
     /// Whether an unfinished run goes on; one that was never kept begins.
     public var resume = false
+    /// The checkpoint from which an unfinished run goes on; nil for its last.
+    public var atStep: Int?
     /// Whether nothing will be trained: files that are not there are named, and what depends on them stays open.
     public var isDryRun = false
     /// Name and version of the program, for the manifest.
@@ -38,6 +40,8 @@ public struct PreparedJob {
     public let missingFiles: [String]
     /// The sets that are evaluated, and how many tokens a window of theirs predicts.
     let evaluations: [EvaluationSet], window: Int
+    /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
+    let exposure: TokenExposure?
 
     /// Opens what a job names, and counts the tokens of its texts.
     ///
@@ -72,6 +76,11 @@ public struct PreparedJob {
         let evaluations = try EvaluationSet.read(
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
+        if let path = job.from {
+            do { _ = try CheckpointStore.Kept.read(path) } catch {
+                throw UserFacingError.notACheckpoint(path: path, reason: error.message)
+            }
+        }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
         try withoutActuallyEscaping(isCancelled) { isCancelled in
@@ -93,6 +102,11 @@ public struct PreparedJob {
             notes = context.texts?.warnings ?? []
         }
         (self.stages, self.evaluations) = (stages, evaluations)
+        let origins = try ModelOrigins(of: model.checkpoint)
+        let added = tokenizer.flatMap { tokenizer in
+            origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
+        }
+        exposure = added.flatMap { $0.tokens.isEmpty ? nil : $0 }
         window = stages.map(\.plan.length).min() ?? model.usualLength
         warnings = model.notes + notes + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
@@ -209,12 +223,15 @@ public struct PreparedJob {
         let manifest = Path.join(output.output, Manifest.fileName)
         guard options.resume, FileSystem.kind(of: manifest) == .file,
             let operation = try Manifest.read(path: manifest).operations.last,
-            operation.name == TrainingJob.name, operation.parameters["steps"]?.int == steps,
+            operation.name == TrainingJob.name, let taken = operation.parameters["steps"]?.int,
+            taken == steps || operation.parameters["ended"] != nil,
             try operation.parameters["run"]?.string == identity().name
         else { return nil }
         // A run that died between its result and the end of its checkpoints.
-        try CheckpointStore.removeSteps(in: CheckpointStore.folder(of: output.output))
-        return (steps, operation.parameters["tokens"]?.int ?? 0)
+        if job.keep == nil, !job.keepBest, !stages.contains(where: \.keepsEnd) {
+            try CheckpointStore.removeSteps(in: CheckpointStore.folder(of: output.output))
+        }
+        return (taken, operation.parameters["tokens"]?.int ?? 0)
     }
 }
 

@@ -65,11 +65,16 @@ public struct PreparedStage {
         _ job: TrainingJob, index: Int, after earlier: [PreparedStage], title: String?, keepsEnd: Bool,
         _ context: inout Context
     ) throws {
-        let model = context.model
-        var plan = StagePlan(job, title: title)
-        let architecture = model.architecture
-        if plan.length == 0 { plan.length = model.usualLength }
         let before = earlier.last
+        var (model, plan) = (context.model, StagePlan(job, title: title))
+        if plan.length == 0 { plan.length = model.usualLength }
+        // A base that an earlier stage has trained the model to stays.
+        plan.ropeTheta = plan.ropeTheta ?? before?.plan.ropeTheta
+        if let theta = plan.ropeTheta {
+            let longest = max(plan.length, before?.plan.length ?? 0)
+            model = try model.withRotaryBase(theta, length: longest)
+        }
+        let architecture = model.architecture
         var goesOn =
             before.map {
                 $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing

@@ -36,6 +36,10 @@ public struct StagePlan: Codable, Sendable, Equatable {
     public var packing: Packing
     /// The base of the rotary position embedding; nil for the model's own.
     public var ropeTheta: Double?
+    /// What becomes of a step whose loss or gradient is not like those before it.
+    public var guarding: StepGuard
+    /// What is left of the running average of the weights after an update; nil where there is none.
+    public var averageDecay: Double?
 
     /// The plan of a job without stages.
     ///
@@ -63,6 +67,8 @@ public struct StagePlan: Codable, Sendable, Equatable {
             holdRatio: job.holdRatio, joined: job.pieceRules)
         (seed, recomputation, packing) = (job.seed, job.recompute, job.packing)
         ropeTheta = job.ropeTheta
+        guarding = StepGuard(job.guarding, sigma: job.guardSigma)
+        averageDecay = job.result == .average ? job.averageDecay : nil
     }
 
     /// The memory of a step.

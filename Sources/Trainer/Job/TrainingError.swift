@@ -60,6 +60,33 @@ extension UserFacingError {
             "\(path): \(reason); begin again with --force and without --resume")
     }
 
+    /// A run has no checkpoint of a step.
+    static func noSuchStep(_ step: Int, folder: String, kept: [Int]) -> Self {
+        let there =
+            kept.isEmpty ? "there is none" : "there are \(kept.map(String.init).joined(separator: ", "))"
+        return Self(.missing, "\(folder): no checkpoint of step \(step) is kept; \(there)")
+    }
+
+    /// What should be a checkpoint is none.
+    static func notACheckpoint(path: String, reason: String) -> Self {
+        Self(
+            .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)")
+    }
+
+    /// A step is not like those before it, and the run was asked to stop then.
+    static func spike(_ finding: StepGuard.Finding, step: Int, inARow: Int, documents: String) -> Self {
+        let texts = documents.isEmpty ? "" : " (documents: \(documents))"
+        let often =
+            inARow > 1
+            ? ", and \(inARow) steps in a row were left out: the weights themselves may be broken" : ""
+        return Self(
+            .diverged,
+            """
+            step \(step): \(finding)\(often)\(texts). Look at these texts, go on from an earlier checkpoint, or run \
+            again with a lower --lr or a longer --warmup
+            """)
+    }
+
     /// A checkpoint has moments that the run keeps in another way.
     static func otherMoments(path: String, kept: String, asked: String) -> Self {
         Self(

@@ -74,6 +74,23 @@ public struct TrainingJob: Parameterized, Equatable {
     /// A checkpoint of another run that this one begins with: its weights, and the moments of what is trained in both.
     public var from: String?
 
+    /// What becomes of a step whose loss or gradient is no number or a spike, and from how many standard deviations on it
+    /// is one.
+    public var guarding = StepGuard.Policy.skip, guardSigma = 6.0
+    /// When sets are evaluated: after these percentages of the steps, or every so many.
+    public var evalAt: [Double] = [], evalEvery: Int?
+    /// After how many evaluations without improvement the run ends; nil for never.
+    public var patience: Int?
+    /// Whether the run ends when it is healed, and the sets that count; where none is named, those called as a replayed
+    /// source is.
+    public var untilHealed = false, healedBy: [String] = []
+    /// For how long the run may go on before it is kept and stopped, as in `3h30m`; nil for any time.
+    public var maxTime: String?
+    /// What becomes the result, and what is left of a running average after an update.
+    public var result = RunResult.last, averageDecay = 0.999
+    /// How many of the last checkpoints are kept, after the run, too; nil for one while it goes on. Whether the best is.
+    public var keep: Int?, keepBest = false
+
     /// Steps between checkpoints; 0 keeps one only when the run is stopped.
     public var checkpointEvery = 100
     /// A file for a line of JSON a step.
@@ -91,8 +108,18 @@ public struct TrainingJob: Parameterized, Equatable {
         case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
             seed, log
         case tensorboard, packing, stages, from, parent
-        case ropeTheta = "rope-theta"
+        case patience, result, keep
         case noParent = "no-parent"
+        case ropeTheta = "rope-theta"
+        case guarding = "guard"
+        case guardSigma = "guard-sigma"
+        case evalAt = "eval-at"
+        case evalEvery = "eval-every"
+        case untilHealed = "until-healed"
+        case healedBy = "healed-by"
+        case maxTime = "max-time"
+        case averageDecay = "average-decay"
+        case keepBest = "keep-best"
         case noTensorboard = "no-tensorboard"
         case endOfText = "end-of-text"
         case noEndOfText = "no-end-of-text"
@@ -182,6 +209,30 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter("seed", .integer, "decides the order of the data"),
         OperationParameter(
             "rope-theta", .number, "the base of the rotary position embedding (the model's own)"),
+        OperationParameter(
+            "guard", .choice(StepGuard.Policy.allCases.map(\.rawValue)),
+            "what becomes of a step whose loss or gradient is no number or a spike (skip)"),
+        OperationParameter(
+            "guard-sigma", .number, "standard deviations above the last 128 steps that make a spike (6)"),
+        OperationParameter(
+            "eval-at", .numbers, "when sets are evaluated, in per cent of the steps (0 1 2 5 10 20 50 100)"),
+        OperationParameter("eval-every", .integer, "steps between evaluations instead"),
+        OperationParameter(
+            "patience", .integer,
+            "end after so many evaluations without improvement, the stability gap left out"),
+        OperationParameter(
+            "until-healed", .flag, "end when the sets of the original domain are where the parent has them"),
+        OperationParameter(
+            "healed-by", .strings, "the sets that count for that (those called as a replayed source is)"),
+        OperationParameter("max-time", .string, "keep the run and stop after this time, as in 3h30m"),
+        OperationParameter(
+            "result", .choice(RunResult.allCases.map(\.rawValue)),
+            "what becomes the result: the last weights, the best by evaluation, or their running average (last)"
+        ),
+        OperationParameter(
+            "average-decay", .number, "what is left of the running average after an update (0.999)"),
+        OperationParameter("keep", .integer, "keep the last so many checkpoints, after the run, too"),
+        OperationParameter("keep-best", .flag, "keep the checkpoint that is best by evaluation, too"),
         OperationParameter("from", .path, "begin with a checkpoint of another run, OUT.run/step-N"),
         OperationParameter(
             "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
@@ -241,6 +292,7 @@ extension TrainingJob {
         if checkpointEvery < 0 {
             throw refuse("\(prefix)checkpoint-every must be 0 or more, not \(checkpointEvery)")
         }
+        try checkEnds(prefix)
         var titles: Set<String> = []
         for index in stages.indices {
             guard let title = title(ofStage: index), !titles.insert(title).inserted else { continue }
@@ -251,6 +303,62 @@ extension TrainingJob {
                 throw title(ofStage: index).map { error.within("the stage '\($0)'") } ?? error
             }
         }
+    }
+
+    /// Refuses what can't be of evaluations, ends and results.
+    private func checkEnds(_ prefix: String) throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        guard evalAt.isEmpty || evalEvery == nil else {
+            throw refuse("\(prefix)eval-at and \(prefix)eval-every both say when; give one")
+        }
+        do { try evaluationSchedule.check() } catch {
+            throw error.within("\(prefix)\(evalEvery == nil ? "eval-at" : "eval-every")")
+        }
+        for (name, count) in [("patience", patience), ("keep", keep)] where count.map({ $0 < 1 }) ?? false {
+            throw refuse("\(prefix)\(name) must be 1 or more, not \(count ?? 0)")
+        }
+        guard (1...1_000).contains(guardSigma) else {
+            throw refuse("\(prefix)guard-sigma must be from 1 to 1000, not \(guardSigma)")
+        }
+        guard (0..<1).contains(averageDecay) else {
+            throw refuse("\(prefix)average-decay must be from 0 to below 1, not \(averageDecay)")
+        }
+        guard averageDecay == TrainingJob().averageDecay || result == .average else {
+            throw refuse("\(prefix)average-decay is of \(prefix)result average; give both, or neither")
+        }
+        let needsSets = [
+            ("patience", patience != nil), ("until-healed", untilHealed), ("keep-best", keepBest),
+            ("result best", result == .best),
+        ]
+        if eval.isEmpty, let name = needsSets.first(where: \.1)?.0 {
+            throw refuse("\(prefix)\(name) goes by evaluations; name sets with \(prefix)eval NAME=FILE")
+        }
+        let names = eval.map(\.name)
+        if let name = healedBy.first(where: { !names.contains($0) }) {
+            throw .unknownWord(name, what: "set", known: names, at: "\(prefix)healed-by")
+        }
+        if untilHealed, healingSets.isEmpty {
+            throw refuse(
+                """
+                \(prefix)until-healed does not know which sets must be where the parent has them: name them with \
+                \(prefix)healed-by, or call a set as the replayed source is called, as in \(prefix)replay en=a.jsonl \
+                \(prefix)eval en=b.jsonl
+                """)
+        }
+        if let maxTime { _ = try RunTime(maxTime, of: "\(prefix)max-time") }
+    }
+
+    /// When sets are evaluated.
+    var evaluationSchedule: EvaluationSchedule {
+        if let evalEvery { return .every(evalEvery) }
+        return evalAt.isEmpty ? .usual : .percentages(evalAt)
+    }
+
+    /// The sets that must be where the parent has them for the run to be healed.
+    var healingSets: [String] {
+        if !healedBy.isEmpty { return healedBy }
+        let replayed = Set(stageJobs.flatMap(\.replay).map(\.name))
+        return eval.map(\.name).filter(replayed.contains)
     }
 
     private static func checkNames(_ files: [TextSource], what: String) throws(UserFacingError) {

@@ -5,6 +5,16 @@ extension Engine {
     /// Copies a list to the device.
     func upload(_ values: [Float], to tensor: Tensor<Buffer>) { upload(values.span, to: tensor) }
 
+    /// Makes all bits of a buffer zero.
+    func clear(_ buffer: Buffer) {
+        let piece = 1 << 20
+        let zeros = [Float](repeating: 0, count: min(piece, buffer.count))
+        for start in stride(from: 0, to: buffer.count, by: piece) {
+            let count = min(piece, buffer.count - start)
+            upload(zeros.span.extracting(first: count), to: Tensor(buffer[start..<start + count]))
+        }
+    }
+
     /// A tensor of 32-bit elements whose bits are read from the device when they are asked for.
     ///
     /// `beginning` is what it was before it was trained, of the same shape.

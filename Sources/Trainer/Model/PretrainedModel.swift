@@ -140,6 +140,24 @@ public struct PretrainedModel: Sendable {
         }
     }
 
+    /// The model with another base of its rotary position embedding, for sequences of a length.
+    ///
+    /// Sequences may be longer than the model was made for: `max_position_embeddings` follows. Tables of frequencies that
+    /// old files store are left out, for they follow from the base.
+    ///
+    /// - Throws: ``UserFacingError`` for a model of which it is not known what that means.
+    func withRotaryBase(_ theta: Double, length: Int) throws(UserFacingError) -> PretrainedModel {
+        guard var configuration = checkpoint.configuration else { return self }
+        configuration = try configuration.withRotaryBase(theta, path: checkpoint.path)
+        if length > architecture.maximumLength {
+            configuration = try configuration.withMaximumLength(length, path: checkpoint.path)
+        }
+        var changed = unchanged
+        changed.configuration = configuration
+        changed.tensors.removeAll { naming.isDerived($0.key) }
+        return try PretrainedModel(changed)
+    }
+
     /// The model with other values of some of its tensors, as a run has kept them.
     func replacing(_ masters: [String: TensorExpression]) -> PretrainedModel {
         var model = self

@@ -137,6 +137,15 @@ public struct AdamW<Device: Engine> {
     ///   - updates: how many there were in the stage.
     mutating func resume(ages: [String: Int], updates: Int) { (self.ages, self.updates) = (ages, updates) }
 
+    /// Forgets all gradients that it has seen.
+    mutating func clear(on engine: Device) {
+        for tensor in [mean, square] {
+            engine.clear(tensor.storage)
+            engine.clear(tensor.scales)
+        }
+        resume(ages: [:], updates: 0)
+    }
+
     /// How many updates each trained operand has had, by its name.
     var agesNow: [String: Int] {
         groups.reduce(into: [:]) { $0[$1.block.name] = (ages[$1.block.name] ?? 0) + updates }

@@ -56,7 +56,17 @@ final class RunRecord: RunReporter {
                 "parent", begun,
                 ["model": .string(model), "set": .string(name), "result": try JSON(encoding: result)])
         case .noParent(let reason): try write("no_parent", begun, ["reason": .string(reason)])
+        case .exposed(let step, let summary):
+            try write("exposed", step, ["tokens": try JSON(encoding: summary)])
         case .drifted(let step, let parts): try write("drifted", step, ["parts": try JSON(encoding: parts)])
+        case .skipped(let step, let finding, let documents):
+            try write("skipped", step, finding.line(documents))
+        case .rolledBack(let from, let to, let finding, let documents):
+            var line = finding.line(documents)
+            line["from"] = JSON(from)
+            try write("rolled_back", to, line)
+            // What was evaluated since then is evaluated again.
+            evaluated = evaluated.filter { Int($0[0]).map { $0 <= to } ?? true }
         case .kept(let step, _):
             try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
         case .notKept(let step, let reason): try write("not_kept", step, ["reason": .string(reason)])
@@ -152,6 +162,18 @@ extension PreparedStage {
                 "frozen": .bool(row.isFrozen),
             ]
         }
+    }
+}
+
+extension StepGuard.Finding {
+    /// What a line of the record has of it.
+    fileprivate func line(_ documents: String) -> JSONObject {
+        [
+            "what": .string(what), "value": value.isFinite ? JSON(value) : .null,
+            "mean": before.map { JSON($0.mean) } ?? .null,
+            "deviation": before.map { JSON($0.deviation) } ?? .null, "reason": .string(description),
+            "documents": .string(documents),
+        ]
     }
 }
 

@@ -41,8 +41,9 @@ extension TrainingEvent {
     var step: Int? {
         switch self {
         case .started(let step, _, _, _), .stage(_, _, _, let step, _), .evaluated(_, let step, _),
-            .drifted(let step, _), .kept(let step, _), .notKept(let step, _), .notLogged(let step, _),
-            .ended(let step, _):
+            .drifted(let step, _), .exposed(let step, _), .skipped(let step, _, _),
+            .rolledBack(_, let step, _, _), .kept(let step, _), .notKept(let step, _),
+            .notLogged(let step, _), .ended(let step, _):
             step
         case .step(let report): report.step
         case .finished(let outcome): outcome.step

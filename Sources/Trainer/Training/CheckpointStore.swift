@@ -14,6 +14,35 @@ struct RunProgress: Codable, Sendable, Equatable {
     var ages: [String: Int]
     /// What the stages before have shown, and what all of them have, by source.
     var earlier: [SourceProgress], sources: [SourceProgress]
+    /// What the evaluations so far have come to.
+    var evaluations: EvaluationProgress
+    /// How often new tokens were seen; nothing where there are none.
+    var exposure: [UInt32]
+}
+
+/// What the evaluations of a run have come to.
+struct EvaluationProgress: Codable, Sendable, Equatable {
+    /// What a set was found to be.
+    struct Finding: Codable, Sendable, Equatable {
+        var name: String, result: EvaluationResult
+    }
+    /// An evaluation of all sets.
+    struct Evaluation: Codable, Sendable, Equatable {
+        var step: Int, findings: [Finding]
+
+        /// The bits per byte of the sets that have some.
+        var bitsPerByte: [Double] { findings.compactMap(\.result.bitsPerByte) }
+        /// Their mean; that of the losses where texts have no bytes.
+        var mean: Double {
+            let values = bitsPerByte.isEmpty ? findings.map(\.result.loss) : bitsPerByte
+            return values.reduce(0, +) / Double(Swift.max(1, values.count))
+        }
+    }
+
+    /// What the sets were before the first step, and when they were best after it.
+    var first: Evaluation?, best: Evaluation?, last: Evaluation?
+    /// How long the run waits for it to get better; nil for any time.
+    var patience: Patience?
 }
 
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
@@ -28,6 +57,9 @@ final class CheckpointStore {
     private let identity: RunIdentity
     private let lock: WritableFile
     private let freeSpace: @Sendable (String) -> Int?
+    /// How many of the last checkpoints are kept, and which others are.
+    private let count: Int
+    private(set) var exempt: Set<Int> = []
 
     /// A checkpoint.
     struct Kept {
@@ -64,17 +96,18 @@ final class CheckpointStore {
             }
         }
 
-        /// Fills in the moments of the operands that are trained in both.
+        /// Fills in the moments and averages of the operands that are trained in both.
         ///
-        /// - Parameter all: whether all of the state's must be there.
+        /// - Parameters:
+        ///   - state: the stage.
+        ///   - all: whether all of the stage's must be there.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
-        func loadMoments<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError)
-        {
+        func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
             let precision = identity.stages[progress.stage].moments
             guard precision == state.plan.moments else {
                 throw .otherMoments(path: path, kept: precision.rawValue, asked: state.plan.moments.rawValue)
             }
-            for (name, buffer, isPacked) in state.moments {
+            for (name, buffer, isPacked) in state.buffers {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
                     continue
@@ -108,9 +141,17 @@ final class CheckpointStore {
     /// The store of the run that makes `output`; makes its folder.
     ///
     /// - Throws: ``UserFacingError`` when another process carries the run out, or `UserFacingError`.
+    ///
+    /// - Parameters:
+    ///   - output: the run's output.
+    ///   - identity: what the run is.
+    ///   - count: how many of the last checkpoints are kept.
+    ///   - freeSpace: the bytes that can be written to the disk of a path.
     init(
-        output: String, identity: RunIdentity, freeSpace: @escaping @Sendable (String) -> Int?
+        output: String, identity: RunIdentity, keeping count: Int,
+        freeSpace: @escaping @Sendable (String) -> Int?
     ) throws(UserFacingError) {
+        self.count = count
         folder = Self.folder(of: output)
         self.identity = identity
         self.freeSpace = freeSpace
@@ -144,6 +185,11 @@ final class CheckpointStore {
 
     /// The last step that is kept, nil when none is.
     var lastStep: Int? { Self.steps(in: folder).max() }
+    /// The steps that are kept, in order.
+    var steps: [Int] { Self.steps(in: folder).sorted() }
+
+    /// Keeps these checkpoints, however many come after them.
+    func exempt(_ steps: Set<Int>) { exempt = steps }
 
     /// Keeps the run as it stands.
     ///
@@ -155,10 +201,9 @@ final class CheckpointStore {
     func save<Device: Engine>(
         _ state: TrainingState<Device>, masters: [String: TensorExpression], _ progress: RunProgress
     ) throws {
-        let older = Self.steps(in: folder).filter { $0 != progress.step }
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         for name in masters.keys.sorted() { tensors[Self.weightsPrefix + name] = masters[name] }
-        for (name, buffer, isPacked) in state.moments {
+        for (name, buffer, isPacked) in state.buffers {
             tensors[name] = try state.model.engine.tensor(
                 name, type: isPacked ? .u32 : .f32, shape: [buffer.count], in: buffer)
         }
@@ -177,14 +222,21 @@ final class CheckpointStore {
             try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
             throw error
         }
-        for step in older { try FileSystem.remove(self.path(step: step)) }
+        try removeOld()
     }
 
-    /// The last checkpoint; nil when there is none.
+    /// Removes checkpoints that are neither among the last ones nor exempt.
+    private func removeOld() throws(UserFacingError) {
+        for step in steps.dropLast(count) where !exempt.contains(step) {
+            try FileSystem.remove(path(step: step))
+        }
+    }
+
+    /// A checkpoint, the last where no step is named; nil when there is none.
     ///
     /// - Throws: ``UserFacingError`` when it is of a run with other settings, or is damaged.
-    func last() throws(UserFacingError) -> Kept? {
-        guard let step = lastStep else { return nil }
+    func kept(step: Int? = nil) throws(UserFacingError) -> Kept? {
+        guard let step = step ?? lastStep else { return nil }
         let kept = try Kept.read(path(step: step))
         let differences = identity.differences(from: kept.identity, after: kept.progress)
         guard differences.isEmpty else { throw .otherRun(folder: folder, differences: differences) }
@@ -193,6 +245,22 @@ final class CheckpointStore {
 
     /// Removes what is kept of the run.
     func removeSteps() throws(UserFacingError) { try Self.removeSteps(in: folder) }
+
+    /// Removes the checkpoints after a step, so that the run goes on from it.
+    ///
+    /// - Throws: ``UserFacingError`` when there is none of that step.
+    func goBack(to step: Int) throws(UserFacingError) {
+        guard steps.contains(step) else { throw .noSuchStep(step, folder: folder, kept: steps) }
+        for later in steps where later > step { try FileSystem.remove(path(step: later)) }
+    }
+
+    /// Removes what need not stay when the run is done.
+    ///
+    /// - Parameter keeping: whether the last checkpoints stay.
+    func finish(keeping: Bool) throws(UserFacingError) {
+        if keeping { return try removeOld() }
+        for step in steps where !exempt.contains(step) { try FileSystem.remove(path(step: step)) }
+    }
 
     /// Removes what is kept of a run whose folder this is.
     static func removeSteps(in folder: String) throws(UserFacingError) {

@@ -12,6 +12,10 @@ public enum TrainingEvent: Sendable {
     case noParent(reason: String)
     /// A step was taken.
     case step(StepReport)
+    /// A step was left out, for its loss or gradient is not like those before it.
+    case skipped(step: Int, StepGuard.Finding, documents: String)
+    /// The run went back to a checkpoint for such a step, and leaves out what it was of since then.
+    case rolledBack(from: Int, to: Int, StepGuard.Finding, documents: String)
     /// The run was kept after a step.
     case kept(step: Int, folder: String)
     /// There was no room to keep the run after a step; it goes on.
@@ -20,6 +24,8 @@ public enum TrainingEvent: Sendable {
     case notLogged(step: Int, reason: String)
     /// How far each part of the model was moved from where the run began.
     case drifted(afterStep: Int, [Drift])
+    /// How often the tokens that the surgery has added were seen.
+    case exposed(afterStep: Int, ExposureSummary)
     /// The healed model is being written.
     case writing(done: Int, total: Int)
     /// The run was stopped, or failed, after a step.
@@ -51,6 +57,14 @@ public struct StepReport: Codable, Sendable, Equatable {
     }
 }
 
+/// Why a run ended before its last step, with a result.
+public enum RunEnd: String, Codable, Sendable {
+    /// It did not get better any more.
+    case patience
+    /// The sets of the original domain are where the parent has them.
+    case healed
+}
+
 /// What a run that came to its end has done.
 public struct TrainingOutcome: Sendable {
     /// Steps that are done.
@@ -67,6 +81,10 @@ public struct TrainingOutcome: Sendable {
     public internal(set) var parent: ParentYardstick?
     /// How far each part of the model was moved; empty where it began with random weights.
     public internal(set) var drift: [Drift] = []
+    /// What has ended it before its last step; nil where nothing has.
+    public internal(set) var end: RunEnd?
+    /// The step whose weights the result has.
+    public internal(set) var resultStep = 0
     /// Numbers that the model's own type could not hold, by tensor.
     public internal(set) var overflows: [(tensor: String, count: Int)] = []
 

@@ -26,16 +26,19 @@ public final class TrainingLoop {
         try job.check()
         self.job = job
         identity = try job.identity()
+        exposure = job.exposure
         engine = try DefaultEngine(threads: job.options.threads)
         store = try CheckpointStore(
-            output: job.output.output, identity: identity, freeSpace: job.options.freeSpace)
+            output: job.output.output, identity: identity, keeping: job.job.keep ?? 1,
+            freeSpace: job.options.freeSpace)
         if let step = store.lastStep, !job.options.resume {
             guard job.options.force else {
                 throw UserFacingError.unfinishedRun(folder: store.folder, step: step)
             }
             try store.removeSteps()
         }
-        kept = try store.last()
+        if let step = job.options.atStep { try store.goBack(to: step) }
+        kept = try store.kept()
         let (begun, name) = (kept?.progress.step ?? 0, identity.name)
         var writers: [any RunReporter] =
             try job.job.log.map {
@@ -63,7 +66,11 @@ public final class TrainingLoop {
         if let progress = kept?.progress {
             let isOver = progress.inStage.step >= job.stages[progress.stage].plan.steps
             first = isOver ? min(progress.stage + 1, job.stages.count - 1) : progress.stage
+            recall(progress)
+        } else {
+            evaluations.patience = job.job.patience.map { Patience(evaluations: $0) }
         }
+        exemptCheckpoints()
         reporters.tell(
             .started(
                 step: kept?.progress.step ?? 0, steps: job.steps, parameters: job.trainedParameterCount,
@@ -72,26 +79,23 @@ public final class TrainingLoop {
         outcome.parent = try preparing(kept) { try measureParent(isCancelled) }
         for index in first..<job.stages.count {
             let run = try preparing(from) { try begin(index, from: from, isCancelled) }
-            let isLast = index + 1 == job.stages.count
             do {
-                if run.step == 0 { outcome.before = try evaluate(run, isCancelled) }
+                if run.step == 0 { try evaluate(run, isCancelled) }
                 try takeSteps(run, &outcome, isCancelled)
-                if isLast {
-                    outcome.after = try evaluate(run, isCancelled)
-                    outcome.drift = try drift(run, isCancelled)
-                    outcome.overflows = try publish(run, isCancelled)
-                } else {
-                    try keep(run)
+                if index + 1 == job.stages.count || end != nil {
+                    try finish(run, &outcome, isCancelled)
+                    break
                 }
+                try keep(run)
             } catch {
                 let error = ended(run, by: error)
                 if run.step > 0 { reporters.tell(.ended(step: run.step, reason: Self.words(error))) }
                 throw error
             }
-            if !isLast { from = try store.last() }
+            from = try store.kept()
         }
         reporters.tell(.finished(outcome))
-        try store.removeSteps()
+        try store.finish(keeping: job.job.keep != nil)
         return outcome
     }
 
@@ -100,9 +104,23 @@ public final class TrainingLoop {
         _ kept: CheckpointStore.Kept?, _ work: () throws -> Value
     ) throws -> Value {
         do { return try work() } catch let error as UserFacingError where error.isInterruption {
-            throw kept.map { Self.interrupted(keeping: $0.progress.step, again: again) } ?? error
+            throw kept.map { interrupted(keeping: $0.progress.step) } ?? error
         }
     }
+
+    /// Takes over what a checkpoint knows of the run so far.
+    private func recall(_ progress: RunProgress) {
+        evaluations = progress.evaluations
+        _ = exposure?.restore(progress.exposure)
+    }
+
+    /// How often new tokens were seen; nil where there are none.
+    private var exposure: TokenExposure?
+    /// What the evaluations have come to.
+    private var evaluations = EvaluationProgress()
+    /// What has ended the run before its last step; nil where nothing has.
+    private var end: RunEnd?
+    private let clock = ContinuousClock.now
 
     // MARK: Stages
 
@@ -116,10 +134,10 @@ public final class TrainingLoop {
 
         var step: Int { firstStep + state.step }
         var sources: [SourceProgress] { earlier.adding(state.sources) }
-        var progress: RunProgress {
+        func progress(_ evaluations: EvaluationProgress, _ exposure: TokenExposure?) -> RunProgress {
             RunProgress(
                 step: step, stage: index, inStage: state.progress, ages: state.ages, earlier: earlier,
-                sources: sources)
+                sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [])
         }
         /// What was trained so far, in float32.
         var masters: [String: TensorExpression] {
@@ -135,27 +153,20 @@ public final class TrainingLoop {
         let state = try TrainingState(
             stage.plan, stage.model.architecture, layout: stage.layout, groups: stage.groups,
             data: stage.data, on: engine)
-        var (model, earlier) = (stage.model, [SourceProgress]())
-        if let kept, kept.progress.stage == index {
-            model = model.replacing(kept.masters)
-            try kept.loadMoments(into: state, all: true)
-            try state.resume(kept.progress.inStage)
-            earlier = kept.progress.earlier
-        } else if let kept = try kept ?? job.job.from.map({ try CheckpointStore.Kept.read($0) }) {
-            model = model.replacing(kept.masters)
-            try kept.loadMoments(into: state, all: false)
-            state.inherit(ages: kept.ages(of: state))
-            if index > 0, stage.goesOn {
-                try state.goOn(from: kept.progress.inStage.data)
-                earlier = kept.progress.earlier
-            } else if index > 0 {
-                earlier = kept.progress.sources
-            }
-        }
-        if job.job.fromScratch, kept == nil {
-            model.initialize(state.model, seed: stage.plan.seed)
+        var earlier: [SourceProgress] = []
+        if let kept {
+            try restore(state, of: stage, index, from: kept, isCancelled)
+            let isOver = kept.progress.stage < index
+            if isOver, stage.goesOn { try state.goOn(from: kept.progress.inStage.data) }
+            earlier = isOver && !stage.goesOn ? kept.progress.sources : kept.progress.earlier
+        } else if let path = job.job.from {
+            try restore(state, of: stage, index, from: .read(path), isCancelled)
+        } else if job.job.fromScratch {
+            stage.model.initialize(state.model, seed: stage.plan.seed)
+            state.beginAverage()
         } else {
-            try model.load(into: state.model, isCancelled: isCancelled)
+            try stage.model.load(into: state.model, isCancelled: isCancelled)
+            state.beginAverage()
         }
         let run = StageRun(
             stage: stage, index: index, state: state, firstStep: job.steps(before: index), earlier: earlier)
@@ -168,22 +179,84 @@ public final class TrainingLoop {
         return run
     }
 
+    /// Brings a stage's weights and buffers to where a checkpoint has them: of the same stage, or of what came before it.
+    private func restore(
+        _ state: TrainingState<DefaultEngine>, of stage: PreparedStage, _ index: Int,
+        from kept: CheckpointStore.Kept, isBack: Bool = false, _ isCancelled: () -> Bool
+    ) throws {
+        try stage.model.replacing(kept.masters).load(into: state.model, isCancelled: isCancelled)
+        state.beginAverage()
+        if isBack { state.clearMoments() }
+        let isSame = kept.identity.name == identity.name && kept.progress.stage == index
+        try kept.load(into: state, all: isSame)
+        if isSame {
+            try state.resume(kept.progress.inStage, isBack: isBack)
+        } else {
+            state.inherit(ages: kept.ages(of: state))
+        }
+    }
+
     private func takeSteps(
         _ run: StageRun, _ outcome: inout TrainingOutcome, _ isCancelled: () -> Bool
     ) throws {
         let every = job.job.checkpointEvery
+        let evaluated = Set(job.job.evaluationSchedule.steps(of: job.steps)).subtracting([job.steps])
+        let longest = try job.job.maxTime.map { try RunTime($0, of: "max-time").seconds }
         (outcome.step, outcome.sources) = (run.step, run.sources)
-        while run.state.step < run.stage.plan.steps {
+        while run.state.step < run.stage.plan.steps, end == nil {
             if isCancelled() { throw UserFacingError.interrupted }
-            let report = run.report(try run.state.takeStep(isCancelled: isCancelled))
-            reporters.tell(.step(report))
-            (outcome.step, outcome.sources, outcome.last) = (run.step, run.sources, report)
-            guard every > 0, run.step % every == 0, run.state.step < run.stage.plan.steps else { continue }
+            if let longest, (ContinuousClock.now - clock) / .seconds(1) >= longest {
+                isOutOfTime = true
+                throw UserFacingError.interrupted
+            }
+            let taken = try run.state.takeStep(isCancelled: isCancelled) { exposure?.count($0) }
+            if taken.verdict == .take {
+                outcome.last = run.report(taken)
+                if let report = outcome.last { reporters.tell(.step(report)) }
+            } else if try goesBack(run, taken, isCancelled) {
+                continue
+            }
+            (outcome.step, outcome.sources) = (run.step, run.sources)
+            let isLast = run.state.step == run.stage.plan.steps
+            if evaluated.contains(run.step) || isLast && run.step < job.steps {
+                try evaluate(run, isCancelled)
+                if evaluations.best?.step == run.step, job.keepsBest { try keep(run) }
+            }
+            guard every > 0, run.step % every == 0, !isLast else { continue }
             do { try keep(run) } catch let error as UserFacingError where error.isLackOfRoom {
                 reporters.tell(.notKept(step: run.step, reason: error.message))
             }
         }
         try run.state.checkWeights(step: run.step)
+    }
+
+    /// Deals with a step that was left out.
+    ///
+    /// - Returns: whether the run went back to its last checkpoint; without one the step is only left out.
+    /// - Throws: ``UserFacingError`` where the run should stop.
+    private func goesBack(_ run: StageRun, _ taken: StageStep, _ isCancelled: () -> Bool) throws -> Bool {
+        switch taken.verdict {
+        case .take: return false
+        case .stop(let finding):
+            throw finding.before == nil && job.job.guarding != .skip && job.job.guarding != .rollback
+                ? UserFacingError.notFinite(what: finding.what, step: run.step, documents: taken.documents)
+                : .spike(
+                    finding, step: run.step, inARow: run.state.progress.guarding.inARow,
+                    documents: taken.documents)
+        case .skip(let finding):
+            reporters.tell(.skipped(step: run.step, finding, documents: taken.documents))
+            return false
+        case .rollBack(let finding):
+            let step = run.step
+            guard let kept = try store.kept(), kept.progress.step < step else {
+                reporters.tell(.skipped(step: step, finding, documents: taken.documents))
+                return false
+            }
+            try restore(run.state, of: run.stage, run.index, from: kept, isBack: true, isCancelled)
+            recall(kept.progress)
+            reporters.tell(.rolledBack(from: step, to: run.step, finding, documents: taken.documents))
+            return true
+        }
     }
 
     private static func words(_ error: any Error) -> String {
@@ -207,12 +280,15 @@ public final class TrainingLoop {
             return UserFacingError.interrupted(
                 "; step \(run.step) of the run can't be kept: \(Self.words(error)); \(last ?? "nothing is")")
         }
-        return isStopped ? Self.interrupted(keeping: run.step, again: again) : cause
+        return isStopped ? interrupted(keeping: run.step) : cause
     }
 
-    private static func interrupted(keeping step: Int, again: String) -> UserFacingError {
-        .interrupted("; step \(step) of the run is kept, and \(again)")
+    private func interrupted(keeping step: Int) -> UserFacingError {
+        let why = isOutOfTime ? " after \(job.job.maxTime ?? "") (--max-time)" : ""
+        return .interrupted("\(why); step \(step) of the run is kept, and \(again)")
     }
+
+    private var isOutOfTime = false
 
     /// How the run goes on after it was stopped, for messages.
     private var again: String {
@@ -222,7 +298,7 @@ public final class TrainingLoop {
     private func keep(_ run: StageRun) throws {
         guard store.lastStep != run.step else { return }
         try run.state.checkWeights(step: run.step)
-        try store.save(run.state, masters: run.masters, run.progress)
+        try store.save(run.state, masters: run.masters, run.progress(evaluations, exposure))
         reporters.tell(.kept(step: run.step, folder: store.folder))
     }
 
@@ -243,35 +319,72 @@ public final class TrainingLoop {
         return parent
     }
 
-    /// How far what is trained has moved since the run began; nothing where it began with random weights.
-    private func drift(_ run: StageRun, _ isCancelled: () -> Bool) throws(UserFacingError) -> [Drift] {
+    // MARK: Result
+
+    /// Evaluates and writes what becomes of the run.
+    private func finish(_ run: StageRun, _ outcome: inout TrainingOutcome, _ isCancelled: () -> Bool) throws {
+        if job.job.result == .average || job.job.keep != nil { try keep(run) }
+        // Nothing is trained after this, and what is kept has the weights themselves.
+        run.state.takeAverage()
+        if evaluations.last?.step != run.step || job.job.result == .average { try evaluate(run, isCancelled) }
+        if evaluations.best?.step == run.step, job.keepsBest { try keep(run) }
+        var (stage, masters, step) = (run.stage, try run.masters, run.step)
+        outcome.before = evaluations.first?.results ?? []
+        outcome.after = evaluations.last?.results ?? []
+        if job.job.result == .best, let best = evaluations.best, best.step < run.step,
+            let kept = try store.kept(step: best.step)
+        {
+            (stage, masters, step) = (job.stages[kept.progress.stage], kept.masters, best.step)
+            outcome.after = best.results
+        }
+        outcome.drift = try drift(masters, step: step, isCancelled)
+        try tellExposure(step: run.step)
+        outcome.end = end
+        outcome.resultStep = step
+        outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
+    }
+
+    /// How far weights have moved since the run began; nothing where it began with random ones.
+    private func drift(
+        _ masters: [String: TensorExpression], step: Int, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> [Drift] {
         if job.job.fromScratch { return [] }
         let beginning = try job.job.from.map { (path) throws(UserFacingError) in
             try job.model.replacing(CheckpointStore.Kept.read(path).masters)
         }
-        let drift = try (beginning ?? job.model).drift(to: run.masters, on: engine, isCancelled: isCancelled)
-        reporters.tell(.drifted(afterStep: run.step, drift))
+        let drift = try (beginning ?? job.model).drift(to: masters, on: engine, isCancelled: isCancelled)
+        reporters.tell(.drifted(afterStep: step, drift))
         return drift
     }
 
+    private func tellExposure(step: Int) throws {
+        guard let exposure else { return }
+        let tokenizer = try job.model.tokenizer()
+        reporters.tell(.exposed(afterStep: step, exposure.summary { tokenizer.text(of: $0) }))
+    }
+
     private func publish(
-        _ run: StageRun, _ isCancelled: () -> Bool
+        _ stage: PreparedStage, _ masters: [String: TensorExpression], step: Int, of run: StageRun,
+        _ isCancelled: () -> Bool
     ) throws(UserFacingError) -> [(tensor: String, count: Int)] {
         var parameters = JSONObject()
         parameters["steps"] = .init(run.step)
         parameters["tokens"] = .init(run.sources.tokens)
         parameters["learning_rate"] = .init(run.stage.plan.optimizer.rate)
-        parameters["seed"] = .string(String(run.stage.plan.seed))
+        parameters["seed"] = .string(String(job.job.seed))
         parameters["run"] = .string(identity.name)
         if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
+        if step < run.step { parameters["result_step"] = .init(step) }
+        if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
+        if let end { parameters["ended"] = .string(end.rawValue) }
         if job.stages.count > 1 {
             parameters["stages"] = .array(
                 job.stages.map { .string($0.plan.title ?? "") })
         }
         let result: Checkpoint
         do {
-            result = try run.stage.model.learning(
-                run.masters, by: Manifest.Operation(name: TrainingJob.name, parameters: parameters))
+            result = try stage.model.learning(
+                masters, by: Manifest.Operation(name: TrainingJob.name, parameters: parameters))
         } catch {
             throw error.within("the weights can't be written")
         }
@@ -281,19 +394,51 @@ public final class TrainingLoop {
         return report.overflows.map { ($0.tensor, $0.count) }
     }
 
-    /// The sets by name, in the memory of the training batches.
-    private func evaluate(
-        _ run: StageRun, _ isCancelled: () -> Bool
-    ) throws -> [(name: String, result: EvaluationResult)] {
-        var results: [(name: String, result: EvaluationResult)] = []
+    // MARK: Evaluation
+
+    /// Evaluates the sets, in the memory of the training batches, and finds whether the run should end.
+    private func evaluate(_ run: StageRun, _ isCancelled: () -> Bool) throws {
+        var findings: [EvaluationProgress.Finding] = []
         for set in job.evaluations {
             let result = try set.evaluate(run.state.model, window: job.window, isCancelled: isCancelled)
             guard result.loss.isFinite else { throw UserFacingError.lossNotFinite(set: set.name) }
             reporters.tell(.evaluated(name: set.name, afterStep: run.step, result))
-            results.append((set.name, result))
+            findings.append(EvaluationProgress.Finding(name: set.name, result: result))
         }
-        return results
+        guard !findings.isEmpty else { return }
+        let evaluation = EvaluationProgress.Evaluation(step: run.step, findings: findings)
+        evaluations.last = evaluation
+        if run.step == 0 { evaluations.first = evaluation }
+        if run.step > 0, evaluations.best.map({ evaluation.mean < $0.mean }) ?? true {
+            evaluations.best = evaluation
+            exemptCheckpoints()
+        }
+        if evaluations.patience?.isOver(
+            bitsPerByte: evaluation.bitsPerByte, after: run.step, of: job.steps) == true
+        {
+            end = .patience
+        }
     }
+
+    /// Tells the store which checkpoints stay: the best, and the ends of stages that should.
+    private func exemptCheckpoints() {
+        var steps = Set(
+            job.stages.indices.filter { job.stages[$0].keepsEnd }.map { job.steps(before: $0 + 1) })
+        if job.keepsBest, let best = evaluations.best { steps.insert(best.step) }
+        store.exempt(steps)
+    }
+}
+
+extension EvaluationProgress.Evaluation {
+    /// The sets by name.
+    fileprivate var results: [(name: String, result: EvaluationResult)] {
+        findings.map { ($0.name, $0.result) }
+    }
+}
+
+extension PreparedJob {
+    /// Whether the best checkpoint is kept, for its own sake or to become the result.
+    fileprivate var keepsBest: Bool { job.keepBest || job.result == .best }
 }
 
 extension TrainingLoop.StageRun {

@@ -10,6 +10,8 @@ public final class TrainingState<Device: Engine> {
     /// Steps of the stage that are done.
     public private(set) var step = 0
     private var optimizer: AdamW<Device>
+    private var guarding: StepGuard
+    private let average: RunningAverage<Device>?
     private var data: any TrainingData
 
     /// A stage at its beginning; memory is taken here.
@@ -24,17 +26,25 @@ public final class TrainingState<Device: Engine> {
         model = try Transformer(
             architecture, layout: layout, plan: plan.activations(architecture, layout), on: engine)
         optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, groups: groups, on: engine)
+        guarding = plan.guarding
+        average = try plan.averageDecay.map { (decay) throws(UserFacingError) in
+            try RunningAverage(decay: decay, count: layout.trainedCount, on: engine)
+        }
     }
 
     /// What the stage has shown so far, by source.
     public var sources: [SourceProgress] { data.sources }
 
-    /// Takes one step.
+    /// Takes one step, or leaves it out where its numbers are not like those before it.
     ///
-    /// - Parameter isCancelled: asked between the parts of a step; true gives the step up as if it had not begun.
+    /// - Parameters:
+    ///   - isCancelled: asked between the parts of a step; true gives the step up as if it had not begun.
+    ///   - observe: is shown each batch that has moved the weights.
     /// - Returns: what it did.
-    /// - Throws: ``UserFacingError`` when the loss is no number any more, the data cannot be read, or it was given up.
-    public func takeStep(isCancelled: () -> Bool = { false }) throws -> StageStep {
+    /// - Throws: ``UserFacingError`` when the data cannot be read, or it was given up.
+    public func takeStep(
+        isCancelled: () -> Bool = { false }, observe: (TokenBatch) -> Void = { _ in }
+    ) throws -> StageStep {
         let (start, position) = (ContinuousClock.now, data.position)
         var batches: [TokenBatch] = []
         // The last step takes what remains, which may be less than its parts, or nothing but a text's last token.
@@ -43,9 +53,10 @@ public final class TrainingState<Device: Engine> {
             if batch.targetCount > 0 { batches.append(batch) }
         }
         let factor = plan.schedule.factor(at: step)
+        let rate = plan.optimizer.rate * factor
         guard !batches.isEmpty else {
             step += 1
-            return StageStep(loss: 0, rate: plan.optimizer.rate * factor, gradientNorm: 0, since: start)
+            return StageStep(loss: 0, rate: rate, gradientNorm: 0, since: start)
         }
         let targets = batches.reduce(0) { $0 + $1.targetCount }
         for (index, batch) in batches.enumerated() {
@@ -56,15 +67,20 @@ public final class TrainingState<Device: Engine> {
             }
             model.backward(batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0)
         }
-        let loss = model.takeLoss(targets: max(1, targets))
-        let norm = optimizer.gradientNorm(model)
-        for (what, value) in [("loss", loss), ("gradient norm", norm)] where !value.isFinite {
-            throw UserFacingError.notFinite(
-                what: what, step: step + 1, documents: DocumentReference.list(batches.flatMap(\.documents)))
+        var taken = StageStep(
+            loss: model.takeLoss(targets: max(1, targets)), rate: rate,
+            gradientNorm: optimizer.gradientNorm(model), since: start)
+        taken.verdict = guarding.judge(loss: taken.loss, gradientNorm: taken.gradientNorm)
+        if taken.verdict == .take {
+            optimizer.update(model, factor: factor)
+            average?.update(with: model.weights)
+            batches.forEach(observe)
+        } else {
+            taken.documents = DocumentReference.list(batches.flatMap(\.documents))
         }
-        optimizer.update(model, factor: factor)
         step += 1
-        return StageStep(loss: loss, rate: plan.optimizer.rate * factor, gradientNorm: norm, since: start)
+        taken.seconds = (ContinuousClock.now - start) / .seconds(1)
+        return taken
     }
 
     /// Refuses to keep weights that are no numbers.
@@ -76,22 +92,43 @@ public final class TrainingState<Device: Engine> {
         guard model.engine.read(norm).isFinite else { throw .weightsNotFinite(step: step) }
     }
 
-    /// Where the stage stands, apart from its weights and ``moments``.
+    /// Where the stage stands, apart from its weights and ``buffers``.
     var progress: StageProgress {
-        StageProgress(step: step, data: data.position, ages: optimizer.ages, updates: optimizer.updates)
+        StageProgress(
+            step: step, data: data.position, ages: optimizer.ages, updates: optimizer.updates,
+            guarding: guarding)
     }
 
     /// How many updates each trained operand has had, by its name.
     var ages: [String: Int] { optimizer.agesNow }
 
-    /// The optimizer's moments, which together with the weights are what has to be kept of a stage.
-    var moments: [(name: String, buffer: Device.Buffer, isPacked: Bool)] { optimizer.moments }
+    /// What has to be kept of a stage besides the weights: the optimizer's moments, and the running average.
+    var buffers: [(name: String, buffer: Device.Buffer, isPacked: Bool)] {
+        optimizer.moments + (average?.buffers(of: model.layout) ?? [])
+    }
 
-    /// Goes on from where the stage stood whose weights and ``moments`` have been filled in again.
+    /// Makes the optimizer one that has not seen a gradient.
+    func clearMoments() { optimizer.clear(on: model.engine) }
+
+    /// Lets the running average begin as the weights are, which have been filled in.
+    func beginAverage() { average?.begin(with: model.weights) }
+
+    /// Makes the weights their running average, if there is one; nothing is trained after that.
+    func takeAverage() { average?.replace(model.weights) }
+
+    /// Goes on from where the stage stood whose weights and ``buffers`` have been filled in again.
     ///
+    /// - Parameters:
+    ///   - progress: where it stood.
+    ///   - isBack: whether the stage itself goes back there, in which case its data stays where it is.
     /// - Throws: ``UserFacingError`` when the data cannot be read.
-    func resume(_ progress: StageProgress) throws(UserFacingError) {
-        try data.move(to: progress.data)
+    func resume(_ progress: StageProgress, isBack: Bool = false) throws(UserFacingError) {
+        if isBack {
+            guarding.goBack(to: progress.guarding)
+        } else {
+            try data.move(to: progress.data)
+            guarding = progress.guarding
+        }
         step = progress.step
         optimizer.resume(ages: progress.ages, updates: progress.updates)
     }
@@ -100,7 +137,10 @@ public final class TrainingState<Device: Engine> {
     func goOn(from position: DataPosition) throws(UserFacingError) { try data.begin(at: position) }
 
     /// Begins with the moments of another stage, which have been filled in, for operands that have been updated so often.
-    func inherit(ages: [String: Int]) { optimizer.resume(ages: ages, updates: 0) }
+    func inherit(ages: [String: Int]) {
+        step = 0
+        optimizer.resume(ages: ages, updates: 0)
+    }
 }
 
 /// Where a stage stands.
@@ -113,6 +153,8 @@ struct StageProgress: Codable, Sendable, Equatable {
     var ages: [String: Int]
     /// How many updates there were in the stage.
     var updates: Int
+    /// What steps are judged by.
+    var guarding: StepGuard
 }
 
 /// What one step of a stage did.
@@ -124,7 +166,11 @@ public struct StageStep: Sendable, Equatable {
     /// The norm of all gradients before clipping.
     public let gradientNorm: Double
     /// How long the step took.
-    public let seconds: Double
+    public internal(set) var seconds: Double
+    /// Whether it has moved the weights, else what was found.
+    public internal(set) var verdict = StepGuard.Verdict.take
+    /// The documents that it was of, where it has not.
+    public internal(set) var documents = ""
 
     init(loss: Double, rate: Double, gradientNorm: Double, since start: ContinuousClock.Instant) {
         (self.loss, self.rate, self.gradientNorm) = (loss, rate, gradientNorm)

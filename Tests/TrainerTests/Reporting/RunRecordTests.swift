@@ -22,6 +22,7 @@ import Testing
         job.eval = [TextSource(name: "set", path: example("data/english.val.jsonl"), weight: 1)]
         (job.steps, job.batch, job.length, job.lr) = (6, 2, 24, 1e-2)
         (job.fromScratch, job.checkpointEvery) = (true, checkpointEvery)
+        job.evalAt = [0, 100]
         var run = JobRun(on: folder.path, to: folder.path(output))
         (run.job, run.options.threads, run.options.tool) = (job, 2, "trainer test")
         (run.options.force, run.options.resume) = (force, resume)

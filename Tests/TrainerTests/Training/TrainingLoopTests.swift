@@ -288,15 +288,19 @@ import Testing
     }
 
     @Test func aLossThatIsNoNumberEndsTheRun() throws {
-        let error = #expect(throws: UserFacingError.self) {
-            try run(request("diverged", steps: 40, lr: 1e30))
-        }
+        var request = request("diverged", steps: 40, lr: 1e30)
+        request.job.guarding = .stop
+        let error = #expect(throws: UserFacingError.self) { try run(request) }
         #expect(error?.kind == .diverged && error?.fault == .run)
         // The step, and the texts that it was of.
         let words =
             /step [0-9]+: the (loss|gradient norm) is not a finite number \(documents: .*\.val\.jsonl [0-9, ]+/
         #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
         #expect(!FileManager.default.fileExists(atPath: folder.path("diverged")))
+        // Weights that are broken are not what steps can be left out for.
+        request.job.guarding = .skip
+        let broken = #expect(throws: UserFacingError.self) { try run(request) }
+        #expect(broken?.message.contains("11 steps in a row were left out") == true)
     }
 
     @Test func keepsTheSourcesTypeAndEverythingBesideTheWeights() throws {
