@@ -89,7 +89,18 @@ extension TrainingOutcome {
             for (when, sets) in [("before", before), ("after", after)] {
                 for set in sets { table.add([set.name, when] + set.result.columns) }
             }
+            if case .measured(let model, let sets) = parent {
+                for set in sets {
+                    // Losses are of a model's own tokens.
+                    table.add([set.name, "parent", set.result.columns[0]])
+                }
+                lines.append("parent: \(model)")
+            }
             lines.append(table.description)
+        }
+        for (name, share) in healed {
+            let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
+            lines.append("\(name): \(percent ?? "was no worse than the parent")")
         }
         return lines + ["\(output): healed in \(step) steps, \(Units.count(tokens)) tokens"]
     }
@@ -99,8 +110,21 @@ extension TrainingOutcome {
         [
             "output": .string(output), "steps": JSON(step), "tokens": JSON(tokens),
             "loss": try JSON(encoding: last?.loss), "sources": sources.json,
-            "before": try before.json, "after": try after.json,
+            "before": try before.json, "after": try after.json, "parent": try parentJSON,
+            "healed": .object(
+                healed.reduce(into: JSONObject()) { $0[$1.name] = $1.share.percent.map { JSON($0) } ?? .null }
+            ),
+            "drift": try JSON(encoding: drift),
         ]
+    }
+}
+
+extension TrainingOutcome {
+    fileprivate var parentJSON: JSON {
+        get throws {
+            guard case .measured(let model, let sets) = parent else { return .null }
+            return ["model": .string(model), "sets": try sets.json]
+        }
     }
 }
 

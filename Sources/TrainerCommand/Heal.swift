@@ -83,6 +83,7 @@ struct Heal: ParsableCommand {
     private var job: TrainingJob {
         var job = TrainingJob()
         (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
+        (job.parent, job.noParent) = (data.parent, data.noParent)
         (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
         (job.textKey, job.nfc) = (text.textKey, text.nfc)
@@ -125,7 +126,7 @@ struct Heal: ParsableCommand {
             printJSON(
                 [
                     "output": .string(output), "steps": JSON(finished.steps), "tokens": JSON(finished.tokens),
-                    "loss": .null, "before": [:], "after": [:],
+                    "loss": .null, "before": [:], "after": [:], "parent": .null, "healed": [:], "drift": [],
                 ])
         }
     }

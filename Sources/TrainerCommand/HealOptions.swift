@@ -30,6 +30,12 @@ struct HealData: ParsableArguments {
     var evaluations: [TextSource] = []
     @Option(
         help: ArgumentHelp(
+            "The model beside which the sets are put: what this one was made of (default: the source that surgery.json names, where its files have the checksums that stand there).",
+            valueName: "model"))
+    var parent: String?
+    @Flag(help: "Put no model beside the sets.") var noParent = false
+    @Option(
+        help: ArgumentHelp(
             "What a sequence is made of: documents (a token sees its own document only), concatenate (it sees all before it) or bilingual (halves of two sources; it sees all before it).",
             valueName: "how"))
     var packing = standard.packing

@@ -213,7 +213,8 @@ struct TrainerCommandTests {
         #expect(straight.code == 0)
         #expect(
             try straight.json().object?.keys.sorted() == [
-                "after", "before", "loss", "output", "sources", "steps", "tokens",
+                "after", "before", "drift", "healed", "loss", "output", "parent", "sources", "steps",
+                "tokens",
             ])
         // SIGKILL as soon as a checkpoint is there, then SIGINT after the next, then to the end.
         #expect(

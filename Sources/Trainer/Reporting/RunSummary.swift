@@ -165,7 +165,7 @@ struct RunSummary {
     /// How it stands: "done", "stopped after step 12".
     private var standing: String {
         let last = history.occurrences.last { ["began", "resumed", "ended", "finished"].contains($0.name) }
-        let (step, steps) = (history.steps.last?.step ?? 0, fact("steps")?.int)
+        let (step, steps) = (history.steps.last?.step ?? 0, fact("plan")?["steps"]?.int)
         return switch last?.name {
         case "finished": "done"
         case "ended": "stopped after step \(Units.grouped(step))"
@@ -254,17 +254,7 @@ struct RunSummary {
                 if let value = source[key] { add(value, "data \(name) \(key)") }
             }
         }
-        // What is the same in every stage is told once.
-        let stages = fact("stages")?.array ?? []
-        for (key, value) in stages.first?.object ?? JSONObject() {
-            if stages.dropFirst().allSatisfy({ $0[key] == value }) { add(value, key) }
-        }
-        for (index, stage) in stages.enumerated() where stages.count > 1 {
-            for (key, value) in stage.object ?? JSONObject()
-            where stages.contains(where: { $0[key] != value }) {
-                add(value, "stage \(index + 1) \(key)")
-            }
-        }
+        if let plan = fact("plan") { add(plan, "") }
         return list
     }
 
