@@ -42,6 +42,9 @@ public struct HealNarrator {
             losses.add(step.loss)
             let text = describe(step)
             line.update(text)
+        case .healed(let step, let tokens):
+            line.clear()
+            report("step \(step)  healed, after \(Units.count(tokens)) tokens: the parent is reached")
         case .skipped(let step, let finding, let documents):
             line.clear()
             warn("step \(step) is left out: \(finding) (documents: \(documents))")

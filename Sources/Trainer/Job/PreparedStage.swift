@@ -58,8 +58,9 @@ public struct PreparedStage {
     ///   - job: the stage's job, without stages.
     ///   - index: the stage's number, from 0.
     ///   - earlier: the stages before it.
-    ///   - stage: the stage as it was given; nil in a run without stages.
-    ///   - context: what all stages have in common.
+    ///   - title: what the stage is called; nil in a run without stages.
+    ///   - keepsEnd: whether the checkpoint at its end stays when the run is done.
+    ///   - context: what all stages have in common; the texts that are opened are put there.
     /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
     init(
         _ job: TrainingJob, index: Int, after earlier: [PreparedStage], title: String?, keepsEnd: Bool,

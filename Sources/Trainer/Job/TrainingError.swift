@@ -60,6 +60,14 @@ extension UserFacingError {
             "\(path): \(reason); begin again with --force and without --resume")
     }
 
+    /// A run should go on until it is healed, and there is no parent that says when that is.
+    static func noParentToHealTo(_ reason: String) -> Self {
+        Self(
+            .request,
+            "--until-healed goes by what the parent makes of the sets, and there is none: \(reason); name it with --parent"
+        )
+    }
+
     /// A run has no checkpoint of a step.
     static func noSuchStep(_ step: Int, folder: String, kept: [Int]) -> Self {
         let there =

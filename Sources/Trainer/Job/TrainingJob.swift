@@ -88,8 +88,10 @@ public struct TrainingJob: Parameterized, Equatable {
     public var maxTime: String?
     /// What becomes the result, and what is left of a running average after an update.
     public var result = RunResult.last, averageDecay = 0.999
-    /// How many of the last checkpoints are kept, after the run, too; nil for one while it goes on. Whether the best is.
-    public var keep: Int?, keepBest = false
+    /// How many of the last checkpoints are kept, after the run, too; nil for one while it goes on.
+    public var keep: Int?
+    /// Whether the checkpoint that is best by evaluation is kept.
+    public var keepBest = false
 
     /// Steps between checkpoints; 0 keeps one only when the run is stopped.
     public var checkpointEvery = 100
@@ -344,6 +346,9 @@ extension TrainingJob {
                 \(prefix)healed-by, or call a set as the replayed source is called, as in \(prefix)replay en=a.jsonl \
                 \(prefix)eval en=b.jsonl
                 """)
+        }
+        if untilHealed, noParent || fromScratch {
+            throw refuse("\(prefix)until-healed goes by what the parent makes of the sets; give it a parent")
         }
         if let maxTime { _ = try RunTime(maxTime, of: "\(prefix)max-time") }
     }

@@ -171,6 +171,7 @@ public struct PretrainedModel: Sendable {
     ///   - transformer: the model.
     ///   - earlier: tensors that are frozen in it and were trained before, which are among its weights in float32.
     /// - Returns: the tensors by name.
+    /// - Throws: ``UserFacingError`` when a tensor can't lie the other way round.
     func masters<Device: Engine>(
         of transformer: Transformer<Device>, and earlier: Set<String> = []
     ) throws(UserFacingError) -> [String: TensorExpression] {

@@ -67,7 +67,8 @@ final class EventFile: RunReporter {
         case .rolledBack(_, let step, _, _):
             try write(.goingOn(at: step + 1))
             tokens = nil
-        case .parent, .noParent, .skipped, .kept, .notKept, .notLogged, .drifted, .exposed, .writing, .ended,
+        case .parent, .noParent, .healed, .skipped, .kept, .notKept, .notLogged, .drifted, .exposed, .writing,
+            .ended,
             .finished:
             break
         }

@@ -59,6 +59,7 @@ final class RunRecord: RunReporter {
         case .exposed(let step, let summary):
             try write("exposed", step, ["tokens": try JSON(encoding: summary)])
         case .drifted(let step, let parts): try write("drifted", step, ["parts": try JSON(encoding: parts)])
+        case .healed(let step, let tokens): try write("healed", step, ["tokens": JSON(tokens)])
         case .skipped(let step, let finding, let documents):
             try write("skipped", step, finding.line(documents))
         case .rolledBack(let from, let to, let finding, let documents):

@@ -41,7 +41,7 @@ extension TrainingEvent {
     var step: Int? {
         switch self {
         case .started(let step, _, _, _), .stage(_, _, _, let step, _), .evaluated(_, let step, _),
-            .drifted(let step, _), .exposed(let step, _), .skipped(let step, _, _),
+            .drifted(let step, _), .exposed(let step, _), .healed(let step, _), .skipped(let step, _, _),
             .rolledBack(_, let step, _, _), .kept(let step, _), .notKept(let step, _),
             .notLogged(let step, _), .ended(let step, _):
             step

@@ -43,6 +43,22 @@ struct EvaluationProgress: Codable, Sendable, Equatable {
     var first: Evaluation?, best: Evaluation?, last: Evaluation?
     /// How long the run waits for it to get better; nil for any time.
     var patience: Patience?
+    /// What has ended the run before its last step; nil where nothing has.
+    var end: RunEnd?
+    /// The step at which the sets of the original domain were first where the parent has them; nil before that.
+    var healedAt: Int?
+
+    /// How far a set has come back to what the parent makes of it; nil where that is not known.
+    func share(of set: String, beside parent: ParentYardstick?) -> HealedShare? {
+        guard case .measured(_, let sets) = parent else { return nil }
+        func find(_ evaluation: Evaluation?) -> Double? {
+            evaluation?.findings.first { $0.name == set }?.result.bitsPerByte
+        }
+        guard let raw = find(first), let now = find(last),
+            let own = sets.first(where: { $0.name == set })?.result.bitsPerByte
+        else { return nil }
+        return HealedShare(raw: raw, now: now, parent: own)
+    }
 }
 
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
@@ -257,6 +273,7 @@ final class CheckpointStore {
     /// Removes what need not stay when the run is done.
     ///
     /// - Parameter keeping: whether the last checkpoints stay.
+    /// - Throws: ``UserFacingError`` when one can't be removed.
     func finish(keeping: Bool) throws(UserFacingError) {
         if keeping { return try removeOld() }
         for step in steps where !exempt.contains(step) { try FileSystem.remove(path(step: step)) }

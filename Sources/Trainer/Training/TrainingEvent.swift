@@ -10,6 +10,8 @@ public enum TrainingEvent: Sendable {
     case parent(model: String, name: String, EvaluationResult)
     /// There is no parent to put beside the sets.
     case noParent(reason: String)
+    /// The sets of the original domain are where the parent has them, after so many tokens.
+    case healed(afterStep: Int, tokens: Int)
     /// A step was taken.
     case step(StepReport)
     /// A step was left out, for its loss or gradient is not like those before it.
@@ -81,6 +83,8 @@ public struct TrainingOutcome: Sendable {
     public internal(set) var parent: ParentYardstick?
     /// How far each part of the model was moved; empty where it began with random weights.
     public internal(set) var drift: [Drift] = []
+    /// The step at which the sets of the original domain were first where the parent has them; nil where they never were.
+    public internal(set) var healedAt: Int?
     /// What has ended it before its last step; nil where nothing has.
     public internal(set) var end: RunEnd?
     /// The step whose weights the result has.

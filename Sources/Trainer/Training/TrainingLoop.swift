@@ -70,19 +70,20 @@ public final class TrainingLoop {
         } else {
             evaluations.patience = job.job.patience.map { Patience(evaluations: $0) }
         }
-        exemptCheckpoints()
+        exemptCheckpoints(best: job.keepsBest)
         reporters.tell(
             .started(
                 step: kept?.progress.step ?? 0, steps: job.steps, parameters: job.trainedParameterCount,
                 tokensPerStep: job.stages[first].tokensPerStep))
         var outcome = TrainingOutcome(step: kept?.progress.step ?? 0, sources: [])
-        outcome.parent = try preparing(kept) { try measureParent(isCancelled) }
+        parent = try preparing(kept) { try measureParent(isCancelled) }
+        outcome.parent = parent
         for index in first..<job.stages.count {
             let run = try preparing(from) { try begin(index, from: from, isCancelled) }
             do {
                 if run.step == 0 { try evaluate(run, isCancelled) }
                 try takeSteps(run, &outcome, isCancelled)
-                if index + 1 == job.stages.count || end != nil {
+                if index + 1 == job.stages.count || evaluations.end != nil {
                     try finish(run, &outcome, isCancelled)
                     break
                 }
@@ -95,6 +96,8 @@ public final class TrainingLoop {
             from = try store.kept()
         }
         reporters.tell(.finished(outcome))
+        // The best has become the result, where that was what it was kept for.
+        exemptCheckpoints(best: job.job.keepBest)
         try store.finish(keeping: job.job.keep != nil)
         return outcome
     }
@@ -116,10 +119,10 @@ public final class TrainingLoop {
 
     /// How often new tokens were seen; nil where there are none.
     private var exposure: TokenExposure?
+    /// What the parent makes of the sets; nil where none is wanted.
+    private var parent: ParentYardstick?
     /// What the evaluations have come to.
     private var evaluations = EvaluationProgress()
-    /// What has ended the run before its last step; nil where nothing has.
-    private var end: RunEnd?
     private let clock = ContinuousClock.now
 
     // MARK: Stages
@@ -203,7 +206,7 @@ public final class TrainingLoop {
         let evaluated = Set(job.job.evaluationSchedule.steps(of: job.steps)).subtracting([job.steps])
         let longest = try job.job.maxTime.map { try RunTime($0, of: "max-time").seconds }
         (outcome.step, outcome.sources) = (run.step, run.sources)
-        while run.state.step < run.stage.plan.steps, end == nil {
+        while run.state.step < run.stage.plan.steps, evaluations.end == nil {
             if isCancelled() { throw UserFacingError.interrupted }
             if let longest, (ContinuousClock.now - clock) / .seconds(1) >= longest {
                 isOutOfTime = true
@@ -219,13 +222,14 @@ public final class TrainingLoop {
             (outcome.step, outcome.sources) = (run.step, run.sources)
             let isLast = run.state.step == run.stage.plan.steps
             if evaluated.contains(run.step) || isLast && run.step < job.steps {
+                let best = evaluations.best
                 try evaluate(run, isCancelled)
-                if evaluations.best?.step == run.step, job.keepsBest { try keep(run) }
+                // What can't be kept can't be the best.
+                if evaluations.best?.step == run.step, job.keepsBest, try !keepIfThereIsRoom(run) {
+                    evaluations.best = best
+                }
             }
-            guard every > 0, run.step % every == 0, !isLast else { continue }
-            do { try keep(run) } catch let error as UserFacingError where error.isLackOfRoom {
-                reporters.tell(.notKept(step: run.step, reason: error.message))
-            }
+            if every > 0, run.step % every == 0, !isLast { _ = try keepIfThereIsRoom(run) }
         }
         try run.state.checkWeights(step: run.step)
     }
@@ -295,6 +299,15 @@ public final class TrainingLoop {
         job.options.resume ? "the same command goes on" : "the same command with --resume goes on"
     }
 
+    /// Keeps the run where the disk has room; else says so.
+    private func keepIfThereIsRoom(_ run: StageRun) throws -> Bool {
+        do { try keep(run) } catch let error as UserFacingError where error.isLackOfRoom {
+            reporters.tell(.notKept(step: run.step, reason: error.message))
+            return false
+        }
+        return true
+    }
+
     private func keep(_ run: StageRun) throws {
         guard store.lastStep != run.step else { return }
         try run.state.checkWeights(step: run.step)
@@ -313,7 +326,9 @@ public final class TrainingLoop {
         switch parent {
         case .measured(let model, let sets):
             for set in sets { reporters.tell(.parent(model: model, name: set.name, set.result)) }
-        case .missing(let reason): reporters.tell(.noParent(reason: reason))
+        case .missing(let reason):
+            if job.job.untilHealed { throw UserFacingError.noParentToHealTo(reason) }
+            reporters.tell(.noParent(reason: reason))
         case nil: break
         }
         return parent
@@ -339,7 +354,7 @@ public final class TrainingLoop {
         }
         outcome.drift = try drift(masters, step: step, isCancelled)
         try tellExposure(step: run.step)
-        outcome.end = end
+        (outcome.end, outcome.healedAt) = (evaluations.end, evaluations.healedAt)
         outcome.resultStep = step
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
     }
@@ -376,7 +391,7 @@ public final class TrainingLoop {
         if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
         if step < run.step { parameters["result_step"] = .init(step) }
         if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
-        if let end { parameters["ended"] = .string(end.rawValue) }
+        if let end = evaluations.end { parameters["ended"] = .string(end.rawValue) }
         if job.stages.count > 1 {
             parameters["stages"] = .array(
                 job.stages.map { .string($0.plan.title ?? "") })
@@ -411,20 +426,26 @@ public final class TrainingLoop {
         if run.step == 0 { evaluations.first = evaluation }
         if run.step > 0, evaluations.best.map({ evaluation.mean < $0.mean }) ?? true {
             evaluations.best = evaluation
-            exemptCheckpoints()
+            exemptCheckpoints(best: job.keepsBest)
         }
         if evaluations.patience?.isOver(
             bitsPerByte: evaluation.bitsPerByte, after: run.step, of: job.steps) == true
         {
-            end = .patience
+            evaluations.end = .patience
         }
+        let shares = job.job.healingSets.compactMap { evaluations.share(of: $0, beside: parent) }
+        if evaluations.healedAt == nil, run.step > 0, shares.isHealed {
+            evaluations.healedAt = run.step
+            reporters.tell(.healed(afterStep: run.step, tokens: run.sources.tokens))
+        }
+        if job.job.untilHealed, run.step > 0, shares.isHealed { evaluations.end = .healed }
     }
 
     /// Tells the store which checkpoints stay: the best, and the ends of stages that should.
-    private func exemptCheckpoints() {
+    private func exemptCheckpoints(best isKept: Bool) {
         var steps = Set(
             job.stages.indices.filter { job.stages[$0].keepsEnd }.map { job.steps(before: $0 + 1) })
-        if job.keepsBest, let best = evaluations.best { steps.insert(best.step) }
+        if isKept, let best = evaluations.best { steps.insert(best.step) }
         store.exempt(steps)
     }
 }

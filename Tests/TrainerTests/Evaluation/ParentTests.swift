@@ -73,6 +73,31 @@ import Testing
         }
     }
 
+    /// Two surgeries in a row are one, and a run that is healed says so, or ends.
+    @Test func itIsWhatWasThereBeforeAllSurgery() throws {
+        let wide = try Checkpoint.open(folder.path("deep")).applying(Expansion(to: 4, after: "2")).checkpoint
+        try CheckpointWriter().write(wide, to: folder.path("wide"))
+        var run = run(on: "wide", to: "healed", steps: 40)
+        run.job.data = [TextSource(name: "text", path: folder.path("english.jsonl"))]
+        (run.job.healedBy, run.job.untilHealed, run.job.evalEvery) = (["en"], true, 1)
+        var healed: [Int] = []
+        let outcome = try run { if case .healed(let step, _) = $0 { healed.append(step) } }
+        guard case .measured(folder.path("source"), _) = outcome.parent else {
+            Issue.record("another parent")
+            return
+        }
+        #expect(outcome.end == .healed && outcome.step < 40)
+        #expect(healed == [outcome.step] && outcome.healedAt == outcome.step)
+        #expect(outcome.healed.first?.share.isHealed == true)
+        #expect(
+            try Manifest.read(path: folder.path("healed/surgery.json")).operations.last?.parameters["ended"]
+                == "healed")
+        // Without a parent there is nothing to reach.
+        (run.model, run.output) = (folder.path("source"), folder.path("never"))
+        let error = #expect(throws: UserFacingError.self) { try run() }
+        #expect(error?.message.contains("name it with --parent") == true, "\(error?.message ?? "")")
+    }
+
     /// What a recipe has made and not written has what was opened as its parent.
     @Test func ofWhatWasNotWrittenItIsWhatWasOpened() throws {
         var run = run(on: "source", to: "healed")

@@ -1,0 +1,195 @@
+import Formats
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Trainer
+
+@Suite("What a run keeps, ends by and makes") struct ResultTests {
+    let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try blankModel(in: folder)
+    }
+
+    /// The golden Llama, all of it in float32, on its rows: `model.layers.1` only, so that little is written.
+    private func run(_ output: String, steps: Int = 6, lr: Double = 1e-2) throws -> JobRun {
+        let model = try GoldenModel(name: "llama").folder
+        var run = JobRun(on: model, to: folder.path(output))
+        run.job.ids = model + "/golden.safetensors"
+        (run.job.steps, run.job.batch, run.job.lr, run.job.moments) = (steps, 2, lr, .f32)
+        (run.job.schedule, run.job.warmup, run.job.gradients) = (.constant, 0, .f32)
+        (run.job.train, run.job.noTensorboard) = (["model.layers.1.*"], true)
+        (run.job.checkpointEvery, run.options.threads) = (1, 2)
+        return run
+    }
+
+    /// A run on text with a set, from random weights.
+    private func textRun(_ output: String, steps: Int = 8, lr: Double = 1e-2) -> JobRun {
+        var run = JobRun(on: folder.path, to: folder.path(output))
+        run.job.fromScratch = true
+        run.job.data = [TextSource(name: "en", path: example("data/english.val.jsonl"))]
+        run.job.eval = [TextSource(name: "set", path: example("data/korean.val.jsonl"))]
+        (run.job.steps, run.job.batch, run.job.length, run.job.lr) = (steps, 2, 24, lr)
+        (run.job.schedule, run.job.warmup, run.job.checkpointEvery) = (.constant, 0, 0)
+        (run.job.noTensorboard, run.options.threads) = (true, 2)
+        return run
+    }
+
+    private func kept(_ output: String) throws -> [String] {
+        try folder.names("\(output).run").filter { $0.hasPrefix("step-") }
+    }
+
+    private func values(_ path: String, prefix: String = "") throws -> [String: [Float]] {
+        try Checkpoint.open(folder.path(path)).tensors.reduce(into: [:]) { values, entry in
+            guard entry.key.hasPrefix(prefix) else { return }
+            values[String(entry.key.dropFirst(prefix.count))] = try entry.value.floats()
+        }
+    }
+
+    @Test func theLastCheckpointsStay() throws {
+        var run = try run("kept")
+        run.job.keep = 2
+        _ = try run()
+        #expect(try kept("kept") == ["step-000005", "step-000006"])
+        // What the last one has is the result.
+        let result = try values("kept")
+        for (name, values) in try values("kept.run/step-000006", prefix: "weights/") {
+            #expect(result[name] == values, "\(name)")
+        }
+        run.output = folder.path("none")
+        run.job.keep = nil
+        _ = try run()
+        #expect(try kept("none").isEmpty)
+    }
+
+    /// From an older checkpoint the run is the same run.
+    @Test func anyCheckpointIsGoneOnFrom() throws {
+        _ = try run("straight")()
+        var run = try run("run")
+        run.job.keep = 3
+        final class Counter { var value = 0 }
+        func stop() throws {
+            let taken = Counter()
+            let loop = try TrainingLoop(run.prepared()) { if case .step = $0 { taken.value += 1 } }
+            #expect(throws: UserFacingError.self) { _ = try loop { taken.value >= 5 } }
+        }
+        try stop()
+        #expect(try kept("run") == ["step-000003", "step-000004", "step-000005"])
+        (run.options.resume, run.options.atStep) = (true, 2)
+        let error = #expect(throws: UserFacingError.self) { try run() }
+        #expect(error?.message.contains("no checkpoint of step 2 is kept; there are 3, 4, 5") == true)
+        run.options.atStep = 3
+        var steps: [Int] = []
+        try run { if case .step(let step) = $0 { steps.append(step.step) } }
+        #expect(steps == [4, 5, 6])
+        let (one, other) = (try values("straight"), try values("run"))
+        #expect(one == other)
+    }
+
+    /// The running average is what the weights of all steps make it.
+    @Test func theAverageIsOfAllSteps() throws {
+        var run = try run("average")
+        (run.job.result, run.job.averageDecay, run.job.keep) = (.average, 0.5, 100)
+        let outcome = try run()
+        let model = try Checkpoint.open(run.model)
+        let result = try values("average")
+        let names = try values("average.run/step-000001", prefix: "weights/").keys
+        #expect(names.count == 9 && outcome.resultStep == 6)
+        for name in names {
+            var average = try #require(model[name]).floats()
+            for step in 1...6 {
+                let weights = try #require(values("average.run/step-00000\(step)", prefix: "weights/")[name])
+                for index in average.indices { average[index] = average[index] * 0.5 + weights[index] * 0.5 }
+            }
+            #expect(try #require(result[name]).map(\.bitPattern) == average.map(\.bitPattern), "\(name)")
+        }
+        // Stopped in the middle it is the same.
+        run.output = folder.path("pieces")
+        run.options.resume = true
+        final class Counter { var value = 0 }
+        let taken = Counter()
+        do {
+            let loop = try TrainingLoop(run.prepared()) { if case .step = $0 { taken.value += 1 } }
+            #expect(throws: UserFacingError.self) { _ = try loop { taken.value >= 3 } }
+        }
+        _ = try run()
+        #expect(try values("pieces") == result)
+    }
+
+    /// A rate that first teaches and then breaks: the best is neither the first evaluation nor the last.
+    @Test func theBestBecomesTheResult() throws {
+        var run = textRun("best", steps: 12)
+        run.job.schedule = .joined
+        run.job.pieces = ["constant 6 0.3", "constant rest 1"]
+        (run.job.warmup, run.job.lr, run.job.result, run.job.evalEvery) = (nil, 0.3, .best, 2)
+        var means: [Int: Double] = [:]
+        let outcome = try run {
+            if case .evaluated(_, let step, let result) = $0 { means[step] = result.bitsPerByte }
+        }
+        #expect(means.keys.sorted() == [0, 2, 4, 6, 8, 10, 12])
+        let best = try #require(means.filter { $0.key > 0 }.min { $0.value < $1.value })
+        #expect(best.key < 12 && outcome.resultStep == best.key)
+        #expect(outcome.after[0].result.bitsPerByte == best.value)
+        let healed = try EvaluationRequest(
+            model: folder.path("best"), sets: [("set", example("data/korean.val.jsonl"))], length: 24,
+            threads: 2
+        ).run().sets[0].result
+        #expect(try abs(#require(healed.bitsPerByte) - best.value) < 0.02 * best.value)
+        #expect(try kept("best").isEmpty)
+    }
+
+    @Test func patienceEndsTheRun() throws {
+        var run = textRun("patience", steps: 40, lr: 0.3)
+        (run.job.patience, run.job.evalEvery) = (2, 2)
+        let outcome = try run()
+        #expect(outcome.end == .patience && outcome.step < 40 && outcome.step.isMultiple(of: 2))
+        #expect(FileSystem.exists(folder.path("patience/model.safetensors")))
+        run.options.resume = true
+        #expect(try run.prepared().finished()?.steps == outcome.step)
+    }
+
+    @Test func aRunWhoseTimeIsOverIsKept() throws {
+        var run = textRun("time", steps: 10_000)
+        (run.job.maxTime, run.job.eval) = ("3s", [])
+        let error = #expect(throws: UserFacingError.self) { try run() }
+        #expect(error?.kind == .interrupted)
+        #expect(
+            error?.message.contains(/stopped after 3s \(--max-time\); step [0-9]+ of the run is kept/) == true
+        )
+        #expect(try kept("time").count == 1)
+    }
+
+    @Test(arguments: [
+        ("90s", 90.0), ("45m", 2_700), ("3h30m", 12_600), ("2d", 172_800), ("1d1h1m1s", 90_061),
+    ])
+    func timesAreRead(text: String, seconds: Double) throws {
+        #expect(try RunTime(text, of: "max-time").seconds == seconds)
+    }
+
+    @Test(arguments: ["", "3", "0s", "3 h", "30m3h", "-1s", "1.5h"])
+    func otherTimesAreRefused(text: String) {
+        #expect(throws: UserFacingError.self) { try RunTime(text, of: "max-time") }
+    }
+
+    @Test func whatContradictsItselfIsNamed() throws {
+        func message(_ change: (inout TrainingJob) -> Void) -> String {
+            var job = textRun("x").job
+            change(&job)
+            do {
+                try job.check(prefix: "--")
+                return ""
+            } catch { return error.message }
+        }
+        #expect(message { ($0.evalAt, $0.evalEvery) = ([1], 2) }.contains("--eval-at and --eval-every"))
+        #expect(message { $0.evalEvery = 0 }.contains("1 or more steps"))
+        #expect(message { ($0.eval, $0.patience) = ([], 3) }.contains("--patience goes by evaluations"))
+        #expect(message { ($0.eval, $0.result) = ([], .best) }.contains("--result best goes by evaluations"))
+        #expect(message { $0.averageDecay = 0.9 }.contains("--average-decay is of --result average"))
+        #expect(message { $0.healedBy = ["sat"] }.contains("did you mean set?"))
+        #expect(message { $0.untilHealed = true }.contains("--healed-by"))
+        #expect(message { $0.keep = 0 }.contains("--keep must be 1 or more"))
+        #expect(message { $0.maxTime = "soon" }.contains("--max-time is a time"))
+    }
+}
