@@ -366,6 +366,38 @@ struct TrainerCommandTests {
         #expect(try #require(json["memory_bytes"]?.int) > 16 * 1_738_880)
     }
 
+    /// Every parameter with what decided it, and what the run takes; nothing is written.
+    @Test func explainsAJob() throws {
+        let run = try heal(
+            "-o", "out", "--explain", "--json", "--stages", "name: rows, steps: 3, freeze: [model.layers.*]",
+            "steps: 5")
+        #expect(run.code == 0 && !exists("out") && !exists("out.run"), "\(run.messages)")
+        let json = try run.json()
+        let rows = try #require(json["job"]?.array)
+        func row(_ name: String, _ stage: String?) -> JSON? {
+            rows.first { $0["name"]?.string == name && $0["stage"]?.string == stage }
+        }
+        #expect(row("lr", nil)?["origin"] == "given" && row("lr", nil)?["value"] == 0.001)
+        #expect(row("embedding-lr", nil)?["origin"] == "rule")
+        #expect(row("steps", "rows")?["value"] == 3 && row("steps", "stage 2")?["origin"] == "stage")
+        #expect(json["steps"] == 8 && json["memory_stage"] == "stage 2")
+        let parts = try #require(json["memory"]?.object)
+        #expect(
+            parts.keys == ["weights", "gradients", "moments", "activations", "data", "program"]
+                && parts.reduce(0) { $0 + ($1.value.int ?? 0) } == json["memory_bytes"]?.int)
+        let stages = try #require(json["stages"]?.array)
+        #expect(stages.map { $0["steps"]?.int } == [3, 5])
+        let seconds = stages.compactMap { $0["expected_seconds"]?.double }
+        #expect(
+            seconds.count == 2
+                && abs(seconds[0] + seconds[1] - (json["expected_seconds"]?.double ?? 0)) < 1e-9)
+        let shown = run.messages.replacing(/\ +/, with: " ")
+        #expect(shown.contains("\nlr 0.001 given\n"), "\(run.messages)")
+        #expect(shown.contains("\nembedding-lr 0.0002 rule a fifth of lr\n"), "\(run.messages)")
+        #expect(shown.contains("\nstage rows\n") && shown.contains(" in the stage 'stage 2'"))
+        #expect(shown.contains("\ntime about "))
+    }
+
     /// A page of a healed model, of its run, and of its log; none replaces a file unasked.
     @Test func reportsWhatARunDid() throws {
         let sets = ["--eval", "en=\(Self.examples)/data/english.val.jsonl", "--log", "log.jsonl"]

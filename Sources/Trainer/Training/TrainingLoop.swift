@@ -49,8 +49,7 @@ public final class TrainingLoop {
                 ]
             } ?? []
         writers.append(RunRecord(of: job, run: name, in: store.folder, begun: begun))
-        if !job.job.noTensorboard {
-            let folder = job.job.tensorboard ?? Path.join(store.folder, EventFile.folderName)
+        if let folder = job.eventFolder {
             writers.append(EventFile(in: folder, begun: begun, replacesOthers: job.job.tensorboard == nil))
         }
         reporters = RunReporters(writers, notify: notify)
