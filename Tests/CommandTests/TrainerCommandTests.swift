@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("trainer tokenize, eval, heal, bench, analyze, generate, report")
+@Suite("trainer tokenize, eval, heal, bench, analyze, generate, report, export")
 struct TrainerCommandTests {
     private let temporary: TemporaryFolder
     private var folder: URL { temporary.url }
@@ -40,7 +40,7 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate", "report"])
+    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate", "report", "export"])
     func explainsItself(
         command: String
     )
@@ -396,6 +396,33 @@ struct TrainerCommandTests {
         #expect(shown.contains("\nembedding-lr 0.0002 rule a fifth of lr\n"), "\(run.messages)")
         #expect(shown.contains("\nstage rows\n") && shown.contains(" in the stage 'stage 2'"))
         #expect(shown.contains("\ntime about "))
+    }
+
+    /// A checkpoint becomes a model where its run's result lies, and nothing is half there.
+    @Test func exportsACheckpoint() throws {
+        #expect(try heal("-o", "out", "--keep", "1").code == 0)
+        let step = "out.run/step-000024"
+        let plan = try trainer("export", step, "--dry-run", "--json")
+        #expect(plan.code == 0 && !exists("out-step-24"), "\(plan.messages)")
+        let run = try trainer("export", step, "--json")
+        #expect(run.code == 0 && run.messages.contains("wrote "), "\(run.messages)")
+        let json = try run.json()
+        #expect(
+            json.object?.keys == [
+                "checkpoint", "run", "step", "stage", "model", "output", "parameters", "trained_parameters",
+                "bytes", "average", "dry_run",
+            ])
+        #expect(json["step"] == 24 && json["trained_parameters"] == 1_738_880)
+        #expect(json["dry_run"] == false && json["output"]?.string?.hasSuffix("/out-step-24") == true)
+        #expect(
+            try temporary.bytes("out-step-24/model.safetensors") == temporary.bytes("out/model.safetensors"))
+        let again = try trainer("export", step)
+        #expect(again.code != 0 && again.messages.contains("--force"), "\(again.messages)")
+        #expect(try trainer("export", step, "--force").code == 0)
+        let none = try trainer("export", "out", "-o", "none")
+        #expect(none.code == 64 && none.messages.contains("is no checkpoint of a run") && !exists("none"))
+        let average = try trainer("export", step, "--average", "-o", "none")
+        #expect(average.code == 64 && average.messages.contains("--result average") && !exists("none"))
     }
 
     /// A page of a healed model, of its run, and of its log; none replaces a file unasked.

@@ -30,6 +30,8 @@ public struct PreparedJob {
     public let options: RunOptions
     /// The model.
     public let model: PretrainedModel
+    /// Where it lies.
+    let place: ModelPlace
     /// The stages, in order; one in a run without stages.
     public let stages: [PreparedStage]
     /// What its user should know before it goes wrong.
@@ -70,6 +72,8 @@ public struct PreparedJob {
             } else {
                 try .open(folder)
             }
+        place = ModelPlace(
+            path: checkpoint == nil ? Path.absolute(opened.checkpoint.path) : nil, isBlank: job.fromScratch)
         let model = job.log.map(opened.leavingOut) ?? opened
         self.model = model
         // The result's history goes on from the model's, which must not be lost without a word.
@@ -81,9 +85,7 @@ public struct PreparedJob {
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
         if let path = job.from {
-            do { _ = try CheckpointStore.Kept.read(path) } catch {
-                throw UserFacingError.notACheckpoint(path: path, reason: error.message)
-            }
+            _ = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
         }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
