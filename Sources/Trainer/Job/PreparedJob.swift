@@ -84,8 +84,11 @@ public struct PreparedJob {
         let evaluations = try EvaluationSet.read(
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
+        var trainedBefore: Set<String> = []
         if let path = job.from {
-            _ = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+            let beginning = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+            try beginning.check(against: model)
+            trainedBefore.formUnion(beginning.masters.keys)
         }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
@@ -93,6 +96,7 @@ public struct PreparedJob {
             var context = PreparedStage.Context(
                 model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
+                trainedBefore: trainedBefore,
                 threads: options.threads, isCancelled: isCancelled)
             for (index, own) in job.stageJobs.enumerated() {
                 let title = job.title(ofStage: index)

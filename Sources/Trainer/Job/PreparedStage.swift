@@ -13,7 +13,7 @@ public struct PreparedStage {
     public let layout: ParameterLayout
     /// What of them is moved in a way of its own.
     public let groups: GroupPlan
-    /// The tensors that an earlier stage has trained: what is frozen of them now is kept in float32, as they are.
+    /// The tensors that an earlier stage has trained, or the run that this one begins with: what is frozen of them now is kept in float32, as they are.
     let masters: Set<String>
     /// What it will take.
     public let memory: MemoryNeed
@@ -50,6 +50,8 @@ public struct PreparedStage {
         var evaluationBytes: Int
         /// What a run that is resumed began with.
         var kept: RunIdentity?
+        /// The tensors that the run was trained in with whose checkpoint this one begins; none where it begins with the model.
+        var trainedBefore: Set<String>
         var threads: Int
         var isCancelled: () -> Bool
     }
@@ -189,7 +191,8 @@ public struct PreparedStage {
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
         self.settled = settled
-        let masters = earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? []
+        let masters =
+            earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore
         self.masters = masters
         groups = try GroupPlan(plan.groups, model.layout, of: model.checkpoint)
         layout = try model.layout(of: plan, groups, after: masters)
