@@ -34,10 +34,17 @@ public struct HealNarrator {
             let figures = result.bitsPerByte.map { "\(Units.fixed($0, digits: 4)) bits per byte, " } ?? ""
             report("step \(step)  \(name): \(figures)loss \(Units.fixed(result.loss, digits: 4))")
             if step == firstStep { meter = ProgressMeter() }
+        case .parent(_, let name, let result):
+            let figures = result.bitsPerByte.map { "\(Units.fixed($0, digits: 4)) bits per byte" } ?? "–"
+            report("parent  \(name): \(figures)")
+        case .noParent(let reason): report("no parent beside the sets: \(reason); --parent names one")
         case .step(let step):
             losses.add(step.loss)
             let text = describe(step)
             line.update(text)
+        case .healed(let step, let tokens):
+            line.clear()
+            report("step \(step)  healed, after \(Units.count(tokens)) tokens: the parent is reached")
         case .skipped(let step, let finding, let documents):
             line.clear()
             warn("step \(step) is left out: \(finding) (documents: \(documents))")
@@ -57,7 +64,12 @@ public struct HealNarrator {
             warn("a report lacks step \(step) and perhaps more: \(reason)")
         case .writing(let done, let total):
             line.update("writing \(Units.bytes(done)) of \(Units.bytes(total))")
-        case .ended, .finished: break
+        case .exposed(_, let summary):
+            line.clear()
+            let never = summary.bands.first?.tokens ?? 0
+            report(
+                "\(Units.grouped(never)) of \(Units.grouped(summary.tokens)) new tokens were never targets")
+        case .drifted, .ended, .finished: break
         }
     }
 

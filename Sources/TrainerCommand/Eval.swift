@@ -158,20 +158,14 @@ struct Eval: ParsableCommand {
 
     /// The model to evaluate beside this one; nil where none is wanted or none can be used.
     private func parentModel() throws -> String? {
-        if let parent {
-            // What can't be computed is told before anything is.
-            _ = try PretrainedModel.open(parent)
-            return parent
-        }
-        guard besideParent else { return nil }
-        let found = try Checkpoint.open(model).parent(
-            passingOver: [TrainingJob.name], isCancelled: { Interruption.signal != nil })
-        switch found {
+        let choice: ParentChoice = parent.map { .named($0) } ?? (besideParent ? .ofManifest : .none)
+        guard choice != .none else { return nil }
+        switch try choice.find(for: Checkpoint.open(model), isCancelled: { Interruption.signal != nil }) {
         case .found(let folder): return folder
-        case .missing(let reason):
-            warn("no parent beside it: \(reason); --parent names one")
-            return nil
+        case .missing(let reason): warn("no parent beside it: \(reason); --parent names one")
+        case nil: break
         }
+        return nil
     }
 
     private func show(_ own: EvaluationOutcome, parent: String?, _ other: EvaluationOutcome?) throws {

@@ -30,6 +30,12 @@ struct HealData: ParsableArguments {
     var evaluations: [TextSource] = []
     @Option(
         help: ArgumentHelp(
+            "The model beside which the sets are put: what this one was made of (default: the source that surgery.json names, where its files have the checksums that stand there).",
+            valueName: "model"))
+    var parent: String?
+    @Flag(help: "Put no model beside the sets.") var noParent = false
+    @Option(
+        help: ArgumentHelp(
             "What a sequence is made of: documents (a token sees its own document only), concatenate (it sees all before it) or bilingual (halves of two sources; it sees all before it).",
             valueName: "how"))
     var packing = standard.packing
@@ -237,6 +243,11 @@ struct HealResult: ParsableArguments {
     var tensorboard: String?
     @Flag(help: "Write no event files.") var noTensorboard = false
     @Flag(help: "Say what the run would do and take, and end.") var dryRun = false
+    @Flag(
+        help:
+            "Say that, and of every parameter what it is and where that came from: given, a stage, the default, the model, the data, a rule or a checkpoint."
+    )
+    var explain = false
     @Flag(help: "Print one JSON object on standard output at the end.") var json = false
 
     func validate() throws {

@@ -8,9 +8,11 @@ struct Report: ParsableCommand {
         commandName: "report",
         abstract: "Make a page of a run, or of several beside each other.",
         discussion: """
-            The page has the curves of loss, learning rate, gradient norm and tokens a second, the evaluation sets before and \
-            after, what was shown of each source, memory, checkpoints and warnings, the job and the surgery before it. It is \
-            one file of HTML that needs neither network nor scripts, with a table beside every picture.
+            The page has the curves of loss, learning rate, gradient norm and tokens a second, the evaluation sets before, on the way \
+            and after beside their parent's, what was shown of each source and how often new tokens were seen, how far each layer has \
+            moved, groups, memory, stages, checkpoints and warnings, the job and the surgery before it; of several runs also what they \
+            have forgotten where they have learned the same. It is one file of HTML that needs neither network nor scripts, with a \
+            table beside every picture.
 
               trainer report deep-model-healed -o page.html
               trainer report first second -o both.html
@@ -30,7 +32,8 @@ struct Report: ParsableCommand {
     var output: String?
     @Option(
         help: ArgumentHelp(
-            "What trainer eval --json printed of the model to compare the sets with.", valueName: "file"))
+            "What trainer eval --json printed of the model to compare the sets with, in place of what the run has measured.",
+            valueName: "file"))
     var parent: String?
     @Flag(help: "Replace the page.") var force = false
     @Flag(help: "Print one JSON object on standard output.") var json = false

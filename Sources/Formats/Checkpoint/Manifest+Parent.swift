@@ -7,8 +7,8 @@ public enum ParentModel: Sendable, Equatable {
 }
 
 extension Checkpoint {
-    /// The model that was there before the last surgery: the manifest's source, or, of a model that was only trained since,
-    /// the source of the manifest before that.
+    /// The model that was there before the last surgery, several in a row being one, whatever was trained since. Of a model
+    /// that a surgery has made and nobody has written, it is what the surgery was given.
     ///
     /// Reads all of its weights files for their checksums, where the manifest has some.
     ///
@@ -20,19 +20,29 @@ extension Checkpoint {
     package func parent(
         passingOver training: Set<String>, isCancelled: () -> Bool
     ) throws(UserFacingError) -> ParentModel {
+        if operations.contains(where: { !training.contains($0.name) }) {
+            // What the surgery has made is not written yet, so its source is what was opened.
+            return FileSystem.exists(path) ? .found(path) : .missing("\(path) is not there")
+        }
         guard var manifest else {
             return .missing(
                 unusableManifest.map(\.message) ?? "\(path) has no \(Manifest.fileName) that names it")
         }
         var folder = FileSystem.kind(of: path) == .folder ? path : Path.parent(path)
+        var isSurgery = false
         while true {
             let files = manifest.ownSources.sorted().map { manifest.sources[$0] }
             guard let first = files.first else {
                 return .missing("\(Manifest.fileName) of \(folder) names no weights that it was made of")
             }
             let source = Path.parent(Self.place(of: first, from: folder))
-            if manifest.operations.allSatisfy({ training.contains($0.name) }),
-                let earlier = try manifest.sourceManifest(), !earlier.ownSources.isEmpty
+            isSurgery = isSurgery || manifest.operations.contains { !training.contains($0.name) }
+            // What was only converted is the model that it was, in another format.
+            if let earlier = try manifest.sourceManifest(), !earlier.ownSources.isEmpty,
+                !isSurgery
+                    || earlier.operations.contains(where: {
+                        !training.contains($0.name) && $0.name != "convert"
+                    })
             {
                 (folder, manifest) = (source, earlier)
                 continue

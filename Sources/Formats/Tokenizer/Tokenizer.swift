@@ -104,6 +104,12 @@ public struct Tokenizer: Sendable {
         vocabulary.tokens.indices.contains(Int(id)) ? vocabulary.tokens[Int(id)] : nil
     }
 
+    /// What a token stands for, for people: its text, or its spelling in the file where it is no text by itself.
+    package func text(of id: Int32) -> String {
+        let text = decode([id])
+        return text.isEmpty || text.contains("\u{FFFD}") ? token(of: id) ?? text : text
+    }
+
     /// The text of ids.
     ///
     /// - Parameters:

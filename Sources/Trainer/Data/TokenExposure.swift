@@ -94,8 +94,8 @@ public struct ExposureSummary: Codable, Sendable, Equatable {
 
     /// A token and how often it was seen.
     public struct Token: Codable, Sendable, Equatable {
-        /// Its number.
-        public let id: Int
+        /// Its number, and what it stands for in a text.
+        public let id: Int, text: String
         /// How often it was a target, and an input.
         public let targets: Int, inputs: Int
     }
@@ -111,9 +111,11 @@ public struct ExposureSummary: Codable, Sendable, Equatable {
 extension TokenExposure {
     /// How many tokens were seen how often, and the rarest of them.
     ///
-    /// - Parameter count: how many of the rarest.
+    /// - Parameters:
+    ///   - count: how many of the rarest.
+    ///   - text: what a token stands for in a text.
     /// - Returns: the numbers.
-    public func summary(rarest count: Int = 10) -> ExposureSummary {
+    public func summary(rarest count: Int = 10, text: (Int32) -> String) -> ExposureSummary {
         let ranges = [(0, 0), (1, 9), (10, 99), (100, 999), (1_000, nil as Int?)]
         let rarest = tokens.indices.sorted {
             (targets[$0], inputs[$0], $0) < (targets[$1], inputs[$1], $1)
@@ -127,7 +129,8 @@ extension TokenExposure {
             },
             rarest: rarest.map { place in
                 ExposureSummary.Token(
-                    id: Int(tokens[place]), targets: Int(targets[place]), inputs: Int(inputs[place]))
+                    id: Int(tokens[place]), text: text(tokens[place]), targets: Int(targets[place]),
+                    inputs: Int(inputs[place]))
             })
     }
 }

@@ -60,6 +60,14 @@ extension UserFacingError {
             "\(path): \(reason); begin again with --force and without --resume")
     }
 
+    /// A run should go on until it is healed, and there is no parent that says when that is.
+    static func noParentToHealTo(_ reason: String) -> Self {
+        Self(
+            .request,
+            "--until-healed goes by what the parent makes of the sets, and there is none: \(reason); name it with --parent"
+        )
+    }
+
     /// A run has no checkpoint of a step.
     static func noSuchStep(_ step: Int, folder: String, kept: [Int]) -> Self {
         let there =
@@ -68,23 +76,11 @@ extension UserFacingError {
     }
 
     /// What should be a checkpoint is none.
-    static func notACheckpoint(path: String, reason: String, kept: [String]) -> Self {
+    static func notACheckpoint(path: String, reason: String) -> Self {
+        let kept = CheckpointStore.checkpoints(in: path)
         let advice = kept.isEmpty ? "" : "; give one of those in it: \(kept.joined(separator: ", "))"
         return Self(
             .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)\(advice)")
-    }
-
-    /// A checkpoint has a tensor that the model has not, or in another shape.
-    static func checkpointOfAnotherModel(
-        path: String, tensor: String, kept: [Int], model: String, own: [Int]?
-    ) -> Self {
-        let found = own.map { "it has shape \($0) in \(model)" } ?? "\(model) has no such tensor"
-        return Self(
-            .request,
-            """
-            \(path) is a checkpoint of another model: its \(tensor) has shape \(kept), and \(found). Begin with a checkpoint \
-            of a run on the same model
-            """)
     }
 
     /// A checkpoint was trained with a rotary base that the run does not have.
@@ -101,6 +97,19 @@ extension UserFacingError {
             """
             from-scratch begins with random weights, so nothing can be frozen at first, and \(tensor) is; train all of it, \
             or give a model with weights
+            """)
+    }
+
+    /// A checkpoint has a tensor that a model has not.
+    static func checkpointOfAnother(
+        _ path: String, _ model: String, _ tensor: TensorExpression, _ name: String, _ own: TensorExpression?
+    ) -> Self {
+        Self(
+            .request,
+            """
+            \(path) is no checkpoint of \(model): it has '\(name)' as \(tensor.type.rawValue)\(tensor.shape), and the \
+            model \(own.map { "as \($0.type.rawValue)\($0.shape)" } ?? "not at all"); weights are kept as F32 in the \
+            model's shapes
             """)
     }
 

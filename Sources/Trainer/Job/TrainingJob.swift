@@ -16,6 +16,8 @@ public struct TrainingJob: Parameterized, Equatable {
     public var ids: String?
     /// Sets to evaluate during the run.
     public var eval: [TextSource] = []
+    /// The model beside which the sets are put; nil for the one that the manifest names, and none where none is wanted.
+    public var parent: String?, noParent = false
     /// What stands in a sequence, and what a token sees of it.
     public var packing = Packing.documents
     /// What ends a document; nil for the model's own.
@@ -107,8 +109,9 @@ public struct TrainingJob: Parameterized, Equatable {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
             seed, log
-        case tensorboard, packing, stages, from
+        case tensorboard, packing, stages, from, parent
         case patience, result, keep
+        case noParent = "no-parent"
         case ropeTheta = "rope-theta"
         case guarding = "guard"
         case guardSigma = "guard-sigma"
@@ -154,6 +157,9 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
         OperationParameter("ids", .path, "rows of tokens instead: a safetensors file with input_ids[N, T]"),
         OperationParameter("eval", .texts(weighted: false), "sets to evaluate before and after"),
+        OperationParameter(
+            "parent", .path, "the model beside which the sets are put (the source that surgery.json names)"),
+        OperationParameter("no-parent", .flag, "put no model beside the sets"),
         OperationParameter(
             "packing", .choice(Packing.allCases.map(\.rawValue)),
             "what stands in a sequence, and what a token sees of it (documents)"),
@@ -243,6 +249,12 @@ public struct TrainingJob: Parameterized, Equatable {
         data + replay.map { TextSource(name: $0.name, path: $0.path, weight: $0.weight, isReplay: true) }
     }
 
+    /// The model beside which the sets are put; by default none beside one that begins with random weights.
+    public var parentChoice: ParentChoice {
+        if let parent { return .named(parent) }
+        return noParent || fromScratch ? .none : .ofManifest
+    }
+
     /// How documents are read.
     public var text: TextOptions {
         TextOptions(textKey: textKey, composes: nfc, skipsBadLines: skipBadLines, isPlain: plainText)
@@ -266,6 +278,12 @@ extension TrainingJob {
         guard tensorboard == nil || !noTensorboard else {
             throw refuse(
                 "\(prefix)tensorboard names a folder and \(prefix)no-tensorboard writes nothing; give one")
+        }
+        guard parent == nil || !noParent else {
+            throw refuse("\(prefix)parent names a model and \(prefix)no-parent wants none; give one")
+        }
+        guard parent == nil || !eval.isEmpty else {
+            throw refuse("\(prefix)parent is put beside the sets of \(prefix)eval; name some")
         }
         guard from == nil || !fromScratch else {
             throw refuse(
@@ -335,6 +353,9 @@ extension TrainingJob {
                 \(prefix)healed-by, or call a set as the replayed source is called, as in \(prefix)replay en=a.jsonl \
                 \(prefix)eval en=b.jsonl
                 """)
+        }
+        if untilHealed, noParent || fromScratch {
+            throw refuse("\(prefix)until-healed goes by what the parent makes of the sets; give it a parent")
         }
         if let maxTime { _ = try RunTime(maxTime, of: "\(prefix)max-time") }
     }

@@ -170,7 +170,7 @@ extension Module {
 
 extension Range<Int> {
     /// What is left of it; the others are in order and apart.
-    fileprivate func without(_ others: [Range<Int>]) -> [Range<Int>] {
+    func without(_ others: [Range<Int>]) -> [Range<Int>] {
         var rest: [Range<Int>] = []
         var start = lowerBound
         for other in others {

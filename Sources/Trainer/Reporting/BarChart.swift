@@ -11,8 +11,8 @@ struct BarChart {
 
     /// What a row shows of its figures.
     enum Shape {
-        /// A bar from zero, and a thin one of what was meant.
-        case bar(Double, of: Double?)
+        /// A bar from zero before a thin one of the whole, and a mark of what was meant.
+        case bar(Double, of: Double?, mark: Double? = nil)
         /// A line from one figure to another, and a mark.
         case way(from: Double?, to: Double?, mark: Double?)
     }
@@ -29,7 +29,7 @@ struct BarChart {
     var markup: Markup {
         let values = rows.flatMap { row -> [Double] in
             switch row.shape {
-            case .bar(let value, let whole): [0, value, whole ?? 0]
+            case .bar(let value, let whole, let mark): [0, value, whole ?? 0, mark ?? 0]
             case .way(let from, let to, let mark): [from, to, mark].compactMap(\.self)
             }
         }
@@ -63,12 +63,13 @@ struct BarChart {
     private static func drawn(_ row: Row, at y: Int, _ x: (Double) -> Markup) -> Markup {
         var paths: [Markup] = []
         switch row.shape {
-        case .bar(let value, let whole):
+        case .bar(let value, let whole, let mark):
             paths.append("<path class=\"track\" d=\"M\(x(0)) \(y)H\(x(whole ?? value))\"/>")
             paths.append("<path class=\"bar run\(row.run)\" d=\"M\(x(0)) \(y)H\(x(value))\"/>")
+            if let mark { paths.append(yardstick(x(mark), y)) }
         case .way(let from, let to, let mark):
             paths.append("<path class=\"track\" d=\"M12 \(y)H988\"/>")
-            if let mark { paths.append("<path class=\"yardstick\" d=\"M\(x(mark)) \(y - 9)v18\"/>") }
+            if let mark { paths.append(yardstick(x(mark), y)) }
             if let from, let to {
                 paths.append("<path class=\"way run\(row.run)\" d=\"M\(x(from)) \(y)H\(x(to))\"/>")
             }
@@ -79,5 +80,9 @@ struct BarChart {
             if let to { paths.append("<path class=\"dot run\(row.run)\" d=\"M\(x(to)) \(y)h.01\"/>") }
         }
         return .joined(paths)
+    }
+
+    private static func yardstick(_ x: Markup, _ y: Int) -> Markup {
+        "<path class=\"yardstick\" d=\"M\(x) \(y - 9)v18\"/>"
     }
 }

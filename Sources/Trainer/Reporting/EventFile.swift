@@ -64,7 +64,13 @@ final class EventFile: RunReporter {
             if let bits = result.bitsPerByte { scalars.append(("bits_per_byte/\(set)", bits)) }
             try write(.scalars(scalars, step: step))
         case .step(let report): try write(.scalars(scalars(of: report), step: report.step))
-        case .skipped, .rolledBack, .kept, .notKept, .notLogged, .writing, .ended, .finished: break
+        case .rolledBack(_, let step, _, _):
+            try write(.goingOn(at: step + 1))
+            tokens = nil
+        case .parent, .noParent, .healed, .skipped, .kept, .notKept, .notLogged, .drifted, .exposed, .writing,
+            .ended,
+            .finished:
+            break
         }
     }
 

@@ -48,9 +48,13 @@ enum PageStyle {
 
         .pair { display: grid; gap: 1.5rem 3rem; margin: 1rem 0 0; min-width: 0 }
         .pair > * { min-width: 0 }
-        @media (min-width: 56rem) { .pair { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr) } }
+        @media (min-width: 56rem) {
+          .pair { grid-template-columns: minmax(0, 3fr) minmax(0, 2fr) }
+          .pair > :first-child { position: sticky; top: 1rem; align-self: start }
+        }
+        .pair h3:first-child { margin-top: 0 }
 
-        .plot { position: relative; height: clamp(13rem, 32vw, 20rem); margin: .75rem 4.75rem 2rem 3.25rem }
+        .plot { position: relative; height: clamp(13rem, 32vw, 20rem); margin: 1.25rem 4.75rem 2rem 3.25rem }
         .plot svg { display: block; width: 100%; height: 100%; overflow: hidden }
         .plot path, .rows path { fill: none; vector-effect: non-scaling-stroke }
         .grid { stroke: var(--line); stroke-width: 1px }
@@ -58,10 +62,18 @@ enum PageStyle {
         .curve { stroke: var(--run); stroke-width: 2px; stroke-linejoin: round }
         .curve.run1 { stroke-dasharray: 7 3 } .curve.run2 { stroke-dasharray: 2 3 } .curve.run3 { stroke-dasharray: 9 3 2 3 }
         .mark { stroke: var(--run); stroke-width: 2px }
-        .break { stroke: var(--run); stroke-width: 1px; stroke-dasharray: 3 4; opacity: .8 }
+        .mark.resumed { stroke-width: 1px; stroke-dasharray: 3 4; opacity: .8 }
+        .mark.stage { stroke: var(--quiet); stroke-width: 1px; opacity: .6 }
+        .mark.skipped, .mark.rolled-back { stroke: var(--ink) }
+        .mark.rolled-back { stroke-dasharray: 4 3 }
+        .level { stroke: var(--ink); stroke-width: 1px; stroke-dasharray: 6 4; opacity: .8 }
+        .plot .dot { stroke-width: 7px }
+        .plot.dotted svg { overflow: visible }
         .plot .labels span { position: absolute; white-space: nowrap; line-height: 1 }
         .plot .y { right: calc(100% + .6rem); transform: translateY(-50%); color: var(--quiet) }
         .plot .x { top: calc(100% + .6rem); transform: translateX(-50%); color: var(--quiet) }
+        .plot .word { bottom: calc(100% + .2rem); transform: translateX(-50%); color: var(--quiet) }
+        .plot .of-level { color: var(--ink); font-weight: 400 }
         .plot .end { left: calc(100% + .5rem); transform: translateY(-50%); color: var(--run); font-weight: 650 }
 
         .rows { position: relative; margin: .25rem .5rem 0 0 }
@@ -78,6 +90,8 @@ enum PageStyle {
         .yardstick { stroke: var(--ink); stroke-width: 2px }
 
         .table { overflow-x: auto }
+        h2 + .table { margin-top: .75rem }
+        .table + .table { margin-top: 1.5rem }
         table { border-collapse: collapse; width: 100%; font-size: .875rem; line-height: 1.4 }
         caption { text-align: start; padding-bottom: .4rem }
         th, td { padding: .3rem .75rem .3rem 0; text-align: start; vertical-align: top; border-top: 1px solid var(--line) }
@@ -102,7 +116,7 @@ enum PageStyle {
           .facts { grid-template-columns: 1fr 1fr }
           .facts dd { font-size: 1.0625rem }
           .plot { margin-left: 2.75rem; margin-right: 4rem }
-          th, td { padding-right: .4rem }
+          th, td { padding-right: .3rem }
           table { font-size: .8125rem }
           tbody th:not(.number) { min-width: 4.5rem }
           time { white-space: normal }

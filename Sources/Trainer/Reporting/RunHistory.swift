@@ -12,6 +12,16 @@ public struct RunHistory: Sendable {
         public var result: EvaluationResult
     }
 
+    /// What a parent makes of a set.
+    public struct Parent: Sendable {
+        /// Where the parent lies.
+        public var model: String
+        /// What the set is called.
+        public var set: String
+        /// What the parent made of it.
+        public var result: EvaluationResult
+    }
+
     /// Something that happened after a step.
     public struct Occurrence: Sendable {
         /// The step.
@@ -30,6 +40,8 @@ public struct RunHistory: Sendable {
     public private(set) var steps: [StepReport] = []
     /// What was evaluated.
     public private(set) var evaluations: [Evaluation] = []
+    /// What the parent makes of the sets; of a set that was measured twice the last counts.
+    public private(set) var parents: [Parent] = []
     /// What else happened, in order.
     public private(set) var occurrences: [Occurrence] = []
 
@@ -99,6 +111,13 @@ public struct RunHistory: Sendable {
         return history
     }
 
+    /// Forgets what the run has taken back: the steps after one, and what was evaluated after them.
+    private mutating func forget(after step: Int) {
+        guard let last = steps.last, last.step > step else { return }
+        steps.removeAll { $0.step > step }
+        evaluations.removeAll { $0.step > step }
+    }
+
     private mutating func add(
         _ bytes: ArraySlice<UInt8>, file: String, number: Int
     ) throws(UserFacingError) {
@@ -114,13 +133,21 @@ public struct RunHistory: Sendable {
         switch line["event"]?.string {
         case nil:
             guard let report = StepReport(line) else { throw .notOfARun(file: file, number: number) }
+            // A step that was taken again replaces those from it on.
+            forget(after: report.step - 1)
             steps.append(report)
-        case "evaluated":
+        case let event? where event == "evaluated" || event == "parent":
             guard let set = line["set"]?.string,
                 let result = try? line["result"]?.decoded(as: EvaluationResult.self)
             else { throw .notOfARun(file: file, number: number) }
-            evaluations.append(Evaluation(step: step, set: set, result: result))
+            if event == "parent" {
+                let model = line["model"]?.string ?? ""
+                parents.append(Parent(model: model, set: set, result: result))
+            } else {
+                evaluations.append(Evaluation(step: step, set: set, result: result))
+            }
         case let event?:
+            if event == "rolled_back" { forget(after: step) }
             occurrences.append(
                 Occurrence(step: step, name: event, time: line["time"]?.string, line: line))
         }

@@ -4,8 +4,8 @@ internal import Formats
 ///
 /// Every picture has a title, a description and a table of its figures. Colours follow the reader's choice of light or dark.
 public struct RunPage {
-    private let runs: [RunSummary]
-    private let parents: [(set: String, result: EvaluationResult)]
+    let runs: [RunSummary]
+    let parents: [(set: String, result: EvaluationResult)]
 
     /// A page.
     ///
@@ -23,10 +23,12 @@ public struct RunPage {
     /// The page's bytes.
     public var html: [UInt8] { Array(document.text.utf8) }
 
-    private var isAlone: Bool { runs.count == 1 }
+    var isAlone: Bool { runs.count == 1 }
 
     private var document: Markup {
-        let sections = [loss, sets, data, rate, throughput, events, job, surgery].compactMap(\.self)
+        let sections = [
+            loss, sets, forgetting, data, exposure, drift, rate, groups, throughput, events, job, surgery,
+        ].compactMap(\.self)
         let title = runs.map(\.title).joined(separator: " and ")
         return """
             <!DOCTYPE html>
@@ -66,7 +68,7 @@ public struct RunPage {
             """
     }
 
-    private struct Section {
+    struct Section {
         let id: String
         let title: String
         let content: Markup
@@ -83,8 +85,8 @@ public struct RunPage {
         let words = runs.map { run in
             guard let first = run.meanLoss.first, let last = run.meanLoss.last else { return "" }
             return """
-                \(run.sentenceStart)the loss goes from \(Units.fixed(first.value, digits: 3)) after step \(first.step) to \
-                \(Units.fixed(last.value, digits: 3)) after step \(last.step).
+                \(run.sentenceStart)the loss goes from \(Units.fixed(first.value, digits: 3)) after step \(Int(first.x)) to \
+                \(Units.fixed(last.value, digits: 3)) after step \(Int(last.x)).
                 """
         }.joined(separator: " ")
         let mean = runs.map(\.window).max() ?? 1
@@ -103,15 +105,10 @@ public struct RunPage {
         }
     }
 
-    private var marksNote: String {
-        let (kept, resumed) = (
-            runs.contains { !$0.steps(of: "kept").isEmpty },
-            runs.contains { !$0.steps(of: "resumed").isEmpty }
-        )
-        return [
-            kept ? "A mark on the axis is a checkpoint." : nil,
-            resumed ? "A broken line is where the run went on." : nil,
-        ].compactMap(\.self).joined(separator: " ")
+    /// What the marks in the curves are, as far as there are any.
+    var marksNote: String {
+        let kinds = runs.flatMap { $0.marks(withCheckpoints: true) }.map(\.kind)
+        return CurveChart.Mark.Kind.allCases.filter(kinds.contains).map(\.words).joined(separator: " ")
     }
 
     private var rate: Section? {
@@ -198,92 +195,6 @@ public struct RunPage {
             ).markup)</div>
             \(table.markup)</figure>
             """
-    }
-
-    // MARK: Sets and data
-
-    private var sets: Section? {
-        guard runs.contains(where: { !$0.sets.isEmpty }) else { return nil }
-        let hasParent = !parents.isEmpty
-        var table = PageTable(
-            "Bits per byte before and after training\(hasParent ? ", and the parent's" : "")",
-            columns: [
-                .init(title: "set", isNumeric: false), .init(title: "before"), .init(title: "after"),
-                .init(title: "change"),
-            ]
-                + (hasParent ? [.init(title: "parent"), .init(title: "healed")] : []))
-        var rows: [BarChart.Row] = []
-        for run in runs {
-            for set in run.sets {
-                let parent = parents.first { $0.set == set.name }?.result
-                let unit = set.isInBits ? "" : " nats"
-                func words(_ value: Double?) -> Markup {
-                    value.map { "\(Units.fixed($0, digits: 4))\(unit)" } ?? "–"
-                }
-                let mark = parent.flatMap { set.isInBits ? $0.bitsPerByte : $0.loss }
-                var row: [Markup] = [
-                    "\(run.prefix)\(.name(set.name))", words(set.before), words(set.after), set.change,
-                ]
-                if hasParent { row += [words(mark), set.healed(towards: mark)] }
-                table.add(row)
-                rows.append(
-                    BarChart.Row(
-                        name: "\(run.prefix)\(.name(set.name))",
-                        figure: "\(words(set.before)) → <strong>\(words(set.after))</strong>", run: run.index,
-                        shape: .way(from: set.before, to: set.after, mark: mark)))
-            }
-        }
-        let chart = BarChart(
-            id: "sets-chart", title: "Evaluation sets before and after",
-            description:
-                "For each set a way from the figure before training to that after it; less is better.",
-            rows: rows)
-        return Section(
-            id: "sets", title: "Evaluation",
-            content: """
-                <p>Bits that the model needs for a byte of text: less is better. A ring is before, a dot is after\
-                \(hasParent ? ", an upright line is the parent" : "").\
-                \(hasParent ? " Healed is the part of the way back to the parent." : "")</p>
-                <figure class="pair"><div>\(chart.markup)</div>
-                \(table.markup)</figure>
-                """)
-    }
-
-    private var data: Section? {
-        let sources = runs.flatMap { run in run.sources.map { (run, $0) } }
-        guard !sources.isEmpty else { return nil }
-        var table = PageTable(
-            "What was shown of each source",
-            columns: [
-                .init(title: "source", isNumeric: false), .init(title: "tokens"), .init(title: "share"),
-                .init(title: "asked"), .init(title: "passes"), .init(title: "coverage"),
-            ])
-        for (run, source) in sources {
-            table.add([
-                "\(run.prefix)\(.name(source.name))\(source.isReplay ? " <small>replay</small>" as Markup : "")",
-                "\(Units.grouped(source.figures.tokens))", "\(Units.percent(source.share))",
-                source.asked.map { "\(Units.percent($0))" } ?? "–",
-                "\(Units.fixed(source.figures.passes, digits: 2))",
-                "\(Units.percent(source.figures.coverage))",
-            ])
-        }
-        let rows = sources.map { run, source in
-            BarChart.Row(
-                name: "\(run.prefix)\(.name(source.name))",
-                figure:
-                    "\(Units.percent(source.figures.coverage)) seen, \(Units.fixed(source.figures.passes, digits: 2)) passes",
-                run: run.index, shape: .bar(source.figures.coverage, of: 1))
-        }
-        let chart = BarChart(
-            id: "data-chart", title: "Coverage by source",
-            description: "The share of each source's tokens that were shown at least once.", rows: rows)
-        return Section(
-            id: "data", title: "Data",
-            content: """
-                <p>A pass is every token of a source once. Coverage is the part of its tokens that was shown at least once.</p>
-                <figure class="pair"><div>\(chart.markup)</div>
-                \(table.markup)</figure>
-                """)
     }
 
     // MARK: What happened, and what was asked for
@@ -384,7 +295,7 @@ extension RunPage {
         )
     }
 
-    private func figure(_ chart: CurveChart, _ table: PageTable) -> Markup {
+    func figure(_ chart: CurveChart, _ table: PageTable) -> Markup {
         "<figure class=\"pair\"><div>\(chart.markup)</div>\n<div class=\"steps\">\(table.markup)</div></figure>"
     }
 

@@ -4,7 +4,7 @@ internal import Foundation
 /// What a run was and did, in `OUT.run/record.jsonl`: what `trainer report` is made of.
 ///
 /// It has the lines of a ``StepLog``, and between them lines with an `event`: `began` and `resumed` with the job and the
-/// model, `stage`, `evaluated`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
+/// model, `stage`, `parent`, `no_parent`, `evaluated`, `drifted`, `kept`, `not_kept`, `not_logged`, `ended`, `finished`. It begins with the first step, so a run that
 /// takes none leaves nothing, nor touches what another run left. ``RunHistory`` reads it.
 final class RunRecord: RunReporter {
     /// What the file is called.
@@ -21,6 +21,8 @@ final class RunRecord: RunReporter {
     private var waiting: [JSONObject] = []
     /// What was evaluated before the run went on, by step and set.
     private var evaluated: Set<[String]> = []
+    /// The parents whose results stand there, by model and set.
+    private var parents: Set<[String]> = []
 
     /// The record of a run.
     ///
@@ -48,12 +50,24 @@ final class RunRecord: RunReporter {
         case .evaluated(let name, let step, let result):
             guard evaluated.insert([String(step), name]).inserted else { return }
             try write("evaluated", step, ["set": .string(name), "result": try JSON(encoding: result)])
+        case .parent(let model, let name, let result):
+            guard parents.insert([model, name]).inserted else { return }
+            try write(
+                "parent", begun,
+                ["model": .string(model), "set": .string(name), "result": try JSON(encoding: result)])
+        case .noParent(let reason): try write("no_parent", begun, ["reason": .string(reason)])
+        case .exposed(let step, let summary):
+            try write("exposed", step, ["tokens": try JSON(encoding: summary)])
+        case .drifted(let step, let parts): try write("drifted", step, ["parts": try JSON(encoding: parts)])
+        case .healed(let step, let tokens): try write("healed", step, ["tokens": JSON(tokens)])
         case .skipped(let step, let finding, let documents):
             try write("skipped", step, finding.line(documents))
         case .rolledBack(let from, let to, let finding, let documents):
             var line = finding.line(documents)
             line["from"] = JSON(from)
             try write("rolled_back", to, line)
+            // What was evaluated since then is evaluated again.
+            evaluated = evaluated.filter { Int($0[0]).map { $0 <= to } ?? true }
         case .kept(let step, _):
             try write("kept", step, ["memory_bytes": JSON(ProcessUsage.peakMemoryBytes)])
         case .notKept(let step, let reason): try write("not_kept", step, ["reason": .string(reason)])
@@ -89,9 +103,11 @@ final class RunRecord: RunReporter {
     private func open() throws -> StepLog {
         if let log { return log }
         if begun > 0, FileSystem.exists(path) {
-            for evaluation in try RunHistory.read(path).evaluations where evaluation.step <= begun {
+            let history = try RunHistory.read(path)
+            for evaluation in history.evaluations where evaluation.step <= begun {
                 evaluated.insert([String(evaluation.step), evaluation.set])
             }
+            for parent in history.parents { parents.insert([parent.model, parent.set]) }
         }
         let log = try StepLog(
             path: path, run: run, keepingUpTo: begun, resumes: begun > 0, replaces: begun == 0)
@@ -115,7 +131,7 @@ extension PreparedJob {
             "threads": JSON(options.threads), "checkpoint_every": JSON(job.checkpointEvery),
             "parameters": JSON(model.layout.parameterCount),
             "trained_parameters": JSON(trainedParameterCount),
-            "memory": .object(memory.json),
+            "memory": .object(memory.json), "groups": .array(stages.flatMap { $0.groupRows(of: model) }),
             "sources": .array(
                 sources.map { source in
                     let setting = settings[source.name]
@@ -132,6 +148,21 @@ extension PreparedJob {
                 }),
             "warnings": .array((warnings + evaluations.flatMap(\.warnings)).map { .string($0) }),
         ]
+    }
+}
+
+extension PreparedStage {
+    /// Its groups, where it has any.
+    fileprivate func groupRows(of model: PretrainedModel) -> [JSON] {
+        guard !groups.rules.isEmpty else { return [] }
+        return groups.table(of: model.layout).map { row in
+            [
+                "stage": plan.title.map { .string($0) } ?? .null, "name": .string(row.name),
+                "tensors": JSON(row.tensors), "parameters": JSON(row.parameters),
+                "rate": row.rate.map { JSON($0) } ?? .null, "decay": row.decay.map { JSON($0) } ?? .null,
+                "frozen": .bool(row.isFrozen),
+            ]
+        }
     }
 }
 

@@ -37,16 +37,17 @@ final class RunReporters {
 }
 
 extension TrainingEvent {
-    /// The step after which it happened; nil while the result is being written.
+    /// The step after which it happened; nil before the first and while the result is being written.
     var step: Int? {
         switch self {
-        case .started(let step, _, _, _), .evaluated(_, let step, _), .kept(let step, _),
-            .stage(_, _, _, let step, _), .skipped(let step, _, _), .rolledBack(_, let step, _, _),
-            .notKept(let step, _), .notLogged(let step, _), .ended(let step, _):
+        case .started(let step, _, _, _), .stage(_, _, _, let step, _), .evaluated(_, let step, _),
+            .drifted(let step, _), .exposed(let step, _), .healed(let step, _), .skipped(let step, _, _),
+            .rolledBack(_, let step, _, _), .kept(let step, _), .notKept(let step, _),
+            .notLogged(let step, _), .ended(let step, _):
             step
         case .step(let report): report.step
         case .finished(let outcome): outcome.step
-        case .writing: nil
+        case .parent, .noParent, .writing: nil
         }
     }
 }

@@ -73,7 +73,7 @@ struct RunSummary {
         return points.enumerated().map { place, point in
             sum += point.value
             if place >= window { sum -= points[place - window].value }
-            return .init(step: point.step, value: sum / Double(min(window, place + 1)))
+            return .init(x: point.x, value: sum / Double(min(window, place + 1)))
         }
     }
 
@@ -106,8 +106,23 @@ struct RunSummary {
     ) -> CurveChart.Curve {
         CurveChart.Curve(
             label: "\(prefix)\(points.last.map { label($0.value) } ?? "")", run: index, points: points,
-            behind: window > 1 ? behind : [], marks: marked ? steps(of: "kept") : [],
-            breaks: steps(of: "resumed"))
+            behind: window > 1 ? behind : [], marks: marks(withCheckpoints: marked))
+    }
+
+    /// What happened, as marks in a curve.
+    func marks(withCheckpoints: Bool) -> [CurveChart.Mark] {
+        history.occurrences.compactMap { occurrence in
+            let (line, step) = (occurrence.line, Double(occurrence.step))
+            return switch occurrence.name {
+            case "kept": withCheckpoints ? .init(x: step, kind: .kept) : nil
+            case "resumed": .init(x: step, kind: .resumed)
+            case "skipped": .init(x: step, kind: .skipped)
+            case "rolled_back": .init(x: line["from"]?.double ?? step, kind: .rolledBack)
+            case "stage":
+                .init(x: step, kind: .stage, word: line["number"]?.int.map(String.init) ?? "")
+            default: nil
+            }
+        }
     }
 
     /// The steps after which something of this name happened.
@@ -143,7 +158,9 @@ struct RunSummary {
     var sources: [Source] {
         guard let step = history.steps.last else { return [] }
         let settings = fact("sources")?.array ?? []
-        let weights = settings.reduce(0) { $0 + ($1["weight"]?.double ?? 0) }
+        // Stages have weights of their own, so what they come to is what was asked for.
+        let key = (fact("stages")?.array ?? []).count > 1 ? "planned" : "weight"
+        let weights = settings.reduce(0) { $0 + ($1[key]?.double ?? 0) }
         let names = settings.compactMap { $0["name"]?.string }
         return step.sources.sorted { one, other in
             let places = [one.key, other.key].map { names.firstIndex(of: $0) ?? names.count }
@@ -152,9 +169,56 @@ struct RunSummary {
             let setting = settings.first { $0["name"]?.string == name }
             return Source(
                 name: name, figures: figures, share: Double(figures.tokens) / Double(max(1, step.tokens)),
-                asked: setting?["weight"]?.double.flatMap { weights > 0 ? $0 / weights : nil },
+                asked: setting?[key]?.double.flatMap { weights > 0 ? $0 / weights : nil },
                 isReplay: setting?["replay"]?.bool ?? false)
         }
+    }
+
+    /// What the parent makes of a set: bits per byte, or nats a token where the texts' bytes are not known.
+    func parent(of set: Set) -> Double? {
+        history.parents.last { $0.set == set.name }.flatMap { $0.result.figure(inBits: set.isInBits) }
+    }
+
+    /// How a set was evaluated, step by step, in the unit in which it was evaluated first.
+    func evaluations(of set: String) -> [CurveChart.Point] {
+        let results = history.evaluations.filter { $0.set == set }
+        let isInBits = results.first?.result.bitsPerByte != nil
+        return results.compactMap { evaluation in
+            evaluation.result.figure(inBits: isInBits).map { .init(step: evaluation.step, value: $0) }
+        }
+    }
+
+    /// What each part of the model was moved by; empty before the end.
+    var drift: [Drift] { last("drifted")?["parts"].flatMap { try? $0.decoded(as: [Drift].self) } ?? [] }
+
+    /// How often new tokens were targets; nil where there are none, or before the end.
+    var exposure: ExposureSummary? {
+        last("exposed")?["tokens"].flatMap { try? $0.decoded(as: ExposureSummary.self) }
+    }
+
+    /// The last line of an event.
+    private func last(_ name: String) -> JSON? { history.occurrences.last { $0.name == name }?.line }
+
+    /// Whether a set is of the model's original domain: one that says when a run is healed, or that is called as a replayed
+    /// source is.
+    func isOfOldDomain(_ set: String) -> Bool {
+        let named = fact("asked")?["healed-by"]?.array ?? []
+        if !named.isEmpty { return named.contains { $0.string == set } }
+        return (fact("sources")?.array ?? []).contains {
+            $0["name"]?.string == set && $0["replay"]?.bool == true
+        }
+    }
+
+    /// What was forgotten of one set for what was learned of another, evaluation by evaluation.
+    func forgetting(of old: String, for new: String) -> ForgettingCurve {
+        let (olds, news) = (evaluations(of: old), evaluations(of: new))
+        guard let start = olds.first, start.x == 0 else { return ForgettingCurve([]) }
+        return ForgettingCurve(
+            olds.compactMap { point in
+                news.first { $0.x == point.x }.map {
+                    .init(newDomain: $0.value, forgetting: point.value - start.value)
+                }
+            })
     }
 
     /// The most memory that was held, in bytes.
@@ -197,6 +261,9 @@ struct RunSummary {
             <div class="overview">
             \(isAlone ? "" : "<h2>\(prefix)\(.name(title))</h2>" as Markup)
             \(fact("model")?.string.map { "<p class=\"quiet\">made of \(.name($0))</p>" as Markup } ?? "")
+            \(history.parents.last.map { parent -> Markup in
+                "<p class=\"quiet\">beside its parent \(.name(parent.model))</p>"
+            } ?? "")
             <dl class="facts">\(facts.map { name, value -> Markup in
                 "<div><dt>\(name)</dt><dd>\(value)</dd></div>"
             })</dl>
@@ -208,15 +275,24 @@ struct RunSummary {
 
     /// What happened, in words; warnings of the beginning among it.
     var happenings: [(RunHistory.Occurrence, String)] {
-        history.occurrences.flatMap { occurrence -> [(RunHistory.Occurrence, String)] in
+        // What has a part of the page to itself happened at the end.
+        history.occurrences.filter { !["drifted", "exposed"].contains($0.name) }.flatMap {
+            occurrence -> [(RunHistory.Occurrence, String)] in
             let line = occurrence.line
             let reason = line["reason"]?.string ?? ""
+            let documents = line["documents"]?.string.map { $0.isEmpty ? "" : " (documents: \($0))" } ?? ""
             let memory = line["memory_bytes"]?.int.map { "; at most \(Units.bytes($0)) held" } ?? ""
             let words: String =
                 switch occurrence.name {
                 case "began": "begun, on \(line["threads"]?.int ?? 0) threads"
                 case "resumed": "gone on, on \(line["threads"]?.int ?? 0) threads"
                 case "kept": "checkpoint kept\(memory)"
+                case "stage":
+                    "stage \(line["number"]?.int ?? 0) of \(line["count"]?.int ?? 0): \(line["title"]?.string ?? "")"
+                case "no_parent": "no parent beside the sets: \(reason)"
+                case "skipped": "warning: the step was left out: \(reason)\(documents)"
+                case "rolled_back":
+                    "warning: gone back from step \(Units.grouped(line["from"]?.int ?? 0)): \(reason)\(documents)"
                 case "not_kept": "warning: no checkpoint was kept: \(reason)"
                 case "not_logged": "warning: not written down: \(reason)"
                 case "ended": reason
@@ -314,10 +390,16 @@ extension RunSummary.Set {
 
     /// The part of the way back to the parent; a dash where nothing was lost.
     func healed(towards parent: Double?) -> Markup {
-        guard let before, let after, let parent, before > parent else { return "–" }
-        let share = 100 * (before - after) / (before - parent)
-        return "\(share < 0 ? "−" : "")\(Units.fixed(share.magnitude, digits: 1)) %"
+        guard let before, let after, let parent,
+            let percent = HealedShare(raw: before, now: after, parent: parent).percent
+        else { return "–" }
+        return "\(percent < 0 ? "−" : "")\(Units.fixed(percent.magnitude, digits: 1)) %"
     }
+}
+
+extension EvaluationResult {
+    /// Bits per byte, where they are known, or nats a token.
+    func figure(inBits: Bool) -> Double? { inBits ? bitsPerByte : loss }
 }
 
 extension Units {

@@ -45,6 +45,28 @@ struct EvaluationProgress: Codable, Sendable, Equatable {
     var patience: Patience?
     /// What has ended the run before its last step; nil where nothing has.
     var end: RunEnd?
+    /// The step at which the sets of the original domain were first where the parent has them; nil before that.
+    var healedAt: Int?
+
+    /// How far a set has come back to what the parent makes of it; nil where that is not known.
+    func share(of set: String, beside parent: ParentYardstick?) -> HealedShare? {
+        guard case .measured(_, let sets) = parent else { return nil }
+        func find(_ evaluation: Evaluation?) -> Double? {
+            evaluation?.findings.first { $0.name == set }?.result.bitsPerByte
+        }
+        guard let raw = find(first), let now = find(last),
+            let own = sets.first(where: { $0.name == set })?.result.bitsPerByte
+        else { return nil }
+        return HealedShare(raw: raw, now: now, parent: own)
+    }
+}
+
+/// Where the model lies that a run began with: what a checkpoint is exported as goes by it, and nothing else.
+struct ModelPlace: Codable, Sendable, Equatable {
+    /// Its path from the root on; nil for a model that was not written before it was trained.
+    var path: String?
+    /// Whether it has no weights, so that training began with random ones.
+    var isBlank: Bool
 }
 
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
@@ -57,6 +79,7 @@ final class CheckpointStore {
     /// The run's folder.
     let folder: String
     private let identity: RunIdentity
+    private let model: ModelPlace
     private let lock: WritableFile
     private let freeSpace: @Sendable (String) -> Int?
     /// How many of the last checkpoints are kept, and which others are.
@@ -71,24 +94,23 @@ final class CheckpointStore {
         let identity: RunIdentity
         /// Where that run stood.
         let progress: RunProgress
+        /// Where its model lay; nil where nobody noted that.
+        let model: ModelPlace?
         private let tensors: OrderedDictionary<String, TensorExpression>
 
         /// Reads what a checkpoint's folder says, no tensor.
         ///
+        /// - Parameters:
+        ///   - path: the folder.
+        ///   - failure: makes the error of the path and a reason.
+        /// - Returns: the checkpoint.
         /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
-        static func read(_ path: String) throws(UserFacingError) -> Kept {
+        static func read(
+            _ path: String,
+            or failure: (_ path: String, _ reason: String) -> UserFacingError = UserFacingError.badRunState
+        ) throws(UserFacingError) -> Kept {
             do { return try contents(of: path) } catch {
-                throw .badRunState(path: path, reason: "\(error)")
-            }
-        }
-
-        /// The same, of a checkpoint that another run is to begin with.
-        ///
-        /// - Throws: ``UserFacingError`` when it is none; it names those that lie in the folder.
-        static func read(toBeginWith path: String) throws(UserFacingError) -> Kept {
-            do { return try contents(of: path) } catch {
-                throw .notACheckpoint(
-                    path: path, reason: "\(error)", kept: steps(in: path).sorted().map(stepName))
+                throw failure(path, "\(error)")
             }
         }
 
@@ -98,7 +120,7 @@ final class CheckpointStore {
                 record.identity.stages.indices.contains(record.progress.stage)
             else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
             return Kept(
-                path: path, identity: record.identity, progress: record.progress,
+                path: path, identity: record.identity, progress: record.progress, model: record.model,
                 tensors: try Checkpoint.open(path).tensors)
         }
 
@@ -110,30 +132,38 @@ final class CheckpointStore {
             }
         }
 
+        /// Refuses a checkpoint whose tensors are not a model's.
+        ///
+        /// - Throws: ``UserFacingError`` that names the first that is none, or of another shape.
+        func check(against model: PretrainedModel) throws(UserFacingError) {
+            for (name, tensor) in masters.sorted(by: { $0.key < $1.key }) {
+                let own = model.checkpoint.tensors[name]
+                guard tensor.type == .f32, tensor.shape == own?.shape else {
+                    throw .checkpointOfAnother(path, model.checkpoint.path, tensor, name, own)
+                }
+            }
+        }
+
         /// What the stage was asked to do that it was kept in.
         private var plan: StagePlan { identity.stages[progress.stage] }
 
-        /// Refuses to let another run begin with it that it does not fit.
+        /// Refuses to let another run begin with it whose settings it does not go with.
         ///
-        /// - Parameter stage: the run's first stage.
-        /// - Throws: ``UserFacingError`` when it is of a model with other tensors, or trained with settings that the run must
-        ///   have, too.
-        func check(beginning stage: PreparedStage) throws(UserFacingError) {
-            for (name, tensor) in masters.sorted(by: { $0.key < $1.key }) {
-                let own = stage.model.checkpoint.tensors[name]?.shape
-                guard own == tensor.shape else {
-                    throw .checkpointOfAnotherModel(
-                        path: path, tensor: name, kept: tensor.shape, model: stage.model.checkpoint.path,
-                        own: own)
-                }
+        /// - Parameter first: the run's first stage.
+        /// - Throws: ``UserFacingError`` when its moments are of another kind, or it was trained with a rotary base that the
+        ///   run does not have.
+        func check(beginning first: StagePlan) throws(UserFacingError) {
+            guard plan.moments == first.moments else {
+                throw .otherMoments(path: path, kept: plan.moments.rawValue, asked: first.moments.rawValue)
             }
-            guard plan.moments == stage.plan.moments else {
-                throw .otherMoments(
-                    path: path, kept: plan.moments.rawValue, asked: stage.plan.moments.rawValue)
-            }
-            if let theta = plan.ropeTheta, stage.plan.ropeTheta == nil {
+            if let theta = plan.ropeTheta, first.ropeTheta == nil {
                 throw .otherRotaryBase(path: path, theta: theta)
             }
+        }
+
+        /// The running average of an operand's values, one after the other; nil where none is kept.
+        func average(of operand: String) -> TensorExpression? {
+            tensors[RunningAverage<DefaultEngine>.prefix + operand]
         }
 
         /// Fills in the moments and averages of the operands that are trained in both.
@@ -168,6 +198,7 @@ final class CheckpointStore {
         var version = 3
         var identity: RunIdentity
         var progress: RunProgress
+        var model: ModelPlace?
     }
 
     private static let recordName = "run.json"
@@ -181,15 +212,16 @@ final class CheckpointStore {
     /// - Parameters:
     ///   - output: the run's output.
     ///   - identity: what the run is.
+    ///   - model: where its model lies.
     ///   - count: how many of the last checkpoints are kept.
     ///   - freeSpace: the bytes that can be written to the disk of a path.
     init(
-        output: String, identity: RunIdentity, keeping count: Int,
+        output: String, identity: RunIdentity, model: ModelPlace, keeping count: Int,
         freeSpace: @escaping @Sendable (String) -> Int?
     ) throws(UserFacingError) {
         self.count = count
         folder = Self.folder(of: output)
-        self.identity = identity
+        (self.identity, self.model) = (identity, model)
         self.freeSpace = freeSpace
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
@@ -245,7 +277,7 @@ final class CheckpointStore {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let record = try encoder.encode(Record(identity: identity, progress: progress))
+        let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
             auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
@@ -308,6 +340,9 @@ final class CheckpointStore {
     private static func stepNames(in folder: String) -> [String] {
         ((try? FileSystem.names(folder)) ?? []).filter { $0.hasPrefix("step-") || $0.hasPrefix(".step-") }
     }
+
+    /// The names of the checkpoints in a folder that are whole, in order.
+    static func checkpoints(in folder: String) -> [String] { steps(in: folder).sorted().map(stepName) }
 
     private static func steps(in folder: String) -> [Int] {
         stepNames(in: folder).compactMap {

@@ -6,6 +6,12 @@ public enum TrainingEvent: Sendable {
     case stage(number: Int, count: Int, title: String, step: Int, tokensPerStep: Int)
     /// A set was evaluated after a step.
     case evaluated(name: String, afterStep: Int, EvaluationResult)
+    /// What the parent makes of a set, before the run begins or goes on.
+    case parent(model: String, name: String, EvaluationResult)
+    /// There is no parent to put beside the sets.
+    case noParent(reason: String)
+    /// The sets of the original domain are where the parent has them, after so many tokens.
+    case healed(afterStep: Int, tokens: Int)
     /// A step was taken.
     case step(StepReport)
     /// A step was left out, for its loss or gradient is not like those before it.
@@ -18,6 +24,10 @@ public enum TrainingEvent: Sendable {
     case notKept(step: Int, reason: String)
     /// What happened after a step could not be written down, to a log or another report; the run goes on.
     case notLogged(step: Int, reason: String)
+    /// How far each part of the model was moved from where the run began.
+    case drifted(afterStep: Int, [Drift])
+    /// How often the tokens that the surgery has added were seen.
+    case exposed(afterStep: Int, ExposureSummary)
     /// The healed model is being written.
     case writing(done: Int, total: Int)
     /// The run was stopped, or failed, after a step.
@@ -69,6 +79,12 @@ public struct TrainingOutcome: Sendable {
     public internal(set) var before: [(name: String, result: EvaluationResult)] = []
     /// The sets after the last step.
     public internal(set) var after: [(name: String, result: EvaluationResult)] = []
+    /// What the parent makes of the sets; nil where none is wanted, or there are no sets.
+    public internal(set) var parent: ParentYardstick?
+    /// How far each part of the model was moved; empty where it began with random weights.
+    public internal(set) var drift: [Drift] = []
+    /// The step at which the sets of the original domain were first where the parent has them; nil where they never were.
+    public internal(set) var healedAt: Int?
     /// What has ended it before its last step; nil where nothing has.
     public internal(set) var end: RunEnd?
     /// The step whose weights the result has.
@@ -78,6 +94,16 @@ public struct TrainingOutcome: Sendable {
 
     /// Tokens that all steps have shown.
     public var tokens: Int { sources.tokens }
+
+    /// How far each set has come back to what the parent makes of it; none of a run that went on.
+    public var healed: [(name: String, share: HealedShare)] {
+        guard case .measured(_, let sets) = parent else { return [] }
+        return after.compactMap { set in
+            let results = [before, [set], sets].map { $0.first { $0.name == set.name }?.result.bitsPerByte }
+            guard let raw = results[0], let now = results[1], let parent = results[2] else { return nil }
+            return (set.name, HealedShare(raw: raw, now: now, parent: parent))
+        }
+    }
 
     init(step: Int, sources: [SourceProgress]) {
         self.step = step

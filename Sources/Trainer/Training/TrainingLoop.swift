@@ -29,7 +29,7 @@ public final class TrainingLoop {
         exposure = job.exposure
         engine = try DefaultEngine(threads: job.options.threads)
         store = try CheckpointStore(
-            output: job.output.output, identity: identity, keeping: job.job.keep ?? 1,
+            output: job.output.output, identity: identity, model: job.place, keeping: job.job.keep ?? 1,
             freeSpace: job.options.freeSpace)
         if let step = store.lastStep, !job.options.resume {
             guard job.options.force else {
@@ -49,8 +49,7 @@ public final class TrainingLoop {
                 ]
             } ?? []
         writers.append(RunRecord(of: job, run: name, in: store.folder, begun: begun))
-        if !job.job.noTensorboard {
-            let folder = job.job.tensorboard ?? Path.join(store.folder, EventFile.folderName)
+        if let folder = job.eventFolder {
             writers.append(EventFile(in: folder, begun: begun, replacesOthers: job.job.tensorboard == nil))
         }
         reporters = RunReporters(writers, notify: notify)
@@ -76,13 +75,10 @@ public final class TrainingLoop {
                 step: kept?.progress.step ?? 0, steps: job.steps, parameters: job.trainedParameterCount,
                 tokensPerStep: job.stages[first].tokensPerStep))
         var outcome = TrainingOutcome(step: kept?.progress.step ?? 0, sources: [])
+        parent = try preparing(kept) { try measureParent(isCancelled) }
+        outcome.parent = parent
         for index in first..<job.stages.count {
-            let run: StageRun
-            do { run = try begin(index, from: from, isCancelled) } catch let error as UserFacingError
-                where error.isInterruption
-            {
-                throw from.map { interrupted(keeping: $0.progress.step) } ?? error
-            }
+            let run = try preparing(from) { try begin(index, from: from, isCancelled) }
             do {
                 if run.step == 0 { try evaluate(run, isCancelled) }
                 try takeSteps(run, &outcome, isCancelled)
@@ -105,6 +101,15 @@ public final class TrainingLoop {
         return outcome
     }
 
+    /// Does what comes before steps; where it is stopped, says what is kept of the run.
+    private func preparing<Value>(
+        _ kept: CheckpointStore.Kept?, _ work: () throws -> Value
+    ) throws -> Value {
+        do { return try work() } catch let error as UserFacingError where error.isInterruption {
+            throw kept.map { interrupted(keeping: $0.progress.step) } ?? error
+        }
+    }
+
     /// Takes over what a checkpoint knows of the run so far.
     private func recall(_ progress: RunProgress) {
         evaluations = progress.evaluations
@@ -113,6 +118,8 @@ public final class TrainingLoop {
 
     /// How often new tokens were seen; nil where there are none.
     private var exposure: TokenExposure?
+    /// What the parent makes of the sets; nil where none is wanted.
+    private var parent: ParentYardstick?
     /// What the evaluations have come to.
     private var evaluations = EvaluationProgress()
     private let clock = ContinuousClock.now
@@ -155,7 +162,8 @@ public final class TrainingLoop {
             if isOver, stage.goesOn { try state.goOn(from: kept.progress.inStage.data) }
             earlier = isOver && !stage.goesOn ? kept.progress.sources : kept.progress.earlier
         } else if let path = job.job.from {
-            try restore(state, of: stage, index, from: .read(path), isCancelled)
+            let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+            try restore(state, of: stage, index, from: kept, isCancelled)
         } else if job.job.fromScratch {
             stage.model.initialize(state.model, seed: stage.plan.seed)
             state.beginAverage()
@@ -307,6 +315,25 @@ public final class TrainingLoop {
         reporters.tell(.kept(step: run.step, folder: store.folder))
     }
 
+    /// What the parent makes of the sets; its memory is given back before the run takes its own.
+    private func measureParent(_ isCancelled: () -> Bool) throws -> ParentYardstick? {
+        let evaluation = EvaluationRequest(
+            model: "", sets: job.job.eval.map { ($0.name, $0.path) }, text: job.job.text,
+            endOfText: EndOfText(token: nil, isLeftOut: job.job.noEndOfText), length: job.window,
+            threads: job.options.threads)
+        let parent = try job.job.parentChoice.measure(
+            evaluation, for: job.model.checkpoint, isCancelled: isCancelled)
+        switch parent {
+        case .measured(let model, let sets):
+            for set in sets { reporters.tell(.parent(model: model, name: set.name, set.result)) }
+        case .missing(let reason):
+            if job.job.untilHealed { throw UserFacingError.noParentToHealTo(reason) }
+            reporters.tell(.noParent(reason: reason))
+        case nil: break
+        }
+        return parent
+    }
+
     // MARK: Result
 
     /// Evaluates and writes what becomes of the run.
@@ -325,33 +352,45 @@ public final class TrainingLoop {
             (stage, masters, step) = (job.stages[kept.progress.stage], kept.masters, best.step)
             outcome.after = best.results
         }
-        outcome.end = evaluations.end
+        outcome.drift = try drift(masters, step: step, isCancelled)
+        try tellExposure(step: run.step)
+        (outcome.end, outcome.healedAt) = (evaluations.end, evaluations.healedAt)
         outcome.resultStep = step
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
+    }
+
+    /// How far weights have moved since the run began; nothing where it began with random ones.
+    private func drift(
+        _ masters: [String: TensorExpression], step: Int, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> [Drift] {
+        if job.job.fromScratch { return [] }
+        let beginning = try job.job.from.map { (path) throws(UserFacingError) in
+            try job.model.replacing(CheckpointStore.Kept.read(path).masters)
+        }
+        let drift = try (beginning ?? job.model).drift(to: masters, on: engine, isCancelled: isCancelled)
+        reporters.tell(.drifted(afterStep: step, drift))
+        return drift
+    }
+
+    private func tellExposure(step: Int) throws {
+        guard let exposure else { return }
+        let tokenizer = try job.model.tokenizer()
+        reporters.tell(.exposed(afterStep: step, exposure.summary { tokenizer.text(of: $0) }))
     }
 
     private func publish(
         _ stage: PreparedStage, _ masters: [String: TensorExpression], step: Int, of run: StageRun,
         _ isCancelled: () -> Bool
     ) throws(UserFacingError) -> [(tensor: String, count: Int)] {
-        var parameters = JSONObject()
-        parameters["steps"] = .init(run.step)
-        parameters["tokens"] = .init(run.sources.tokens)
-        parameters["learning_rate"] = .init(run.stage.plan.optimizer.rate)
-        parameters["seed"] = .string(String(job.job.seed))
-        parameters["run"] = .string(identity.name)
-        if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
-        if step < run.step { parameters["result_step"] = .init(step) }
-        if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
-        if let end = evaluations.end { parameters["ended"] = .string(end.rawValue) }
-        if job.stages.count > 1 {
-            parameters["stages"] = .array(
-                job.stages.map { .string($0.plan.title ?? "") })
-        }
+        var more = JSONObject()
+        if step < run.step { more["result_step"] = .init(step) }
+        if job.job.result != .last { more["result"] = .string(job.job.result.rawValue) }
+        if let end = evaluations.end { more["ended"] = .string(end.rawValue) }
+        let operation = identity.operation(
+            steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
         let result: Checkpoint
         do {
-            result = try stage.model.learning(
-                masters, by: Manifest.Operation(name: TrainingJob.name, parameters: parameters))
+            result = try stage.model.learning(masters, by: operation)
         } catch {
             throw error.within("the weights can't be written")
         }
@@ -385,6 +424,12 @@ public final class TrainingLoop {
         {
             evaluations.end = .patience
         }
+        let shares = job.job.healingSets.compactMap { evaluations.share(of: $0, beside: parent) }
+        if evaluations.healedAt == nil, run.step > 0, shares.isHealed {
+            evaluations.healedAt = run.step
+            reporters.tell(.healed(afterStep: run.step, tokens: run.sources.tokens))
+        }
+        if job.job.untilHealed, run.step > 0, shares.isHealed { evaluations.end = .healed }
     }
 
     /// Tells the store which checkpoints stay: the best, and the ends of stages that should.

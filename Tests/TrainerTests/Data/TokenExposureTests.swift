@@ -81,14 +81,14 @@ import Testing
         #expect(isOther && exposure.state == [2, 3, 3, 4, .max, 7])
         var none = TokenExposure(of: [])
         none.count(TokenBatch(batch: 1, sequenceLength: 1, tokens: [5], targets: [6]))
-        #expect(none.state.isEmpty && none.summary().rarest.isEmpty)
+        #expect(none.state.isEmpty && none.summary { _ in "" }.rarest.isEmpty)
     }
 
     @Test func aSummaryNamesTheRarest() {
         var exposure = TokenExposure(of: [10, 11, 12, 13, 14, 15, 16])
         let isRestored = exposure.restore([0, 4, 1, 0, 0, 0, 9] + [0, 1_000, 0, 9, 10, 99, 999])
         #expect(isRestored)
-        let summary = exposure.summary(rarest: 3)
+        let summary = exposure.summary(rarest: 3) { "<\($0)>" }
         #expect(summary.tokens == 7 && summary.bands.map(\.tokens) == [2, 1, 2, 1, 1])
         #expect(summary.bands.map(\.least) == [0, 1, 10, 100, 1_000])
         #expect(summary.bands.map(\.most) == [0, 9, 99, 999, nil])

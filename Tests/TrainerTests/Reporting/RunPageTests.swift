@@ -31,10 +31,18 @@ import Testing
                 "steps": JSON(steps),
                 "stages": [[name(3): .string(name(4)), "lr": 5e-05, "steps": JSON(steps)]],
                 "memory": ["weights": 4_000_000, "moments": 2_000_000],
+                "asked": ["healed-by": [.string(names[0])]],
                 "sources": .array(
                     sources.map {
                         ["name": .string($0), "path": .string($0), "weight": 1, "replay": true, "size": 99]
                     }),
+                "groups": [
+                    [
+                        "stage": .string(name(2)), "name": .string(name(3)), "tensors": 2, "parameters": 64,
+                        "rate": 2.0,
+                    ],
+                    ["name": "no rule", "tensors": 3, "parameters": 96, "frozen": true],
+                ],
                 "surgery": [
                     ["name": .string(name(5)), "parameters": [name(6): .string(name(0))]],
                     ["name": "dus", "parameters": ["to": 12]],
@@ -42,8 +50,15 @@ import Testing
                 "warnings": .array(names.map { .string($0) }),
             ]
         ]
+        let sets = names + ["other"]
+        lines += sets.map { set in
+            [
+                "event": "parent", "step": 0, "model": .string(name(4)), "set": .string(set),
+                "result": ["loss": 2.5, "perplexity": 9, "bits_per_byte": 3.5, "tokens": 5, "bytes": 7],
+            ]
+        }
         func evaluation(_ step: Int, _ bits: Double) -> [JSON] {
-            names.map { set in
+            sets.map { set in
                 [
                     "event": "evaluated", "step": JSON(step), "set": .string(set),
                     "result": [
@@ -55,6 +70,7 @@ import Testing
         }
         lines += evaluation(0, 4)
         for step in 1...steps {
+            if step == 10 { lines += evaluation(10, 3.25) }
             let figures = Dictionary(
                 uniqueKeysWithValues: sources.map {
                     (
@@ -71,6 +87,43 @@ import Testing
                         lr: 1e-3 * Double(steps - step + 1), gradNorm: 2, seconds: 0.5, sources: figures)))
         }
         lines += evaluation(steps, 3)
+        lines.append([
+            "event": "stage", "step": 20, "number": 2, "count": 3, "title": .string(name(1)),
+        ])
+        lines.append([
+            "event": "skipped", "step": 30, "reason": .string(name(2)), "documents": .string(name(0)),
+        ])
+        lines.append(["event": "rolled_back", "step": JSON(steps), "from": 55, "reason": .string(name(2))])
+        lines.append([
+            "event": "drifted", "step": JSON(steps),
+            "parts": [
+                ["part": "embedding", "rows": "old", "parameters": 8, "distance": 0, "norm": 5],
+                [
+                    "part": "layer 0", "layer": 0, "origin": "original", "parameters": 9, "distance": 0.5,
+                    "norm": 5,
+                ],
+                [
+                    "part": "layer 1", "layer": 1, "origin": "duplicate", "parameters": 9, "distance": 1,
+                    "norm": 5,
+                ],
+                [
+                    "part": .string(isHostile ? name(0) : "head"), "rows": "new", "parameters": 9,
+                    "distance": 2, "norm": 0,
+                ],
+            ],
+        ])
+        lines.append([
+            "event": "exposed", "step": JSON(steps),
+            "tokens": [
+                "tokens": 40,
+                "bands": [
+                    ["least": 0, "most": 0, "tokens": 4], ["least": 1, "most": 9, "tokens": 30],
+                    ["least": 1_000, "tokens": 6],
+                ],
+                "rarest": .array(
+                    names.map { ["id": 7, "text": .string($0), "targets": 0, "inputs": 1] }),
+            ],
+        ])
         lines.append(["event": "kept", "step": 20, "memory_bytes": 5_000_000])
         lines.append(["event": "not_kept", "step": 40, "reason": .string(name(3))])
         var again = lines[0]
@@ -151,9 +204,10 @@ import Testing
             let pictures = page.matches(of: /<svg/).count
             #expect(pictures >= 5 && pictures <= tables)
             #expect(
-                page.matches(of: /role="img" aria-labelledby="[a-z-]+-title [a-z-]+-words">\n<title id/).count
+                page.matches(of: /role="img" aria-labelledby="[a-z0-9-]+-title [a-z0-9-]+-words">\n<title id/)
+                    .count
                     == pictures)
-            #expect(page.matches(of: /<desc id="[a-z-]+-words">[^<]/).count == pictures)
+            #expect(page.matches(of: /<desc id="[a-z0-9-]+-words">[^<]/).count == pictures)
             #expect(page.contains("<html lang=\"en\">") && page.contains("width=device-width"))
         }
     }
@@ -169,6 +223,14 @@ import Testing
             "<td class=\"number\">200.0 %</td>", "warning: no checkpoint was kept: plain",
             "<dt>to</dt><dd>12</dd>",
             "<th scope=\"row\">lr</th>", "5e-05", "2026-11-28 10:00:00 UTC",
+            "stage 2 of 3: plain", "warning: the step was left out: plain (documents: plain)",
+            "warning: gone back from step 55: plain",
+            // The embedding's old rows stayed; layer 1 is a copy; the head's new rows were zero.
+            "embedding, old rows</th>\n<td class=\"number\">0.000</td>\n<td class=\"number\">0 %</td>",
+            "layer 1 <small>new</small></th>\n<td class=\"number\">1.000</td>\n<td class=\"number\">20.00 %</td>",
+            "from zero", "class=\"level\"",
+            "never</th>\n<td class=\"number\">4</td>\n<td class=\"number\">10.0 %</td>",
+            "1,000 times or more", "<td class=\"number\">frozen</td>", "beside its parent <bdi>plain</bdi>",
         ] { #expect(page.contains(words), "\(words)") }
         // No markup of the page's own was taken for text.
         #expect(
@@ -179,6 +241,75 @@ import Testing
         ])
         #expect(both.contains("run1\">B</b>") && both.contains("steps <small>differs</small>"))
         #expect(both.contains("Run A: the loss goes from"))
+        #expect(both.contains("<bdi>plain</bdi>: bits per byte by step</caption>"))
+    }
+
+    /// The steps that were taken again count once, as they were taken last; so do their evaluations.
+    @Test func whatWasTakenBackIsForgotten() throws {
+        func step(_ step: Int, _ loss: Double) throws -> JSON {
+            try JSON(
+                encoding: StepReport(
+                    step: step, loss: loss, tokens: step, lr: 1, gradNorm: 1, seconds: 1, sources: [:]))
+        }
+        func evaluation(_ step: Int, _ bits: Double) -> JSON {
+            let result: JSON = [
+                "loss": 1, "perplexity": 9, "bits_per_byte": JSON(bits), "tokens": 5, "bytes": 7,
+            ]
+            return ["event": "evaluated", "step": JSON(step), "set": "en", "result": result]
+        }
+        let lines = try [
+            evaluation(0, 4), step(1, 9), step(2, 8), evaluation(2, 3), step(3, 7),
+            ["event": "rolled_back", "step": 1, "from": 3, "reason": "the loss is 99"], step(2, 6),
+            evaluation(2, 2), step(3, 5), step(4, 4), step(4, 3),
+        ].map { line in
+            var line = line
+            line["run"] = "a"
+            return String(decoding: line.serialized(indent: nil), as: UTF8.self)
+        }
+        let history = try RunHistory.read(folder.write("back", lines.joined(separator: "\n")))
+        #expect(history.steps.map(\.loss) == [9, 6, 5, 3] && history.steps.map(\.step) == [1, 2, 3, 4])
+        #expect(history.evaluations.map(\.result.bitsPerByte) == [4, 2])
+        let page = page([history])
+        #expect(page.contains("gone back from step 3: the loss is 99") && page.contains("mark rolled-back"))
+    }
+
+    /// Two runs are compared where both need as much of the new set; the old one is that of the replayed source.
+    @Test func forgettingIsComparedAtEqualAdaptation() throws {
+        func history(_ run: String, _ evaluations: [(step: Int, old: Double, new: Double)]) throws
+            -> RunHistory
+        {
+            var lines: [JSON] = [
+                [
+                    "event": "began", "step": 0,
+                    "sources": [["name": "en", "replay": true], ["name": "ko", "replay": false]],
+                ]
+            ]
+            for evaluation in evaluations {
+                for (set, bits) in [("en", evaluation.old), ("ko", evaluation.new)] {
+                    lines.append([
+                        "event": "evaluated", "step": JSON(evaluation.step), "set": .string(set),
+                        "result": [
+                            "loss": 1, "perplexity": 9, "bits_per_byte": JSON(bits), "tokens": 5, "bytes": 7,
+                        ],
+                    ])
+                }
+            }
+            let text = lines.map { line in
+                var line = line
+                line["run"] = .string(run)
+                return String(decoding: line.serialized(indent: nil), as: UTF8.self)
+            }
+            return try RunHistory.read(folder.write(run, text.joined(separator: "\n")))
+        }
+        let one = try history("one", [(0, 1, 3), (5, 1.25, 2), (9, 1.5, 1)])
+        let other = try history("other", [(0, 1, 3), (9, 1.0625, 2.5)])
+        let both = page([one, other])
+        #expect(both.contains("en</bdi> forgotten for <bdi>ko</bdi> learned</h3>"))
+        #expect(
+            both.contains(
+                "where all need 2.5000 of <bdi>ko</bdi></th>\n<td class=\"number\">+0.1250</td>"
+                    + "\n<td class=\"number\">+0.0625</td>"))
+        #expect(!page([one]).contains("id=\"forgetting\""))
     }
 
     /// A log has the steps alone.

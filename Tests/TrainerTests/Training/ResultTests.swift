@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import OrderedCollections
 import TestSupport
 import Testing
 
@@ -138,6 +139,10 @@ import Testing
         ).run().sets[0].result
         #expect(try abs(#require(healed.bitsPerByte) - best.value) < 0.02 * best.value)
         #expect(try kept("best").isEmpty)
+        // The manifest knows what the weights began with, and nothing of the checkpoint, which is gone.
+        let manifest = try Manifest.read(path: folder.path("best/surgery.json"))
+        #expect(manifest.lineage.values.allSatisfy { $0.kind == .computed } && !manifest.lineage.isEmpty)
+        #expect(!String(decoding: try folder.bytes("best/surgery.json"), as: UTF8.self).contains("best.run"))
     }
 
     @Test func patienceEndsTheRun() throws {
@@ -152,11 +157,11 @@ import Testing
 
     @Test func aRunWhoseTimeIsOverIsKept() throws {
         var run = textRun("time", steps: 10_000)
-        run.job.maxTime = "1s"
+        (run.job.maxTime, run.job.eval) = ("3s", [])
         let error = #expect(throws: UserFacingError.self) { try run() }
         #expect(error?.kind == .interrupted)
         #expect(
-            error?.message.contains(/stopped after 1s \(--max-time\); step [0-9]+ of the run is kept/) == true
+            error?.message.contains(/stopped after 3s \(--max-time\); step [0-9]+ of the run is kept/) == true
         )
         #expect(try kept("time").count == 1)
     }

@@ -183,25 +183,17 @@ import Testing
         #expect(none?.message.contains("is no checkpoint of a run") == true, "\(none?.message ?? "")")
     }
 
-    /// A checkpoint that does not fit is refused by name, before memory is taken.
-    @Test func aCheckpointOfAnotherModelIsRefused() throws {
+    /// Weights that were trained with another rotary base are refused, unless the run goes over to a base of its own.
+    @Test func aCheckpointWithAnotherRotaryBaseIsRefused() throws {
         var first = try run("first", stages: [])
         first.job.ropeTheta = 20_000
         try stop(first, after: 1)
         var next = try run("next", stages: [])
         next.job.from = folder.path("first.run/step-000001")
-        func message() throws -> String {
-            try #require(#expect(throws: UserFacingError.self) { try next.prepared() }).message
-        }
-        #expect(try message().contains("was trained with --rope-theta 20000.0; give the same"))
+        let error = try #require(#expect(throws: UserFacingError.self) { try next.prepared() })
+        #expect(error.message.contains("was trained with --rope-theta 20000.0; give the same"))
         next.job.ropeTheta = 30_000
         _ = try next.prepared()
-        next.checkpoint = try GoldenModel(name: "llama").checkpoint()
-        next.job.ids = try fixture("golden/llama/golden.safetensors")
-        #expect(
-            try message().contains("is a checkpoint of another model: its lm_head.weight has shape [251,"))
-        next.job.train = ["model.layers.0.*"]
-        #expect(try message().contains("is a checkpoint of another model"))
     }
 
     /// What is never trained would not be kept.
@@ -240,6 +232,38 @@ import Testing
         job.stages = [TrainingStage(["schedule": "sqrt", "warmup": 3])]
         let error = #expect(throws: UserFacingError.self) { try job.check() }
         #expect(error?.message.contains("the schedule sqrt has no warm-up") == true)
+    }
+
+    /// What the other run has trained stays as it left it where this one does not train it.
+    @Test func whatOnlyTheOtherRunHasTrainedStays() throws {
+        let head = "lm_head.weight"
+        var first = try run("first", stages: [])
+        first.job.keep = 1
+        _ = try first()
+        var next = try run("next", stages: [])
+        (next.job.from, next.job.freeze, next.job.keep) = (folder.path("first.run/step-000003"), [head], 1)
+        _ = try next()
+        let (source, before, after) = try (
+            grown(), Checkpoint.open(folder.path("first")), Checkpoint.open(folder.path("next"))
+        )
+        let floats = try [source, before, after].map { try #require($0[head]).floats() }
+        #expect(floats[0] != floats[1] && floats[1] == floats[2])
+        #expect(try before["model.norm.weight"]?.floats() != after["model.norm.weight"]?.floats())
+        // So it is in the checkpoint, too.
+        let model = try grown()
+        try CheckpointWriter().write(model, to: folder.path("grown"))
+        let export = try CheckpointExport(
+            folder.path("next.run/step-000003"), of: folder.path("grown"), to: folder.path("exported"))
+        try export.writer.write(export.plan)
+        #expect(try bytes("exported") == bytes("next"))
+        // The model before the surgery has fewer rows.
+        next.checkpoint = nil
+        next.model = try GoldenModel(name: "llama").folder
+        let other = #expect(throws: UserFacingError.self) { try next.prepared() }
+        #expect(
+            other?.message.contains("is no checkpoint of") == true
+                && other?.message.contains("it has 'lm_head.weight' as F32[251, ") == true,
+            "\(other?.message ?? "")")
     }
 
     @Test func whatIsWrongIsNamedWithItsStage() throws {

@@ -1,0 +1,185 @@
+import Formats
+import Foundation
+import Surgery
+import TestSupport
+import Testing
+
+@testable import Trainer
+
+@Suite("The parent beside a run's sets") struct ParentTests {
+    let folder: TemporaryFolder
+
+    /// A folder with two small sets, `source`, a model that knows next to nothing, and `deep`, made of it.
+    init() throws {
+        folder = try TemporaryFolder()
+        for name in ["english", "korean"] {
+            let text = try String(contentsOfFile: example("data/\(name).val.jsonl"), encoding: .utf8)
+            try folder.write(
+                "\(name).jsonl", text.split(separator: "\n").prefix(2).joined(separator: "\n"))
+        }
+        try blankModel(in: folder)
+        var run = JobRun(on: folder.path, to: folder.path("source"))
+        run.job.data = [TextSource(name: "en", path: folder.path("english.jsonl"), weight: 1)]
+        (run.job.steps, run.job.batch, run.job.length, run.job.lr) = (3, 2, 24, 1e-2)
+        run.job.fromScratch = true
+        try run()
+        let deep = try Checkpoint.open(folder.path("source")).applying(DepthUpScaling(to: 3)).checkpoint
+        try CheckpointWriter().write(deep, to: folder.path("deep"))
+    }
+
+    private func run(on model: String, to output: String, steps: Int = 2) -> JobRun {
+        var run = JobRun(on: folder.path(model), to: folder.path(output))
+        run.job.data = [TextSource(name: "ko", path: folder.path("korean.jsonl"), weight: 1)]
+        run.job.eval = [
+            TextSource(name: "en", path: folder.path("english.jsonl"), weight: 1),
+            TextSource(name: "ko", path: folder.path("korean.jsonl"), weight: 1),
+        ]
+        (run.job.steps, run.job.batch, run.job.length, run.job.lr) = (steps, 2, 24, 1e-2)
+        return run
+    }
+
+    /// What `trainer eval` says of a model.
+    private func results(of model: String) throws -> [EvaluationResult] {
+        let sets = ["english", "korean"].map { ($0, folder.path("\($0).jsonl")) }
+        return try EvaluationRequest(model: folder.path(model), sets: sets, length: 24, threads: 1).run()
+            .sets.map(\.result)
+    }
+
+    @Test func itIsWhatTheManifestNames() throws {
+        var told: [(String, String)] = []
+        let outcome = try run(on: "deep", to: "healed")() {
+            if case .parent(let model, let name, _) = $0 { told.append((model, name)) }
+        }
+        guard case .measured(let model, let sets) = outcome.parent else {
+            Issue.record("no parent")
+            return
+        }
+        #expect(model == folder.path("source") && sets.map(\.name) == ["en", "ko"])
+        #expect(try sets.map(\.result) == results(of: "source"))
+        #expect(told.map(\.0) == [model, model] && told.map(\.1) == ["en", "ko"])
+        #expect(outcome.healed.map(\.name) == ["en", "ko"])
+        let share = try #require(outcome.healed.first?.share)
+        #expect(share.raw == outcome.before.first?.result.bitsPerByte)
+        #expect(share.now == outcome.after.first?.result.bitsPerByte)
+        #expect(share.parent == sets[0].result.bitsPerByte)
+        let record = try RunHistory.find(folder.path("healed"))
+        #expect(record.parents.map(\.set) == ["en", "ko"])
+        #expect(record.parents.map(\.result) == sets.map(\.result))
+        // A healing is no surgery: a model that was healed has the same parent.
+        let again = try run(on: "healed", to: "again")()
+        guard case .measured(folder.path("source"), _) = again.parent else {
+            Issue.record("another parent")
+            return
+        }
+    }
+
+    /// Two surgeries in a row are one, and a run that is healed says so, or ends.
+    @Test func itIsWhatWasThereBeforeAllSurgery() throws {
+        let wide = try Checkpoint.open(folder.path("deep")).applying(Expansion(to: 4, after: "2")).checkpoint
+        try CheckpointWriter().write(wide, to: folder.path("wide"))
+        var run = run(on: "wide", to: "healed", steps: 40)
+        run.job.data = [TextSource(name: "text", path: folder.path("english.jsonl"))]
+        (run.job.healedBy, run.job.untilHealed, run.job.evalEvery) = (["en"], true, 1)
+        var healed: [Int] = []
+        let outcome = try run { if case .healed(let step, _) = $0 { healed.append(step) } }
+        guard case .measured(folder.path("source"), _) = outcome.parent else {
+            Issue.record("another parent")
+            return
+        }
+        #expect(outcome.end == .healed && outcome.step < 40)
+        #expect(healed == [outcome.step] && outcome.healedAt == outcome.step)
+        #expect(outcome.healed.first?.share.isHealed == true)
+        #expect(
+            try Manifest.read(path: folder.path("healed/surgery.json")).operations.last?.parameters["ended"]
+                == "healed")
+        // Without a parent there is nothing to reach.
+        (run.model, run.output) = (folder.path("source"), folder.path("never"))
+        let error = #expect(throws: UserFacingError.self) { try run() }
+        #expect(error?.message.contains("name it with --parent") == true, "\(error?.message ?? "")")
+    }
+
+    /// What a recipe has made and not written has what was opened as its parent.
+    @Test func ofWhatWasNotWrittenItIsWhatWasOpened() throws {
+        var run = run(on: "source", to: "healed")
+        run.checkpoint = try Checkpoint.open(folder.path("source")).applying(Expansion(to: 3, after: "1"))
+            .checkpoint
+        let outcome = try run()
+        #expect(outcome.healed.count == 2)
+        // New layers compute nothing yet, so the parent is as good.
+        for share in outcome.healed.map(\.share) { #expect(abs(share.raw - share.parent) < 1e-6) }
+    }
+
+    @Test func itMayBeNamedOrNotWanted() throws {
+        var named = run(on: "source", to: "named")
+        named.job.parent = folder.path("deep")
+        guard case .measured(let model, let sets) = try named().parent else {
+            Issue.record("no parent")
+            return
+        }
+        #expect(try model == folder.path("deep") && sets.map(\.result) == results(of: "deep"))
+        var none = run(on: "deep", to: "none")
+        none.job.noParent = true
+        #expect(try none().parent == nil)
+        #expect(try RunHistory.find(folder.path("none")).parents.isEmpty)
+        named.job.parent = folder.path("nowhere")
+        named.output = folder.path("never")
+        let error = #expect(throws: UserFacingError.self) { try named() }
+        #expect(error?.message.contains("nowhere") == true)
+    }
+
+    /// What is not there, has changed or was never known is said to be missing; the run goes on.
+    @Test func whatIsMissingIsSaid() throws {
+        func reason(_ model: String) throws -> String? {
+            var told: String?
+            let outcome = try run(on: model, to: "healed-\(UUID())", steps: 1)() {
+                if case .noParent(let reason) = $0 { told = reason }
+            }
+            guard case .missing(let reason) = outcome.parent else { return nil }
+            #expect(told == reason && outcome.healed.isEmpty)
+            return reason
+        }
+        // It began with random weights: no surgery was ever done to it.
+        #expect(try reason("source")?.contains("names no weights") == true)
+        var weights = try folder.bytes("source/model.safetensors")
+        weights[weights.count - 1] ^= 1
+        try folder.write("source/model.safetensors", weights)
+        #expect(try reason("deep")?.contains("another SHA-256") == true)
+        try FileManager.default.removeItem(atPath: folder.path("source"))
+        #expect(try reason("deep")?.contains("source") == true)
+    }
+
+    /// A run that goes on measures again what it needs, and its record has it once.
+    @Test func aRunThatGoesOnHasItOnce() throws {
+        final class Counter { var value = 0 }
+        var run = run(on: "deep", to: "stopped", steps: 4)
+        let count = Counter()
+        do {
+            let loop = try TrainingLoop(run.prepared()) { if case .step = $0 { count.value += 1 } }
+            #expect(throws: UserFacingError.self) { _ = try loop { count.value >= 2 } }
+        }
+        run.options.resume = true
+        let outcome = try run()
+        guard case .measured(_, let sets) = outcome.parent else {
+            Issue.record("no parent")
+            return
+        }
+        let record = try RunHistory.find(folder.path("stopped"))
+        #expect(record.parents.map(\.result) == sets.map(\.result))
+    }
+
+    @Test func whatContradictsItselfIsRefused() {
+        var job = TrainingJob()
+        job.data = [TextSource(path: "text.jsonl", weight: 1)]
+        job.parent = "base"
+        #expect(throws: UserFacingError(.request, "--parent is put beside the sets of --eval; name some")) {
+            try job.check(prefix: "--")
+        }
+        job.eval = [TextSource(path: "set.jsonl", weight: 1)]
+        job.noParent = true
+        #expect(throws: UserFacingError.self) { try job.check() }
+        job.parent = nil
+        #expect(job.parentChoice == .none)
+        job.noParent = false
+        #expect(job.parentChoice == .ofManifest)
+    }
+}
