@@ -104,6 +104,6 @@ extension Drift {
     /// The share in words: exactly 0 where nothing moved.
     fileprivate var shareWords: String {
         guard let share else { return "from zero" }
-        return share == 0 ? "0 %" : Units.fixed(100 * share, digits: 2) + " %"
+        return share == 0 ? "0 %" : Units.fixed(100 * share, digits: share < 0.1 ? 2 : 1) + " %"
     }
 }
