@@ -52,7 +52,8 @@ struct Heal: ParsableCommand {
             try requireModel(model)
             var options = RunOptions()
             (options.threads, options.tool) = (compute.count, "trainer \(Version.current)")
-            (options.force, options.resume, options.isDryRun) = (result.force, result.resume, result.dryRun)
+            (options.force, options.resume) = (result.force, result.resume)
+            options.isDryRun = result.dryRun || result.explain
             options.atStep = result.atStep
             let prepared = try PreparedJob(
                 job, on: model, to: result.output ?? OutputPath.beside(model, suffix: "healed"),
@@ -61,6 +62,7 @@ struct Heal: ParsableCommand {
             let output = prepared.output.output
             if let finished = try prepared.finished() { return try tell(finished, output: output) }
             for warning in prepared.warnings { warn(warning) }
+            if result.explain { return try explain(prepared) }
             report(prepared.table)
             if result.dryRun {
                 try prepared.check()
@@ -116,6 +118,17 @@ struct Heal: ParsableCommand {
         (job.checkpointEvery, job.log) = (result.checkpointEvery, result.log)
         (job.tensorboard, job.noTensorboard) = (result.tensorboard, result.noTensorboard)
         return job
+    }
+
+    /// Says what every parameter is and why, and what the run takes.
+    private func explain(_ prepared: PreparedJob) throws {
+        let explanation = JobExplanation(of: prepared)
+        report(explanation.table + "\n")
+        report(prepared.table)
+        let seconds = try prepared.expectedStageSeconds()
+        report(prepared.times(seconds))
+        try prepared.check()
+        if result.json { printJSON(try prepared.json(explanation, seconds)) }
     }
 
     /// Says that the run has ended before.

@@ -291,7 +291,8 @@ struct HealingRecipeTests {
         let text = help.output + help.messages
         let options = Set(text.matches(of: /(?m)^  (?:-\w, )?--([a-z0-9-]+)/).map { String($0.1) })
         let notOfTheJob: Set = [
-            "output", "force", "resume", "at-step", "dry-run", "json", "threads", "version", "help",
+            "output", "force", "resume", "at-step", "dry-run", "explain", "json", "threads", "version",
+            "help",
         ]
         #expect(options.subtracting(notOfTheJob) == Set(TrainingJob.parameterList.map(\.name)))
         #expect(Set(TrainingJob.defaults.keys).isSubset(of: Set(TrainingJob.parameterList.map(\.name))))

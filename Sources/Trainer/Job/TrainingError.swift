@@ -81,6 +81,19 @@ extension UserFacingError {
             .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)")
     }
 
+    /// A checkpoint has a tensor that a model has not.
+    static func checkpointOfAnother(
+        _ path: String, _ model: String, _ tensor: TensorExpression, _ name: String, _ own: TensorExpression?
+    ) -> Self {
+        Self(
+            .request,
+            """
+            \(path) is no checkpoint of \(model): it has '\(name)' as \(tensor.type.rawValue)\(tensor.shape), and the \
+            model \(own.map { "as \($0.type.rawValue)\($0.shape)" } ?? "not at all"); weights are kept as F32 in the \
+            model's shapes
+            """)
+    }
+
     /// A step is not like those before it, and the run was asked to stop then.
     static func spike(_ finding: StepGuard.Finding, step: Int, inARow: Int, documents: String) -> Self {
         let texts = documents.isEmpty ? "" : " (documents: \(documents))"

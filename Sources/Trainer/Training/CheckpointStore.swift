@@ -61,6 +61,14 @@ struct EvaluationProgress: Codable, Sendable, Equatable {
     }
 }
 
+/// Where the model lies that a run began with: what a checkpoint is exported as goes by it, and nothing else.
+struct ModelPlace: Codable, Sendable, Equatable {
+    /// Its path from the root on; nil for a model that was not written before it was trained.
+    var path: String?
+    /// Whether it has no weights, so that training began with random ones.
+    var isBlank: Bool
+}
+
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
 ///
 /// Each checkpoint is a folder that is whole or absent; the one before is removed only when the next is durable. It has
@@ -71,6 +79,7 @@ final class CheckpointStore {
     /// The run's folder.
     let folder: String
     private let identity: RunIdentity
+    private let model: ModelPlace
     private let lock: WritableFile
     private let freeSpace: @Sendable (String) -> Int?
     /// How many of the last checkpoints are kept, and which others are.
@@ -85,22 +94,33 @@ final class CheckpointStore {
         let identity: RunIdentity
         /// Where that run stood.
         let progress: RunProgress
+        /// Where its model lay; nil where nobody noted that.
+        let model: ModelPlace?
         private let tensors: OrderedDictionary<String, TensorExpression>
 
         /// Reads what a checkpoint's folder says, no tensor.
         ///
+        /// - Parameters:
+        ///   - path: the folder.
+        ///   - failure: makes the error of the path and a reason.
+        /// - Returns: the checkpoint.
         /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
-        static func read(_ path: String) throws(UserFacingError) -> Kept {
+        static func read(
+            _ path: String,
+            or failure: (_ path: String, _ reason: String) -> UserFacingError = UserFacingError.badRunState
+        ) throws(UserFacingError) -> Kept {
+            let broken = "\(recordName) is not what was written"
             do {
                 let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
                 let record = try JSONDecoder().decode(Record.self, from: Data(bytes))
+                guard record.identity.stages.indices.contains(record.progress.stage) else {
+                    throw failure(path, broken)
+                }
                 return Kept(
-                    path: path, identity: record.identity, progress: record.progress,
+                    path: path, identity: record.identity, progress: record.progress, model: record.model,
                     tensors: try Checkpoint.open(path).tensors)
             } catch {
-                let reason =
-                    (error as? UserFacingError)?.description ?? "\(recordName) is not what was written"
-                throw .badRunState(path: path, reason: reason)
+                throw failure(path, (error as? UserFacingError)?.description ?? broken)
             }
         }
 
@@ -110,6 +130,23 @@ final class CheckpointStore {
                 guard entry.key.hasPrefix(weightsPrefix) else { return }
                 masters[String(entry.key.dropFirst(weightsPrefix.count))] = entry.value
             }
+        }
+
+        /// Refuses a checkpoint whose tensors are not a model's.
+        ///
+        /// - Throws: ``UserFacingError`` that names the first that is none, or of another shape.
+        func check(against model: PretrainedModel) throws(UserFacingError) {
+            for (name, tensor) in masters.sorted(by: { $0.key < $1.key }) {
+                let own = model.checkpoint.tensors[name]
+                guard tensor.type == .f32, tensor.shape == own?.shape else {
+                    throw .checkpointOfAnother(path, model.checkpoint.path, tensor, name, own)
+                }
+            }
+        }
+
+        /// The running average of an operand's values, one after the other; nil where none is kept.
+        func average(of operand: String) -> TensorExpression? {
+            tensors[RunningAverage<DefaultEngine>.prefix + operand]
         }
 
         /// Fills in the moments and averages of the operands that are trained in both.
@@ -148,6 +185,7 @@ final class CheckpointStore {
         var version = 3
         var identity: RunIdentity
         var progress: RunProgress
+        var model: ModelPlace?
     }
 
     private static let recordName = "run.json"
@@ -161,15 +199,16 @@ final class CheckpointStore {
     /// - Parameters:
     ///   - output: the run's output.
     ///   - identity: what the run is.
+    ///   - model: where its model lies.
     ///   - count: how many of the last checkpoints are kept.
     ///   - freeSpace: the bytes that can be written to the disk of a path.
     init(
-        output: String, identity: RunIdentity, keeping count: Int,
+        output: String, identity: RunIdentity, model: ModelPlace, keeping count: Int,
         freeSpace: @escaping @Sendable (String) -> Int?
     ) throws(UserFacingError) {
         self.count = count
         folder = Self.folder(of: output)
-        self.identity = identity
+        (self.identity, self.model) = (identity, model)
         self.freeSpace = freeSpace
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
@@ -225,7 +264,7 @@ final class CheckpointStore {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let record = try encoder.encode(Record(identity: identity, progress: progress))
+        let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
             auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],

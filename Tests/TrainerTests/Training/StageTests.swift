@@ -183,6 +183,38 @@ import Testing
         #expect(none?.message.contains("is no checkpoint of a run") == true, "\(none?.message ?? "")")
     }
 
+    /// What the other run has trained stays as it left it where this one does not train it.
+    @Test func whatOnlyTheOtherRunHasTrainedStays() throws {
+        let head = "lm_head.weight"
+        var first = try run("first", stages: [])
+        first.job.keep = 1
+        _ = try first()
+        var next = try run("next", stages: [])
+        (next.job.from, next.job.freeze, next.job.keep) = (folder.path("first.run/step-000003"), [head], 1)
+        _ = try next()
+        let (source, before, after) = try (
+            grown(), Checkpoint.open(folder.path("first")), Checkpoint.open(folder.path("next"))
+        )
+        let floats = try [source, before, after].map { try #require($0[head]).floats() }
+        #expect(floats[0] != floats[1] && floats[1] == floats[2])
+        #expect(try before["model.norm.weight"]?.floats() != after["model.norm.weight"]?.floats())
+        // So it is in the checkpoint, too.
+        let model = try grown()
+        try CheckpointWriter().write(model, to: folder.path("grown"))
+        let export = try CheckpointExport(
+            folder.path("next.run/step-000003"), of: folder.path("grown"), to: folder.path("exported"))
+        try export.writer.write(export.plan)
+        #expect(try bytes("exported") == bytes("next"))
+        // The model before the surgery has fewer rows.
+        next.checkpoint = nil
+        next.model = try GoldenModel(name: "llama").folder
+        let other = #expect(throws: UserFacingError.self) { try next.prepared() }
+        #expect(
+            other?.message.contains("is no checkpoint of") == true
+                && other?.message.contains("it has 'lm_head.weight' as F32[251, ") == true,
+            "\(other?.message ?? "")")
+    }
+
     @Test func whatIsWrongIsNamedWithItsStage() throws {
         func message(_ stages: [JSONObject]) -> String {
             do {
