@@ -41,7 +41,7 @@ struct Heal: ParsableCommand {
     @OptionGroup var compute: ComputeOptions
 
     func validate() throws {
-        do { try job.check(prefix: "--") } catch { throw ValidationError(error.message) }
+        do { try job.check(prefix: "--") } catch { throw ValidationError("\(error)") }
         try refuseModels(among: job.files)
     }
 
@@ -133,6 +133,14 @@ struct Heal: ParsableCommand {
 
     /// Says that the run has ended before.
     private func tell(_ finished: (steps: Int, tokens: Int), output: String) throws {
+        if let step = result.atStep {
+            throw UserFacingError(
+                .request,
+                """
+                \(output): this run is finished, and --at-step \(step) goes on with one that is not; begin another with \
+                --from \(output).run/step-… where its checkpoints were kept
+                """)
+        }
         report(
             "\(output): this run is finished, after \(finished.steps) steps; there is nothing to go on with")
         if result.json {

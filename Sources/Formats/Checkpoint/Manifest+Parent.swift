@@ -9,7 +9,8 @@ public enum ParentModel: Sendable, Equatable {
 extension Checkpoint {
     /// The model that was there before the last surgery, several in a row being one, whatever was trained since.
     ///
-    /// A surgery may have made the model that nobody has written; then its source is what was opened. Reads all of its weights files for their checksums, where the manifest has some.
+    /// Of a model that a surgery has made and nobody has written, it is what the surgery was given. Reads all of its
+    /// weights files for their checksums, where the manifest has some.
     ///
     /// - Parameters:
     ///   - training: the names of operations that are no surgery.

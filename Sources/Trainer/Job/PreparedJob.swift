@@ -85,8 +85,10 @@ public struct PreparedJob {
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
         var trainedBefore: Set<String> = []
-        if let path = job.from {
-            let beginning = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+        let beginning = try job.from.map {
+            try CheckpointStore.Kept.read($0, or: UserFacingError.notACheckpoint)
+        }
+        if let beginning {
             try beginning.check(against: model)
             trainedBefore.formUnion(beginning.masters.keys)
         }
@@ -111,12 +113,13 @@ public struct PreparedJob {
             }
             notes = context.texts?.warnings ?? []
         }
+        try beginning?.check(beginning: stages[0].plan)
         (self.stages, self.evaluations) = (stages, evaluations)
         var settled = SettledValues()
         eventFolder = job.eventFolder(of: output, &settled)
         job.settleEvaluations(&settled)
         self.settled = settled
-        let origins = try ModelOrigins(of: model.checkpoint)
+        let origins = try ModelOrigins(of: model)
         let added = tokenizer.flatMap { tokenizer in
             origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
         }

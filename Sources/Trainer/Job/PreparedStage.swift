@@ -194,10 +194,14 @@ public struct PreparedStage {
         let masters =
             earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore
         self.masters = masters
-        groups = try GroupPlan(plan.groups, model.layout, of: model.checkpoint)
+        groups = try GroupPlan(plan.groups, of: model)
         layout = try model.layout(of: plan, groups, after: masters)
         guard !layout.trained.isEmpty else {
             throw UserFacingError.nothingTrained(path: model.checkpoint.path)
+        }
+        try groups.check(training: layout, path: model.checkpoint.path)
+        if job.fromScratch, earlier.isEmpty, let frozen = layout.parameters.first(where: \.isFrozenByChoice) {
+            throw UserFacingError.frozenFromScratch(tensor: frozen.name)
         }
         memory = MemoryNeed(plan, architecture, layout: layout, data: dataBytes, threads: context.threads)
         // What is trained, or was before, in float32; both moments; the header and the record take some kilobytes.
@@ -234,6 +238,11 @@ public struct PreparedStage {
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
         }
     }
+}
+
+extension Parameter {
+    /// Whether it is not trained though it could be.
+    fileprivate var isFrozenByChoice: Bool { !isTrained && role != .constant }
 }
 
 extension PretrainedModel {

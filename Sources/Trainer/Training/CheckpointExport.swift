@@ -105,7 +105,7 @@ public struct CheckpointExport {
         var before: StagePlan?
         for plan in kept.identity.stages {
             let own = try model.settings(of: plan, after: before)
-            let groups = try GroupPlan(plan.groups, own.layout, of: own.checkpoint)
+            let groups = try GroupPlan(plan.groups, of: own)
             let layout = try own.layout(of: plan, groups, after: trained.union(others))
             stages.append((own, layout))
             trained.formUnion(layout.trainedNames)

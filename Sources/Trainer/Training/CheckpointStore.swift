@@ -109,19 +109,19 @@ final class CheckpointStore {
             _ path: String,
             or failure: (_ path: String, _ reason: String) -> UserFacingError = UserFacingError.badRunState
         ) throws(UserFacingError) -> Kept {
-            let broken = "\(recordName) is not what was written"
-            do {
-                let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
-                let record = try JSONDecoder().decode(Record.self, from: Data(bytes))
-                guard record.identity.stages.indices.contains(record.progress.stage) else {
-                    throw failure(path, broken)
-                }
-                return Kept(
-                    path: path, identity: record.identity, progress: record.progress, model: record.model,
-                    tensors: try Checkpoint.open(path).tensors)
-            } catch {
-                throw failure(path, (error as? UserFacingError)?.description ?? broken)
+            do { return try contents(of: path) } catch {
+                throw failure(path, "\(error)")
             }
+        }
+
+        private static func contents(of path: String) throws(UserFacingError) -> Kept {
+            let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
+                record.identity.stages.indices.contains(record.progress.stage)
+            else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
+            return Kept(
+                path: path, identity: record.identity, progress: record.progress, model: record.model,
+                tensors: try Checkpoint.open(path).tensors)
         }
 
         /// The values of what was trained, by name.
@@ -144,6 +144,23 @@ final class CheckpointStore {
             }
         }
 
+        /// What the stage was asked to do that it was kept in.
+        private var plan: StagePlan { identity.stages[progress.stage] }
+
+        /// Refuses to let another run begin with it whose settings it does not go with.
+        ///
+        /// - Parameter first: the run's first stage.
+        /// - Throws: ``UserFacingError`` when its moments are of another kind, or it was trained with a rotary base that the
+        ///   run does not have.
+        func check(beginning first: StagePlan) throws(UserFacingError) {
+            guard plan.moments == first.moments else {
+                throw .otherMoments(path: path, kept: plan.moments.rawValue, asked: first.moments.rawValue)
+            }
+            if let theta = plan.ropeTheta, first.ropeTheta == nil {
+                throw .otherRotaryBase(path: path, theta: theta)
+            }
+        }
+
         /// The running average of an operand's values, one after the other; nil where none is kept.
         func average(of operand: String) -> TensorExpression? {
             tensors[RunningAverage<DefaultEngine>.prefix + operand]
@@ -156,10 +173,6 @@ final class CheckpointStore {
         ///   - all: whether all of the stage's must be there.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
         func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
-            let precision = identity.stages[progress.stage].moments
-            guard precision == state.plan.moments else {
-                throw .otherMoments(path: path, kept: precision.rawValue, asked: state.plan.moments.rawValue)
-            }
             for (name, buffer, isPacked) in state.buffers {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
@@ -328,6 +341,9 @@ final class CheckpointStore {
         ((try? FileSystem.names(folder)) ?? []).filter { $0.hasPrefix("step-") || $0.hasPrefix(".step-") }
     }
 
+    /// The names of the checkpoints in a folder that are whole, in order.
+    static func checkpoints(in folder: String) -> [String] { steps(in: folder).sorted().map(stepName) }
+
     private static func steps(in folder: String) -> [Int] {
         stepNames(in: folder).compactMap {
             $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil
@@ -337,7 +353,11 @@ final class CheckpointStore {
     private func path(step: Int) -> String { Self.path(in: folder, step: step) }
 
     private static func path(in folder: String, step: Int) -> String {
+        Path.join(folder, stepName(step))
+    }
+
+    private static func stepName(_ step: Int) -> String {
         let digits = String(step)
-        return folder + "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+        return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
 }
