@@ -83,6 +83,16 @@ extension UserFacingError {
             .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)\(advice)")
     }
 
+    /// A run that should begin with a checkpoint is on another model than the checkpoint's run.
+    static func otherBeginning(_ path: String, _ model: String, _ what: String) -> Self {
+        Self(
+            .request,
+            """
+            \(path) is of a run on another model than \(model), with other values of \(what); give the model that the \
+            checkpoint's run began with
+            """)
+    }
+
     /// A checkpoint was trained with a rotary base that the run does not have.
     static func otherRotaryBase(path: String, theta: Double) -> Self {
         Self(

@@ -161,6 +161,23 @@ final class CheckpointStore {
             }
         }
 
+        /// Refuses a model that has another tokenizer than the run's, or other values of what the run did not train, which are
+        /// read through.
+        ///
+        /// - Throws: ``UserFacingError`` that says what is other.
+        func checkValues(of model: Checkpoint) throws(UserFacingError) {
+            var (now, then) = (try RunIdentity.files(of: model), identity.model)
+            // Another rotary base, say, is no other model.
+            (now[Configuration.fileName], then[Configuration.fileName]) = (nil, nil)
+            guard now == then else { throw .otherBeginning(path, model.path, "its tokenizer") }
+            // In the midst of its stages it is open what the run did not train.
+            let trained = Set(masters.keys)
+            guard RunIdentity.shapes(of: trained, in: model) == identity.trained else { return }
+            guard try RunIdentity.values(ofAllBut: trained, in: model) == identity.frozen else {
+                throw .otherBeginning(path, model.path, "tensors that the run did not train")
+            }
+        }
+
         /// The running average of an operand's values, one after the other; nil where none is kept.
         func average(of operand: String) -> TensorExpression? {
             tensors[RunningAverage<DefaultEngine>.prefix + operand]

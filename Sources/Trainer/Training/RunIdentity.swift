@@ -44,6 +44,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         isPlainText = job.job.text.isPlain ? true : nil
         beginning = try job.job.from.map { (path) throws(UserFacingError) in
             let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+            try kept.checkValues(of: job.model.checkpoint)
             return "\(kept.identity.name), step \(kept.progress.step)"
         }
         let checkpoint = job.model.checkpoint

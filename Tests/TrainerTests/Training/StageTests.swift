@@ -196,6 +196,21 @@ import Testing
         _ = try next.prepared()
     }
 
+    /// Weights of one model are not mixed with those of another of the same shape.
+    @Test func aCheckpointGoesWithItsModelOnly() throws {
+        var first = try run("first", stages: [])
+        (first.job.train, first.job.keep) = (["model.layers.1.*"], 1)
+        _ = try first()
+        var next = try run("next", stages: [])
+        next.job.from = folder.path("first.run/step-000003")
+        let head = try #require(next.checkpoint?.tensors["lm_head.weight"])
+        next.checkpoint?.tensors["lm_head.weight"] = try .zeros(head.type, shape: head.shape)
+        let error = try #require(#expect(throws: UserFacingError.self) { try next() })
+        #expect(error.message.contains("other values of tensors that the run did not train"))
+        next.checkpoint?.tensors["lm_head.weight"] = head
+        _ = try next()
+    }
+
     /// What is never trained would not be kept.
     @Test func nothingIsFrozenFromScratch() throws {
         try blankModel(in: folder)
