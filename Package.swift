@@ -10,6 +10,7 @@ let strict: [SwiftSetting] = [
 ]
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let orderedCollections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -61,7 +62,8 @@ let package = Package(
         .target(
             name: "Trainer",
             dependencies: [
-                "Formats", "Models", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, logging,
+                "Formats", "Models", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, heap,
+                logging,
             ],
             swiftSettings: strict),
         .target(

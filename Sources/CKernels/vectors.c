@@ -45,22 +45,28 @@ CK_INLINE float one(const void *w, size_t i, int kind) {
 }
 
 CK_INLINE float sum_of(const floats *v) {
-    float lane[LANES];
-    memcpy(lane, v, sizeof lane);
-    for (size_t half = LANES / 2; half > 0; half /= 2)
-        for (size_t c = 0; c < half; ++c) lane[c] += lane[c + half];
-    return lane[0];
+    typedef float eight __attribute__((vector_size(32)));
+    typedef float four __attribute__((vector_size(16)));
+    const eight a = __builtin_shufflevector(*v, *v, 0, 1, 2, 3, 4, 5, 6, 7)
+                    + __builtin_shufflevector(*v, *v, 8, 9, 10, 11, 12, 13, 14, 15);
+    const four b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+    return (b[0] + b[2]) + (b[1] + b[3]);
 }
 
 /* y(r, O) = (add ? y : 0) + x(r, I) w(outs, I)^T for numbers of rows and outputs that are known when this is compiled. Each
-   sum has one vector of its own, whatever is beside it, so that it is the same bits; several hide each other's latency. */
+   sum has one vector of its own, whatever is beside it, so that it is the same bits; several hide each other's latency.
+   Meanwhile the weights of the next outputs are asked for, line by line: rows are too short for a processor to foresee that
+   others follow. */
 CK_INLINE void products(float *y, const float *x, const void *w, size_t first, size_t I, size_t O, size_t outs,
                         size_t rows, int kind, int add) {
     floats sums[MOST][MOST];
     for (size_t o = 0; o < outs; ++o)
         for (size_t r = 0; r < rows; ++r) sums[o][r] = (floats){0};
+    const size_t size = kind == CK_F32 ? 4 : 2;
     size_t i = 0;
     for (; i + LANES <= I; i += LANES) {
+        const char *next = (const char *)w + (first + outs * (I + i)) * size;
+        for (size_t line = 0; line < outs * LANES * size; line += 64) __builtin_prefetch(next + line);
         floats weight[MOST];
         for (size_t o = 0; o < outs; ++o) load(&weight[o], w, first + o * I + i, kind);
         for (size_t r = 0; r < rows; ++r) {

@@ -18,13 +18,11 @@ extension PreparedJob {
             table.add("end of text", String(end))
         }
         let available = MemoryNeed.available.map { " of \(Units.bytes($0)) available" } ?? ""
+        let largest = largestStage.plan.title.map { " in the stage '\($0)'" } ?? ""
         table.add(
             "memory",
-            """
-            \(Units.bytes(memory.total))\(available): weights \(Units.bytes(memory.weights)), gradients \
-            \(Units.bytes(memory.gradients)), moments \(Units.bytes(memory.moments)), activations \
-            \(Units.bytes(memory.activations)), data \(Units.bytes(memory.data))
-            """)
+            "\(Units.bytes(memory.total))\(largest)\(available): "
+                + memory.parts.map { "\($0.name) \(Units.bytes($0.bytes))" }.joined(separator: ", "))
         let free = freeRoom.map { " of \(Units.bytes($0)) free" } ?? ""
         table.add(
             "disk",
@@ -48,6 +46,87 @@ extension PreparedJob {
             "output_bytes": JSON(output.byteCount), "checkpoint_bytes": JSON(checkpointBytes),
             "disk_bytes": JSON(roomNeeded), "available_disk_bytes": freeRoom.map { JSON($0) } ?? .null,
         ]
+    }
+}
+
+extension PreparedJob {
+    /// How long its stages will take, as ``PreparedJob/expectedStageSeconds()`` has it, for people.
+    public func times(_ seconds: [Double?]) -> String {
+        func words(_ seconds: Double?) -> String {
+            seconds.map { "about \(Units.duration(seconds: $0))" } ?? "as long as the missing files make it"
+        }
+        var table = Table(columns: [("", .left), ("", .left)])
+        let all = seconds.contains(nil) ? nil : seconds.reduce(0) { $0 + ($1 ?? 0) }
+        table.add("time", "\(words(all)) on \(options.threads) threads of this machine, evaluations left out")
+        guard stages.count > 1 else { return table.description }
+        for (stage, seconds) in zip(stages, seconds) {
+            table.add("", "\(stage.plan.title ?? ""): \(words(seconds))")
+        }
+        return table.description
+    }
+
+    /// What ``PreparedJob/json`` has, every parameter, and what the run takes by its parts, for programs.
+    public func json(_ explanation: JobExplanation, _ seconds: [Double?]) throws -> JSON {
+        var object = json
+        object["job"] = try JSON(encoding: explanation.rows)
+        object["memory"] = .object(
+            memory.parts.reduce(into: JSONObject()) { $0[$1.name] = JSON($1.bytes) })
+        object["memory_stage"] = largestStage.plan.title.map { .string($0) } ?? .null
+        object["threads"] = JSON(options.threads)
+        object["expected_seconds"] =
+            seconds.contains(nil) ? .null : JSON(seconds.reduce(0) { $0 + ($1 ?? 0) })
+        object["stages"] = .array(
+            zip(stages, seconds).map { stage, seconds in
+                [
+                    "stage": stage.plan.title.map { .string($0) } ?? .null,
+                    "steps": stage.isOpenEnded ? .null : JSON(stage.plan.steps),
+                    "expected_seconds": seconds.map { JSON($0) } ?? .null,
+                ]
+            })
+        return object
+    }
+}
+
+extension MemoryNeed {
+    /// What it is made of.
+    fileprivate var parts: [(name: String, bytes: Int)] {
+        [
+            ("weights", weights), ("gradients", gradients), ("moments", moments),
+            ("activations", activations), ("data", data), ("program", program),
+        ]
+    }
+}
+
+extension JobExplanation {
+    /// Every parameter, what it is and why, for people; a stage's own under its name.
+    public var table: String {
+        var table = Table(
+            columns: [("parameter", .left), ("value", .left), ("from", .left), ("why", .left)])
+        var stage: String?
+        for row in rows {
+            if row.stage != stage, let title = row.stage { table.add("stage \(title)") }
+            stage = row.stage
+            table.add(row.name, row.value.shown, row.origin.rawValue, row.reason ?? "")
+        }
+        return table.description
+    }
+}
+
+extension JSON {
+    /// A parameter's value as a table shows it.
+    fileprivate var shown: String {
+        if isNull { return "–" }
+        if let text = string { return text }
+        if let flag = bool { return flag ? "yes" : "no" }
+        if let list = array { return list.isEmpty ? "–" : list.map(\.shown).joined(separator: ", ") }
+        if let file = self["file"]?.string {
+            let name = self["name"]?.string.map { $0 == file ? "" : "\($0)=" } ?? ""
+            let weight = self["weight"].map { $0.double == 1 ? "" : ":\($0.shown)" } ?? ""
+            return name + file + weight
+        }
+        // A fifth of 3e-4 is 6e-05, and not 5.9999999999999995e-05.
+        if let number = double, number != number.rounded() { return "\(Float(number))" }
+        return text
     }
 }
 

@@ -178,7 +178,9 @@ extension Recipe {
         }
         let operation = try Self.operations.operation(step.kind, parameters, from: folder, at: place)
         if let job = operation as? TrainingJob {
-            do { try job.check() } catch { throw error.within(place(nil)) }
+            do { try job.check() } catch {
+                throw error.within(place(job.refusedStage.map { "stages[\($0)]" }))
+            }
         }
         return operation
     }

@@ -51,19 +51,6 @@ struct Writing {
     }
 }
 
-extension WriteReport {
-    /// Tells people what was written.
-    func tell(seconds: Double) {
-        for overflow in overflows {
-            warn(
-                "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
-            )
-        }
-        for left in skippedFiles { report("left behind: \(left.name) (\(left.reason))") }
-        report("wrote \(path): \(Units.bytes(byteCount)) in \(Units.duration(seconds: seconds))")
-    }
-}
-
 extension Outcome {
     /// What was made of a source, for people; with what it takes where it is written.
     func table(source: Checkpoint, plan: WritePlan? = nil) -> String {
@@ -105,16 +92,5 @@ extension WritePlan {
             report.overflows.map { ["tensor": .string($0.tensor), "count": JSON($0.count)] })
         object["seconds"] = JSON(seconds)
         return object
-    }
-}
-
-/// Carries out a plan, shows how far it is, and stops it when the user says so.
-func writeShowingProgress(_ plan: WritePlan, with writer: CheckpointWriter) throws -> WriteReport {
-    Interruption.watch()
-    var line = ProgressLine()
-    let meter = ProgressMeter()
-    defer { line.clear() }
-    return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
-        line.update("writing \(meter.bytes(progress))")
     }
 }

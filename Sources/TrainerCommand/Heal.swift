@@ -41,7 +41,7 @@ struct Heal: ParsableCommand {
     @OptionGroup var compute: ComputeOptions
 
     func validate() throws {
-        do { try job.check(prefix: "--") } catch { throw ValidationError(error.message) }
+        do { try job.check(prefix: "--") } catch { throw ValidationError("\(error)") }
         try refuseModels(among: job.files)
     }
 
@@ -52,7 +52,8 @@ struct Heal: ParsableCommand {
             try requireModel(model)
             var options = RunOptions()
             (options.threads, options.tool) = (compute.count, "trainer \(Version.current)")
-            (options.force, options.resume, options.isDryRun) = (result.force, result.resume, result.dryRun)
+            (options.force, options.resume) = (result.force, result.resume)
+            options.isDryRun = result.dryRun || result.explain
             options.atStep = result.atStep
             let prepared = try PreparedJob(
                 job, on: model, to: result.output ?? OutputPath.beside(model, suffix: "healed"),
@@ -61,6 +62,7 @@ struct Heal: ParsableCommand {
             let output = prepared.output.output
             if let finished = try prepared.finished() { return try tell(finished, output: output) }
             for warning in prepared.warnings { warn(warning) }
+            if result.explain { return try explain(prepared) }
             report(prepared.table)
             if result.dryRun {
                 try prepared.check()
@@ -118,8 +120,27 @@ struct Heal: ParsableCommand {
         return job
     }
 
+    /// Says what every parameter is and why, and what the run takes.
+    private func explain(_ prepared: PreparedJob) throws {
+        let explanation = JobExplanation(of: prepared)
+        report(explanation.table + "\n")
+        report(prepared.table)
+        let seconds = try prepared.expectedStageSeconds()
+        report(prepared.times(seconds))
+        try prepared.check()
+        if result.json { printJSON(try prepared.json(explanation, seconds)) }
+    }
+
     /// Says that the run has ended before.
     private func tell(_ finished: (steps: Int, tokens: Int), output: String) throws {
+        if let step = result.atStep {
+            throw UserFacingError(
+                .request,
+                """
+                \(output): this run is finished, and --at-step \(step) goes on with one that is not; begin another with \
+                --from \(output).run/step-… where its checkpoints were kept
+                """)
+        }
         report(
             "\(output): this run is finished, after \(finished.steps) steps; there is nothing to go on with")
         if result.json {

@@ -243,6 +243,11 @@ struct HealResult: ParsableArguments {
     var tensorboard: String?
     @Flag(help: "Write no event files.") var noTensorboard = false
     @Flag(help: "Say what the run would do and take, and end.") var dryRun = false
+    @Flag(
+        help:
+            "Say that, and of every parameter what it is and where that came from: given, a stage, the default, the model, the data, a rule or a checkpoint."
+    )
+    var explain = false
     @Flag(help: "Print one JSON object on standard output at the end.") var json = false
 
     func validate() throws {

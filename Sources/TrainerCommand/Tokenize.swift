@@ -104,7 +104,7 @@ struct Tokenize: ParsableCommand {
         else {
             return nil
         }
-        let (layout, notes) = try DocumentLayout.found(
+        let (layout, notes, _) = try DocumentLayout.found(
             inFolder: folder, tokenizer: tokenizer, endOfText: ends.endOfText)
         notes.forEach { warn($0) }
         return layout

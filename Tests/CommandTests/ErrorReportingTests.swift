@@ -12,7 +12,7 @@ struct ErrorReportingTests {
         arguments: [
             (.malformed, 2), (.unreadable(code: ENOENT), 2), (.system(code: EIO), 1), (.resources, 1),
             (.request, 64),
-            (.interrupted, 1),
+            (.interrupted, 75),
         ] as [(UserFacingError.Kind, Int32)])
     func anErrorEndsByItsFault(kind: UserFacingError.Kind, code: Int32) {
         #expect(throws: ExitCode(code)) {

@@ -188,7 +188,8 @@ struct HealingRecipeTests {
     /// At full size, from config.json alone.
     @Test(arguments: [
         ("llama-pro-8.3b", "llama-2-7b", 8_357_482_496, 1_619_066_880),
-        ("eeve", "solar-10.7b-v1.0", 10_804_924_416, 10_804_924_416 - 2 * 4_096 * 40_960),
+        ("eeve", "solar-10.7b-v1.0", 10_804_924_416, 10_804_924_416),
+        ("kanana-9.8b", "llama-3-8b", 9_775_157_248, 9_775_157_248),
     ])
     func stagesAtFullSize(recipe: String, configuration: String, parameters: Int, trained: Int) throws {
         let folder = try Folder()
@@ -234,36 +235,75 @@ struct HealingRecipeTests {
         #expect(try head.floats() == old.floats())
     }
 
-    /// All seven stages, each on what the one before it made; the old rows of the embedding move in the sixth alone.
+    /// All seven stages of one run; the old rows of the embedding move in the sixth alone.
     @Test func eeve() throws {
         let folder = try Folder()
         let file = Self.package.appending(path: "recipes/eeve.yaml").path
         let korean = Self.example("data/korean.val.jsonl")
         let recipe = try Recipe.read(path: file)
-        let stages = recipe.steps.filter { $0.kind == "heal" }.map(\.name)
-        #expect(stages.count == 7)
-        var set = ["model=\(Self.example("base"))", "resize-vocab.learn=40", "resize-vocab.corpus=\(korean)"]
-        for stage in stages {
-            set += ["data=[\"\(korean)\"]", "tokens=200", "batch=2", "accumulate=1", "length=32", "lr=1e-2"]
-                .map {
-                    "\(stage).\($0)"
-                }
-        }
-        set.append("layers.output=\(folder.path("last"))")
-        set.append("new-input-all-output.output=\(folder.path("fifth"))")
-        let run = try CommandRun(
-            ["run", file, "-o", "last"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        let set = [
+            "model=\(Self.example("base"))", "resize-vocab.learn=40", "resize-vocab.corpus=\(korean)",
+            "heal.data=[\"\(korean)\"]", "heal.tokens=200", "heal.batch=2", "heal.accumulate=1",
+            "heal.length=32", "heal.lr=1e-2", "heal.embedding-lr=1e-2", "heal.keep=7",
+        ]
+        let run = try CommandRun(["run", file, "-o", "out"] + set.flatMap { ["--set", $0] }, in: folder.url)
         #expect(run.code == 0, "\(run.messages)")
-        let manifest = try Manifest.read(path: folder.path("last/surgery.json"))
-        #expect((manifest.history + manifest.operations).suffix(8).map(\.name) == recipe.steps.map(\.kind))
-        #expect(try folder.names() == ["fifth", "fifth.run", "last", "last.run"])
+        let manifest = try Manifest.read(path: folder.path("out/surgery.json"))
+        #expect(manifest.operations.map(\.name) == recipe.steps.map(\.kind))
+        let heal = manifest.operations[1].parameters
+        #expect(
+            heal["stages"]?.array?.compactMap(\.string) == [
+                "new-input", "new-output", "new-rows", "all-output", "new-input-all-output", "all", "layers",
+            ])
+        // Seven times the 200 tokens of a stage, one after the other; what is kept is the end of each.
+        #expect(heal["tokens"]?.int == 7 * 200 && heal["steps"]?.int == 7 * 4)
         let base = try #require(Checkpoint.open(Self.example("base"))["model.embed_tokens.weight"])
         let height = base.shape[0]
-        for (name, isSame) in [("fifth", true), ("last", false)] {
-            let table = try #require(Checkpoint.open(folder.path(name))["model.embed_tokens.weight"])
+        func movesOldRows(_ path: String, _ name: String = "model.embed_tokens.weight") throws -> Bool {
+            let table = try #require(Checkpoint.open(folder.path(path))[name])
             #expect(table.shape[0] == height + 40)
-            #expect(try (table.rows(0..<height).floats() == base.floats()) == isSame, "\(name)")
+            return try table.rows(0..<height).floats() != base.floats()
         }
+        let name = "weights/model.embed_tokens.weight"
+        for (step, moves) in [(4, false), (20, false), (24, true), (28, true)] {
+            let path = "out.run/step-0000\(step < 10 ? "0" : "")\(step)"
+            #expect(try movesOldRows(path, name) == moves, "\(step)")
+        }
+        #expect(try movesOldRows("out"))
+    }
+
+    /// Two stages, each on texts of its own, which lie beside the file.
+    @Test func kanana() throws {
+        let folder = try Folder()
+        let shipped = Self.package.appending(path: "recipes/kanana-9.8b.yaml")
+        try folder.write(String(contentsOf: shipped, encoding: .utf8), to: "recipe.yaml")
+        let kinds = ["english-web", "korean-web", "academic", "code", "encyclopedia"]
+        let names = kinds + kinds.map { "\($0).best" } + ["instruction"]
+        for name in names {
+            let text = String(repeating: "This is the text of \(name). ", count: 40)
+            try folder.write("{\"text\": \"\(text)\"}\n", to: "\(name).jsonl")
+        }
+        let set = [
+            "model=\(Self.example("base"))", "dus.from=8", "dus.to=10", "heal.tokens=512", "heal.batch=2",
+            "heal.accumulate=2", "heal.length=32", "heal.warmup=1",
+        ]
+        let run = try CommandRun(
+            ["run", "recipe.yaml", "-o", "out", "--json"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let heal = try #require(try run.json()["steps"]?.array?.last)
+        #expect(heal["tokens"]?.int == 1_024)
+        let sources = try #require(heal["sources"]?.object)
+        #expect(sources.count == names.count)
+        for (name, share) in [
+            ("english-web", 0.678), ("code", 0.128), ("academic.best", 0.358), ("instruction", 0.018),
+        ] {
+            let shown = try #require(sources["\(name).jsonl"]?["tokens"]?.int)
+            #expect(abs(Double(shown) / 512 - share) < 0.01, "\(name)")
+        }
+        let manifest = try Manifest.read(path: folder.path("out/surgery.json"))
+        #expect(manifest.operations.map(\.name) == ["dus", "heal"])
+        #expect(manifest.operations[0].facts["layers"]?["plan"] == "0-4,3-7")
+        #expect(manifest.operations[1].parameters["stages"] == ["stage-1", "stage-2"])
     }
 
     @Test(arguments: [
@@ -275,6 +315,23 @@ struct HealingRecipeTests {
         ("heal: {data: [x], schedule: linaer}", "schedule is \"linaer\", and must be one of"),
         ("eval: {}", "line 3: eval needs data: sets of documents"),
         ("heal: {data: [x, x]}", "two sources are called 'x'"),
+        (
+            "heal:\n      data: [x]\n      stages:\n        - name: a\n          learning-rate: 1",
+            "line 7: there is no parameter of stage 'learning-rate'"
+        ),
+        (
+            "heal:\n      data: [x]\n      stages:\n        - {name: a}\n        - {grups: []}",
+            "line 7: there is no parameter of stage 'grups'; did you mean groups?"
+        ),
+        (
+            "heal:\n      data: [x]\n      stages:\n        - name: a\n        - name: b\n          lr: 11",
+            "line 7: the stage 'b': lr must be from 0 to 10, not 11"
+        ),
+        ("heal: {data: [x], stages: [{seed: 1}]}", "line 3: there is no parameter of stage 'seed'"),
+        (
+            "heal: {data: [x], stages: [{name: a, steps: 1, tokens: 2}]}",
+            "line 3: the stage 'a': give one of steps, tokens and epochs"
+        ),
     ])
     func aStepThatIsWrong(step: String, message: String) throws {
         let folder = try Folder()
@@ -291,7 +348,8 @@ struct HealingRecipeTests {
         let text = help.output + help.messages
         let options = Set(text.matches(of: /(?m)^  (?:-\w, )?--([a-z0-9-]+)/).map { String($0.1) })
         let notOfTheJob: Set = [
-            "output", "force", "resume", "at-step", "dry-run", "json", "threads", "version", "help",
+            "output", "force", "resume", "at-step", "dry-run", "explain", "json", "threads", "version",
+            "help",
         ]
         #expect(options.subtracting(notOfTheJob) == Set(TrainingJob.parameterList.map(\.name)))
         #expect(Set(TrainingJob.defaults.keys).isSubset(of: Set(TrainingJob.parameterList.map(\.name))))

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("trainer tokenize, eval, heal, bench, analyze, generate, report")
+@Suite("trainer tokenize, eval, heal, bench, analyze, generate, report, export")
 struct TrainerCommandTests {
     private let temporary: TemporaryFolder
     private var folder: URL { temporary.url }
@@ -40,7 +40,7 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate", "report"])
+    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate", "report", "export"])
     func explainsItself(
         command: String
     )
@@ -365,6 +365,65 @@ struct TrainerCommandTests {
         let json = try run.json()
         #expect(json["parameters"] == 1_738_880 && json["steps"] == 24)
         #expect(try #require(json["memory_bytes"]?.int) > 16 * 1_738_880)
+    }
+
+    /// Every parameter with what decided it, and what the run takes; nothing is written.
+    @Test func explainsAJob() throws {
+        let run = try heal(
+            "-o", "out", "--explain", "--json", "--stages", "name: rows, steps: 3, freeze: [model.layers.*]",
+            "steps: 5")
+        #expect(run.code == 0 && !exists("out") && !exists("out.run"), "\(run.messages)")
+        let json = try run.json()
+        let rows = try #require(json["job"]?.array)
+        func row(_ name: String, _ stage: String?) -> JSON? {
+            rows.first { $0["name"]?.string == name && $0["stage"]?.string == stage }
+        }
+        #expect(row("lr", nil)?["origin"] == "given" && row("lr", nil)?["value"] == 0.001)
+        #expect(row("embedding-lr", nil)?["origin"] == "rule")
+        #expect(row("steps", "rows")?["value"] == 3 && row("steps", "stage 2")?["origin"] == "stage")
+        #expect(json["steps"] == 8 && json["memory_stage"] == "stage 2")
+        let parts = try #require(json["memory"]?.object)
+        #expect(
+            parts.keys == ["weights", "gradients", "moments", "activations", "data", "program"]
+                && parts.reduce(0) { $0 + ($1.value.int ?? 0) } == json["memory_bytes"]?.int)
+        let stages = try #require(json["stages"]?.array)
+        #expect(stages.map { $0["steps"]?.int } == [3, 5])
+        let seconds = stages.compactMap { $0["expected_seconds"]?.double }
+        #expect(
+            seconds.count == 2
+                && abs(seconds[0] + seconds[1] - (json["expected_seconds"]?.double ?? 0)) < 1e-9)
+        let shown = run.messages.replacing(/\ +/, with: " ")
+        #expect(shown.contains("\nlr 0.001 given\n"), "\(run.messages)")
+        #expect(shown.contains("\nembedding-lr 0.0002 rule a fifth of lr\n"), "\(run.messages)")
+        #expect(shown.contains("\nstage rows\n") && shown.contains(" in the stage 'stage 2'"))
+        #expect(shown.contains("\ntime about "))
+    }
+
+    /// A checkpoint becomes a model where its run's result lies, and nothing is half there.
+    @Test func exportsACheckpoint() throws {
+        #expect(try heal("-o", "out", "--keep", "1").code == 0)
+        let step = "out.run/step-000024"
+        let plan = try trainer("export", step, "--dry-run", "--json")
+        #expect(plan.code == 0 && !exists("out-step-24"), "\(plan.messages)")
+        let run = try trainer("export", step, "--json")
+        #expect(run.code == 0 && run.messages.contains("wrote "), "\(run.messages)")
+        let json = try run.json()
+        #expect(
+            json.object?.keys == [
+                "checkpoint", "run", "step", "stage", "model", "output", "parameters", "trained_parameters",
+                "bytes", "average", "dry_run",
+            ])
+        #expect(json["step"] == 24 && json["trained_parameters"] == 1_738_880)
+        #expect(json["dry_run"] == false && json["output"]?.string?.hasSuffix("/out-step-24") == true)
+        #expect(
+            try temporary.bytes("out-step-24/model.safetensors") == temporary.bytes("out/model.safetensors"))
+        let again = try trainer("export", step)
+        #expect(again.code != 0 && again.messages.contains("--force"), "\(again.messages)")
+        #expect(try trainer("export", step, "--force").code == 0)
+        let none = try trainer("export", "out", "-o", "none")
+        #expect(none.code == 64 && none.messages.contains("is no checkpoint of a run") && !exists("none"))
+        let average = try trainer("export", step, "--average", "-o", "none")
+        #expect(average.code == 64 && average.messages.contains("--result average") && !exists("none"))
     }
 
     /// A page of a healed model, of its run, and of its log; none replaces a file unasked.

@@ -7,10 +7,10 @@ public enum ParentModel: Sendable, Equatable {
 }
 
 extension Checkpoint {
-    /// The model that was there before the last surgery, several in a row being one, whatever was trained since. Of a model
-    /// that a surgery has made and nobody has written, it is what the surgery was given.
+    /// The model that was there before the last surgery, several in a row being one, whatever was trained since.
     ///
-    /// Reads all of its weights files for their checksums, where the manifest has some.
+    /// Of a model that a surgery has made and nobody has written, it is what the surgery was given. Reads all of its
+    /// weights files for their checksums, where the manifest has some.
     ///
     /// - Parameters:
     ///   - training: the names of operations that are no surgery.
@@ -20,8 +20,11 @@ extension Checkpoint {
     package func parent(
         passingOver training: Set<String>, isCancelled: () -> Bool
     ) throws(UserFacingError) -> ParentModel {
-        if operations.contains(where: { !training.contains($0.name) }) {
-            // What the surgery has made is not written yet, so its source is what was opened.
+        // What was only converted is the model that it was, in another format.
+        func hasSurgery(_ operations: [Manifest.Operation]) -> Bool {
+            operations.contains { !training.contains($0.name) && $0.name != "convert" }
+        }
+        if hasSurgery(operations), !(manifest.map { hasSurgery($0.operations) } ?? false) {
             return FileSystem.exists(path) ? .found(path) : .missing("\(path) is not there")
         }
         guard var manifest else {
@@ -37,12 +40,8 @@ extension Checkpoint {
             }
             let source = Path.parent(Self.place(of: first, from: folder))
             isSurgery = isSurgery || manifest.operations.contains { !training.contains($0.name) }
-            // What was only converted is the model that it was, in another format.
             if let earlier = try manifest.sourceManifest(), !earlier.ownSources.isEmpty,
-                !isSurgery
-                    || earlier.operations.contains(where: {
-                        !training.contains($0.name) && $0.name != "convert"
-                    })
+                !isSurgery || hasSurgery(earlier.operations)
             {
                 (folder, manifest) = (source, earlier)
                 continue

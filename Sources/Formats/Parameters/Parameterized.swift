@@ -116,10 +116,9 @@ extension UserFacingError {
     package static func unknownWord(
         _ word: String, what: String, known: [String], at place: String
     ) -> Self {
-        let near = nearest(to: word, of: known).map { "did you mean \($0)? " } ?? ""
-        return Self(
-            .malformed,
-            "\(place): there is no \(what) '\(word)'; \(near)There are \(known.joined(separator: ", "))")
+        let all = known.joined(separator: ", ")
+        let advice = nearest(to: word, of: known).map { "did you mean \($0)? There are" } ?? "there are"
+        return Self(.malformed, "\(place): there is no \(what) '\(word)'; \(advice) \(all)")
     }
 
     /// A value is of another kind than what it is for.

@@ -51,9 +51,16 @@ extension PreparedJob {
     ///
     /// - Throws: ``UserFacingError`` when there is no OpenBLAS.
     public func expectedSeconds() throws -> Double? {
-        if isOpenEnded { return nil }
+        isOpenEnded ? nil : try expectedStageSeconds().reduce(0) { $0 + ($1 ?? 0) }
+    }
+
+    /// The same of each stage, in order; nil for one whose number of steps is not known.
+    ///
+    /// - Throws: ``UserFacingError`` when there is no OpenBLAS.
+    public func expectedStageSeconds() throws -> [Double?] {
         let engine = try DefaultEngine(threads: options.threads)
-        return stages.reduce(0) { $0 + $1.expectedSeconds(on: engine) }
+        var rates: [[[Int]]: Double] = [:]
+        return stages.map { $0.isOpenEnded ? nil : $0.expectedSeconds(on: engine, &rates) }
     }
 }
 
@@ -62,7 +69,13 @@ extension PreparedStage {
     /// Documentation/measurements.md.
     private static let shareOfProducts = 0.75
 
-    fileprivate func expectedSeconds(on engine: DefaultEngine) -> Double {
+    /// About how many seconds its steps take.
+    ///
+    /// - Parameters:
+    ///   - engine: what computes them.
+    ///   - rates: what was measured for the stages before, by the shapes of products and how often each is done.
+    /// - Returns: the seconds.
+    fileprivate func expectedSeconds(on engine: DefaultEngine, _ rates: inout [[[Int]]: Double]) -> Double {
         let products = layout.products(rows: plan.batch * plan.length)
         let small = products.map { shape, count in
             (
@@ -78,6 +91,9 @@ extension PreparedStage {
         }
         let again = plan.recomputation == .layer ? 4.0 / 3 : 1
         let step = products.trainingFlops * again * Double(plan.accumulate)
-        return Double(plan.steps) * step / engine.productRate(of: distinct) / Self.shareOfProducts
+        let key = distinct.map { [$0.shape.rows, $0.shape.inputs, $0.shape.outputs, $0.count] }
+        let rate = rates[key] ?? engine.productRate(of: distinct)
+        rates[key] = rate
+        return Double(plan.steps) * step / rate / Self.shareOfProducts
     }
 }

@@ -74,7 +74,8 @@ public struct TrainingBenchmark: Sendable {
         (job.steps, job.batch, job.length, job.lr, job.embeddingLr) = (steps + 1, batch, length, 1e-4, 1e-4)
         (job.schedule, job.moments, job.gradients) = (.constant, moments, gradients)
         job.recompute = recomputation
-        let plan = StagePlan(job)
+        var settled = SettledValues()
+        let plan = StagePlan(job, &settled)
         let healing = try TrainingState(
             plan, model.architecture, layout: layout,
             data: RandomTokens(vocabulary: model.architecture.vocabularySize, length: length), on: engine)

@@ -75,17 +75,18 @@ extension DocumentLayout {
     ///   - tokenizer: the model's.
     ///   - vocabularySize: rows of the model's embedding; nil does not check them.
     ///   - endOfText: what ends a text.
-    /// - Returns: the layout, and sentences that the user should know.
+    /// - Returns: the layout, sentences that the user should know, and the file that names the end; nil where none was
+    ///   asked for it, or none does.
     /// - Throws: ``UserFacingError`` that names the file and the token.
     public static func found(
         in folder: Checkpoint, tokenizer: Tokenizer, vocabularySize: Int? = nil, endOfText: EndOfText
-    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String]) {
+    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String], endFile: String?) {
         let names = try SpecialTokenNames(folder, tokenizer)
-        var notes: [String] = []
+        var (notes, endFile): ([String], String?) = ([], nil)
         let end: Int?
         switch endOfText {
         case .ofModel:
-            end = names.ends.first?.id
+            (end, endFile) = (names.ends.first?.id, names.ends.first?.file)
             notes = names.notes(tokenizer, path: folder.path)
         case .token(let spelling):
             guard let id = tokenizer.id(of: spelling).map(Int.init) ?? Int(spelling), id >= 0 else {
@@ -107,7 +108,7 @@ extension DocumentLayout {
         }
         let layout = try DocumentLayout(
             start: start.map(Int32.init), end: end.map(Int32.init), tokenizer: tokenizer)
-        return (layout, notes)
+        return (layout, notes, endFile)
     }
 }
 
@@ -115,7 +116,7 @@ extension DocumentLayout {
     /// The layout that the files of a folder ask for, whose weights are not looked at; see `found(in:)`.
     public static func found(
         inFolder path: String, tokenizer: Tokenizer, endOfText: EndOfText
-    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String]) {
+    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String], endFile: String?) {
         var folder = try Checkpoint.openWithoutWeights(path)
         // A preset whose class is not known has no end in Hugging Face's terms, and its texts can be encoded all the same.
         folder.configuration = try? folder.configuration?.asHuggingFace(path: path)

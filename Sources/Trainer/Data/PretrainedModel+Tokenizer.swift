@@ -16,12 +16,12 @@ extension PretrainedModel {
         return tokenizer
     }
 
-    /// How documents are laid out for the model, and what its user should know of it.
+    /// How documents are laid out for the model, what its user should know of it, and the file that names the end.
     ///
     /// - Throws: ``UserFacingError`` that names the file and the token.
     func documentLayout(
         _ tokenizer: Tokenizer, endOfText: EndOfText
-    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String]) {
+    ) throws(UserFacingError) -> (layout: DocumentLayout, notes: [String], endFile: String?) {
         try DocumentLayout.found(
             in: checkpoint, tokenizer: tokenizer, vocabularySize: architecture.vocabularySize,
             endOfText: endOfText)

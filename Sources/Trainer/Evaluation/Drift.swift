@@ -41,7 +41,7 @@ extension PretrainedModel {
     func drift<Device: Engine>(
         to masters: [String: TensorExpression], on engine: Device, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) -> [Drift] {
-        let origins = try ModelOrigins(of: checkpoint)
+        let origins = try ModelOrigins(of: self)
         let meter = try DriftMeter(on: engine)
         var parts: OrderedDictionary<Part, DriftSum> = [:]
         for parameter in layout.parameters {

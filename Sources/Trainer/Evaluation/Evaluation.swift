@@ -120,7 +120,7 @@ public struct EvaluationSet: Sendable {
     ) throws -> [EvaluationSet] {
         guard !files.isEmpty else { return [] }
         let tokenizer = try opened ?? model.tokenizer()
-        let (layout, notes) = try model.documentLayout(tokenizer, endOfText: endOfText)
+        let (layout, notes, _) = try model.documentLayout(tokenizer, endOfText: endOfText)
         notes.forEach(warn)
         return try files.map { file in
             try EvaluationSet(

@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Formats
+internal import HeapModule
 
 /// How the next token is chosen.
 ///
@@ -23,29 +24,50 @@ public struct Sampling: Sendable, Equatable {
         self.seed = seed
     }
 
-    /// The tokens that may follow and the probability of each, the most likely first.
+    /// The tokens that may follow and the probability of each.
+    ///
+    /// The most likely come first where any is left out. Only those that stay are put in order, not all of a vocabulary.
     func distribution(_ logits: [Float]) -> [(token: Int, probability: Double)] {
-        var order = Array(logits.indices)
-        // Of equal logits the lower token comes first, so that the order is the same always.
-        order.sort { logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1 }
-        if let topK, topK < order.count {
+        let top = Double(logits.max() ?? 0)
+        func weight(_ candidate: Candidate) -> Double { exp((Double(candidate.logit) - top) / temperature) }
+        var left = logits.enumerated().map { Candidate(token: $0, logit: $1) }
+        if let topK, topK < left.count {
             // Those that are as large as the last one stay, too.
-            let least = logits[order[max(topK, 1) - 1]]
-            order = Array(order.prefix { logits[$0] >= least })
+            left = Self.largest(of: left) { $0.count < max(topK, 1) || $0.last?.logit == $1.logit }
         }
-        let top = Double(logits[order[0]])
-        var weights = order.map { exp((Double(logits[$0]) - top) / temperature) }
         if let topP, topP < 1 {
-            let limit = topP * weights.reduce(0, +)
-            var (sum, count) = (0.0, 0)
-            while count < weights.count, count == 0 || sum < limit {
-                sum += weights[count]
-                count += 1
+            let limit = topP * left.reduce(0) { $0 + weight($1) }
+            var sum = 0.0
+            left = Self.largest(of: left) { taken, next in
+                guard taken.isEmpty || sum < limit else { return false }
+                sum += weight(next)
+                return true
             }
-            weights.removeSubrange(count...)
         }
+        let weights = left.map(weight)
         let total = weights.reduce(0, +)
-        return zip(order, weights).map { ($0, $1 / total) }
+        return zip(left, weights).map { ($0.token, $1 / total) }
+    }
+
+    /// The largest first, as long as `goesOn` says so of those before and the next.
+    private static func largest(
+        of candidates: [Candidate], while goesOn: (_ taken: [Candidate], _ next: Candidate) -> Bool
+    ) -> [Candidate] {
+        var heap = Heap(candidates)
+        var taken: [Candidate] = []
+        while let next = heap.max, goesOn(taken, next) { taken.append(heap.removeMax()) }
+        return taken
+    }
+
+    /// A token that may follow.
+    private struct Candidate: Comparable {
+        let token: Int
+        let logit: Float
+
+        /// Of equal logits the lower token is the larger one, so that the order is the same always.
+        static func < (a: Candidate, b: Candidate) -> Bool {
+            a.logit != b.logit ? a.logit < b.logit : a.token > b.token
+        }
     }
 }
 

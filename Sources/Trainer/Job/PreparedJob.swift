@@ -30,6 +30,8 @@ public struct PreparedJob {
     public let options: RunOptions
     /// The model.
     public let model: PretrainedModel
+    /// Where it lies.
+    let place: ModelPlace
     /// The stages, in order; one in a run without stages.
     public let stages: [PreparedStage]
     /// What its user should know before it goes wrong.
@@ -40,6 +42,10 @@ public struct PreparedJob {
     public let missingFiles: [String]
     /// The sets that are evaluated, and how many tokens a window of theirs predicts.
     let evaluations: [EvaluationSet], window: Int
+    /// What the run has left open, and no stage by itself, as it was decided.
+    let settled: SettledValues
+    /// The folder of TensorBoard's event files; nil for none.
+    let eventFolder: String?
     /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
     let exposure: TokenExposure?
 
@@ -66,6 +72,8 @@ public struct PreparedJob {
             } else {
                 try .open(folder)
             }
+        place = ModelPlace(
+            path: checkpoint == nil ? Path.absolute(opened.checkpoint.path) : nil, isBlank: job.fromScratch)
         let model = job.log.map(opened.leavingOut) ?? opened
         self.model = model
         // The result's history goes on from the model's, which must not be lost without a word.
@@ -76,10 +84,13 @@ public struct PreparedJob {
         let evaluations = try EvaluationSet.read(
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
             tokenizer: tokenizer, endOfText: job.end)
-        if let path = job.from {
-            do { _ = try CheckpointStore.Kept.read(path) } catch {
-                throw UserFacingError.notACheckpoint(path: path, reason: error.message)
-            }
+        var trainedBefore: Set<String> = []
+        let beginning = try job.from.map {
+            try CheckpointStore.Kept.read($0, or: UserFacingError.notACheckpoint)
+        }
+        if let beginning {
+            try beginning.check(against: model)
+            trainedBefore.formUnion(beginning.masters.keys)
         }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
@@ -87,6 +98,7 @@ public struct PreparedJob {
             var context = PreparedStage.Context(
                 model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
+                trainedBefore: trainedBefore,
                 threads: options.threads, isCancelled: isCancelled)
             for (index, own) in job.stageJobs.enumerated() {
                 let title = job.title(ofStage: index)
@@ -101,8 +113,13 @@ public struct PreparedJob {
             }
             notes = context.texts?.warnings ?? []
         }
+        try beginning?.check(beginning: stages[0].plan)
         (self.stages, self.evaluations) = (stages, evaluations)
-        let origins = try ModelOrigins(of: model.checkpoint)
+        var settled = SettledValues()
+        eventFolder = job.eventFolder(of: output, &settled)
+        job.settleEvaluations(&settled)
+        self.settled = settled
+        let origins = try ModelOrigins(of: model)
         let added = tokenizer.flatMap { tokenizer in
             origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
         }
@@ -136,10 +153,13 @@ public struct PreparedJob {
     /// Whether only the missing files tell how many steps there will be.
     public var isOpenEnded: Bool { stages.contains(where: \.isOpenEnded) }
 
-    /// What it takes: that of the stage that takes the most.
-    public var memory: MemoryNeed {
-        stages.map(\.memory).max { $0.total < $1.total } ?? stages[0].memory
+    /// The stage that takes the most memory, the first of several.
+    public var largestStage: PreparedStage {
+        stages.reduce(stages[0]) { $1.memory.total > $0.memory.total ? $1 : $0 }
     }
+
+    /// What it takes: that of the stage that takes the most.
+    public var memory: MemoryNeed { largestStage.memory }
 
     /// What a checkpoint takes on the disk, the largest of all stages.
     public var checkpointBytes: Int { stages.map(\.checkpointBytes).max() ?? 0 }
@@ -279,6 +299,23 @@ extension PreparedJob {
 }
 
 extension TrainingJob {
+    /// Where TensorBoard's event files go; nil for nowhere.
+    fileprivate func eventFolder(of output: String, _ settled: inout SettledValues) -> String? {
+        if noTensorboard { return nil }
+        let beside = Path.join(CheckpointStore.folder(of: output), EventFile.folderName)
+        return settled.settle("tensorboard", tensorboard, else: beside, .rule, "beside the result")
+    }
+
+    /// Notes when sets are evaluated, and which of them must be healed, where that was left open.
+    fileprivate func settleEvaluations(_ settled: inout SettledValues) {
+        if evalAt.isEmpty, case .percentages(let usual) = evaluationSchedule {
+            settled.note("eval-at", usual, .default, "in per cent of the steps")
+        }
+        if untilHealed, healedBy.isEmpty {
+            settled.note("healed-by", healingSets, .rule, "called as a replayed source is")
+        }
+    }
+
     /// Whether texts are encoded: not where only rows of tokens are read.
     fileprivate var needsTokenizer: Bool { !eval.isEmpty || stageJobs.contains { $0.ids == nil } }
 }

@@ -13,7 +13,7 @@ public struct PreparedStage {
     public let layout: ParameterLayout
     /// What of them is moved in a way of its own.
     public let groups: GroupPlan
-    /// The tensors that an earlier stage has trained: what is frozen of them now is kept in float32, as they are.
+    /// The tensors that an earlier stage has trained, or the run that this one begins with: what is frozen of them now is kept in float32, as they are.
     let masters: Set<String>
     /// What it will take.
     public let memory: MemoryNeed
@@ -32,6 +32,8 @@ public struct PreparedStage {
     let contents: [TextContent]
     /// What its user should know before it goes wrong.
     let warnings: [String]
+    /// What the job has left open, as it was decided.
+    let settled: SettledValues
     private let dataBytes: Int
 
     /// What all stages are prepared with.
@@ -48,6 +50,8 @@ public struct PreparedStage {
         var evaluationBytes: Int
         /// What a run that is resumed began with.
         var kept: RunIdentity?
+        /// The tensors that the run was trained in with whose checkpoint this one begins; none where it begins with the model.
+        var trainedBefore: Set<String>
         var threads: Int
         var isCancelled: () -> Bool
     }
@@ -67,14 +71,32 @@ public struct PreparedStage {
         _ context: inout Context
     ) throws {
         let before = earlier.last
-        var (model, plan) = (context.model, StagePlan(job, title: title))
-        if plan.length == 0 { plan.length = model.usualLength }
-        // A base that an earlier stage has trained the model to stays.
-        plan.ropeTheta = plan.ropeTheta ?? before?.plan.ropeTheta
-        if let theta = plan.ropeTheta {
-            let longest = max(plan.length, before?.plan.length ?? 0)
-            model = try model.withRotaryBase(theta, length: longest)
+        var settled = SettledValues()
+        var (model, plan) = (context.model, StagePlan(job, title: title, &settled))
+        let extent = DataExtent(of: job, &settled)
+        let rows =
+            try context.lacksFiles
+            ? nil
+            : job.ids.map {
+                try TokenDataset(
+                    path: $0, vocabularySize: model.architecture.vocabularySize, extent: extent)
+            }
+        if let rows {
+            plan.length = rows.length
+            settled.note("length", rows.length, .data, "that of the rows")
+        } else {
+            plan.length = model.length(of: job, &settled)
         }
+        // A base that an earlier stage has trained the model to stays.
+        if plan.ropeTheta == nil, let base = before?.plan.ropeTheta {
+            plan.ropeTheta = base
+            settled.note("rope-theta", base, .stage, "what the stage before was trained with")
+        } else if plan.ropeTheta == nil {
+            let base = model.rotaryBase
+            settled.note(
+                "rope-theta", base, .model, base == nil ? "the model has none, or several" : "its own")
+        }
+        model = try model.settings(of: plan, after: before?.plan)
         let architecture = model.architecture
         var goesOn =
             before.map {
@@ -83,10 +105,14 @@ public struct PreparedStage {
             ?? false
         // What goes on keeps the order that it has.
         if !job.sources.isEmpty { goesOn = goesOn && before?.plan.length == plan.length }
-        plan.seed = goesOn ? before?.plan.seed ?? plan.seed : plan.seed &+ UInt64(index)
+        if goesOn, let seed = before?.plan.seed {
+            plan.seed = seed
+            settled.note("seed", seed, .stage, "the data of the stage before goes on")
+        } else if index > 0 {
+            plan.seed &+= UInt64(index)
+            settled.note("seed", plan.seed, .rule, "that of the run, and one more for each stage before")
+        }
         let shown = goesOn ? before?.sources ?? [] : []
-        let extent: DataExtent =
-            job.tokens.map { .tokens($0) } ?? (job.steps == nil ? .passes(job.epochs ?? 1) : .unlimited)
         var warnings: [String] = []
         var contents: [TextContent] = []
         let sequences: Int?
@@ -100,10 +126,7 @@ public struct PreparedStage {
                 sequences = nil
             }
             progress = { _ in [] }
-        } else if let path = job.ids {
-            let rows = try TokenDataset(
-                path: path, vocabularySize: architecture.vocabularySize, extent: extent)
-            plan.length = rows.length
+        } else if let rows {
             (data, sequences) = (rows, rows.sequenceCount)
             progress = { rows.progress(after: $0, from: shown) }
             dataBytes += 4 * rows.count * rows.length
@@ -111,8 +134,13 @@ public struct PreparedStage {
             guard let tokenizer = context.tokenizer else {
                 preconditionFailure("texts have been given a tokenizer")
             }
-            let (layout, notes) = try model.documentLayout(tokenizer, endOfText: job.end)
+            let (layout, notes, source) = try model.documentLayout(tokenizer, endOfText: job.end)
             plan.documents = layout
+            if job.end == .ofModel {
+                settled.note(
+                    "end-of-text", layout.end.map { tokenizer.token(of: $0) ?? String($0) }, .model,
+                    source.map { "the first that \($0) names" } ?? "no file of the model names one")
+            }
             var texts =
                 context.texts
                 ?? SourceCache(
@@ -135,15 +163,22 @@ public struct PreparedStage {
         }
         let sequencesOfStep = plan.batch * plan.accumulate
         if case .passes = extent { isOpenEnded = context.lacksFiles } else { isOpenEnded = false }
-        if let sequences { plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep }
+        if let sequences {
+            plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep
+            settled.note(
+                "steps", plan.steps, .data,
+                "\(Units.grouped(sequences)) sequences of \(plan.length) tokens, \(sequencesOfStep) a step")
+        } else if isOpenEnded {
+            settled.leaveOpen("steps", .data, "the missing files tell")
+        }
         sources = progress(plan.steps * sequencesOfStep * plan.length)
         plan.tokens = sequences == nil ? nil : (sources.tokens - shown.tokens)
         plan.schedule.steps = plan.steps
         // A run that goes on, perhaps longer, keeps the warm-up that it began with.
         let kept = context.kept.flatMap { $0.stages.indices.contains(index) ? $0.stages[index] : nil }
-        if plan.schedule.shape.hasWarmup {
-            plan.schedule.warmup =
-                job.warmup ?? kept?.schedule.warmup ?? min(max(10, plan.steps / 100), plan.steps / 4)
+        plan.schedule.settleWarmup(job.warmup, kept: kept?.schedule.warmup, &settled)
+        if isOpenEnded, settled.entries["warmup"]?.origin == .rule {
+            settled.leaveOpen("warmup", .rule, "follows from the steps")
         }
         try plan.schedule.check()
         if let warmup = job.warmup, warmup > plan.steps {
@@ -155,13 +190,18 @@ public struct PreparedStage {
         self.job = job
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
-        let masters = earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? []
+        self.settled = settled
+        let masters =
+            earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore
         self.masters = masters
-        groups = try GroupPlan(plan.groups, model.layout, of: model.checkpoint)
-        layout = try model.layout(
-            training: plan.trained, but: groups.frozenTensors, inFloat32: masters, gradients: plan.gradients)
+        groups = try GroupPlan(plan.groups, of: model)
+        layout = try model.layout(of: plan, groups, after: masters)
         guard !layout.trained.isEmpty else {
             throw UserFacingError.nothingTrained(path: model.checkpoint.path)
+        }
+        try groups.check(training: layout, path: model.checkpoint.path)
+        if job.fromScratch, earlier.isEmpty, let frozen = layout.parameters.first(where: \.isFrozenByChoice) {
+            throw UserFacingError.frozenFromScratch(tensor: frozen.name)
         }
         memory = MemoryNeed(plan, architecture, layout: layout, data: dataBytes, threads: context.threads)
         // What is trained, or was before, in float32; both moments; the header and the record take some kilobytes.
@@ -192,13 +232,89 @@ public struct PreparedStage {
                 """, smaller
             ))
         return options.compactMap { options, plan in
-            let layout = try? model.layout(
-                training: plan.trained, but: groups.frozenTensors, inFloat32: masters,
-                gradients: plan.gradients)
-            guard let layout else { return nil }
+            guard let layout = try? model.layout(of: plan, groups, after: masters) else { return nil }
             let need = MemoryNeed(
                 plan, model.architecture, layout: layout, data: dataBytes, threads: threads)
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
+        }
+    }
+}
+
+extension Parameter {
+    /// Whether it is not trained though it could be.
+    fileprivate var isFrozenByChoice: Bool { !isTrained && role != .constant }
+}
+
+extension PretrainedModel {
+    /// The model with the settings that a stage trains it with: its base of the rotary position embedding, for its
+    /// sequences and those of the stage before.
+    ///
+    /// - Throws: ``UserFacingError`` for a model of which it is not known what another base means.
+    func settings(of plan: StagePlan, after earlier: StagePlan?) throws(UserFacingError) -> PretrainedModel {
+        guard let theta = plan.ropeTheta else { return self }
+        return try withRotaryBase(theta, length: max(plan.length, earlier?.length ?? 0))
+    }
+
+    /// Where its tensors lie in a stage.
+    ///
+    /// - Parameters:
+    ///   - plan: the stage.
+    ///   - groups: what of the model it moves in a way of its own.
+    ///   - masters: the tensors that earlier stages have trained.
+    /// - Returns: the layout.
+    /// - Throws: ``UserFacingError`` when a pattern names no tensor, or tensors that are computed as one only in part.
+    func layout(
+        of plan: StagePlan, _ groups: GroupPlan, after masters: Set<String>
+    ) throws(UserFacingError) -> ParameterLayout {
+        try layout(
+            training: plan.trained, but: groups.frozenTensors, inFloat32: masters, gradients: plan.gradients)
+    }
+
+    /// Tokens of a sequence of a stage: what is asked for, else what is usual for the model.
+    fileprivate func length(of job: TrainingJob, _ settled: inout SettledValues) -> Int {
+        let most = architecture.maximumLength
+        let isModels = usualLength == most
+        return settled.settle(
+            "length", job.length, else: usualLength, isModels ? .model : .default,
+            isModels
+                ? "the most that the model sees" : "the model sees up to \(Units.grouped(most))")
+    }
+
+    /// The base of its rotary position embedding; nil where it has none, or several.
+    fileprivate var rotaryBase: Double? {
+        let bases = Set(architecture.layers.compactMap(\.attention.rotary?.theta))
+        return bases.count == 1 ? bases.first : nil
+    }
+}
+
+extension DataExtent {
+    /// How much a stage shows: what is asked for, else one pass.
+    fileprivate init(of job: TrainingJob, _ settled: inout SettledValues) {
+        if let tokens = job.tokens {
+            self = .tokens(tokens)
+        } else if job.steps != nil {
+            self = .unlimited
+        } else {
+            let passes = settled.settle(
+                "epochs", job.epochs, else: 1, .default, "where neither steps nor tokens are given")
+            self = .passes(passes)
+        }
+    }
+}
+
+extension Schedule {
+    /// Settles the warm-up, the steps being known: what is asked for, else what a run that goes on began with, else a
+    /// hundredth of the steps, at least 10, at most a quarter.
+    fileprivate mutating func settleWarmup(_ given: Int?, kept: Int?, _ settled: inout SettledValues) {
+        if !shape.hasWarmup {
+            warmup = settled.settle("warmup", given, else: 0, .rule, "the schedule \(shape) has none")
+        } else if let kept {
+            warmup = settled.settle(
+                "warmup", given, else: kept, .checkpoint, "the run that goes on began with it")
+        } else {
+            warmup = settled.settle(
+                "warmup", given, else: min(max(10, steps / 100), steps / 4), .rule,
+                "a hundredth of the steps, at least 10, at most a quarter")
         }
     }
 }

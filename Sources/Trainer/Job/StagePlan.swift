@@ -49,16 +49,22 @@ public struct StagePlan: Codable, Sendable, Equatable {
     /// - Parameters:
     ///   - job: what is asked for; one of ``TrainingJob/stageJobs``.
     ///   - title: what the stage is called.
-    init(_ job: TrainingJob, title: String? = nil) {
+    ///   - settled: is told what the job leaves open and follows from its other parameters.
+    init(_ job: TrainingJob, title: String? = nil, _ settled: inout SettledValues) {
         self.title = title
         steps = job.steps ?? 1
         (batch, accumulate, length) = (job.batch, job.accumulate, job.length ?? 0)
+        let embeddingRate = settled.settle(
+            "embedding-lr", job.embeddingLr, else: job.lr / 5, .rule, "a fifth of lr")
         optimizer = AdamWSettings(
-            rate: job.lr, embeddingScale: job.lr == 0 ? 0 : (job.embeddingLr ?? job.lr / 5) / job.lr,
+            rate: job.lr, embeddingScale: job.lr == 0 ? 0 : embeddingRate / job.lr,
             beta1: job.beta1, beta2: job.beta2, epsilon: job.eps, weightDecay: job.weightDecay,
             clip: job.clip == 0 ? nil : job.clip)
         moments = job.moments
-        gradients = job.gradients ?? (job.accumulate == 1 ? .bf16 : .f32)
+        let hasOnePart = job.accumulate == 1
+        gradients = settled.settle(
+            "gradients", job.gradients, else: hasOnePart ? .bf16 : .f32, .rule,
+            hasOnePart ? "a step has one part" : "those of a step's parts are added up")
         trained = TensorSelection(train: job.train, freeze: job.freeze)
         groups = job.groupRules
         schedule = Schedule(

@@ -77,8 +77,40 @@ extension UserFacingError {
 
     /// What should be a checkpoint is none.
     static func notACheckpoint(path: String, reason: String) -> Self {
+        let kept = CheckpointStore.checkpoints(in: path)
+        let advice = kept.isEmpty ? "" : "; give one of those in it: \(kept.joined(separator: ", "))"
+        return Self(
+            .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)\(advice)")
+    }
+
+    /// A checkpoint was trained with a rotary base that the run does not have.
+    static func otherRotaryBase(path: String, theta: Double) -> Self {
         Self(
-            .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)")
+            .request,
+            "\(path) was trained with --rope-theta \(theta); give the same, or the base to go over to")
+    }
+
+    /// A tensor that nothing trains would stay what chance has made of it, and is not kept.
+    static func frozenFromScratch(tensor: String) -> Self {
+        Self(
+            .request,
+            """
+            from-scratch begins with random weights, so nothing can be frozen at first, and \(tensor) is; train all of it, \
+            or give a model with weights
+            """)
+    }
+
+    /// A checkpoint has a tensor that a model has not.
+    static func checkpointOfAnother(
+        _ path: String, _ model: String, _ tensor: TensorExpression, _ name: String, _ own: TensorExpression?
+    ) -> Self {
+        Self(
+            .request,
+            """
+            \(path) is no checkpoint of \(model): it has '\(name)' as \(tensor.type.rawValue)\(tensor.shape), and the \
+            model \(own.map { "as \($0.type.rawValue)\($0.shape)" } ?? "not at all"); weights are kept as F32 in the \
+            model's shapes
+            """)
     }
 
     /// A step is not like those before it, and the run was asked to stop then.

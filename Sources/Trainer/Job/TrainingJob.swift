@@ -307,6 +307,13 @@ extension TrainingJob {
         }
     }
 
+    /// The stage that ``check(prefix:)`` refuses, from 0; nil where it is none of them, or there are none.
+    public var refusedStage: Int? {
+        stageJobs.indices.first {
+            stages.indices.contains($0) && (try? stageJobs[$0].checkStage(prefix: "")) == nil
+        }
+    }
+
     /// Refuses what can't be of evaluations, ends and results.
     private func checkEnds(_ prefix: String) throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
@@ -451,8 +458,11 @@ extension TrainingJob {
     /// The groups, read.
     var groupRules: [GroupRule] { groups.compactMap { try? GroupRule($0) } }
 
-    /// The files of text, evaluation and tokens that it reads.
+    /// The files of text, evaluation and tokens that it reads, each once.
     public var files: [String] {
-        stageJobs.flatMap { $0.sources.map(\.path) + [$0.ids].compactMap(\.self) } + eval.map(\.path)
+        var seen: Set<String> = []
+        let all =
+            stageJobs.flatMap { $0.sources.map(\.path) + [$0.ids].compactMap(\.self) } + eval.map(\.path)
+        return all.filter { seen.insert($0).inserted }
     }
 }

@@ -61,13 +61,17 @@ public struct TrainingStage: Parameterized, Equatable {
 extension TrainingJob {
     /// The same job without stages, with the parameters of one of them in place of its own.
     ///
-    /// Text replaces rows and the other way round, and so do steps, tokens and passes.
+    /// Text replaces rows and the other way round, and so do steps, tokens and passes. A schedule of the stage's own takes of the
+    /// job's parameters only those that it reads.
     func stage(_ stage: TrainingStage) -> TrainingJob {
         var values = parameters
         values["stages"] = []
         for alternatives in [["data", "replay", "ids"], ["steps", "tokens", "epochs"]]
         where alternatives.contains(where: { stage.parameters[$0] != nil }) {
             for name in alternatives { values[name] = TrainingJob.defaults[name] }
+        }
+        if let word = stage.parameters["schedule"]?.string, let schedule = Schedule.Shape(rawValue: word) {
+            for name in schedule.unreadParameters { values[name] = TrainingJob.defaults[name] }
         }
         for (name, value) in stage.parameters where name != "name" && name != "keep-end" {
             values[name] = value
@@ -84,5 +88,13 @@ extension TrainingJob {
     /// What its stages are called, in order: `stage 2` where one has no name; nil where it has no stages.
     func title(ofStage index: Int) -> String? {
         stages.indices.contains(index) ? stages[index].title ?? "stage \(index + 1)" : nil
+    }
+}
+
+extension Schedule.Shape {
+    /// The parameters of other schedules that it does not read.
+    fileprivate var unreadParameters: [String] {
+        (self == .joined ? [] : ["pieces"]) + (self == .infinite ? [] : ["hold-ratio", "cooldown-share"])
+            + (hasWarmup ? [] : ["warmup", "warmup-from"])
     }
 }

@@ -16,15 +16,12 @@ extension Engine {
     }
 
     /// A tensor of 32-bit elements whose bits are read from the device when they are asked for.
-    ///
-    /// `beginning` is what it was before it was trained, of the same shape.
     func tensor(
-        _ name: String, type: ElementType = .f32, shape: [Int], in buffer: Buffer,
-        beginning: TensorExpression? = nil
+        _ name: String, type: ElementType = .f32, shape: [Int], in buffer: Buffer
     ) throws(UserFacingError) -> TensorExpression {
         let size = MemoryLayout<Float>.size
         return try .stored(
-            MemoryTensor(name: name, type: type, shape: shape, beginning: beginning) {
+            MemoryTensor(name: name, type: type, shape: shape) {
                 (bytes, destination) throws(UserFacingError) in
                 var values = [Float](repeating: 0, count: bytes.count / size)
                 var span = values.mutableSpan

@@ -178,11 +178,9 @@ public struct PretrainedModel: Sendable {
         var masters: [String: TensorExpression] = [:]
         for parameter in transformer.layout.parameters
         where parameter.isTrained || earlier.contains(parameter.name) {
-            guard let old = checkpoint.tensors[parameter.name] else { continue }
+            guard checkpoint.tensors[parameter.name] != nil else { continue }
             let new = try transformer.engine.tensor(
-                parameter.name, shape: parameter.memoryShape,
-                in: transformer.weights(of: parameter).storage,
-                beginning: parameter.isTransposed ? old.transposed() : old)
+                parameter.name, shape: parameter.memoryShape, in: transformer.weights(of: parameter).storage)
             masters[parameter.name] = parameter.isTransposed ? try new.transposed() : new
         }
         return masters
@@ -201,7 +199,12 @@ public struct PretrainedModel: Sendable {
         var trained: [String: TensorExpression] = [:]
         for (name, tensor) in masters {
             guard let old = checkpoint.tensors[name] else { continue }
-            trained[name] = try tensor.cast(to: old.type)
+            // The manifest says what it began with, and nothing of where the run has kept it.
+            let learnt = MemoryTensor(name: name, type: tensor.type, shape: tensor.shape, beginning: old) {
+                (bytes, destination) throws(UserFacingError) in
+                try tensor.read(bytes, into: &destination)
+            }
+            trained[name] = try .stored(learnt).cast(to: old.type)
         }
         // A tied head may be stored all the same; it stays what the embedding is.
         let embedding = naming.weightName(of: .embedding)

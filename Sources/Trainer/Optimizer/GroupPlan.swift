@@ -22,13 +22,13 @@ public struct GroupPlan: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - rules: the rules.
-    ///   - layout: the model's tensors.
-    ///   - checkpoint: the model.
+    ///   - model: the model.
     /// - Throws: ``UserFacingError`` when a rule selects nothing, or asks what nothing is known of.
-    init(_ rules: [GroupRule], _ layout: ParameterLayout, of checkpoint: Checkpoint) throws(UserFacingError) {
+    init(_ rules: [GroupRule], of model: PretrainedModel) throws(UserFacingError) {
         self.rules = rules
         if rules.isEmpty { return }
-        let origins = try ModelOrigins(of: checkpoint)
+        let (layout, checkpoint) = (model.layout, model.checkpoint)
+        let origins = try ModelOrigins(of: model)
         if origins == nil, let rule = rules.first(where: \.selector.needsSurgery) {
             throw .unknownSurgery(rule.name, path: checkpoint.path)
         }
@@ -54,6 +54,23 @@ public struct GroupPlan: Sendable, Equatable {
     var frozenTensors: Set<String> {
         Set(
             runs.filter { _, runs in runs.allSatisfy { $0.rule.map { rules[$0].isFrozen } ?? false } }.keys)
+    }
+
+    /// Refuses a rule that moves nothing, for all that it selects is frozen by other means.
+    ///
+    /// - Parameters:
+    ///   - layout: where the tensors lie, and which of them are trained.
+    ///   - path: the model's folder.
+    /// - Throws: ``UserFacingError`` that names the rule and a tensor.
+    func check(training layout: ParameterLayout, path: String) throws(UserFacingError) {
+        let trained = layout.trainedNames
+        for (index, rule) in rules.enumerated() where !rule.isFrozen {
+            let names = layout.parameters.map(\.name).filter { name in
+                runs[name]?.contains { $0.rule == index } ?? false
+            }
+            guard let first = names.first, trained.isDisjoint(with: names) else { continue }
+            throw .frozenGroup(rule.name, path: path, tensor: first, count: names.count)
+        }
     }
 
     /// A group as reports show it.
@@ -182,6 +199,17 @@ extension UserFacingError {
             .request,
             "the group \(group) selects nothing in \(path), or only what an earlier group has; leave it out, or mend it"
         )
+    }
+
+    /// A group with a rate of which nothing is trained.
+    static func frozenGroup(_ group: String, path: String, tensor: String, count: Int) -> Self {
+        let others = count == 1 ? "" : " and \(count - 1) more"
+        return Self(
+            .request,
+            """
+            the group \(group) has a rate or a decay, and all that it selects in \(path) is frozen by train and freeze: \
+            \(tensor)\(others); leave the group out, or train what it selects
+            """)
     }
 
     /// Rows of a tensor that does not lie row by row.

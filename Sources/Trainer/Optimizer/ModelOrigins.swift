@@ -1,4 +1,6 @@
 internal import Formats
+internal import Models
+internal import OrderedCollections
 
 /// What the last surgery has made of a model: which layers and rows it added.
 ///
@@ -21,8 +23,10 @@ struct ModelOrigins {
 
     /// Reads what is known of a model; nil where no surgery was done to it.
     ///
-    /// - Throws: ``UserFacingError`` when an earlier manifest is not what it should be.
-    init?(of checkpoint: Checkpoint) throws(UserFacingError) {
+    /// - Throws: ``UserFacingError`` when an earlier manifest is not what it should be, or tells of another model: one with
+    ///   other numbers of layers, or of rows in a tensor.
+    init?(of model: PretrainedModel) throws(UserFacingError) {
+        let checkpoint = model.checkpoint
         let line = try checkpoint.ancestors()
         // The source of the last surgery, several in a row being one, whatever was healed afterwards.
         let source = line.last { ancestor in
@@ -49,14 +53,38 @@ struct ModelOrigins {
                 seam.formUnion([layer - 1, layer])
             }
         }
+        let layerCount = model.layout.layers.count
+        if let layers, layers.count != layerCount {
+            throw .manifestOfAnotherModel(
+                path: checkpoint.path, what: "layers", told: layers.count, found: layerCount)
+        }
         (self.layers, self.seam) = (layers, seam)
         var manifest = Manifest(tool: "", operations: [], sources: [], provenance: source.provenance)
         manifest.sources = source.files
-        newRows = manifest.lineage.reduce(into: [:]) { result, entry in
-            let runs = entry.value.runs.filter {
+        var newRows: [String: [Range<Int>]] = [:]
+        for (name, lineage) in manifest.lineage {
+            let height = checkpoint.tensors[name].map { $0.shape.first ?? 1 }
+            if let told = lineage.runs.last?.rows.upperBound, let height, told != height {
+                throw .manifestOfAnotherModel(
+                    path: checkpoint.path, what: "rows of \(name)", told: told, found: height)
+            }
+            let runs = lineage.runs.filter {
                 $0.kind == .fresh || $0.kind == .computed && $0.source == nil
             }
-            if !runs.isEmpty { result[entry.key] = runs.map(\.rows) }
+            if !runs.isEmpty { newRows[name] = runs.map(\.rows) }
         }
+        self.newRows = newRows
+    }
+}
+
+extension UserFacingError {
+    /// A manifest lies in a folder that it does not tell of.
+    static func manifestOfAnotherModel(path: String, what: String, told: Int, found: Int) -> Self {
+        Self(
+            .malformed,
+            """
+            \(Path.join(path, Manifest.fileName)) tells of another model: it has \(told) \(what), and the model \(found). \
+            Put the \(Manifest.fileName) there that belongs to the model, or take this one away
+            """)
     }
 }

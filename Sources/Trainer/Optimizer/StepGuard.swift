@@ -71,8 +71,10 @@ public struct StepGuard: Codable, Sendable, Equatable {
     public var sigma: Double
     /// How many findings in a row there may be; one more ends the run, since the weights themselves may be broken.
     public var mostInARow: Int
-    /// How many findings there were since the last step that was taken.
+    /// How many findings there were since a step was taken that had not been taken before.
     public private(set) var inARow = 0
+    /// How many steps are taken again, after the run went back, before the one at which the last finding was.
+    private var again = 0
     /// The last values that moved the weights, the oldest first.
     private var losses: [Double] = []
     private var norms: [Double] = []
@@ -102,7 +104,7 @@ public struct StepGuard: Codable, Sendable, Equatable {
             finding("loss", loss, among: losses), finding("gradient norm", gradientNorm, among: norms),
         ].compactMap(\.self)
         guard let worst = findings.max(by: { $0.deviations < $1.deviations }) else {
-            inARow = 0
+            if again > 0 { again -= 1 } else { inARow = 0 }
             if policy != .off {
                 losses = (losses + [loss]).suffix(Self.window)
                 norms = (norms + [gradientNorm]).suffix(Self.window)
@@ -118,8 +120,16 @@ public struct StepGuard: Codable, Sendable, Equatable {
         }
     }
 
-    /// Puts the window back to that of a checkpoint; findings in a row are counted on.
-    public mutating func goBack(to kept: StepGuard) { (losses, norms) = (kept.losses, kept.norms) }
+    /// Puts the window back to that of a checkpoint; findings in a row are counted on, so that a run does not go back to
+    /// the same place for ever.
+    ///
+    /// - Parameters:
+    ///   - kept: the guard of the checkpoint.
+    ///   - steps: how many steps lie between the checkpoint and the one with the finding.
+    public mutating func goBack(to kept: StepGuard, retaking steps: Int) {
+        (losses, norms) = (kept.losses, kept.norms)
+        again += steps
+    }
 
     private func finding(_ what: String, _ value: Double, among values: [Double]) -> Finding? {
         guard value.isFinite else { return Finding(what: what, value: value, before: nil) }

@@ -65,7 +65,9 @@ struct BarChart {
         switch row.shape {
         case .bar(let value, let whole, let mark):
             paths.append("<path class=\"track\" d=\"M\(x(0)) \(y)H\(x(whole ?? value))\"/>")
-            paths.append("<path class=\"bar run\(row.run)\" d=\"M\(x(0)) \(y)H\(x(value))\"/>")
+            if value > 0 {
+                paths.append("<path class=\"bar run\(row.run)\" d=\"M\(x(0)) \(y)H\(x(value))\"/>")
+            }
             if let mark { paths.append(yardstick(x(mark), y)) }
         case .way(let from, let to, let mark):
             paths.append("<path class=\"track\" d=\"M12 \(y)H988\"/>")

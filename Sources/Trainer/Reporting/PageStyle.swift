@@ -115,7 +115,7 @@ enum PageStyle {
           h1 { font-size: 1.625rem }
           .facts { grid-template-columns: 1fr 1fr }
           .facts dd { font-size: 1.0625rem }
-          .plot { margin-left: 2.75rem; margin-right: 4rem }
+          .plot { margin-left: 2.75rem; margin-right: 4.25rem }
           th, td { padding-right: .3rem }
           table { font-size: .8125rem }
           tbody th:not(.number) { min-width: 4.5rem }

@@ -43,7 +43,7 @@ extension RunPage {
             let isNew = parts.contains { $0?.isNew == true }
             let head: Markup = "\(name)\(isNew ? " <small>new</small>" as Markup : "")"
             table.add(
-                [head] + (isAlone ? parts.map { "\(Units.fixed($0?.distance ?? 0, digits: 3))" } : [])
+                [head] + (isAlone ? parts.map { "\($0?.distanceWords ?? "–")" } : [])
                     + parts.map { "\($0?.shareWords ?? "–")" })
         }
         return Section(
@@ -101,9 +101,14 @@ extension Drift {
     /// Whether the surgery has made the layer.
     fileprivate var isNew: Bool { origin.map { $0 != ModelOrigins.Layer.original.rawValue } ?? false }
 
+    /// The distance in words: exactly 0 where nothing moved.
+    fileprivate var distanceWords: String {
+        distance == 0 ? "0" : Units.fixed(distance, digits: distance < 0.1 ? 5 : 3)
+    }
+
     /// The share in words: exactly 0 where nothing moved.
     fileprivate var shareWords: String {
         guard let share else { return "from zero" }
-        return share == 0 ? "0 %" : Units.fixed(100 * share, digits: 2) + " %"
+        return share == 0 ? "0 %" : Units.fixed(100 * share, digits: share < 0.1 ? 2 : 1) + " %"
     }
 }

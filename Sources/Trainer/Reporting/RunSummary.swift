@@ -256,6 +256,9 @@ struct RunSummary {
                     "\(Units.count(parameters))\(trained < parameters ? ", \(Units.count(trained)) trained" : "")"
                 ))
         }
+        if let step = steps(of: "healed").first {
+            facts.append(("healed after step", "\(Units.grouped(step))"))
+        }
         if let peakMemory { facts.append(("memory", "\(Units.bytes(peakMemory))")) }
         return """
             <div class="overview">
@@ -289,6 +292,8 @@ struct RunSummary {
                 case "kept": "checkpoint kept\(memory)"
                 case "stage":
                     "stage \(line["number"]?.int ?? 0) of \(line["count"]?.int ?? 0): \(line["title"]?.string ?? "")"
+                case "healed":
+                    "healed: the sets of the original domain are where the parent has them, after \(Units.count(line["tokens"]?.int ?? 0)) tokens"
                 case "no_parent": "no parent beside the sets: \(reason)"
                 case "skipped": "warning: the step was left out: \(reason)\(documents)"
                 case "rolled_back":

@@ -66,6 +66,14 @@ struct EvaluationProgress: Codable, Sendable, Equatable {
     }
 }
 
+/// Where the model lies that a run began with: what a checkpoint is exported as goes by it, and nothing else.
+struct ModelPlace: Codable, Sendable, Equatable {
+    /// Its path from the root on; nil for a model that was not written before it was trained.
+    var path: String?
+    /// Whether it has no weights, so that training began with random ones.
+    var isBlank: Bool
+}
+
 /// What is kept of a run beside its output, so that it can go on after any end: `OUT.run/step-000200/`.
 ///
 /// Each checkpoint is a folder that is whole or absent; the one before is removed only when the next is durable. It has
@@ -76,6 +84,7 @@ final class CheckpointStore {
     /// The run's folder.
     let folder: String
     private let identity: RunIdentity
+    private let model: ModelPlace
     private let lock: WritableFile
     private let freeSpace: @Sendable (String) -> Int?
     /// How many of the last checkpoints are kept, and which others are.
@@ -90,23 +99,34 @@ final class CheckpointStore {
         let identity: RunIdentity
         /// Where that run stood.
         let progress: RunProgress
+        /// Where its model lay; nil where nobody noted that.
+        let model: ModelPlace?
         private let tensors: OrderedDictionary<String, TensorExpression>
 
         /// Reads what a checkpoint's folder says, no tensor.
         ///
+        /// - Parameters:
+        ///   - path: the folder.
+        ///   - failure: makes the error of the path and a reason.
+        /// - Returns: the checkpoint.
         /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
-        static func read(_ path: String) throws(UserFacingError) -> Kept {
-            do {
-                let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
-                let record = try JSONDecoder().decode(Record.self, from: Data(bytes))
-                return Kept(
-                    path: path, identity: record.identity, progress: record.progress,
-                    tensors: try Checkpoint.open(path).tensors)
-            } catch {
-                let reason =
-                    (error as? UserFacingError)?.description ?? "\(recordName) is not what was written"
-                throw .badRunState(path: path, reason: reason)
+        static func read(
+            _ path: String,
+            or failure: (_ path: String, _ reason: String) -> UserFacingError = UserFacingError.badRunState
+        ) throws(UserFacingError) -> Kept {
+            do { return try contents(of: path) } catch {
+                throw failure(path, "\(error)")
             }
+        }
+
+        private static func contents(of path: String) throws(UserFacingError) -> Kept {
+            let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+            guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
+                record.identity.stages.indices.contains(record.progress.stage)
+            else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
+            return Kept(
+                path: path, identity: record.identity, progress: record.progress, model: record.model,
+                tensors: try Checkpoint.open(path).tensors)
         }
 
         /// The values of what was trained, by name.
@@ -117,6 +137,40 @@ final class CheckpointStore {
             }
         }
 
+        /// Refuses a checkpoint whose tensors are not a model's.
+        ///
+        /// - Throws: ``UserFacingError`` that names the first that is none, or of another shape.
+        func check(against model: PretrainedModel) throws(UserFacingError) {
+            for (name, tensor) in masters.sorted(by: { $0.key < $1.key }) {
+                let own = model.checkpoint.tensors[name]
+                guard tensor.type == .f32, tensor.shape == own?.shape else {
+                    throw .checkpointOfAnother(path, model.checkpoint.path, tensor, name, own)
+                }
+            }
+        }
+
+        /// What the stage was asked to do that it was kept in.
+        private var plan: StagePlan { identity.stages[progress.stage] }
+
+        /// Refuses to let another run begin with it whose settings it does not go with.
+        ///
+        /// - Parameter first: the run's first stage.
+        /// - Throws: ``UserFacingError`` when its moments are of another kind, or it was trained with a rotary base that the
+        ///   run does not have.
+        func check(beginning first: StagePlan) throws(UserFacingError) {
+            guard plan.moments == first.moments else {
+                throw .otherMoments(path: path, kept: plan.moments.rawValue, asked: first.moments.rawValue)
+            }
+            if let theta = plan.ropeTheta, first.ropeTheta == nil {
+                throw .otherRotaryBase(path: path, theta: theta)
+            }
+        }
+
+        /// The running average of an operand's values, one after the other; nil where none is kept.
+        func average(of operand: String) -> TensorExpression? {
+            tensors[RunningAverage<DefaultEngine>.prefix + operand]
+        }
+
         /// Fills in the moments and averages of the operands that are trained in both.
         ///
         /// - Parameters:
@@ -124,10 +178,6 @@ final class CheckpointStore {
         ///   - all: whether all of the stage's must be there.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
         func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
-            let precision = identity.stages[progress.stage].moments
-            guard precision == state.plan.moments else {
-                throw .otherMoments(path: path, kept: precision.rawValue, asked: state.plan.moments.rawValue)
-            }
             for (name, buffer, isPacked) in state.buffers {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
@@ -153,6 +203,7 @@ final class CheckpointStore {
         var version = 3
         var identity: RunIdentity
         var progress: RunProgress
+        var model: ModelPlace?
     }
 
     private static let recordName = "run.json"
@@ -166,15 +217,16 @@ final class CheckpointStore {
     /// - Parameters:
     ///   - output: the run's output.
     ///   - identity: what the run is.
+    ///   - model: where its model lies.
     ///   - count: how many of the last checkpoints are kept.
     ///   - freeSpace: the bytes that can be written to the disk of a path.
     init(
-        output: String, identity: RunIdentity, keeping count: Int,
+        output: String, identity: RunIdentity, model: ModelPlace, keeping count: Int,
         freeSpace: @escaping @Sendable (String) -> Int?
     ) throws(UserFacingError) {
         self.count = count
         folder = Self.folder(of: output)
-        self.identity = identity
+        (self.identity, self.model) = (identity, model)
         self.freeSpace = freeSpace
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
@@ -232,7 +284,7 @@ final class CheckpointStore {
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let record = try encoder.encode(Record(identity: identity, progress: progress))
+        let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
             auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
@@ -296,6 +348,9 @@ final class CheckpointStore {
         ((try? FileSystem.names(folder)) ?? []).filter { $0.hasPrefix("step-") || $0.hasPrefix(".step-") }
     }
 
+    /// The names of the checkpoints in a folder that are whole, in order.
+    static func checkpoints(in folder: String) -> [String] { steps(in: folder).sorted().map(stepName) }
+
     private static func steps(in folder: String) -> [Int] {
         stepNames(in: folder).compactMap {
             $0.hasPrefix("step-") ? Int($0.dropFirst("step-".count)) : nil
@@ -305,7 +360,11 @@ final class CheckpointStore {
     private func path(step: Int) -> String { Self.path(in: folder, step: step) }
 
     private static func path(in folder: String, step: Int) -> String {
+        Path.join(folder, stepName(step))
+    }
+
+    private static func stepName(_ step: Int) -> String {
         let digits = String(step)
-        return folder + "/step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+        return "step-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
 }

@@ -43,29 +43,14 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         // How documents are read counts only as far as their contents do not show it.
         isPlainText = job.job.text.isPlain ? true : nil
         beginning = try job.job.from.map { (path) throws(UserFacingError) in
-            let kept = try CheckpointStore.Kept.read(path)
+            let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
             return "\(kept.identity.name), step \(kept.progress.step)"
         }
         let checkpoint = job.model.checkpoint
-        let stored = try checkpoint.stored()
-        model = [:]
-        if let configuration = stored.configuration {
-            model[Configuration.fileName] = FileDigest.sha256(configuration.serialized())
-        }
-        for file in stored.auxiliaryFiles
-        where file.name == "tokenizer.json" || file.name.hasPrefix("assets/") {
-            model[file.name] = FileDigest.sha256(try file.bytes())
-        }
         let trained = job.stages.reduce(into: Set<String>()) { $0.formUnion($1.layout.trainedNames) }
-        let names = checkpoint.tensors.keys.sorted()
-        let types = names.filter(trained.contains).map {
-            "\($0) \(checkpoint.tensors[$0]?.type.rawValue ?? "") \(checkpoint.tensors[$0]?.shape ?? [])\n"
-        }
-        self.trained = FileDigest.sha256(Array(types.joined().utf8))
-        let rest = names.filter { !trained.contains($0) }.compactMap { name in
-            checkpoint.tensors[name].map { (name: name, tensor: $0) }
-        }
-        frozen = rest.isEmpty ? nil : try FileDigest.sha256(rest)
+        model = try Self.files(of: checkpoint)
+        self.trained = Self.shapes(of: trained, in: checkpoint)
+        frozen = try Self.values(ofAllBut: trained, in: checkpoint)
         data = []
         for stage in job.stages {
             guard let path = stage.job.ids else {
@@ -79,6 +64,61 @@ public struct RunIdentity: Codable, Sendable, Equatable {
             }
             data.append([try Self.file(path)])
         }
+    }
+
+    /// The SHA-256 of a model's configuration and tokenizer, by their names.
+    static func files(of checkpoint: Checkpoint) throws(UserFacingError) -> [String: String] {
+        let stored = try checkpoint.stored()
+        var files: [String: String] = [:]
+        if let configuration = stored.configuration {
+            files[Configuration.fileName] = FileDigest.sha256(configuration.serialized())
+        }
+        for file in stored.auxiliaryFiles
+        where file.name == "tokenizer.json" || file.name.hasPrefix("assets/") {
+            files[file.name] = FileDigest.sha256(try file.bytes())
+        }
+        return files
+    }
+
+    /// The SHA-256 of names, types and shapes of some of a model's tensors.
+    static func shapes(of names: Set<String>, in checkpoint: Checkpoint) -> String {
+        let types = names.sorted().map {
+            "\($0) \(checkpoint.tensors[$0]?.type.rawValue ?? "") \(checkpoint.tensors[$0]?.shape ?? [])\n"
+        }
+        return FileDigest.sha256(Array(types.joined().utf8))
+    }
+
+    /// The SHA-256 of all of a model's tensors but these, which are read through; nil where there are none.
+    static func values(
+        ofAllBut names: Set<String>, in checkpoint: Checkpoint
+    ) throws(UserFacingError) -> String? {
+        let rest = checkpoint.tensors.keys.sorted().filter { !names.contains($0) }.compactMap { name in
+            checkpoint.tensors[name].map { (name: name, tensor: $0) }
+        }
+        return rest.isEmpty ? nil : try FileDigest.sha256(rest)
+    }
+
+    /// What a run has done, for the manifest of what is made of it.
+    ///
+    /// - Parameters:
+    ///   - steps: the steps that it has taken.
+    ///   - tokens: those that it has shown.
+    ///   - stage: the stage that it is in, from 0.
+    ///   - more: what else there is to say.
+    /// - Returns: the operation.
+    func operation(
+        steps: Int, tokens: Int, stage: Int, and more: JSONObject
+    ) -> Manifest.Operation {
+        var parameters = JSONObject()
+        parameters["steps"] = .init(steps)
+        parameters["tokens"] = .init(tokens)
+        parameters["learning_rate"] = .init(stages[stage].optimizer.rate)
+        parameters["seed"] = .string(String(stages[0].seed))
+        parameters["run"] = .string(name)
+        if let beginning { parameters["from"] = .string(beginning) }
+        if stages.count > 1 { parameters["stages"] = .array(stages.map { .string($0.title ?? "") }) }
+        for (key, value) in more { parameters[key] = value }
+        return Manifest.Operation(name: TrainingJob.name, parameters: parameters)
     }
 
     private static func file(_ path: String, weight: Double? = nil) throws(UserFacingError) -> File {

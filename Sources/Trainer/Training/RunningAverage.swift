@@ -29,8 +29,11 @@ struct RunningAverage<Device: Engine> {
     /// Makes the weights what it is.
     func replace(_ weights: Device.Buffer) { engine.scale(Tensor(weights), values, factor: 1) }
 
+    /// What the names begin with under which it is kept.
+    static var prefix: String { "average/" }
+
     /// What has to be kept of it, by the operands' names.
     func buffers(of layout: ParameterLayout) -> [(name: String, buffer: Device.Buffer, isPacked: Bool)] {
-        layout.trained.map { ("average/\($0.name)", values.storage[$0.weights.words], false) }
+        layout.trained.map { (Self.prefix + $0.name, values.storage[$0.weights.words], false) }
     }
 }

@@ -29,7 +29,7 @@ public final class TrainingLoop {
         exposure = job.exposure
         engine = try DefaultEngine(threads: job.options.threads)
         store = try CheckpointStore(
-            output: job.output.output, identity: identity, keeping: job.job.keep ?? 1,
+            output: job.output.output, identity: identity, model: job.place, keeping: job.job.keep ?? 1,
             freeSpace: job.options.freeSpace)
         if let step = store.lastStep, !job.options.resume {
             guard job.options.force else {
@@ -51,8 +51,7 @@ public final class TrainingLoop {
         writers.append(
             RunRecord(
                 of: job, run: name, in: store.folder, begun: begun, rollbacks: kept?.progress.rollbacks ?? 0))
-        if !job.job.noTensorboard {
-            let folder = job.job.tensorboard ?? Path.join(store.folder, EventFile.folderName)
+        if let folder = job.eventFolder {
             writers.append(EventFile(in: folder, begun: begun, replacesOthers: job.job.tensorboard == nil))
         }
         reporters = RunReporters(writers, notify: notify)
@@ -182,7 +181,8 @@ public final class TrainingLoop {
             if isOver, stage.goesOn { try state.goOn(from: kept.progress.inStage.data) }
             earlier = isOver && !stage.goesOn ? kept.progress.sources : kept.progress.earlier
         } else if let path = job.job.from {
-            try restore(state, of: stage, index, from: .read(path), isCancelled)
+            let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+            try restore(state, of: stage, index, from: kept, isCancelled)
         } else if job.job.fromScratch {
             stage.model.initialize(state.model, seed: stage.plan.seed)
             state.beginAverage()
@@ -430,24 +430,15 @@ public final class TrainingLoop {
         _ stage: PreparedStage, _ masters: [String: TensorExpression], step: Int, of run: StageRun,
         _ isCancelled: () -> Bool
     ) throws(UserFacingError) -> [(tensor: String, count: Int)] {
-        var parameters = JSONObject()
-        parameters["steps"] = .init(run.step)
-        parameters["tokens"] = .init(run.sources.tokens)
-        parameters["learning_rate"] = .init(run.stage.plan.optimizer.rate)
-        parameters["seed"] = .string(String(job.job.seed))
-        parameters["run"] = .string(identity.name)
-        if let beginning = identity.beginning { parameters["from"] = .string(beginning) }
-        if step < run.step { parameters["result_step"] = .init(step) }
-        if job.job.result != .last { parameters["result"] = .string(job.job.result.rawValue) }
-        if let end = evaluations.end { parameters["ended"] = .string(end.rawValue) }
-        if job.stages.count > 1 {
-            parameters["stages"] = .array(
-                job.stages.map { .string($0.plan.title ?? "") })
-        }
+        var more = JSONObject()
+        if step < run.step { more["result_step"] = .init(step) }
+        if job.job.result != .last { more["result"] = .string(job.job.result.rawValue) }
+        if let end = evaluations.end { more["ended"] = .string(end.rawValue) }
+        let operation = identity.operation(
+            steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
         let result: Checkpoint
         do {
-            result = try stage.model.learning(
-                masters, by: Manifest.Operation(name: TrainingJob.name, parameters: parameters))
+            result = try stage.model.learning(masters, by: operation)
         } catch {
             throw error.within("the weights can't be written")
         }

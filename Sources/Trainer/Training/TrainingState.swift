@@ -129,7 +129,7 @@ public final class TrainingState<Device: Engine> {
     /// - Throws: ``UserFacingError`` when the data cannot be read.
     func resume(_ progress: StageProgress, isBack: Bool = false) throws(UserFacingError) {
         if isBack {
-            guarding.goBack(to: progress.guarding)
+            guarding.goBack(to: progress.guarding, retaking: step - progress.step - 1)
         } else {
             try data.move(to: progress.data)
             guarding = progress.guarding
@@ -141,8 +141,10 @@ public final class TrainingState<Device: Engine> {
     /// Begins with the data where that of the stage before stands.
     func goOn(from position: DataPosition) throws(UserFacingError) { try data.begin(at: position) }
 
-    /// Begins with the moments of another stage, which have been filled in, for operands that have been updated so often.
+    /// Begins, or begins again, with the moments of another stage, which have been filled in, for operands that have been
+    /// updated so often.
     func inherit(ages: [String: Int]) {
+        if step > 0 { guarding.goBack(to: plan.guarding, retaking: step - 1) }
         step = 0
         optimizer.resume(ages: ages, updates: 0)
     }

@@ -47,9 +47,10 @@ import Testing
     private func found(
         _ endOfText: EndOfText = .ofModel, vocabularySize: Int? = 6
     ) throws -> (layout: DocumentLayout, notes: [String]) {
-        try DocumentLayout.found(
+        let found = try DocumentLayout.found(
             in: Checkpoint.openWithoutWeights(folder.path), tokenizer: Tokenizer.open(folder.path),
             vocabularySize: vocabularySize, endOfText: endOfText)
+        return (found.layout, found.notes)
     }
 
     @Test func takesTheTokenizersStartAndTheConfigurationsEnd() throws {

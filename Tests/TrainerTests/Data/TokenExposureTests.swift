@@ -108,12 +108,12 @@ import Testing
         let base = try Checkpoint.open(example("base"))
         let grown = try base.applying(change).checkpoint
         let model = try PretrainedModel(grown)
-        let origins = try #require(try ModelOrigins(of: grown))
+        let origins = try #require(try ModelOrigins(of: model))
         let tokenizer = try model.tokenizer()
         let exposure = TokenExposure(of: origins, in: model.layout, tokenizer: tokenizer)
         #expect(exposure.tokens == (1_024..<1_029).map { Int32($0) })
         #expect(origins.newRows.values.contains { $0.joined().count == 64 })
         let untouched = try PretrainedModel(base)
-        #expect(try ModelOrigins(of: untouched.checkpoint) == nil)
+        #expect(try ModelOrigins(of: untouched) == nil)
     }
 }

@@ -107,6 +107,9 @@ import Testing
         #expect(outcome.healed.count == 2)
         // New layers compute nothing yet, so the parent is as good.
         for share in outcome.healed.map(\.share) { #expect(abs(share.raw - share.parent) < 1e-6) }
+        // The surgery before it, which was written, is one with it.
+        let wide = try Checkpoint.open(folder.path("deep")).applying(Expansion(to: 4, after: "2")).checkpoint
+        #expect(try ParentChoice.ofManifest.find(for: wide) { false } == .found(folder.path("source")))
     }
 
     @Test func itMayBeNamedOrNotWanted() throws {

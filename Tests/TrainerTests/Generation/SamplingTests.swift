@@ -41,6 +41,31 @@ import Testing
         }
     }
 
+    /// What is left, and its order, is what sorting everything gives; many logits are equal.
+    @Test(arguments: [nil, 1, 2, 7, 40, 199, 200, 500], [nil, 0.001, 0.3, 0.9, 1])
+    func whatIsLeftIsTheBeginningOfASort(topK: Int?, topP: Double?) {
+        let logits = (0..<200).map { Float($0 * 37 % 101 / 3) / 8 - 2 }
+        let sampling = Sampling(temperature: 0.7, topK: topK, topP: topP)
+        var order = logits.indices.sorted { (logits[$0], $1) > (logits[$1], $0) }
+        if let topK, topK < order.count {
+            let least = logits[order[topK - 1]]
+            order.removeAll { logits[$0] < least }
+        }
+        let weights = order.map { exp(Double(logits[$0]) / sampling.temperature) }
+        let limit = (topP ?? 1) * weights.reduce(0, +)
+        var (count, sum) = (0, 0.0)
+        while count < order.count, count == 0 || topP ?? 1 >= 1 || sum < limit {
+            sum += weights[count]
+            count += 1
+        }
+        var found = sampling.distribution(logits)
+        if count == logits.count {
+            found.sort { (logits[$0.token], $1.token) > (logits[$1.token], $0.token) }
+        }
+        #expect(found.map(\.token) == Array(order[..<count]))
+        for (found, weight) in zip(found, weights) { #expect(abs(found.probability - weight / sum) < 1e-12) }
+    }
+
     @Test func tokensComeAsOftenAsTheyAreLikely() throws {
         let logits = try reference().logits
         let sampling = Sampling(temperature: 1.3, topK: 6, seed: 5)

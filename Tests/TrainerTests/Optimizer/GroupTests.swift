@@ -92,7 +92,7 @@ import Testing
         try losses(request(grown, groups, in: folder, steps: 1))
         let healed = try Checkpoint.open(folder.path("healed"))
         for model in [made, grown, healed] {
-            let origins = try ModelOrigins(of: model)
+            let origins = try ModelOrigins(of: PretrainedModel(model))
             #expect(origins?.layers == [.original, .original, .duplicate, .original, .identity])
             #expect(origins?.seam.isSuperset(of: [1, 2]) == true)
         }
@@ -141,5 +141,57 @@ import Testing
             try message(source, ["rest: freeze"]) == UserFacingError.nothingTrained(path: source.path).message
         )
         #expect(try message(model(), ["new-layers: rate=2"]).contains("the group new-layers selects nothing"))
+    }
+
+    /// A rate is for what is trained; what --freeze names is not.
+    @Test func aRateOfWhatIsFrozenIsRefused() throws {
+        let folder = try TemporaryFolder()
+        func message(freezing patterns: [String], stages: [TrainingStage] = []) throws -> String {
+            var run = try request(model(), ["norms: rate=2", "new-rows: rate=3"], in: folder)
+            (run.job.freeze, run.job.stages) = (patterns, stages)
+            do {
+                _ = try run.prepared()
+                return ""
+            } catch { return "\(error)" }
+        }
+        #expect(try message(freezing: ["model.norm.weight"]) == "")
+        let refused = try message(freezing: ["*norm*"])
+        #expect(refused.contains("the group norms has a rate or a decay, and all that it selects"))
+        #expect(refused.contains("model.layers.0.input_layernorm.weight and 8 more"), "\(refused)")
+        let rows = try message(
+            freezing: [], stages: [TrainingStage(), TrainingStage(["name": "body", "train": ["*norm*"]])])
+        #expect(rows.hasPrefix("the stage 'body': the group new-rows has a rate"), "\(rows)")
+    }
+
+    /// A surgery.json that was copied from a model with other layers or rows.
+    @Test func aManifestOfAnotherModelIsRefused() throws {
+        let folder = try TemporaryFolder()
+        func write(_ operations: [any SurgeryOperation], to name: String) throws {
+            try CheckpointWriter().write(model(operations), to: folder.path(name))
+        }
+        func resized(to size: Int) -> VocabularyChange {
+            var change = VocabularyChange()
+            change.size = size
+            return change
+        }
+        func message(_ name: String, withThatOf other: String) throws -> String {
+            let manifest = try Data(contentsOf: URL(filePath: folder.path("\(other)/surgery.json")))
+            try manifest.write(to: URL(filePath: folder.path("\(name)/surgery.json")))
+            let error = try #require(
+                #expect(throws: UserFacingError.self) {
+                    try request(Checkpoint.open(folder.path(name)), [], in: folder).prepared()
+                })
+            return error.message
+        }
+        try write([DepthUpScaling(to: 4)], to: "four")
+        try write([DepthUpScaling(to: 5)], to: "five")
+        #expect(
+            try message("four", withThatOf: "five").hasPrefix(
+                folder.path("four/surgery.json")
+                    + " tells of another model: it has 5 layers, and the model 4"))
+        try write([resized(to: 240)], to: "narrow")
+        try write([resized(to: 251)], to: "wide")
+        let rows = try message("narrow", withThatOf: "wide")
+        #expect(rows.contains("it has 251 rows of ") && rows.contains(", and the model 240"), "\(rows)")
     }
 }

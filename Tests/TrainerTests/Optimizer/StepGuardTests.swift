@@ -111,11 +111,29 @@ import Testing
         var stepGuard = kept
         for _ in 0..<10 { _ = stepGuard.judge(loss: 3, gradientNorm: 1) }
         #expect(stepGuard.judge(loss: 99, gradientNorm: 1) != .take)
-        stepGuard.goBack(to: kept)
-        #expect(stepGuard.inARow == 1 && stepGuard != kept)
+        stepGuard.goBack(to: kept, retaking: 10)
         var again = kept
-        #expect(again.judge(loss: 2, gradientNorm: 1) == stepGuard.judge(loss: 2, gradientNorm: 1))
-        #expect(again == stepGuard)
+        for _ in 0..<10 {
+            #expect(again.judge(loss: 2, gradientNorm: 1) == stepGuard.judge(loss: 2, gradientNorm: 1))
+            #expect(stepGuard.inARow == 1)
+        }
+        // The step at which it was; beyond it all is well.
+        #expect(again.judge(loss: 3, gradientNorm: 1) == stepGuard.judge(loss: 3, gradientNorm: 1))
+        #expect(again == stepGuard && stepGuard.inARow == 0)
+    }
+
+    /// Whatever lies between, a run goes back from one place so often and no more.
+    @Test func goingBackToTheSamePlaceEnds() {
+        let kept = guardAfter(70, .rollback)
+        var stepGuard = kept
+        for count in 1...11 {
+            // Every second time it is found one step earlier.
+            let between = count % 2 == 0 ? 2 : 3
+            for _ in 0..<between { #expect(stepGuard.judge(loss: 2, gradientNorm: 1) == .take) }
+            let verdict = stepGuard.judge(loss: 99, gradientNorm: 1)
+            if case .rollBack = verdict { #expect(count <= 10) } else { #expect(count == 11) }
+            stepGuard.goBack(to: kept, retaking: between)
+        }
     }
 
     @Test func aCheckpointKeepsIt() throws {

@@ -226,8 +226,8 @@ import Testing
             "stage 2 of 3: plain", "warning: the step was left out: plain (documents: plain)",
             "warning: gone back from step 55: plain",
             // The embedding's old rows stayed; layer 1 is a copy; the head's new rows were zero.
-            "embedding, old rows</th>\n<td class=\"number\">0.000</td>\n<td class=\"number\">0 %</td>",
-            "layer 1 <small>new</small></th>\n<td class=\"number\">1.000</td>\n<td class=\"number\">20.00 %</td>",
+            "embedding, old rows</th>\n<td class=\"number\">0</td>\n<td class=\"number\">0 %</td>",
+            "layer 1 <small>new</small></th>\n<td class=\"number\">1.000</td>\n<td class=\"number\">20.0 %</td>",
             "from zero", "class=\"level\"",
             "never</th>\n<td class=\"number\">4</td>\n<td class=\"number\">10.0 %</td>",
             "1,000 times or more", "<td class=\"number\">frozen</td>", "beside its parent <bdi>plain</bdi>",

@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import OrderedCollections
 import TestSupport
 import Testing
 
@@ -138,6 +139,10 @@ import Testing
         ).run().sets[0].result
         #expect(try abs(#require(healed.bitsPerByte) - best.value) < 0.02 * best.value)
         #expect(try kept("best").isEmpty)
+        // The manifest knows what the weights began with, and nothing of the checkpoint, which is gone.
+        let manifest = try Manifest.read(path: folder.path("best/surgery.json"))
+        #expect(manifest.lineage.values.allSatisfy { $0.kind == .computed } && !manifest.lineage.isEmpty)
+        #expect(!String(decoding: try folder.bytes("best/surgery.json"), as: UTF8.self).contains("best.run"))
     }
 
     @Test func patienceEndsTheRun() throws {

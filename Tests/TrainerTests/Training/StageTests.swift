@@ -223,6 +223,89 @@ import Testing
         #expect(none?.message.contains("is no checkpoint of a run") == true, "\(none?.message ?? "")")
     }
 
+    /// Weights that were trained with another rotary base are refused, unless the run goes over to a base of its own.
+    @Test func aCheckpointWithAnotherRotaryBaseIsRefused() throws {
+        var first = try run("first", stages: [])
+        first.job.ropeTheta = 20_000
+        try stop(first, after: 1)
+        var next = try run("next", stages: [])
+        next.job.from = folder.path("first.run/step-000001")
+        let error = try #require(#expect(throws: UserFacingError.self) { try next.prepared() })
+        #expect(error.message.contains("was trained with --rope-theta 20000.0; give the same"))
+        next.job.ropeTheta = 30_000
+        _ = try next.prepared()
+    }
+
+    /// What is never trained would not be kept.
+    @Test func nothingIsFrozenFromScratch() throws {
+        try blankModel(in: folder)
+        var run = JobRun(on: folder.path, to: folder.path("scratch"))
+        run.job.fromScratch = true
+        run.job.data = [TextSource(name: "en", path: example("data/english.val.jsonl"), weight: 1)]
+        (run.job.steps, run.job.batch, run.job.length) = (2, 2, 24)
+        let part = TrainingStage(["name": "part", "freeze": ["model.norm.weight"]])
+        run.job.stages = [TrainingStage(["name": "all"]), part]
+        _ = try run.prepared()
+        run.job.stages = [part]
+        let error = try #require(#expect(throws: UserFacingError.self) { try run.prepared() })
+        #expect("\(error)".hasPrefix("the stage 'part': from-scratch begins with random weights"))
+        #expect(error.message.contains("and model.norm.weight is; train all of it"))
+    }
+
+    /// A schedule of a stage's own leaves out what belongs to the job's; what the stage says itself must fit.
+    @Test func aStageHasAScheduleOfItsOwn() throws {
+        var job = TrainingJob()
+        (job.ids, job.schedule, job.warmup, job.holdRatio) = ("rows.safetensors", .infinite, 100, 0.7)
+        func stage(_ parameters: JSONObject) -> TrainingJob {
+            job.stages = [TrainingStage(parameters)]
+            return job.stageJobs[0]
+        }
+        let anneal = stage(["schedule": "sqrt"])
+        #expect(anneal.warmup == nil && anneal.holdRatio == TrainingJob().holdRatio)
+        try job.check()
+        #expect(stage(["schedule": "linear"]).warmup == 100)
+        #expect(stage(["schedule": "infinite"]).holdRatio == 0.7 && stage([:]).holdRatio == 0.7)
+        (job.schedule, job.holdRatio, job.warmup) = (.joined, TrainingJob().holdRatio, nil)
+        job.pieces = ["constant rest 1"]
+        #expect(stage(["schedule": "cosine"]).pieces.isEmpty && stage([:]).pieces == job.pieces)
+        try job.check()
+        job.stages = [TrainingStage(["schedule": "sqrt", "warmup": 3])]
+        let error = #expect(throws: UserFacingError.self) { try job.check() }
+        #expect(error?.message.contains("the schedule sqrt has no warm-up") == true)
+    }
+
+    /// What the other run has trained stays as it left it where this one does not train it.
+    @Test func whatOnlyTheOtherRunHasTrainedStays() throws {
+        let head = "lm_head.weight"
+        var first = try run("first", stages: [])
+        first.job.keep = 1
+        _ = try first()
+        var next = try run("next", stages: [])
+        (next.job.from, next.job.freeze, next.job.keep) = (folder.path("first.run/step-000003"), [head], 1)
+        _ = try next()
+        let (source, before, after) = try (
+            grown(), Checkpoint.open(folder.path("first")), Checkpoint.open(folder.path("next"))
+        )
+        let floats = try [source, before, after].map { try #require($0[head]).floats() }
+        #expect(floats[0] != floats[1] && floats[1] == floats[2])
+        #expect(try before["model.norm.weight"]?.floats() != after["model.norm.weight"]?.floats())
+        // So it is in the checkpoint, too.
+        let model = try grown()
+        try CheckpointWriter().write(model, to: folder.path("grown"))
+        let export = try CheckpointExport(
+            folder.path("next.run/step-000003"), of: folder.path("grown"), to: folder.path("exported"))
+        try export.writer.write(export.plan)
+        #expect(try bytes("exported") == bytes("next"))
+        // The model before the surgery has fewer rows.
+        next.checkpoint = nil
+        next.model = try GoldenModel(name: "llama").folder
+        let other = #expect(throws: UserFacingError.self) { try next.prepared() }
+        #expect(
+            other?.message.contains("is no checkpoint of") == true
+                && other?.message.contains("it has 'lm_head.weight' as F32[251, ") == true,
+            "\(other?.message ?? "")")
+    }
+
     @Test func whatIsWrongIsNamedWithItsStage() throws {
         func message(_ stages: [JSONObject]) -> String {
             do {

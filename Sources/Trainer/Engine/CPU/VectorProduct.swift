@@ -20,10 +20,12 @@ extension Product {
 extension CPUEngine {
     /// Carries out products that have few rows side by side; each is added to its c when `accumulate`.
     func multiplyVectors(_ products: [Product], accumulate: Bool) {
-        // About 64 KiB of weights a piece, whose size depends on the shapes alone.
+        // Few pieces, for each begins without weights that were asked for before; groups of four outputs, as the kernel has
+        // them. Each output is computed alone, so it is the same bits however many threads share them.
         var pieces: [(product: Int, outputs: Range<Int>)] = []
         for (index, product) in products.enumerated() where product.m > 0 && product.n > 0 {
-            let size = max(4, 32_768 / max(product.k, 1))
+            let groups = (product.n + 3) / 4
+            let size = 4 * ((groups + 4 * threads - 1) / (4 * threads))
             for start in stride(from: 0, to: product.n, by: size) {
                 pieces.append((index, start..<min(start + size, product.n)))
             }

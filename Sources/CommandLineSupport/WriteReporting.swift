@@ -1,0 +1,25 @@
+public import Formats
+
+/// Carries out a plan, shows how far it is, and stops it when the user says so.
+public func writeShowingProgress(_ plan: WritePlan, with writer: CheckpointWriter) throws -> WriteReport {
+    Interruption.watch()
+    var line = ProgressLine()
+    let meter = ProgressMeter()
+    defer { line.clear() }
+    return try writer.write(plan, isCancelled: { Interruption.signal != nil }) { progress in
+        line.update("writing \(meter.bytes(progress))")
+    }
+}
+
+extension WriteReport {
+    /// Tells people what was written.
+    public func tell(seconds: Double) {
+        for overflow in overflows {
+            warn(
+                "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
+            )
+        }
+        for left in skippedFiles { report("left behind: \(left.name) (\(left.reason))") }
+        report("wrote \(path): \(Units.bytes(byteCount)) in \(Units.duration(seconds: seconds))")
+    }
+}
