@@ -1,13 +1,20 @@
 """Kills every writing command at random moments, runs it again, and compares the result with an undisturbed one.
 
 usage: kills.py SURGERY FOLDER [--kills 20] [--seed 1] [--layers 6] [--only NAME]
-SURGERY: the built command (release); FOLDER: where models are made and removed (about 2 GB)
+       kills.py SURGERY FOLDER --trainer TRAINER [--kills 10] [--seed 1]
+SURGERY, TRAINER: the built commands (release); FOLDER: where models are made and removed (about 2 GB)
 
 Each command is killed (SIGKILL) at moments drawn evenly from the time that it usually takes, one to three times before it
 may end. After each kill the source has to be as it was, and the output absent or whole: with --force, the older model
 or the new one. Then the same command line runs to its end, and every file has to have the bytes of the undisturbed run;
 nothing may be left beside it. (Where a kill came after the result had its name, it is run again with --force.) The table says of each command how often it was killed, how many kills found it writing
 (the unfinished folder was there), how much was resumed instead of written again, and how many results differed.
+
+With --trainer it is healing that is killed, a run of EEVE's seven stages on a grown model: in one `trainer heal --stages`,
+once more with a guard that is so strict that the run goes back again and again, and step by step by `surgery run` of a
+recipe. After each kill the same run goes on (--resume), so that the kills lie one after the other in it; when it comes to its
+end before all kills, the next run begins. The table says how many runs there were, how many stages were killed in, how many
+kills found a checkpoint or the result being written, and how often a run went back to a checkpoint of its own accord.
 Needs Python alone. Exit code 1 where anything differed.
 """
 import argparse, hashlib, json, os, random, shutil, signal, subprocess, sys, time
@@ -16,10 +23,11 @@ from pathlib import Path
 parser = argparse.ArgumentParser(usage=__doc__)
 parser.add_argument("surgery", type=lambda path: Path(path).resolve())
 parser.add_argument("folder", type=lambda path: Path(path).resolve())
-parser.add_argument("--kills", type=int, default=20)
+parser.add_argument("--kills", type=int)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--layers", type=int, default=6)
 parser.add_argument("--only")
+parser.add_argument("--trainer", type=lambda path: Path(path).resolve())
 options = parser.parse_args()
 draw = random.Random(options.seed)
 folder = options.folder
@@ -164,6 +172,134 @@ def trial(name, command, expected, older, usual, row):
     remove("out")
 
 
+# EEVE's stages (arXiv 2402.14714, section 3): what is trained in each; everything in the sixth.
+EEVE = {
+    "new-input": ["new-input-rows: rate=1", "rest: freeze"],
+    "new-output": ["new-output-rows: rate=1", "rest: freeze"],
+    "new-rows": ["new-rows: rate=1", "rest: freeze"],
+    "all-output": ["head: rate=1", "rest: freeze"],
+    "new-input-all-output": ["new-input-rows: rate=1", "head: rate=1", "rest: freeze"],
+    "all": [],
+    "layers": ["embeddings: freeze", "head: freeze"],
+}
+EXAMPLES = example.parent / "data"
+SETTINGS = {"batch": 2, "length": 64, "lr": 1e-3, "embedding-lr": 1e-3, "checkpoint-every": 3}
+
+
+def stages(steps):
+    return [json.dumps({"name": name, "groups": groups, "steps": steps.get(name, 8)})[1:-1] for name, groups in EEVE.items()]
+
+
+def healing_commands():
+    """What is killed: the command, and what is added to it so that it goes on."""
+    heal = [options.trainer, "heal", "grown", "--data", f"ko={EXAMPLES / 'korean.train.jsonl'}:0.75", "--replay",
+            f"en={EXAMPLES / 'english.train.jsonl'}:0.25", "-o", "out",
+            *(word for key, value in SETTINGS.items() for word in (f"--{key}", str(value)))]
+    data = {"data": [f"ko={EXAMPLES / 'korean.train.jsonl'}"]}
+    recipe = {"model": "grown", "steps": [
+        {"name": name, "heal": SETTINGS | data | {"steps": 8} | ({"groups": groups} if groups else {})}
+        for name, groups in EEVE.items()]}
+    (folder / "eeve.yaml").write_text(json.dumps(recipe, indent=1))
+    return {
+        "heal --stages": ([*heal, "--stages", *stages({})], ["--resume"]),
+        "heal --guard rollback": (
+            [*heal, "--guard", "rollback", "--guard-sigma", "2", "--stages", *stages({"all": 120})], ["--resume"]),
+        "run eeve.yaml": ([options.surgery, "run", "eeve.yaml", "-o", "out"], []),
+    }
+
+
+def healing_start(command):
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def healing_finish(command):
+    process = healing_start(command)
+    _, messages = process.communicate()
+    if process.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{messages.decode()}")
+
+
+def clear():
+    for name in ("out", ".out.partial", "out.run", "out.steps"):
+        remove(name)
+
+
+def records():
+    """The lines of all records that are there."""
+    return [[json.loads(line) for line in path.read_text().splitlines()]
+            for path in sorted(folder.glob("out*/**/record.jsonl"))]
+
+
+def losses():
+    """The loss of each step of each record, the last where it was taken twice."""
+    return [{line["step"]: line["loss"] for line in lines if "loss" in line} for lines in records()]
+
+
+def place():
+    """In which stage a run stood that was killed, by its last checkpoint or the results that its steps have left."""
+    kept = sorted(folder.glob("out.run/step-*/run.json"))
+    if kept:
+        return json.loads(kept[-1].read_text())["progress"]["stage"]
+    return sum(1 for path in folder.glob("out.steps/*") if path.is_dir() and not path.name.endswith(".run"))
+
+
+def heal_kills():
+    """Kills healing; how much was found wrong."""
+    clear()
+    shutil.rmtree(folder / "grown", ignore_errors=True)
+    subprocess.run([options.surgery, "resize-vocab", example, "--learn", "200", "--corpus", EXAMPLES / "korean.train.jsonl",
+                    "-o", "grown"], cwd=folder, check=True, stderr=subprocess.DEVNULL)
+    touched, sums, bad = versions("grown"), contents("grown"), 0
+    print(f"seed {options.seed}; killed: in so many stages, of these writing; results: what went wrong")
+    print(f"{'command':24}{'s':>7}{'killed':>8}{'stages':>8}{'writing':>9}{'runs':>6}{'back':>6}"
+          f"{'differ':>8}{'half':>6}{'touched':>9}{'left':>6}", flush=True)
+    for name, (command, more) in healing_commands().items():
+        if options.only not in (None, name):
+            continue
+        clear()
+        begin = time.monotonic()
+        healing_finish(command)
+        usual, expected = time.monotonic() - begin, contents("out")
+        back = sum(line.get("event") == "rolled_back" for lines in records() for line in lines)
+        told = losses()
+        clear()
+        row = dict.fromkeys(["kills", "writing", "runs", "differing", "half", "touched", "left"], 0)
+        places = set()
+        while row["kills"] < options.kills:
+            row["runs"] += 1
+            while True:
+                process = healing_start([*command, *more])
+                if row["kills"] < options.kills:
+                    time.sleep(usual * draw.random() / 2)
+                    process.send_signal(signal.SIGKILL)
+                _, messages = process.communicate()
+                if process.returncode == 0:
+                    break
+                if process.returncode != -signal.SIGKILL:
+                    sys.exit(f"{name}: exit code {process.returncode}\n{messages.decode()}")
+                row["kills"] += 1
+                places.add(place())
+                row["writing"] += any(folder.glob("out*/**/.*.partial")) or (folder / ".out.partial").exists()
+                row["touched"] += versions("grown") != touched
+                row["half"] += (folder / "out").exists() and contents("out") != expected
+            row["differing"] += contents("out") != expected or losses() != told
+            row["left"] += any(path.name not in {"grown", "eeve.yaml", "out", "out.run"} for path in folder.iterdir())
+            row["left"] += any(folder.glob("out.run/**/*step-*"))
+            clear()
+        print(f"{name:24}{usual:7.2f}{row['kills']:8}{len(places):8}{row['writing']:9}{row['runs']:6}{back:6}"
+              f"{row['differing']:8}{row['half']:6}{row['touched']:9}{row['left']:6}", flush=True)
+        bad += row["differing"] + row["half"] + row["touched"] + row["left"]
+    bad += contents("grown") != sums
+    clear()
+    shutil.rmtree(folder / "grown")
+    (folder / "eeve.yaml").unlink()
+    return bad
+
+
+if options.trainer:
+    options.kills = 10 if options.kills is None else options.kills
+    sys.exit(1 if heal_kills() else 0)
+options.kills = 20 if options.kills is None else options.kills
 for name in [*SOURCES, "out", ".out.partial"]:
     remove(name)
 make("base", quantized=False)

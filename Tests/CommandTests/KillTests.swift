@@ -59,13 +59,54 @@ struct KillTests {
         #expect(try folder.names().allSatisfy { !$0.hasPrefix(".") })
     }
 
+    /// EEVE's seven stages on a model that was made for them: killed anywhere in them, the run goes on to the same bytes.
+    @Test func aHealingOfSevenStagesEndsWithTheSameBytes() throws {
+        let folder = try folder()
+        let grown = try CommandRun(["resize-vocab", "base", "--size", "1044", "-o", "made"], in: folder.url)
+        #expect(grown.code == 0, "\(grown.messages)")
+        let data = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Examples/data/korean.val.jsonl").standardized.path()
+        let groups = [
+            #""new-input-rows: rate=1", "rest: freeze""#, #""new-output-rows: rate=1", "rest: freeze""#,
+            #""new-rows: rate=1", "rest: freeze""#, #""head: rate=1", "rest: freeze""#,
+            #""new-input-rows: rate=1", "head: rate=1", "rest: freeze""#, "",
+            #""embeddings: freeze", "head: freeze""#,
+        ]
+        let arguments =
+            [
+                "heal", "made", "--data", data, "--steps", "3", "--batch", "1", "--length", "32", "--lr",
+                "1e-3",
+                "--checkpoint-every", "2", "-o", "out", "--stages",
+            ] + groups.map { "groups: [\($0)]" }
+        let made = try folder.contents(of: "made")
+        let start = ContinuousClock.now
+        let straight = try CommandRun(arguments, of: "trainer", in: folder.url)
+        #expect(straight.code == 0, "\(straight.messages)")
+        let usual = ContinuousClock.now - start
+        let expected = try folder.contents(of: "out")
+        try FileManager.default.removeItem(at: folder.url.appending(path: "out"))
+        var killed = 0
+        for _ in 0..<Self.kills where try !folder.names().contains("out") {
+            let delay = usual * Double.random(in: 0.1...0.6)
+            if try runAndKill(arguments + ["--resume"], of: "trainer", after: delay, in: folder) {
+                killed += 1
+            }
+        }
+        #expect(killed > 0)
+        let run = try CommandRun(arguments + ["--resume"], of: "trainer", in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(try folder.contents(of: "out") == expected && folder.contents(of: "made") == made)
+        #expect(try folder.names().allSatisfy { !$0.hasPrefix(".") })
+    }
+
     /// Runs a command and kills it; false when it had come to its end before.
-    private func runAndKill(_ arguments: [String], after delay: Duration, in folder: ModelFolder) throws
-        -> Bool
-    {
+    private func runAndKill(
+        _ arguments: [String], of command: String = "surgery", after delay: Duration,
+        in folder: ModelFolder
+    ) throws -> Bool {
         let process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-            .deletingLastPathComponent().appending(path: "surgery")
+            .deletingLastPathComponent().appending(path: command)
         process.arguments = arguments
         process.currentDirectoryURL = folder.url
         (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)

@@ -173,6 +173,7 @@ public struct TokenDataset: TrainingData {
         // Beyond the end rows only fill the batch.
         var batch = rows((0..<count).map { ($0 < there ? next + $0 : $0) % self.count })
         for index in there * length..<count * length { batch.targets[index] = -1 }
+        batch.documents = Array(batch.documents.prefix(there))
         next += there
         return batch
     }

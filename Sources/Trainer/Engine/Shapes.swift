@@ -250,4 +250,6 @@ public struct AdamWRun: Equatable, Sendable {
     public var rate: Float
     /// Their weight decay.
     public var decay: Float
+    /// Whether they stay as they are, to the bit; their moments become zero.
+    public var isFrozen = false
 }

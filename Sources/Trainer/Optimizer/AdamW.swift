@@ -157,7 +157,6 @@ public struct AdamW<Device: Engine> {
     public func gradientNorm(_ model: Transformer<Device>) -> Double {
         let engine = model.engine
         let gradients = gradients(of: model)
-        // What has no gradient and no decay stays what it is, to the bit, and counts for nothing in the norm.
         for (group, gradient) in zip(groups, gradients) {
             for range in group.frozen { engine.scale(gradient[range], gradient[range], factor: 0) }
         }
@@ -168,14 +167,15 @@ public struct AdamW<Device: Engine> {
     /// Moves the model's weights by its gradients, whose norm was asked for; nothing waits for the device.
     ///
     /// `factor` is the share of the peak rate. The bias of an operand's moments is corrected by the updates that it has
-    /// had itself, as PyTorch counts a parameter's steps.
+    /// had itself, as PyTorch counts a parameter's steps. Frozen rows of it have no moments, also where they had some in
+    /// the stage before.
     public mutating func update(_ model: Transformer<Device>, factor: Double) {
         let updates = zip(groups, gradients(of: model)).map { group, gradient in
             let range = group.block.weights.words
             let runs = group.runs.map {
                 AdamWRun(
                     count: $0.count, rate: Float(settings.rate * $0.rateScale * factor),
-                    decay: Float($0.decay))
+                    decay: Float($0.decay), isFrozen: $0.isFrozen)
             }
             var update = AdamWUpdate(
                 weights: model.weights(of: group.block), gradients: gradient, mean: mean[range],

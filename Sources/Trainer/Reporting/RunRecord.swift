@@ -14,7 +14,7 @@ final class RunRecord: RunReporter {
 
     private let path: String
     private let run: String
-    private let begun: Int
+    private let begun: Int, rollbacks: Int
     private let facts: JSONObject
     private var log: StepLog?
     /// What happened before the first step.
@@ -31,8 +31,9 @@ final class RunRecord: RunReporter {
     ///   - run: its name.
     ///   - folder: where the record lies.
     ///   - begun: steps that are done.
-    init(of job: PreparedJob, run: String, in folder: String, begun: Int) {
-        (self.run, self.begun) = (run, begun)
+    ///   - rollbacks: how often the run had gone back by then.
+    init(of job: PreparedJob, run: String, in folder: String, begun: Int, rollbacks: Int) {
+        (self.run, self.begun, self.rollbacks) = (run, begun, rollbacks)
         path = Path.join(folder, Self.fileName)
         facts = job.facts
     }
@@ -110,7 +111,8 @@ final class RunRecord: RunReporter {
             for parent in history.parents { parents.insert([parent.model, parent.set]) }
         }
         let log = try StepLog(
-            path: path, run: run, keepingUpTo: begun, resumes: begun > 0, replaces: begun == 0)
+            path: path, run: run, keepingUpTo: begun, rollbacks: rollbacks, resumes: begun > 0,
+            replaces: begun == 0)
         for line in waiting { try log.write(event: line) }
         (self.log, waiting) = (log, [])
         return log

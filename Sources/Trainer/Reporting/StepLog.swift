@@ -21,10 +21,13 @@ public final class StepLog {
     ///   - path: a file; or a pipe, a terminal, `/dev/stdout`, to which lines are only added.
     ///   - run: the run's name.
     ///   - step: lines of the run after it are dropped, as these steps will be taken again.
+    ///   - rollbacks: how often the run had gone back by then; what was written before stays.
     ///   - resumes: whether lines of this run may be there.
     ///   - replaces: whether another run's lines are replaced.
     /// - Throws: ``UserFacingError`` for a file that holds something else.
-    public init(path: String, run: String, keepingUpTo step: Int, resumes: Bool, replaces: Bool) throws {
+    public init(
+        path: String, run: String, keepingUpTo step: Int, rollbacks: Int = 0, resumes: Bool, replaces: Bool
+    ) throws {
         self.run = run
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
         if let stream = try Self.stream(path) {
@@ -34,7 +37,8 @@ public final class StepLog {
         let file = try WritableFile(path: path)
         guard file.lock() else { throw UserFacingError.logBusy(path: path) }
         let kept = try Self.lines(
-            of: file.bytes(), path: path, run: run, upTo: step, resumes: resumes, replaces: replaces)
+            of: file.bytes(), path: path, run: run, upTo: step, rollbacks: rollbacks, resumes: resumes,
+            replaces: replaces)
         unsafe try file.write(kept.span.bytes, at: 0)
         output = .file(try AppendedFile(file, keeping: kept.count))
     }
@@ -83,9 +87,10 @@ public final class StepLog {
 
     /// The lines that stay: those of this run up to `step`; a last line that was cut off is dropped.
     private static func lines(
-        of bytes: [UInt8], path: String, run: String, upTo step: Int, resumes: Bool, replaces: Bool
+        of bytes: [UInt8], path: String, run: String, upTo step: Int, rollbacks: Int, resumes: Bool,
+        replaces: Bool
     ) throws -> [UInt8] {
-        var kept: [UInt8] = []
+        var (kept, all, found): ([UInt8], [UInt8], Int) = ([], [], 0)
         let lines = bytes.split(separator: UInt8(ascii: "\n"))
         for (number, line) in lines.enumerated() {
             guard let entry = try? JSONDecoder().decode(Line.self, from: Data(line)) else {
@@ -95,7 +100,13 @@ public final class StepLog {
             }
             if replaces { continue }
             guard resumes, entry.run == run else { throw UserFacingError.otherLog(path: path) }
-            if entry.step <= step { kept += line + [UInt8(ascii: "\n")] }
+            all += line + [UInt8(ascii: "\n")]
+            if entry.event == "rolled_back" {
+                found += 1
+                if found <= rollbacks { kept = all }
+            } else if entry.step <= step {
+                kept += line + [UInt8(ascii: "\n")]
+            }
         }
         return kept
     }
@@ -111,16 +122,21 @@ private struct Line: Codable {
     let step: Int
     /// Nil in a line of what happened between steps.
     let report: StepReport?
+    /// What happened; nil in a step's line.
+    let event: String?
 
     enum CodingKeys: CodingKey { case run, step, event }
 
-    init(run: String, report: StepReport) { (self.run, step, self.report) = (run, report.step, report) }
+    init(run: String, report: StepReport) {
+        (self.run, step, self.report, event) = (run, report.step, report, nil)
+    }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         run = try container.decode(String.self, forKey: .run)
         step = try container.decode(Int.self, forKey: .step)
-        report = container.contains(.event) ? nil : try StepReport(from: decoder)
+        event = try container.decodeIfPresent(String.self, forKey: .event)
+        report = event == nil ? try StepReport(from: decoder) : nil
     }
 
     func encode(to encoder: any Encoder) throws {

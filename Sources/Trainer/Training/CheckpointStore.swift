@@ -18,6 +18,11 @@ struct RunProgress: Codable, Sendable, Equatable {
     var evaluations: EvaluationProgress
     /// How often new tokens were seen; nothing where there are none.
     var exposure: [UInt32]
+    /// The last checkpoint that the run has kept by its own rules, perhaps this one; nil where this was kept because the
+    /// run was stopped before the first.
+    var goesBackTo: Int?
+    /// How often the run has gone back.
+    var rollbacks: Int
 }
 
 /// What the evaluations of a run have come to.
@@ -282,9 +287,11 @@ final class CheckpointStore {
     ///   - state: the stage that it is in.
     ///   - masters: what was trained so far, in float32.
     ///   - progress: where the run stands.
+    ///   - needed: an older checkpoint that stays for now; nil where none has to.
     /// - Throws: `UserFacingError` when there is no room; older checkpoints are then still there.
     func save<Device: Engine>(
-        _ state: TrainingState<Device>, masters: [String: TensorExpression], _ progress: RunProgress
+        _ state: TrainingState<Device>, masters: [String: TensorExpression], _ progress: RunProgress,
+        besides needed: Int?
     ) throws {
         var tensors: OrderedDictionary<String, TensorExpression> = [:]
         for name in masters.keys.sorted() { tensors[Self.weightsPrefix + name] = masters[name] }
@@ -307,12 +314,12 @@ final class CheckpointStore {
             try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
             throw error
         }
-        try removeOld()
+        try removeOld(besides: needed)
     }
 
     /// Removes checkpoints that are neither among the last ones nor exempt.
-    private func removeOld() throws(UserFacingError) {
-        for step in steps.dropLast(count) where !exempt.contains(step) {
+    private func removeOld(besides needed: Int? = nil) throws(UserFacingError) {
+        for step in steps.dropLast(count) where !exempt.contains(step) && step != needed {
             try FileSystem.remove(path(step: step))
         }
     }

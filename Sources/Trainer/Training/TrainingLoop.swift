@@ -48,7 +48,9 @@ public final class TrainingLoop {
                         replaces: job.options.force)
                 ]
             } ?? []
-        writers.append(RunRecord(of: job, run: name, in: store.folder, begun: begun))
+        writers.append(
+            RunRecord(
+                of: job, run: name, in: store.folder, begun: begun, rollbacks: kept?.progress.rollbacks ?? 0))
         if let folder = job.eventFolder {
             writers.append(EventFile(in: folder, begun: begun, replacesOthers: job.job.tensorboard == nil))
         }
@@ -63,7 +65,10 @@ public final class TrainingLoop {
     public func callAsFunction(isCancelled: () -> Bool) throws -> TrainingOutcome {
         var (from, first) = (kept, 0)
         if let progress = kept?.progress {
-            let isOver = progress.inStage.step >= job.stages[progress.stage].plan.steps
+            // Stopped in what follows the last step of a stage, the run has that before it yet.
+            let isOver =
+                progress.inStage.step >= job.stages[progress.stage].plan.steps
+                && progress.goesBackTo == progress.step
             first = isOver ? min(progress.stage + 1, job.stages.count - 1) : progress.stage
             recall(progress)
         } else {
@@ -114,6 +119,9 @@ public final class TrainingLoop {
     private func recall(_ progress: RunProgress) {
         evaluations = progress.evaluations
         _ = exposure?.restore(progress.exposure)
+        (goesBackTo, rollbacks, keptRollbacks) = (
+            progress.goesBackTo, max(rollbacks, progress.rollbacks), progress.rollbacks
+        )
     }
 
     /// How often new tokens were seen; nil where there are none.
@@ -122,6 +130,14 @@ public final class TrainingLoop {
     private var parent: ParentYardstick?
     /// What the evaluations have come to.
     private var evaluations = EvaluationProgress()
+    /// The last checkpoint that was kept by the run's own rules, to which it goes back; nil before the first.
+    ///
+    /// What was kept because the run was stopped is none, so that it ends as if it had not been.
+    private var goesBackTo: Int?
+    /// How often the run has gone back, and how often it had when it was kept last.
+    private var rollbacks = 0, keptRollbacks = 0
+    /// Whether the weights and buffers are being put back, and are neither what they were nor what they will be.
+    private var isGoingBack = false
     private let clock = ContinuousClock.now
 
     // MARK: Stages
@@ -136,10 +152,13 @@ public final class TrainingLoop {
 
         var step: Int { firstStep + state.step }
         var sources: [SourceProgress] { earlier.adding(state.sources) }
-        func progress(_ evaluations: EvaluationProgress, _ exposure: TokenExposure?) -> RunProgress {
+        func progress(
+            _ evaluations: EvaluationProgress, _ exposure: TokenExposure?, goesBackTo: Int?, rollbacks: Int
+        ) -> RunProgress {
             RunProgress(
                 step: step, stage: index, inStage: state.progress, ages: state.ages, earlier: earlier,
-                sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [])
+                sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [],
+                goesBackTo: goesBackTo, rollbacks: rollbacks)
         }
         /// What was trained so far, in float32.
         var masters: [String: TensorExpression] {
@@ -202,43 +221,58 @@ public final class TrainingLoop {
     private func takeSteps(
         _ run: StageRun, _ outcome: inout TrainingOutcome, _ isCancelled: () -> Bool
     ) throws {
-        let every = job.job.checkpointEvery
-        let evaluated = Set(job.job.evaluationSchedule.steps(of: job.steps)).subtracting([job.steps])
         let longest = try job.job.maxTime.map { try RunTime($0, of: "max-time").seconds }
         (outcome.step, outcome.sources) = (run.step, run.sources)
+        // A run may have been stopped between a step and what follows it.
+        if run.state.step > 0 { try settle(run, isCancelled) }
         while run.state.step < run.stage.plan.steps, evaluations.end == nil {
             if isCancelled() { throw UserFacingError.interrupted }
             if let longest, (ContinuousClock.now - clock) / .seconds(1) >= longest {
                 isOutOfTime = true
                 throw UserFacingError.interrupted
             }
+            let shown = run.sources.tokens
             let taken = try run.state.takeStep(isCancelled: isCancelled) { exposure?.count($0) }
-            if taken.verdict == .take {
-                outcome.last = run.report(taken)
-                if let report = outcome.last { reporters.tell(.step(report)) }
-            } else if try goesBack(run, taken, isCancelled) {
-                continue
+            if taken.verdict != .take {
+                if try goesBack(run, taken) { continue }
+            } else if run.sources.tokens > shown {
+                // After a run went back, data that has an end may leave nothing for its last steps.
+                let report = run.report(taken)
+                outcome.last = report
+                reporters.tell(.step(report))
             }
             (outcome.step, outcome.sources) = (run.step, run.sources)
-            let isLast = run.state.step == run.stage.plan.steps
-            if evaluated.contains(run.step) || isLast && run.step < job.steps {
-                let best = evaluations.best
-                try evaluate(run, isCancelled)
-                // What can't be kept can't be the best.
-                if evaluations.best?.step == run.step, job.keepsBest, try !keepIfThereIsRoom(run) {
-                    evaluations.best = best
-                }
-            }
-            if every > 0, run.step % every == 0, !isLast { _ = try keepIfThereIsRoom(run) }
+            try settle(run, isCancelled)
         }
         try run.state.checkWeights(step: run.step)
     }
+
+    /// Does what follows a step: evaluates and keeps what should be after it, and has not been.
+    private func settle(_ run: StageRun, _ isCancelled: () -> Bool) throws {
+        let every = job.job.checkpointEvery
+        let isLast = run.state.step == run.stage.plan.steps
+        if evaluatedSteps.contains(run.step) || isLast && run.step < job.steps,
+            evaluations.last?.step != run.step
+        {
+            let best = evaluations.best
+            try evaluate(run, isCancelled)
+            // What can't be kept can't be the best.
+            if evaluations.best?.step == run.step, job.keepsBest, try !keepIfThereIsRoom(run) {
+                evaluations.best = best
+            }
+        }
+        if every > 0, run.step % every == 0, !isLast { _ = try keepIfThereIsRoom(run) }
+    }
+
+    /// The steps before the last after which the sets are evaluated.
+    private lazy var evaluatedSteps = Set(job.job.evaluationSchedule.steps(of: job.steps))
+        .subtracting([job.steps])
 
     /// Deals with a step that was left out.
     ///
     /// - Returns: whether the run went back to its last checkpoint; without one the step is only left out.
     /// - Throws: ``UserFacingError`` where the run should stop.
-    private func goesBack(_ run: StageRun, _ taken: StageStep, _ isCancelled: () -> Bool) throws -> Bool {
+    private func goesBack(_ run: StageRun, _ taken: StageStep) throws -> Bool {
         switch taken.verdict {
         case .take: return false
         case .stop(let finding):
@@ -252,12 +286,17 @@ public final class TrainingLoop {
             return false
         case .rollBack(let finding):
             let step = run.step
-            guard let kept = try store.kept(), kept.progress.step < step else {
+            guard let last = goesBackTo, store.steps.contains(last), let kept = try store.kept(step: last)
+            else {
                 reporters.tell(.skipped(step: step, finding, documents: taken.documents))
                 return false
             }
-            try restore(run.state, of: run.stage, run.index, from: kept, isBack: true, isCancelled)
+            isGoingBack = true
+            try store.goBack(to: last)
+            try restore(run.state, of: run.stage, run.index, from: kept, isBack: true) { false }
+            isGoingBack = false
             recall(kept.progress)
+            rollbacks += 1
             reporters.tell(.rolledBack(from: step, to: run.step, finding, documents: taken.documents))
             return true
         }
@@ -271,12 +310,12 @@ public final class TrainingLoop {
     private func ended(_ run: StageRun, by cause: any Error) -> any Error {
         let error = cause as? UserFacingError
         let isStopped = error?.isInterruption == true
-        if error?.kind == .diverged { return cause }
+        if error?.kind == .diverged || isGoingBack { return cause }
         guard run.step > 0 else {
             return isStopped
                 ? UserFacingError.interrupted("; no step was taken, so nothing is kept") : cause
         }
-        do { try keep(run) } catch {
+        do { try keep(run, isStopped: true) } catch {
             guard isStopped else { return cause }
             let last = store.lastStep.map {
                 "step \($0) is, and \(again) from it"
@@ -308,10 +347,19 @@ public final class TrainingLoop {
         return true
     }
 
-    private func keep(_ run: StageRun) throws {
-        guard store.lastStep != run.step else { return }
+    /// Keeps the run as it stands, by its own rules or because it was stopped.
+    ///
+    /// Where it went back to, it is kept again only when it is stopped there.
+    private func keep(_ run: StageRun, isStopped: Bool = false) throws {
+        guard isStopped ? store.lastStep != run.step || keptRollbacks < rollbacks : goesBackTo != run.step
+        else { return }
         try run.state.checkWeights(step: run.step)
-        try store.save(run.state, masters: run.masters, run.progress(evaluations, exposure))
+        let last = isStopped ? goesBackTo : run.step
+        try store.save(
+            run.state, masters: run.masters,
+            run.progress(evaluations, exposure, goesBackTo: last, rollbacks: rollbacks),
+            besides: job.job.guarding == .rollback ? last : nil)
+        (goesBackTo, keptRollbacks) = (last, rollbacks)
         reporters.tell(.kept(step: run.step, folder: store.folder))
     }
 

@@ -87,9 +87,14 @@ public final class TrainingState<Device: Engine> {
     ///
     /// - Throws: ``UserFacingError`` that names the step.
     func checkWeights(step: Int) throws(UserFacingError) {
-        let norm = model.engine.makeScalar()
-        model.engine.gradientNorm(model.layout.trained.map { model.weights(of: $0) }, to: norm)
-        guard model.engine.read(norm).isFinite else { throw .weightsNotFinite(step: step) }
+        let (engine, weights) = (model.engine, model.layout.trained.map { model.weights(of: $0) })
+        let scalar = engine.makeScalar()
+        engine.gradientNorm(weights, to: scalar)
+        if engine.read(scalar).isFinite { return }
+        // The square of a finite weight may be none; the sum of all, which takes longer, is finite where they are.
+        engine.set(scalar, to: 0)
+        for tensor in weights { engine.addSum(of: tensor, to: scalar) }
+        guard engine.read(scalar).isFinite else { throw .weightsNotFinite(step: step) }
     }
 
     /// Where the stage stands, apart from its weights and ``buffers``.

@@ -64,7 +64,8 @@ private struct GradientNormTrial: Trial {
     @Test func runsOfTheirOwn() throws {
         let counts = [3, 0, 16_383, 250, 1, 23_363]
         let runs = counts.enumerated().map {
-            AdamWRun(count: $1, rate: 0.01 * Float($0), decay: 0.1 * Float($0 % 3))
+            AdamWRun(
+                count: $1, rate: 0.01 * Float($0), decay: 0.1 * Float($0 % 3), isFrozen: $0 == 3)
         }
         try expectTwins(AdamWTrial(counts: [counts.reduce(0, +), 40], runs: runs))
     }

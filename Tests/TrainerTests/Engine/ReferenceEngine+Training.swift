@@ -55,13 +55,16 @@ extension ReferenceEngine {
         let step = update.step
         let epsilon = Double(step.epsilon)
         let own = update.runs.flatMap { run in
-            [(rate: Double, decay: Double)](
-                repeating: (Double(run.rate), Double(run.decay)), count: run.count)
+            [AdamWRun](repeating: run, count: run.count)
         }
         let (beta1, beta2) = (Double(step.beta1), Double(step.beta2))
         let g = update.gradients.values
         var (w, m, v) = (update.weights.values, update.mean.values, update.square.values)
         for i in w.indices {
+            if !own.isEmpty, own[i].isFrozen {
+                (m[i], v[i]) = (0, 0)
+                continue
+            }
             let gradient = g[i] * kept
             m[i] = beta1 * m[i] + (1 - beta1) * gradient
             v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient
@@ -69,7 +72,8 @@ extension ReferenceEngine {
                 mean: m[i] / (1 - pow(beta1, Double(step.step))),
                 square: v[i] / (1 - pow(beta2, Double(step.step)))
             )
-            let (rate, decay) = own.isEmpty ? (Double(step.rate), Double(step.decay)) : own[i]
+            let rate = Double(own.isEmpty ? step.rate : own[i].rate)
+            let decay = Double(own.isEmpty ? step.decay : own[i].decay)
             w[i] -= rate * decay * w[i]
             w[i] -= rate * corrected.mean / (corrected.square.squareRoot() + epsilon)
         }

@@ -160,7 +160,7 @@ import Testing
             [
                 try StepLog(
                     path: folder.path("log"), run: "run", keepingUpTo: 0, resumes: false, replaces: false),
-                RunRecord(of: setup, run: "run", in: folder.path, begun: 0),
+                RunRecord(of: setup, run: "run", in: folder.path, begun: 0, rollbacks: 0),
                 EventFile(in: folder.path("events"), begun: 0, replacesOthers: false),
             ]
         ) { if case .notLogged(_, let reason) = $0 { Issue.record("\(reason)") } }

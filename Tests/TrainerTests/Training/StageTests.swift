@@ -112,6 +112,46 @@ import Testing
         }
     }
 
+    /// Six stages with groups, rates, numbers and schedules of their own: the losses of PyTorch's AdamW, whose state goes
+    /// on where a tensor is trained in two stages that follow each other.
+    @Test func lossesArePyTorchs() throws {
+        let json = try JSON.read(path: fixture("stages/stages.json"))
+        let expected = json["losses"]?.array?.compactMap(\.double) ?? []
+        let rates = json["rates"]?.array?.compactMap(\.double) ?? []
+        let steps = try #require(json["steps"]?.object)
+        var run = try run("out", stages: json["stages"]?.array?.compactMap(\.object) ?? [])
+        run.job.keep = 1
+        var reports: [StepReport] = []
+        _ = try run { if case .step(let report) = $0 { reports.append(report) } }
+        #expect(reports.count == 50 && expected.count == 50 && rates.count == 50)
+        for (report, (loss, rate)) in zip(reports, zip(expected, rates)) {
+            #expect(abs(report.loss - loss) <= 1e-5 * loss, "step \(report.step): \(report.loss), \(loss)")
+            #expect(abs(report.lr - rate) <= 1e-12, "step \(report.step): \(report.lr), \(rate)")
+        }
+        // How often each operand was updated, as its first tensor is called.
+        let ages = try CheckpointStore.Kept.read(folder.path("out.run/step-000050")).progress.ages
+        #expect(ages.count >= 14)
+        for (name, age) in ages { #expect(steps[name]?.int == age, "\(name)") }
+    }
+
+    /// Rows that a stage freezes keep what the stage before has made of them, to the bit, though they had moments.
+    @Test(arguments: MomentPrecision.allCases) func rowsThatWereTrainedAreFrozen(moments: MomentPrecision)
+        throws
+    {
+        var run = try run(
+            "out", stages: [["keep-end": true], ["groups": ["old-rows: freeze"]]], moments: moments)
+        run.job.keep = 1
+        _ = try run()
+        func rows(_ step: Int, _ name: String, _ rows: Range<Int>) throws -> [UInt32] {
+            let kept = try CheckpointStore.Kept.read(folder.path("out.run/step-00000\(step)"))
+            return try #require(kept.masters[name]).rows(rows).floats().map(\.bitPattern)
+        }
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+            #expect(try rows(3, name, 0..<211) == rows(6, name, 0..<211), "\(name)")
+            #expect(try rows(3, name, 211..<251) != rows(6, name, 211..<251), "\(name)")
+        }
+    }
+
     /// Two stages that are alike are one run of as many steps: the moments, their bias correction and the weights, in
     /// float32, come across.
     @Test(arguments: MomentPrecision.allCases) func stagesThatAreAlikeAreOne(moments: MomentPrecision) throws

@@ -81,8 +81,8 @@ private struct Pieces {
 
 /// What the values of an update are moved by, run by run.
 private struct AdamWParts: Sendable {
-    /// Where each run ends, and its constants.
-    private let runs: [(end: Int, constants: ck_adamw)]
+    /// Where each run ends, and its constants; nil where it is frozen.
+    private let runs: [(end: Int, constants: ck_adamw?)]
 
     init(_ update: AdamWUpdate<CPUBuffer>, gradientScale: Float) {
         guard !update.runs.isEmpty else {
@@ -94,12 +94,12 @@ private struct AdamWParts: Sendable {
             var step = update.step
             (step.rate, step.decay) = (run.rate, run.decay)
             end += run.count
-            return (end, ck_adamw(step, gradientScale: gradientScale))
+            return (end, run.isFrozen ? nil : ck_adamw(step, gradientScale: gradientScale))
         }
     }
 
-    /// The runs that values belong to, each with what part of the values it has.
-    func forEach(in range: Range<Int>, _ body: (Range<Int>, UnsafePointer<ck_adamw>) -> Void) {
+    /// The runs that values belong to, each with what part of the values it has, and its constants where it is moved.
+    func forEach(in range: Range<Int>, _ body: (Range<Int>, ck_adamw?) -> Void) {
         var (low, high) = (0, runs.count - 1)
         while low < high {
             let middle = (low + high) / 2
@@ -108,9 +108,7 @@ private struct AdamWParts: Sendable {
         var start = range.lowerBound
         while start < range.upperBound {
             let end = min(runs[low].end, range.upperBound)
-            if start < end {
-                unsafe withUnsafePointer(to: runs[low].constants) { unsafe body(start..<end, $0) }
-            }
+            if start < end { body(start..<end, runs[low].constants) }
             (start, low) = (max(start, end), low + 1)
         }
     }
@@ -118,21 +116,37 @@ private struct AdamWParts: Sendable {
 
 /// A step on values that are all kept in float32.
 private func wholeStep(_ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ parts: AdamWParts) {
-    unsafe parts.forEach(in: range) { range, constants in
+    parts.forEach(in: range) { range, constants in
         let start = range.lowerBound
-        unsafe ck_adamw_step(
+        unsafe step(
             update.weights.floats + start, update.gradients.floats + start, update.mean.floats + start,
             update.square.floats + start, range.count, constants)
+    }
+}
+
+/// A step on values that are moved alike; with no constants they are frozen, and have no moments.
+private func step(
+    _ weights: UnsafeMutablePointer<Float>, _ gradients: UnsafePointer<Float>,
+    _ mean: UnsafeMutablePointer<Float>, _ square: UnsafeMutablePointer<Float>, _ count: Int,
+    _ constants: ck_adamw?
+) {
+    guard let constants else {
+        unsafe mean.update(repeating: 0, count: count)
+        unsafe square.update(repeating: 0, count: count)
+        return
+    }
+    unsafe withUnsafePointer(to: constants) {
+        unsafe ck_adamw_step(weights, gradients, mean, square, count, $0)
     }
 }
 
 /// A step on one block: what is packed is unpacked, and the moments are packed again.
 private func packedStep(_ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _ parts: AdamWParts) {
     let (gradients, mean, square) = (update.gradients, update.mean, update.square)
-    let step = UInt32(truncatingIfNeeded: update.step.step)
+    let number = UInt32(truncatingIfNeeded: update.step.step)
     let (start, count) = (range.lowerBound, range.count)
     let first = UInt32(truncatingIfNeeded: mean.start + start)
-    let (meanKey, squareKey) = (step &* 0x2545_F491, step &* 0x2545_F491 &+ 0x9E37_79B1)
+    let (meanKey, squareKey) = (number &* 0x2545_F491, number &* 0x2545_F491 &+ 0x9E37_79B1)
     let size = Precision.block
     unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 3 * size) { values in
         guard let base = values.baseAddress else { return }
@@ -140,9 +154,9 @@ private func packedStep(_ range: Range<Int>, _ update: AdamWUpdate<CPUBuffer>, _
         let (m, v) = unsafe (base + size, base + 2 * size)
         let w = unsafe update.weights.floats + start
         func move(_ m: UnsafeMutablePointer<Float>, _ v: UnsafeMutablePointer<Float>) {
-            unsafe parts.forEach(in: range) { part, constants in
+            parts.forEach(in: range) { part, constants in
                 let place = part.lowerBound - start
-                unsafe ck_adamw_step(w + place, g + place, m + place, v + place, part.count, constants)
+                unsafe step(w + place, g + place, m + place, v + place, part.count, constants)
             }
         }
         switch mean.precision {
