@@ -68,12 +68,6 @@ struct JSONParser {
             return try parse(literal: "Infinity", as: .number(JSONNumber(spelling: "Infinity")), bytes)
         case UInt8(ascii: "N"):
             return try parse(literal: "NaN", as: .number(JSONNumber(spelling: "NaN")), bytes)
-        case UInt8(ascii: "-") where position + 1 < bytes.count && bytes[position + 1] == UInt8(ascii: "I"):
-            return try parse(literal: "-Infinity", as: .number(JSONNumber(spelling: "-Infinity")), bytes)
-        case UInt8(ascii: "I"):
-            return try parse(literal: "Infinity", as: .number(JSONNumber(spelling: "Infinity")), bytes)
-        case UInt8(ascii: "N"):
-            return try parse(literal: "NaN", as: .number(JSONNumber(spelling: "NaN")), bytes)
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number(try parseNumber(bytes))
         case UInt8(ascii: "t"): return try parse(literal: "true", as: .bool(true), bytes)
         case UInt8(ascii: "f"): return try parse(literal: "false", as: .bool(false), bytes)
