@@ -203,7 +203,7 @@ def healing_commands():
     return {
         "heal --stages": ([*heal, "--stages", *stages({})], ["--resume"]),
         "heal --guard rollback": (
-            [*heal, "--guard", "rollback", "--guard-sigma", "2", "--stages", *stages({"all": 120})], ["--resume"]),
+            [*heal, "--guard", "rollback", "--guard-sigma", "1", "--stages", *stages({"all": 110})], ["--resume"]),
         "run eeve.yaml": ([options.surgery, "run", "eeve.yaml", "-o", "out"], []),
     }
 
@@ -270,7 +270,7 @@ def heal_kills():
             while True:
                 process = healing_start([*command, *more])
                 if row["kills"] < options.kills:
-                    time.sleep(usual * draw.random() / 2)
+                    time.sleep(usual * draw.random() / 3)
                     process.send_signal(signal.SIGKILL)
                 _, messages = process.communicate()
                 if process.returncode == 0:

@@ -65,6 +65,34 @@ import Testing
         #expect(try kept("none").isEmpty)
     }
 
+    /// A run that is stopped in an evaluation, in the middle of a stage or at its end, evaluates when it goes on.
+    @Test(arguments: [2, 4, 6]) func anEvaluationThatWasStoppedIsNotLeftOut(step: Int) throws {
+        func run(_ output: String) -> JobRun {
+            var run = textRun(output)
+            (run.job.stages, run.job.evalEvery) = (
+                [TrainingStage(["steps": 4]), TrainingStage(["steps": 4])], 2
+            )
+            run.options.resume = true
+            return run
+        }
+        _ = try run("straight")()
+        final class Flag { var isUp = false }
+        func stop() throws {
+            let flag = Flag()
+            let loop = try TrainingLoop(run("stopped").prepared()) { event in
+                if case .step(let report) = event, report.step == step { flag.isUp = true }
+            }
+            #expect(throws: UserFacingError.self) { _ = try loop { flag.isUp } }
+        }
+        try stop()
+        #expect(try kept("stopped") == ["step-00000\(step)"])
+        _ = try run("stopped")()
+        let histories = try ["straight", "stopped"].map { try RunHistory.find(folder.path($0)) }
+        #expect(histories[0].evaluations.map(\.step) == [0, 2, 4, 6, 8])
+        #expect(histories[1].evaluations.map(\.step) == [0, 2, 4, 6, 8])
+        #expect(histories[0].evaluations.map(\.result.loss) == histories[1].evaluations.map(\.result.loss))
+    }
+
     /// From an older checkpoint the run is the same run.
     @Test func anyCheckpointIsGoneOnFrom() throws {
         _ = try run("straight")()
