@@ -106,6 +106,8 @@ public final class Transformer<Device: Engine> {
         }
         engine.set(crossEntropy, to: 0)
         engine.addSum(of: values(plan.losses), to: crossEntropy)
+        // A step that comes after it must not find it there.
+        defer { engine.set(crossEntropy, to: 0) }
         return engine.read(crossEntropy)
     }
 

@@ -95,6 +95,18 @@ import Testing
         #expect(abs(found.probability - probability) < 1e-6)
     }
 
+    /// The loss of a step is its own, also where a set was evaluated before it.
+    @Test func evaluationsLeaveNoLossBehind() throws {
+        let golden = GoldenModel(name: "llama")
+        let rows = try golden.rows()
+        let model = try golden.pretrained().transformer(
+            for: rows, Recomputation.none, on: CPUEngine(threads: 1))
+        let batch = rows.rows(0..<rows.count)
+        let loss = model.loss(batch)
+        model.backward(batch, scale: 1, accumulate: false)
+        #expect(abs(model.takeLoss(targets: 1) - loss) < 1e-6 * loss)
+    }
+
     /// Without a start and an end one token alone has nothing before it and nothing behind.
     @Test func oneTokenAloneIsNothingToPredict() throws {
         let folder = try TemporaryFolder()
