@@ -48,6 +48,21 @@ import Testing
         ["groups": ["embeddings: freeze", "head: freeze"], "steps": 4, "beta2": 0.98],
     ]
 
+    /// Rows that one stage has trained and the next one freezes have moments, and stay what they are all the same.
+    @Test func rowsThatAreFrozenLaterStay() throws {
+        try run("first", stages: [["steps": 3]])()
+        try run("both", stages: [["steps": 3], ["groups": ["old-rows: freeze"]]])()
+        let (first, both) = (
+            try Checkpoint.open(folder.path("first")).tensors,
+            try Checkpoint.open(folder.path("both")).tensors
+        )
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+            let (old, new) = (try #require(first[name]), try #require(both[name]))
+            #expect(try old.rows(0..<211).floats() == new.rows(0..<211).floats(), "\(name)")
+            #expect(try old.rows(211..<251).floats() != new.rows(211..<251).floats(), "\(name)")
+        }
+    }
+
     private func bytes(_ output: String) throws -> Data {
         try Data(contentsOf: URL(filePath: folder.path("\(output)/model.safetensors")))
     }
