@@ -11,7 +11,7 @@ nothing may be left beside it. (Where a kill came after the result had its name,
 (the unfinished folder was there), how much was resumed instead of written again, and how many results differed.
 
 With --trainer it is healing that is killed, a run of EEVE's seven stages on a grown model: in one `trainer heal --stages`,
-once more with a guard that is so strict that the run goes back again and again, and step by step by `surgery run` of a
+once more with a guard so strict and a rate so low that the run goes back again and again, and step by step by `surgery run` of a
 recipe. After each kill the same run goes on (--resume), so that the kills lie one after the other in it; when it comes to its
 end before all kills, the next run begins. The table says how many runs there were, how many stages were killed in, how many
 kills found a checkpoint or the result being written, and how often a run went back to a checkpoint of its own accord.
@@ -186,8 +186,10 @@ EXAMPLES = example.parent / "data"
 SETTINGS = {"batch": 2, "length": 64, "lr": 1e-3, "embedding-lr": 1e-3, "checkpoint-every": 3}
 
 
-def stages(steps):
-    return [json.dumps({"name": name, "groups": groups, "steps": steps.get(name, 8)})[1:-1] for name, groups in EEVE.items()]
+def stages(**all_of_them):
+    """The stages as they are typed; what is named is other in the sixth."""
+    return [json.dumps({"name": name, "groups": groups, "steps": 8} | (all_of_them if name == "all" else {}))[1:-1]
+            for name, groups in EEVE.items()]
 
 
 def healing_commands():
@@ -201,9 +203,10 @@ def healing_commands():
         for name, groups in EEVE.items()]}
     (folder / "eeve.yaml").write_text(json.dumps(recipe, indent=1))
     return {
-        "heal --stages": ([*heal, "--stages", *stages({})], ["--resume"]),
+        "heal --stages": ([*heal, "--stages", *stages()], ["--resume"]),
         "heal --guard rollback": (
-            [*heal, "--guard", "rollback", "--guard-sigma", "1", "--stages", *stages({"all": 110})], ["--resume"]),
+            [*heal, "--guard", "rollback", "--guard-sigma", "1", "--stages",
+             *stages(**{"steps": 90, "batch": 1, "length": 32, "lr": 1e-6, "embedding-lr": 1e-6})], ["--resume"]),
         "run eeve.yaml": ([options.surgery, "run", "eeve.yaml", "-o", "out"], []),
     }
 
