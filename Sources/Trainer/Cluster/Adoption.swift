@@ -164,12 +164,6 @@ extension ClusterJob {
                 if !run.frozen { moved.append(run.rows[0]..<run.rows[1]) }
             }
         }
-        var (rows, next): ([Range<Int>], Int) = ([], 0)
-        for range in moved.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            if range.lowerBound > next { rows.append(next..<range.lowerBound) }
-            next = max(next, range.upperBound)
-        }
-        if next < height { rows.append(next..<height) }
-        return rows
+        return (0..<height).without(moved.sorted { $0.lowerBound < $1.lowerBound })
     }
 }

@@ -46,6 +46,8 @@ public struct PreparedJob {
     let settled: SettledValues
     /// The folder of TensorBoard's event files; nil for none.
     let eventFolder: String?
+    /// The checkpoint of another run that this one begins with; nil where it begins with the model.
+    let beginning: CheckpointStore.Kept?
     /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
     let exposure: TokenExposure?
 
@@ -114,6 +116,7 @@ public struct PreparedJob {
             notes = context.texts?.warnings ?? []
         }
         try beginning?.check(beginning: stages[0].plan)
+        self.beginning = beginning
         (self.stages, self.evaluations) = (stages, evaluations)
         var settled = SettledValues()
         eventFolder = job.eventFolder(of: output, &settled)

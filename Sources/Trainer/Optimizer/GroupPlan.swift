@@ -169,7 +169,7 @@ extension Module {
 }
 
 extension Range<Int> {
-    /// What is left of it; the others are in order and apart.
+    /// What is left of it; the others are in the order in which they begin.
     func without(_ others: [Range<Int>]) -> [Range<Int>] {
         var rest: [Range<Int>] = []
         var start = lowerBound

@@ -42,8 +42,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         stages = job.stages.map(\.plan)
         // How documents are read counts only as far as their contents do not show it.
         isPlainText = job.job.text.isPlain ? true : nil
-        beginning = try job.job.from.map { (path) throws(UserFacingError) in
-            let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+        beginning = try job.beginning.map { (kept) throws(UserFacingError) in
             try kept.checkValues(of: job.model.checkpoint)
             return "\(kept.identity.name), step \(kept.progress.step)"
         }

@@ -181,9 +181,8 @@ public final class TrainingLoop {
             let isOver = kept.progress.stage < index
             if isOver, stage.goesOn { try state.goOn(from: kept.progress.inStage.data) }
             earlier = isOver && !stage.goesOn ? kept.progress.sources : kept.progress.earlier
-        } else if let path = job.job.from {
-            let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
-            try restore(state, of: stage, index, from: kept, isCancelled)
+        } else if let beginning = job.beginning {
+            try restore(state, of: stage, index, from: beginning, isCancelled)
         } else if job.job.fromScratch {
             stage.model.initialize(state.model, seed: stage.plan.seed)
             state.beginAverage()
@@ -413,10 +412,8 @@ public final class TrainingLoop {
         _ masters: [String: TensorExpression], step: Int, _ isCancelled: () -> Bool
     ) throws(UserFacingError) -> [Drift] {
         if job.job.fromScratch { return [] }
-        let beginning = try job.job.from.map { (path) throws(UserFacingError) in
-            try job.model.replacing(CheckpointStore.Kept.read(path).masters)
-        }
-        let drift = try (beginning ?? job.model).drift(to: masters, on: engine, isCancelled: isCancelled)
+        let beginning = job.model.replacing(job.beginning?.masters ?? [:])
+        let drift = try beginning.drift(to: masters, on: engine, isCancelled: isCancelled)
         reporters.tell(.drifted(afterStep: step, drift))
         return drift
     }
@@ -474,11 +471,12 @@ public final class TrainingLoop {
             evaluations.end = .patience
         }
         let shares = job.job.healingSets.compactMap { evaluations.share(of: $0, beside: parent) }
-        if evaluations.healedAt == nil, run.step > 0, shares.isHealed {
+        guard run.step > 0, shares.isHealed else { return }
+        if evaluations.healedAt == nil {
             evaluations.healedAt = run.step
             reporters.tell(.healed(afterStep: run.step, tokens: run.sources.tokens))
         }
-        if job.job.untilHealed, run.step > 0, shares.isHealed { evaluations.end = .healed }
+        if job.job.untilHealed { evaluations.end = .healed }
     }
 
     /// Tells the store which checkpoints stay: the best, and the ends of stages that should.
