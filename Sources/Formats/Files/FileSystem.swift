@@ -113,6 +113,11 @@ extension FileSystem {
         if unsafe Glibc.rename(old, new) != 0 { throw .file(.rename, new) }
     }
 
+    /// Puts the file `new` in the place of what stands at `path`, if anything does, in one step.
+    package static func replace(_ path: String, with new: String) throws(UserFacingError) {
+        if unsafe Glibc.rename(new, path) != 0 { throw .file(.rename, path) }
+    }
+
     /// Puts `new` in the place of `old`, which then stands where `new` was, in one step where the file
     /// system knows how, else in three by way of `aside`.
     static func exchange(_ new: String, with old: String, aside: String) throws(UserFacingError) {

@@ -11,6 +11,9 @@ public struct JSONNumber: Sendable, Hashable {
     /// An integer.
     public init(_ value: Int) { text = String(value) }
 
+    /// A whole number that may be above what an `Int` holds.
+    package init(_ value: UInt64) { text = String(value) }
+
     /// A finite number, spelled as Python spells it (`repr`): the shortest digits that read back as the same
     /// value, an exponent below 1e-4 and from 1e16 on.
     public init(_ value: Double) {

@@ -130,43 +130,126 @@ public final class Generator {
         try transformer.makeRoom(
             sequences: min(prompts.count, Self.sequencesAtOnce),
             length: writings.reduce(1) { max($0, $1.length) })
-        var (waiting, active) = (Array(prompts.indices.reversed()), [(sequence: Int, prompt: Int)]())
+        var results = writings.map(\.continuation)
+        var next = 0
+        try carryOut(
+            beginning: {
+                while next < writings.count, writings[next].isDone { next += 1 }
+                guard next < writings.count else { return nil }
+                next += 1
+                return (next - 1, writings[next - 1])
+            },
+            ends: ends, isCancelled: isCancelled, notify: notify
+        ) { number, continuation in
+            results[number] = continuation
+            return true
+        }
+        return results
+    }
+
+    /// Writes texts from beginnings of any number, one after the other, until nobody wants more.
+    ///
+    /// A text depends on its beginning, its number and `sampling`, and not on what is written beside it: it has the same
+    /// tokens in whatever order texts are begun. Memory does not grow with their number.
+    ///
+    /// The start token ends a text, too: a model that was trained on texts laid end to end begins the next one with it.
+    ///
+    /// - Parameters:
+    ///   - first: the number of the first text.
+    ///   - length: the tokens of a text at most, those of its beginning and of its end included.
+    ///   - sampling: how tokens are chosen.
+    ///   - isCancelled: asked after each token; true stops, and an error is thrown.
+    ///   - beginning: the tokens that a text of that number begins with: one or more, and fewer than `length`.
+    ///   - wants: is given each text by its number, in order, without ``Continuation/text``; returns whether there shall be
+    ///     more.
+    /// - Throws: ``UserFacingError`` when the model sees no sequence of that length, its logits are no numbers, or it was
+    ///   stopped.
+    func write(
+        from first: Int, length: Int, sampling: Sampling, isCancelled: () -> Bool = { false },
+        beginning: (Int) throws(UserFacingError) -> [Int32],
+        wants: (Int, Continuation) throws(UserFacingError) -> Bool
+    ) throws(UserFacingError) {
+        guard length <= longest else {
+            throw .sequenceTooLong(path: model.checkpoint.path, length: length, maximum: longest)
+        }
+        try transformer.makeRoom(sequences: Self.sequencesAtOnce, length: length)
+        // What is done waits for what was begun before it; not too much of it.
+        var (next, given) = (first, first)
+        var done: [Int: Continuation] = [:]
+        try carryOut(
+            beginning: { () throws(UserFacingError) in
+                guard next < given + Self.mostWaiting else { return nil }
+                let tokens = try beginning(next)
+                let writing = Writing(
+                    Continuation(promptTokens: tokens), TokenSampler(sampling, sequence: next),
+                    most: length - tokens.count, atMost: .tokens)
+                next += 1
+                return (next - 1, writing)
+            },
+            ends: start.map { ends.union([$0]) } ?? ends, isCancelled: isCancelled
+        ) { number, continuation throws(UserFacingError) in
+            done[number] = continuation
+            while let text = done.removeValue(forKey: given) {
+                guard try wants(given, text) else { return false }
+                given += 1
+            }
+            return true
+        }
+    }
+
+    /// How many texts, begun behind one that is not done, may wait for it.
+    private static let mostWaiting = 256
+
+    /// Carries out writings side by side, each from when there is room for it.
+    ///
+    /// - Parameters:
+    ///   - beginning: gives the next one with its number; nil as long as there is none.
+    ///   - ends: the tokens that end one.
+    ///   - isCancelled: asked after each token; true stops, and an error is thrown.
+    ///   - notify: is given a number and more of its text, as soon as it is known.
+    ///   - ended: is given each when it is done; false ends all.
+    /// - Throws: ``UserFacingError`` when the model's logits are no numbers or it was stopped, and what the others throw.
+    private func carryOut(
+        beginning: () throws(UserFacingError) -> (number: Int, writing: Writing)?,
+        ends: Set<Int32>, isCancelled: () -> Bool,
+        notify: (Int, String) -> Void = { _, _ in },
+        ended: (Int, Continuation) throws(UserFacingError) -> Bool
+    ) throws(UserFacingError) {
+        var active: [(sequence: Int, number: Int, writing: Writing)] = []
         var free = Array((0..<transformer.sequences).reversed())
-        func take(_ logits: [Float], _ sequence: Int, _ prompt: Int) throws(UserFacingError) {
-            let piece = try writings[prompt].append(logits, ends: ends)
-            if !piece.isEmpty { notify(prompt, piece) }
-            if writings[prompt].isDone {
-                free.append(sequence)
-            } else {
-                active.append((sequence, prompt))
-            }
-        }
-        while !waiting.isEmpty || !active.isEmpty {
+        while true {
             if isCancelled() { throw .interrupted }
-            if !waiting.isEmpty, let sequence = free.popLast() {
-                let prompt = waiting.removeLast()
-                guard !writings[prompt].isDone else {
-                    free.append(sequence)
-                    continue
-                }
-                let begin = ContinuousClock.now
-                let tokens = writings[prompt].continuation.promptTokens
-                try take(transformer.begin(sequence, with: tokens), sequence, prompt)
-                time.promptSeconds += (ContinuousClock.now - begin) / .seconds(1)
+            let start = ContinuousClock.now
+            let going: [(sequence: Int, number: Int, writing: Writing)]
+            let logits: [[Float]]
+            var isStep = false
+            if !free.isEmpty, let (number, writing) = try beginning() {
+                let tokens = writing.continuation.promptTokens
+                going = [(free.removeLast(), number, writing)]
+                logits = [try transformer.begin(going[0].sequence, with: tokens)]
                 time.promptTokens += tokens.count
-                continue
+            } else {
+                guard !active.isEmpty else { return }
+                going = active
+                active = []
+                logits = try transformer.step(going.map { ($0.sequence, $0.writing.last) })
+                isStep = true
+                time.tokens += going.count
             }
-            let begin = ContinuousClock.now
-            let going = active
-            let next = going.map { ($0.sequence, writings[$0.prompt].last) }
-            active.removeAll(keepingCapacity: true)
-            for (place, logits) in zip(going, try transformer.step(next)) {
-                try take(logits, place.sequence, place.prompt)
+            for (place, logits) in zip(going, logits) {
+                var place = place
+                let piece = try place.writing.append(logits, ends: ends)
+                if !piece.isEmpty { notify(place.number, piece) }
+                if !place.writing.isDone {
+                    active.append(place)
+                } else {
+                    free.append(place.sequence)
+                    guard try ended(place.number, place.writing.continuation) else { return }
+                }
             }
-            time.seconds += (ContinuousClock.now - begin) / .seconds(1)
-            time.tokens += going.count
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            if isStep { time.seconds += seconds } else { time.promptSeconds += seconds }
         }
-        return writings.map(\.continuation)
     }
 
     /// A prompt's tokens, and how far it may go.
@@ -187,9 +270,10 @@ public final class Generator {
         // A character is four tokens at most, those that are control tokens apart.
         let enough = maximumTokens ?? prompt.characters.map { 4 * $0 + 16 } ?? Self.usualTokens
         return Writing(
-            Continuation(promptTokens: tokens), prompt, TextStream(tokenizer, after: tokens),
-            TokenSampler(sampling, sequence: number), most: min(enough, longest - tokens.count),
-            atMost: enough > longest - tokens.count ? .length : .tokens)
+            Continuation(promptTokens: tokens), TokenSampler(sampling, sequence: number),
+            most: min(enough, longest - tokens.count),
+            atMost: enough > longest - tokens.count ? .length : .tokens,
+            stream: TextStream(tokenizer, after: tokens), characters: prompt.characters)
     }
 }
 
@@ -197,7 +281,8 @@ public final class Generator {
 private struct Writing {
     private(set) var continuation: Continuation
     private(set) var isDone: Bool
-    private var stream: TextStream
+    /// The text as it comes; nil where nobody asks for it.
+    private var stream: TextStream?
     private var sampler: TokenSampler
     private let characters: Int?
     /// How many tokens there may be, and why no more.
@@ -205,11 +290,11 @@ private struct Writing {
     private let atMost: Continuation.Stop
 
     init(
-        _ continuation: Continuation, _ prompt: GenerationPrompt, _ stream: TextStream,
-        _ sampler: TokenSampler, most: Int, atMost: Continuation.Stop
+        _ continuation: Continuation, _ sampler: TokenSampler, most: Int, atMost: Continuation.Stop,
+        stream: TextStream? = nil, characters: Int? = nil
     ) {
         (self.continuation, self.stream, self.sampler) = (continuation, stream, sampler)
-        (self.most, self.atMost, characters) = (most, atMost, prompt.characters)
+        (self.most, self.atMost, self.characters) = (most, atMost, characters)
         isDone = most < 1 || characters.map { $0 < 1 } ?? false
         if isDone { self.continuation.stop = most < 1 ? atMost : .characters }
     }
@@ -224,16 +309,16 @@ private struct Writing {
         guard let token = sampler.choose(logits) else { throw .logitsNotFinite }
         continuation.tokens.append(token)
         if ends.contains(token) { return finish(.endOfText) }
-        let piece = stream.append(token)
-        if let characters, stream.text.unicodeScalars.count >= characters {
+        let piece = stream?.append(token) ?? ""
+        if let characters, let stream, stream.text.unicodeScalars.count >= characters {
             return piece + finish(.characters)
         }
         return continuation.tokens.count < most ? piece : piece + finish(atMost)
     }
 
     private mutating func finish(_ stop: Continuation.Stop) -> String {
-        let rest = stream.finish()
-        (continuation.stop, continuation.text, isDone) = (stop, stream.text, true)
+        let rest = stream?.finish() ?? ""
+        (continuation.stop, continuation.text, isDone) = (stop, stream?.text ?? "", true)
         return rest
     }
 }

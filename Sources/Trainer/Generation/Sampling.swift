@@ -6,7 +6,7 @@ internal import HeapModule
 ///
 /// The logits are divided by the temperature, then all but the largest `topK` are left out, then the least likely ones as
 /// long as the others' probabilities sum to `topP` at least: what transformers does, in its order.
-public struct Sampling: Sendable, Equatable {
+public struct Sampling: Codable, Sendable, Equatable {
     /// What logits are divided by; 0 takes the largest logit, always.
     public var temperature: Double
     /// How many of the largest logits are left; nil for all of them.
@@ -23,6 +23,9 @@ public struct Sampling: Sendable, Equatable {
         self.topP = topP
         self.seed = seed
     }
+
+    /// Whether some tokens can't follow at all.
+    var leavesOut: Bool { topK != nil || topP.map { $0 < 1 } ?? false }
 
     /// The tokens that may follow and the probability of each.
     ///
@@ -94,6 +97,7 @@ struct TokenSampler {
         guard isFinite else { return nil }
         guard sampling.temperature > 0 else { return Int32(best) }
         let point = Double(generator.next() >> 11) * 0x1p-53
+        guard sampling.leavesOut else { return choose(logits, top: Double(largest), at: point) }
         let distribution = sampling.distribution(logits)
         var sum = 0.0
         for (token, probability) in distribution {
@@ -101,5 +105,21 @@ struct TokenSampler {
             if point < sum { return Int32(token) }
         }
         return distribution.last.map { Int32($0.token) }
+    }
+
+    /// The token at a point of the distribution of all tokens, in their order.
+    private func choose(_ logits: [Float], top: Double, at point: Double) -> Int32 {
+        var total = 0.0
+        let weights = logits.map { logit in
+            let weight = exp((Double(logit) - top) / sampling.temperature)
+            total += weight
+            return weight
+        }
+        var sum = 0.0
+        for (token, weight) in weights.enumerated() {
+            sum += weight
+            if point * total < sum { return Int32(token) }
+        }
+        return Int32(logits.count - 1)
     }
 }

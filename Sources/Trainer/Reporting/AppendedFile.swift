@@ -20,4 +20,10 @@ final class AppendedFile {
         unsafe try file.write(bytes.span.bytes, at: size)
         (size, pending) = (size + bytes.count, [])
     }
+
+    /// Waits until everything is durable.
+    func synchronize() throws(UserFacingError) {
+        try append([])
+        try file.synchronize()
+    }
 }

@@ -177,7 +177,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         }
         (new.data, new.frozen) = (old.data, old.frozen)
         guard let new = json(new), let old = json(old) else { return differences }
-        return differences + compare(new, old, path: "")
+        return differences + compare(new, old)
     }
 
     /// Without what decides nothing.
@@ -201,7 +201,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
 
     private static func json(_ identity: RunIdentity) -> JSON? { try? JSON(encoding: identity) }
 
-    private static func compare(_ new: JSON?, _ old: JSON?, path: String) -> [String] {
+    /// What is different between two descriptions of a run, as "seed is 4, was 3".
+    static func compare(_ new: JSON?, _ old: JSON?, path: String = "") -> [String] {
         if new == old { return [] }
         if let new = new?.object, let old = old?.object {
             let keys = Set(new.keys).union(old.keys).sorted()
