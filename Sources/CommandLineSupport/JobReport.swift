@@ -145,6 +145,12 @@ extension PreparedStage {
             "steps",
             "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
                 + "sequences of \(plan.length) tokens")
+        for source in infilled where source.psm + source.spm > 0 {
+            table.add(
+                "infilling",
+                "\(source.name): \(Units.grouped(source.psm)) PSM and \(Units.grouped(source.spm)) SPM of "
+                    + "\(Units.grouped(source.documents)) documents")
+        }
         for row in groups.table(of: model.layout) where !groups.rules.isEmpty {
             let how = [
                 row.isFrozen ? "frozen" : nil, row.rate.map { "rate × \($0)" },

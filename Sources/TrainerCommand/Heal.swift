@@ -111,6 +111,7 @@ struct Heal: ParsableCommand {
         (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
         (job.parent, job.noParent) = (data.parent, data.noParent)
         (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
+        (job.infill, job.infillSpm, job.infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
         (job.textKey, job.nfc) = (text.textKey, text.nfc)
         (job.skipBadLines, job.plainText) = (text.skipBadLines, text.plainText)

@@ -39,6 +39,22 @@ struct HealData: ParsableArguments {
             "What a sequence is made of: documents (a token sees its own document only), concatenate (it sees all before it) or bilingual (halves of two sources; it sees all before it).",
             valueName: "how"))
     var packing = standard.packing
+    @Option(
+        help: ArgumentHelp(
+            "Turn this share of the documents of --data round, so that the model learns to fill in: cut in three at characters, the middle last. For code, 0.9 (default: 0).",
+            valueName: "rate"))
+    var infill = standard.infill
+    @Option(
+        help: ArgumentHelp(
+            "Of these the share with the suffix before the prefix (SPM); the others are PSM.",
+            valueName: "share"))
+    var infillSpm = standard.infillSpm
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "The tokens before prefix, suffix and middle, and at the end if there is one (default: those of Code Llama, StarCoder, Qwen, DeepSeek or CodeGemma, as the tokenizer has them, else <PRE> <SUF> <MID> <EOT>).",
+            valueName: "token"))
+    var infillTokens: [String] = []
     @OptionGroup var ends: EndOptions
     @Flag(help: "MODEL holds only config.json and the tokenizer; begin with random weights.")
     var fromScratch = false

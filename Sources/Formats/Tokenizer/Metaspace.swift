@@ -13,7 +13,7 @@ struct Metaspace: Sendable {
 
     /// The character, as UTF-8.
     let replacement: [UInt8]
-    let prepending: Prepending
+    private(set) var prepending: Prepending
     /// Whether the text is divided before each replacement character.
     let divides: Bool
 
@@ -33,6 +33,13 @@ struct Metaspace: Sendable {
             throw scheme.failure("\"always\", \"first\" or \"never\"")
         }
         self.prepending = prepending
+    }
+
+    /// The same, with nothing put before a text.
+    var continuing: Self {
+        var metaspace = self
+        metaspace.prepending = .never
+        return metaspace
     }
 
     /// Appends the piece with its spaces replaced.

@@ -56,6 +56,15 @@ indirect enum Normalizer: Sendable {
         }
     }
 
+    /// The same for a text that goes on from another: nothing is put before it.
+    var continuing: Normalizer {
+        switch self {
+        case .prepend: .sequence([])
+        case .sequence(let normalizers): .sequence(normalizers.map(\.continuing))
+        default: self
+        }
+    }
+
     /// The normalised text.
     func apply(to text: [UInt8]) throws(UserFacingError) -> [UInt8] {
         var isAtStart = true

@@ -100,6 +100,19 @@ struct PreTokenizer: Sendable {
         }
     }
 
+    /// The same for a text that goes on from another: nothing is put before it.
+    var continuing: Self {
+        var continuing = self
+        continuing.steps = steps.compactMap { step in
+            switch step {
+            case .prependSpace: nil
+            case .replaceSpaces(let metaspace): .replaceSpaces(metaspace.continuing)
+            default: step
+            }
+        }
+        return continuing
+    }
+
     /// Divides `text` into words.
     func apply(to text: inout PreTokenizedString) throws(UserFacingError) {
         for step in steps {

@@ -9,8 +9,8 @@ public struct Tokenizer: Sendable {
     /// All tokens, their ids, and which of them the model knows.
     let vocabulary: Vocabulary
     let addedTokens: AddedTokens
-    let normalizer: Normalizer?
-    let preTokenizer: PreTokenizer
+    private(set) var normalizer: Normalizer?
+    private(set) var preTokenizer: PreTokenizer
     let model: TokenModel
     let postProcessor: PostProcessor
     let decoder: Decoder?
@@ -146,6 +146,14 @@ extension Tokenizer {
     package func reading(_ options: TextOptions) -> Tokenizer {
         var tokenizer = self
         if options.isPlain { tokenizer.splitsSpecialTokens = true }
+        return tokenizer
+    }
+
+    /// The same tokenizer for a text that goes on from another: nothing is put before it, as SentencePiece's "▁" is put
+    /// before a text.
+    package var continuing: Tokenizer {
+        var tokenizer = self
+        (tokenizer.normalizer, tokenizer.preTokenizer) = (normalizer?.continuing, preTokenizer.continuing)
         return tokenizer
     }
 

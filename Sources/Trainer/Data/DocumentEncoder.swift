@@ -7,6 +7,7 @@ struct DocumentEncoder: Sendable {
     private let source: Source
     private let tokenizer: Tokenizer
     private let vocabularySize: Int
+    private var infilling: SourceInfilling?
 
     private enum Source: Sendable {
         case text(DocumentIndex)
@@ -21,11 +22,13 @@ struct DocumentEncoder: Sendable {
     ///   - tokenizer: the model's.
     ///   - layout: how documents are laid out.
     ///   - vocabularySize: rows of the model's embedding.
+    ///   - infilling: how documents are turned round; nil where none is.
     /// - Throws: ``UserFacingError`` naming the file, and the line that cannot be read.
     init(
         path: String, options: TextOptions = TextOptions(), tokenizer: Tokenizer, layout: DocumentLayout,
-        vocabularySize: Int
+        vocabularySize: Int, infilling: SourceInfilling? = nil
     ) throws(UserFacingError) {
+        self.infilling = infilling
         self.tokenizer = tokenizer
         self.layout = layout
         self.vocabularySize = vocabularySize
@@ -33,12 +36,23 @@ struct DocumentEncoder: Sendable {
             source = .text(try DocumentIndex(path: path, options: options, tokenizer: tokenizer))
             return
         }
+        guard infilling == nil else { throw .infillingOfTokens(path: path) }
         let packed = try PackedTokens(path: path)
         guard packed.tokenizer == tokenizer.sha256 else {
             throw .otherTokenizer(
                 path: path, found: packed.tokenizer, expected: tokenizer.sha256 ?? "unknown")
         }
         source = .tokens(packed)
+    }
+
+    /// The same documents, turned round in another way or in none.
+    ///
+    /// - Throws: ``UserFacingError`` when they are tokens, which can't be.
+    func turned(_ infilling: SourceInfilling?) throws(UserFacingError) -> DocumentEncoder {
+        if infilling != nil, case .tokens = source { throw .infillingOfTokens(path: path) }
+        var encoder = self
+        encoder.infilling = infilling
+        return encoder
     }
 
     /// The path as it was given.
@@ -74,9 +88,34 @@ struct DocumentEncoder: Sendable {
     }
 
     /// The tokens of one document, laid out; none where its text has none.
-    func tokens(_ index: Int) throws(UserFacingError) -> [Int32] {
+    func tokens(_ index: Int) throws(UserFacingError) -> [Int32] { try document(index).tokens }
+
+    /// The tokens of one document, laid out, and whether it was turned round for infilling.
+    private func document(
+        _ index: Int
+    ) throws(UserFacingError) -> (tokens: [Int32], form: SourceInfilling.Form) {
+        var form = SourceInfilling.Form.asItIs
+        if let infilling, case .text(let file) = source {
+            let text = try file.text(index)
+            let turned: (form: SourceInfilling.Form, tokens: [Int32]?)
+            do {
+                turned = try infilling.document(text, index, layout, tokenizer)
+            } catch {
+                throw error.within(path)
+            }
+            if let tokens = turned.tokens { return (try check(tokens), turned.form) }
+            form = turned.form
+        }
         let text = try text(index).tokens
-        return text.isEmpty ? [] : layout.document(ofText: text)
+        return (text.isEmpty ? [] : layout.document(ofText: text), form)
+    }
+
+    /// Refuses tokens that the embedding has no row for.
+    private func check(_ tokens: [Int32]) throws(UserFacingError) -> [Int32] {
+        if let bad = tokens.first(where: { $0 < 0 || $0 >= vocabularySize }) {
+            throw .tokenOutOfRange(path: path, token: Int(bad), vocabularySize: vocabularySize)
+        }
+        return tokens
     }
 
     /// The tokens of one document's text, and its bytes.
@@ -88,11 +127,8 @@ struct DocumentEncoder: Sendable {
         case .tokens(let packed):
             document = EncodedDocument(tokens: packed.tokens(index), byteCount: packed.byteCount(index))
         }
-        if let bad = document.tokens.first(where: { $0 < 0 || $0 >= vocabularySize }) {
-            throw .tokenOutOfRange(path: path, token: Int(bad), vocabularySize: vocabularySize)
-        }
         return EncodedDocument(
-            tokens: Array(layout.text(in: document.tokens)), byteCount: document.byteCount)
+            tokens: Array(layout.text(in: try check(document.tokens))), byteCount: document.byteCount)
     }
 
     /// How many tokens the documents have, laid out; encodes all of them where they are text.
@@ -107,18 +143,21 @@ struct DocumentEncoder: Sendable {
         var start = 0
         while start < count {
             let (first, end): (Int, Int)
-            let counts: [Int]
+            let counts: [(tokens: Int, form: SourceInfilling.Form)]
             switch source {
             case .text(let file):
                 (first, end) = (start, file.end(of: Self.bytesAtOnce, from: start))
                 counts = try mapConcurrently(end - first, threads: threads) { index throws(UserFacingError) in
-                    try text(first + index).tokens.count
+                    let document = try document(first + index)
+                    return (document.tokens.count, document.form)
                 }
             case .tokens(let packed):
                 (first, end) = (start, min(start + Self.documentsAtOnce, count))
-                counts = (first..<end).map { layout.textCount(of: packed.tokenCount($0)) }
+                counts = (first..<end).map {
+                    (layout.count(ofText: layout.textCount(of: packed.tokenCount($0))), .asItIs)
+                }
             }
-            for count in counts { size.add(layout.count(ofText: count)) }
+            for count in counts { size.add(count.tokens, count.form) }
             if isCancelled() { throw .interrupted(" before all tokens were counted; begin again") }
             start = end
         }
@@ -140,13 +179,23 @@ struct DataSize: Sendable {
     private(set) var tokens = 0
     /// The tokens of the longest document.
     private(set) var longest = 0
+    /// Documents that are turned round for infilling: with the middle behind the suffix, and with the suffix first.
+    private(set) var psm = 0, spm = 0
+    /// Documents that would have been, and are longer than a sequence.
+    private(set) var tooLong = 0
 
     init(documents: Int) { self.documents = documents }
 
     /// Counts a document.
-    mutating func add(_ count: Int) {
+    mutating func add(_ count: Int, _ form: SourceInfilling.Form) {
         tokens += count
         longest = max(longest, count)
+        switch form {
+        case .asItIs: break
+        case .psm: psm += 1
+        case .spm: spm += 1
+        case .tooLong: tooLong += 1
+        }
     }
 }
 

@@ -38,13 +38,13 @@ public struct DocumentLayout: Codable, Sendable, Hashable {
         tokenizersOwn = try tokenizer.ownTokens().count
     }
 
-    /// A document's tokens, laid out, given those of its text.
-    func document(ofText text: some Collection<Int32>) -> [Int32] {
+    /// A document's tokens, laid out, given those of its text and what ends it in place of the end of text, if anything does.
+    func document(ofText text: some Collection<Int32>, end other: Int32? = nil) -> [Int32] {
         var document: [Int32] = []
         document.reserveCapacity(text.count + 2)
         if let start { document.append(start) }
         document += text
-        if let end { document.append(end) }
+        if let end = other ?? end { document.append(end) }
         return document
     }
 

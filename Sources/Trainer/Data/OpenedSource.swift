@@ -22,11 +22,17 @@ public struct SourceCache {
     private let threads: Int
     private var opened: OrderedDictionary<Key, OpenedSource> = [:]
 
-    /// What makes two sources the same: where they lie, how they are read, and how documents are laid out.
+    /// What makes two sources the same: where they lie, how they are read, and how documents are laid out and turned round.
     private struct Key: Hashable {
         let path: String
         let options: TextOptions
         let layout: DocumentLayout
+        let infilling: SourceInfilling?
+
+        /// Whether another is of the same documents, laid out alike.
+        func isSameText(as other: Key) -> Bool {
+            (path, options, layout) == (other.path, other.options, other.layout)
+        }
     }
 
     /// A cache that is empty.
@@ -47,27 +53,39 @@ public struct SourceCache {
     ///   - sources: what to open.
     ///   - options: how documents are read.
     ///   - layout: how documents are laid out.
+    ///   - infilling: how documents are turned round, but for those of the original domain; nil where none is.
+    ///   - length: tokens of a sequence, which no document becomes longer than when it is turned round.
     ///   - isCancelled: asked while tokens are counted; true stops.
     /// - Returns: the sources, in their order.
     /// - Throws: ``UserFacingError`` naming the file and the line that cannot be read, or the source whose weight is none.
     public mutating func open(
         _ sources: [TextSource], options: TextOptions = TextOptions(), layout: DocumentLayout,
-        isCancelled: () -> Bool = { false }
+        infilling: Infilling? = nil, length: Int = .max, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) -> [OpenedSource] {
         for source in sources where !(source.weight > 0 && source.weight.isFinite) {
             throw .badWeight(path: source.path, weight: source.weight)
         }
         var result: [OpenedSource] = []
-        for source in sources {
-            let key = Key(path: source.path, options: options, layout: layout)
+        for (number, source) in sources.enumerated() {
+            let turned =
+                source.isReplay
+                ? nil : infilling.map { SourceInfilling(infilling: $0, source: number, length: length) }
+            let key = Key(path: source.path, options: options, layout: layout, infilling: turned)
             if var known = opened[key] {
                 known.source = source
                 result.append(known)
                 continue
             }
-            let encoder = try DocumentEncoder(
-                path: source.path, options: options, tokenizer: tokenizer.reading(options), layout: layout,
-                vocabularySize: vocabularySize)
+            // A pipe is read once, however its documents are turned round.
+            let same = opened.first { $0.key.isSameText(as: key) }?.value.encoder
+            let encoder =
+                if let same {
+                    try same.turned(turned)
+                } else {
+                    try DocumentEncoder(
+                        path: source.path, options: options, tokenizer: tokenizer.reading(options),
+                        layout: layout, vocabularySize: vocabularySize, infilling: turned)
+                }
             let found = OpenedSource(
                 source: source, encoder: encoder,
                 size: try encoder.size(threads: threads, isCancelled: isCancelled),

@@ -30,6 +30,8 @@ public struct PreparedStage {
     let goesOn: Bool
     /// What is in each source of text, known since it was opened: a pipe is read once.
     let contents: [TextContent]
+    /// How many documents of each source are turned round for infilling, in PSM and in SPM.
+    public let infilled: [InfilledDocuments]
     /// What its user should know before it goes wrong.
     let warnings: [String]
     /// What the job has left open, as it was decided.
@@ -101,6 +103,8 @@ public struct PreparedStage {
         var goesOn =
             before.map {
                 $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing
+                    && ($0.job.infill, $0.job.infillSpm) == (job.infill, job.infillSpm)
+                    && $0.job.infillTokens == job.infillTokens
             }
             ?? false
         // What goes on keeps the order that it has.
@@ -115,6 +119,7 @@ public struct PreparedStage {
         let shown = goesOn ? before?.sources ?? [] : []
         var warnings: [String] = []
         var contents: [TextContent] = []
+        var infilled: [InfilledDocuments] = []
         let sequences: Int?
         let progress: (Int) -> [SourceProgress]
         var dataBytes = context.evaluationBytes
@@ -141,13 +146,17 @@ public struct PreparedStage {
                     "end-of-text", layout.end.map { tokenizer.token(of: $0) ?? String($0) }, .model,
                     source.map { "the first that \($0) names" } ?? "no file of the model names one")
             }
+            if job.infill > 0 {
+                plan.infilling = try model.infilling(of: job, seed: plan.seed, tokenizer, &settled)
+            }
             var texts =
                 context.texts
                 ?? SourceCache(
                     tokenizer: tokenizer, vocabularySize: architecture.vocabularySize,
                     threads: context.threads)
             let opened = try texts.open(
-                job.sources, options: job.text, layout: layout, isCancelled: context.isCancelled)
+                job.sources, options: job.text, layout: layout, infilling: plan.infilling,
+                length: plan.length, isCancelled: context.isCancelled)
             context.texts = texts
             let mixture = try DataMixture(
                 opened, length: plan.length, extent: extent, packing: plan.packing, seed: plan.seed)
@@ -155,7 +164,8 @@ public struct PreparedStage {
             progress = { mixture.progress(after: $0, from: shown) }
             dataBytes += texts.byteCount + mixture.byteCount()
             contents = opened.map(\.content)
-            warnings += notes
+            warnings += notes + opened.compactMap { $0.warning(ofSequences: plan.length) }
+            infilled = opened.map(\.infilled)
         }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
@@ -190,6 +200,7 @@ public struct PreparedStage {
         self.job = job
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
+        self.infilled = infilled
         self.settled = settled
         let masters =
             earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore
@@ -268,6 +279,19 @@ extension PretrainedModel {
     ) throws(UserFacingError) -> ParameterLayout {
         try layout(
             training: plan.trained, but: groups.frozenTensors, inFloat32: masters, gradients: plan.gradients)
+    }
+
+    /// How a stage turns documents round.
+    fileprivate func infilling(
+        of job: TrainingJob, seed: UInt64, _ tokenizer: Tokenizer, _ settled: inout SettledValues
+    ) throws(UserFacingError) -> Infilling {
+        let tokens = try InfillingTokens(
+            job.infillTokens, in: tokenizer, path: checkpoint.path, rows: architecture.vocabularySize)
+        try tokenizer.checkInfilling(path: checkpoint.path)
+        if job.infillTokens.isEmpty {
+            settled.note("infill-tokens", tokens.names(in: tokenizer), .model, "its tokenizer has them")
+        }
+        return Infilling(rate: job.infill, spm: job.infillSpm, tokens: tokens, seed: seed)
     }
 
     /// Tokens of a sequence of a stage: what is asked for, else what is usual for the model.

@@ -10,6 +10,8 @@ public struct StagePlan: Codable, Sendable, Equatable {
     public var tokens: Int?
     /// How documents are laid out; nil where the data is rows of tokens.
     public var documents: DocumentLayout?
+    /// How documents are turned round, but for those of the original domain; nil where none is.
+    public var infilling: Infilling?
     /// Sequences that are computed at once.
     public var batch: Int
     /// How often that is done for one step.

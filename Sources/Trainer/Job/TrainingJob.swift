@@ -20,6 +20,12 @@ public struct TrainingJob: Parameterized, Equatable {
     public var parent: String?, noParent = false
     /// What stands in a sequence, and what a token sees of it.
     public var packing = Packing.documents
+    /// The share of the documents of ``data`` that are turned round for infilling, and of these the share with the suffix
+    /// first.
+    public var infill = 0.0, infillSpm = 0.5
+    /// The tokens before prefix, suffix and middle and, where there is one, at the end; those that are known where none is
+    /// given.
+    public var infillTokens: [String] = []
     /// What ends a document; nil for the model's own.
     public var endOfText: String?
     /// Whether documents have no end.
@@ -109,7 +115,9 @@ public struct TrainingJob: Parameterized, Equatable {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
             seed, log
-        case tensorboard, packing, stages, from, parent
+        case tensorboard, packing, stages, from, parent, infill
+        case infillSpm = "infill-spm"
+        case infillTokens = "infill-tokens"
         case patience, result, keep
         case noParent = "no-parent"
         case ropeTheta = "rope-theta"
@@ -163,6 +171,13 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "packing", .choice(Packing.allCases.map(\.rawValue)),
             "what stands in a sequence, and what a token sees of it (documents)"),
+        OperationParameter(
+            "infill", .number, "the share of the documents of data that are turned round for infilling (0)"),
+        OperationParameter(
+            "infill-spm", .number, "of these the share with the suffix before the prefix (0.5)"),
+        OperationParameter(
+            "infill-tokens", .strings,
+            "the tokens before prefix, suffix and middle, and at the end (those that the tokenizer has)"),
         OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
         OperationParameter("no-end-of-text", .flag, "documents have no end"),
         OperationParameter("from-scratch", .flag, "begin with random weights"),
@@ -393,6 +408,7 @@ extension TrainingJob {
                 "\(prefix)packing is for text; the rows of \(prefix)ids say what a token sees themselves")
         }
         try packing.check(sources: sources.count, length: length, prefix: prefix)
+        try checkInfilling(prefix)
         try Self.checkNames(sources, what: "sources")
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
@@ -423,6 +439,34 @@ extension TrainingJob {
             throw refuse("\(prefix)\(name) must be \(words), not \(value)")
         }
         if let warmup, warmup < 0 { throw refuse("\(prefix)warmup must be 0 or more, not \(warmup)") }
+    }
+
+    /// Refuses infilling of what can't be turned round.
+    private func checkInfilling(_ prefix: String) throws(UserFacingError) {
+        func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        for (name, share) in [("infill", infill), ("infill-spm", infillSpm)] where !(0...1).contains(share) {
+            throw refuse("\(prefix)\(name) must be from 0 to 1, not \(share)")
+        }
+        guard infill > 0 else {
+            guard infillTokens.isEmpty, infillSpm == TrainingJob().infillSpm else {
+                throw refuse(
+                    "\(prefix)infill-spm and \(prefix)infill-tokens are of \(prefix)infill; give a rate, as in \(prefix)infill 0.9"
+                )
+            }
+            return
+        }
+        guard !data.isEmpty else {
+            throw refuse("\(prefix)infill turns the documents of \(prefix)data round, and there are none")
+        }
+        guard infillTokens.isEmpty || [3, 4].contains(infillTokens.count),
+            Set(infillTokens).count == infillTokens.count
+        else {
+            throw refuse(
+                """
+                \(prefix)infill-tokens are three or four different ones, before prefix, suffix and middle and at the end, not \
+                \(infillTokens.joined(separator: " "))
+                """)
+        }
     }
 
     /// Refuses what the schedule does not read, and pieces that don't fit.

@@ -13,7 +13,8 @@ public struct TrainingStage: Parameterized, Equatable {
 
     /// The job's parameters that a stage may change: all but what the run has once.
     private static let ofJob: Set<String> = [
-        "data", "replay", "ids", "packing", "steps", "tokens", "epochs", "batch", "accumulate",
+        "data", "replay", "ids", "packing", "infill", "infill-spm", "infill-tokens", "steps", "tokens",
+        "epochs", "batch", "accumulate",
         "length", "recompute", "gradients", "lr", "embedding-lr", "schedule", "pieces", "warmup",
         "warmup-from", "min-lr-ratio", "decay-share", "hold-ratio", "cooldown-share", "beta1", "beta2", "eps",
         "weight-decay", "clip", "train", "freeze", "groups",
@@ -62,7 +63,7 @@ extension TrainingJob {
     /// The same job without stages, with the parameters of one of them in place of its own.
     ///
     /// Text replaces rows and the other way round, and so do steps, tokens and passes. A schedule of the stage's own takes of the
-    /// job's parameters only those that it reads.
+    /// job's parameters only those that it reads, and a stage that turns no document round none that say how.
     func stage(_ stage: TrainingStage) -> TrainingJob {
         var values = parameters
         values["stages"] = []
@@ -72,6 +73,9 @@ extension TrainingJob {
         }
         if let word = stage.parameters["schedule"]?.string, let schedule = Schedule.Shape(rawValue: word) {
             for name in schedule.unreadParameters { values[name] = TrainingJob.defaults[name] }
+        }
+        if stage.parameters["infill"]?.double == 0 {
+            for name in ["infill-spm", "infill-tokens"] { values[name] = TrainingJob.defaults[name] }
         }
         for (name, value) in stage.parameters where name != "name" && name != "keep-end" {
             values[name] = value
