@@ -190,6 +190,7 @@ struct HealingRecipeTests {
         ("llama-pro-8.3b", "llama-2-7b", 8_357_482_496, 1_619_066_880),
         ("eeve", "solar-10.7b-v1.0", 10_804_924_416, 10_804_924_416),
         ("kanana-9.8b", "llama-3-8b", 9_775_157_248, 9_775_157_248),
+        ("minitron-depth", "llama-3-8b", 4_540_469_248, 4_540_469_248),
     ])
     func stagesAtFullSize(recipe: String, configuration: String, parameters: Int, trained: Int) throws {
         let folder = try Folder()
@@ -304,6 +305,93 @@ struct HealingRecipeTests {
         #expect(manifest.operations.map(\.name) == ["dus", "heal"])
         #expect(manifest.operations[0].facts["layers"]?["plan"] == "0-4,3-7")
         #expect(manifest.operations[1].parameters["stages"] == ["stage-1", "stage-2"])
+    }
+
+    /// Llama 2's configuration and a tokenizer of as many tokens: the rows are those of Code Llama.
+    @Test func codeLlamaAtFullSize() throws {
+        let folder = try Folder()
+        let recipes = Self.package.appending(path: "recipes")
+        try FileManager.default.createDirectory(
+            at: folder.url.appending(path: "llama"), withIntermediateDirectories: false)
+        try FileManager.default.copyItem(
+            at: recipes.appending(path: "configurations/llama-2-7b/config.json"),
+            to: folder.url.appending(path: "llama/config.json"))
+        let tokens = (0..<32_000).map { $0 < 3 ? ["<unk>", "<s>", "</s>"][$0] : "t\($0)" }
+        let vocabulary = tokens.enumerated().map { "\"\($1)\": \($0)" }.joined(separator: ", ")
+        try folder.write(
+            "{\"model\": {\"type\": \"BPE\", \"vocab\": {\(vocabulary)}, \"merges\": []}}",
+            to: "llama/tokenizer.json")
+        let file = recipes.appending(path: "code-llama.yaml").path
+        let run = try CommandRun(
+            ["run", file, "--set", "model=llama", "--dry-run", "--json"], in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let steps = try #require(try run.json()["steps"]?.array)
+        #expect(steps.map { $0["parameters"]?.int } == [6_738_546_688, 6_738_546_688, 6_738_546_688])
+        #expect(steps.map { $0["steps"]?.int } == [nil, (500_000_000_000 / 4_096 + 1_024) / 1_024, 3_000])
+    }
+
+    /// Four tokens, documents turned round, and longer sequences with another base.
+    @Test func codeLlama() throws {
+        let folder = try Folder()
+        let file = Self.package.appending(path: "recipes/code-llama.yaml").path
+        let (code, text) = (Self.example("data/english.val.jsonl"), Self.example("data/korean.val.jsonl"))
+        let sources = ["code.", "long-context."].flatMap {
+            [
+                "\($0)data=[\"code=\(code):0.85\", \"about=\(code):0.08\"]",
+                "\($0)replay=[\"text=\(text):0.07\"]", "\($0)batch=2", "\($0)accumulate=1",
+                "\($0)warmup=1",
+            ]
+        }
+        let set =
+            ["model=\(Self.example("base"))", "code.tokens=1024", "code.length=256"]
+            + ["long-context.steps=2", "long-context.length=512"] + sources
+        let run = try CommandRun(
+            ["run", file, "-o", "out", "--json"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        // Documents of both sources of code are turned round, those of text are not.
+        #expect(run.messages.contains(/infilling +code: \d+ PSM and \d+ SPM of/), "\(run.messages)")
+        #expect(run.messages.contains("about:") && !run.messages.contains("infilling  text:"))
+        let out = try Checkpoint.open(folder.path("out"))
+        let manifest = try #require(out.manifest)
+        let done = (manifest.history + manifest.operations).map(\.name)
+        #expect(done.suffix(3) == ["resize-vocab", "heal", "heal"])
+        #expect(out["model.embed_tokens.weight"]?.shape[0] == 1_040)
+        let rotary = out.configuration?.json["rope_parameters"] ?? out.configuration?.json
+        #expect(rotary?["rope_theta"]?.double == 1e6)
+        let tokenizer = try Tokenizer.open(folder.path("out"))
+        #expect(
+            ["<PRE>", "<SUF>", "<MID>", "<EOT>"].map { tokenizer.id(of: $0) } == [1_024, 1_025, 1_026, 1_027])
+        for step in ["steps/code/record.jsonl", "record.jsonl"] {
+            let bytes = try folder.bytes("out.run/\(step)")
+            let first = try JSON(
+                parsing: [UInt8](bytes.prefix { $0 != UInt8(ascii: "\n") }), file: "record")
+            let infilling = first["stages"]?[0]?["infilling"]
+            #expect(
+                infilling?["rate"]?.double == 0.9 && infilling?["tokens"]?["end"]?.int == 1_027, "\(step)")
+        }
+    }
+
+    /// A block of neighbours goes; with a rate of nothing the others are the source's.
+    @Test func minitronByDepth() throws {
+        let folder = try Folder()
+        let file = Self.package.appending(path: "recipes/minitron-depth.yaml").path
+        let set = [
+            "model=\(Self.example("base"))", "prune.drop=3-6",
+            "heal.replay=[\"\(Self.example("data/english.val.jsonl"))\"]", "heal.tokens=200", "heal.batch=2",
+            "heal.accumulate=2", "heal.length=32", "heal.warmup=1", "heal.lr=0", "heal.embedding-lr=0",
+        ]
+        let run = try CommandRun(["run", file, "-o", "out"] + set.flatMap { ["--set", $0] }, in: folder.url)
+        #expect(run.code == 0, "\(run.messages)")
+        let (base, out) = (try Checkpoint.open(Self.example("base")), try Checkpoint.open(folder.path("out")))
+        #expect(out.manifest?.operations.map(\.name) == (try Recipe.read(path: file)).steps.map(\.kind))
+        #expect(out.manifest?.operations[1].parameters["tokens"]?.int == 200)
+        for (layer, origin) in [0, 1, 2, 7].enumerated() {
+            let name = "mlp.down_proj.weight"
+            let made = try #require(out["model.layers.\(layer).\(name)"]).floats()
+            let old = try #require(base["model.layers.\(origin).\(name)"]).floats()
+            #expect(made == old, "\(layer)")
+        }
+        #expect(out["model.layers.4.mlp.down_proj.weight"] == nil)
     }
 
     @Test(arguments: [
