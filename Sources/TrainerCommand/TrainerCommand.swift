@@ -15,7 +15,8 @@ struct TrainerCommand: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Tokenize.self, Eval.self, Heal.self, Adopt.self, Bench.self, Analyze.self, Generate.self,
+            Tokenize.self, Eval.self, Heal.self, Adopt.self, HandOffCommand.self, Bench.self, Analyze.self,
+            Generate.self,
             Report.self, Export.self,
         ])
 }
