@@ -1,6 +1,7 @@
 """Has each framework read what `trainer hand-off` has written for it: its own parser, its own data classes.
 
-usage: handoffs.py FOLDER [SEQUENCES]        FOLDER: what hand-off has written; SEQUENCES: the run folder's stage-N.tokens
+usage: handoffs.py FOLDER [SEQUENCES [RECORD]]        FOLDER: what hand-off has written; SEQUENCES: the run folder's stage-N.tokens;
+RECORD: record.jsonl of the same job by our own engine
 
 Run it by a Python that has the framework. Without SEQUENCES only the first step's are compared where they lie in another form.
 
@@ -9,7 +10,8 @@ by the framework's own parser, optimizer and schedule are built by its own class
 compared with the plan, tensor by tensor and step by step, and every sequence is read by its own data loader and compared with
 the trainer's: tokens, labels, positions, borders of documents; as two processes would read them, too.
 
-Nothing is trained: the frameworks need GPUs. Packages that can't be installed without one are replaced by empty modules
+With RECORD, axolotl and AutoModel train on the CPU, and their losses and norms are compared with ours; AutoModel's calls for a GPU
+are turned to the CPU for that. The others need a GPU. Packages that can't be installed without one are replaced by empty modules
 where they are only imported (transformer_engine and others, for megatron-bridge), and named.
 """
 
@@ -19,6 +21,8 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import re
+import shutil
 import sys
 import types
 
@@ -472,6 +476,68 @@ def megatron_bridge():
     compare_moves(moves, sorted(known), "OptimizerConfigOverrideProvider")
 
 
+def compare_steps(found):
+    """found: loss and gradient norm of each step."""
+    lines = [json.loads(line) for line in pathlib.Path(sys.argv[3]).read_text().splitlines()]
+    ours = [(line["loss"], line["grad_norm"]) for line in lines if "grad_norm" in line]
+    farthest = [max(abs(a[part] - b[part]) / b[part] for a, b in zip(found, ours)) for part in (0, 1)]
+    is_so = len(found) == len(ours) == plan["steps"] and max(farthest) < 2e-3
+    detail = f"{len(found)} steps, losses within {farthest[0]:.1e}, gradient norms within {farthest[1]:.1e}"
+    tell("losses of the framework's own training, as it prints them", is_so, detail)
+
+
+def train_axolotl():
+    from axolotl.cli.train import do_cli
+
+    shutil.rmtree(folder / "output", ignore_errors=True)
+    do_cli("axolotl.yaml", gradient_accumulation_steps=plan["sequences"])
+    states = sorted((folder / "output").glob("checkpoint-*/trainer_state.json"))
+    history = json.loads(states[-1].read_text())["log_history"]
+    compare_steps([(line["loss"], line["grad_norm"]) for line in history if "grad_norm" in line])
+
+
+def train_automodel():
+    import logging
+
+    import nemo_automodel._transformers.auto_model as auto_model
+    import torch
+    from nemo_automodel.components.config.loader import load_yaml_config
+    from nemo_automodel.recipes.llm.train_ft import TrainFinetuneRecipeForNextTokenPrediction
+
+    class OnCPU:
+        def __getattr__(self, name):
+            return getattr(torch, name)
+
+        def device(self, *_, **__):
+            return torch.device("cpu")
+
+    auto_model.torch = OnCPU()
+    for name in ("reset_peak_memory_stats", "synchronize", "empty_cache", "set_device"):
+        setattr(torch.cuda, name, lambda *_, **__: None)
+    torch.cuda.max_memory_allocated = torch.cuda.memory_allocated = torch.cuda.current_device = lambda *_, **__: 0
+    os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="29533")
+    found = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            step = re.search(r"\| loss ([0-9.]+) \| grad_norm ([0-9.]+)", record.getMessage())
+            if step:
+                found.append((float(step[1]), float(step[2])))
+
+    logging.getLogger().addHandler(Listener())
+    logging.getLogger().setLevel(logging.INFO)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    config = load_yaml_config("automodel.yaml")
+    config.dist_env.backend = "gloo"
+    recipe = TrainFinetuneRecipeForNextTokenPrediction(config)
+    recipe.setup()
+    recipe.run_train_validation_loop()
+    compare_steps(found)
+
+
 tested = {"automodel": automodel, "axolotl": axolotl, "torchtitan": torchtitan, "megatron-bridge": megatron_bridge}
 tested[plan["to"]]()
+trained = {"automodel": train_automodel, "axolotl": train_axolotl}
+if len(sys.argv) > 3 and plan["to"] in trained:
+    trained[plan["to"]]()
 sys.exit(1 if failures else 0)

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 
 /// NeMo AutoModel: one YAML file; the sequences by a dataset of our own, which its `_target_` names.
 ///
@@ -9,6 +10,22 @@ struct AutoModel: HandOffTool {
     let package = "nemo-automodel==0.7.0"
     let schedule = ScheduleAbility.curves
     let result = "The model is checkpoints/epoch_0_step_LAST/model/consolidated, as Hugging Face writes it."
+
+    /// Its mask of documents takes the place of transformers' own, with the window in it, and is for PyTorch's own attention.
+    func check(_ architecture: Architecture, length: Int) throws(UserFacingError) {
+        let attention = architecture.layers.map(\.attention)
+        let window = attention.compactMap(\.window).min() ?? .max
+        let found: String? =
+            if attention.contains(where: { $0.softCap != nil }) {
+                "a cap on its scores, which attention with AutoModel's mask of documents does not know"
+            } else if window < length {
+                "a window of \(window) tokens, which AutoModel's mask of documents leaves out"
+            } else {
+                nil
+            }
+        guard let found else { return }
+        throw UserFacingError(.unsupported, "the model has \(found); hand the run to axolotl")
+    }
 
     func remarks(on plan: HandOffPlan) -> [String] {
         partlyFrozen(plan).isEmpty
@@ -62,7 +79,6 @@ struct AutoModel: HandOffTool {
             : "\nfreeze_config:\n  freeze_modules:\n"
                 + modules.map { "    - glob: \(YAML.text("*" + $0))\n" }.joined()
         let dropouts = plan.dropouts.map { "\n  \($0): 0.0" }.joined()
-        let attention = plan.configuration["attn_logit_softcapping"]?.double == nil ? "sdpa" : "eager"
         let fall = course.end.map { end in
             """
 
@@ -89,7 +105,7 @@ struct AutoModel: HandOffTool {
               _target_: nemo_automodel.NeMoAutoModelForCausalLM.from_pretrained
               pretrained_model_name_or_path: \(YAML.text(plan.model))
               torch_dtype: torch.float32
-              attn_implementation: \(attention)
+              attn_implementation: sdpa
               # The parameters have the files' names, and the loss is what check.py has compared.
               force_hf: true
               use_liger_kernel: false\(dropouts)

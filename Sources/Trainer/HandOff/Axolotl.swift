@@ -57,6 +57,9 @@ struct Axolotl: HandOffTool {
     private func configuration(of plan: HandOffPlan) -> String {
         let (stage, numbers) = (plan.stage, plan.stage.optimizer)
         let isBF16 = plan.job.dtype == .bf16
+        // PyTorch's own attention knows no cap of scores, and flash attention no float32.
+        let isCapped = plan.configuration["attn_logit_softcapping"]?.double != nil
+        let attention = isBF16 ? "flash_attention_2" : isCapped ? "eager" : "sdpa"
         let dropouts =
             plan.dropouts.isEmpty
             ? ""
@@ -86,7 +89,7 @@ struct Axolotl: HandOffTool {
             sample_packing_drop_attention_mask: true
             eval_sample_packing: false
             pad_to_sequence_len: false
-            attn_implementation: \(isBF16 ? "flash_attention_2" : "sdpa")
+            attn_implementation: \(attention)
 
             # \(plan.sequencesPerStep) sequences a step: micro_batch_size × gradient_accumulation_steps × processes.
             micro_batch_size: 1

@@ -42,12 +42,20 @@ struct HandOffPlan {
         self.model = Path.absolute(model.checkpoint.path)
         configuration = try JSON.read(path: Path.join(folder.path, Configuration.fileName))
         try tool.check(configuration)
+        if model.architecture.layers.contains(where: { $0.attention.positionBias != nil }) {
+            throw UserFacingError(
+                .unsupported,
+                "the model's positions are biases of its scores (ALiBi), by which transformers does not tell documents apart"
+            )
+        }
+        try tool.check(model.architecture, length: stage.length)
         factors = try folder.factors(of: index)
         sequences = try PlannedSequences(path: Path.join(folder.path, stage.sequences), length: stage.length)
         var unknown: String?
         moves = ParameterMoves(model.layout.parameters.map { ($0.name, stage.tensors[$0.name] ?? []) }) {
             name in
-            guard let own = tool.parameter(for: name) else {
+            // Transformers has a name of its own for the head, whatever the files call it.
+            guard let own = tool.parameter(for: name == job.model.head ? "lm_head.weight" : name) else {
                 unknown = unknown ?? name
                 return name
             }

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Models
 
 /// A framework that a run can be handed to.
 public enum HandOffTarget: String, CaseIterable, Sendable {
@@ -59,8 +60,10 @@ protocol HandOffTool: Sendable {
     func remarks(on plan: HandOffPlan) -> [String]
     /// What it calls a tensor; nil where that isn't known. Several may be one for it.
     func parameter(for tensor: String) -> String?
-    /// Refuses a model that it doesn't know.
+    /// Refuses a model that it doesn't know, by its config.json.
     func check(_ configuration: JSON) throws(UserFacingError)
+    /// Refuses a model that it would compute in another way on sequences of `length` tokens with several documents.
+    func check(_ architecture: Architecture, length: Int) throws(UserFacingError)
     /// Writes the data.
     ///
     /// - Returns: the names of the files.
@@ -77,6 +80,7 @@ extension HandOffTool {
     func remarks(on plan: HandOffPlan) -> [String] { [] }
     func parameter(for tensor: String) -> String? { tensor }
     func check(_ configuration: JSON) throws(UserFacingError) {}
+    func check(_ architecture: Architecture, length: Int) throws(UserFacingError) {}
 
     /// Writes the sequences as the run folder has them: int32, (N, 3, T).
     func writeData(of plan: HandOffPlan, to folder: String) throws(UserFacingError) -> [String] {

@@ -34,8 +34,18 @@ struct MegatronBridge: HandOffTool {
     ]
 
     func remarks(on plan: HandOffPlan) -> [String] {
-        let rounding = "weights are rounded to bfloat16 as they are read, and float32 from there on"
-        return (plan.job.dtype == .bf16 ? [rounding] : []) + [
+        var remarks: [String] = []
+        if plan.job.dtype == .bf16 {
+            remarks.append("weights are rounded to bfloat16 as they are read, and float32 from there on")
+        }
+        if plan.configuration["rope_parameters"] != nil, plan.configuration["rope_theta"] == nil {
+            remarks.append(
+                """
+                config.json's rope_parameters are not read by transformers 4, which Megatron-Bridge takes: write rope_theta and \
+                rope_scaling beside them where check.py finds other logits
+                """)
+        }
+        return remarks + [
             "the vocabulary is padded to what GPUs like, and cut again when it is exported",
             "pipeline parallelism is refused where parameters are not all moved alike, for a part counts its layers anew",
         ]

@@ -27,6 +27,8 @@ class PlannedRun(BasePlugin):
 
     def post_trainer_create(self, cfg: dict, trainer: Trainer) -> None:
         trainer.optimizer_cls_and_kwargs = (lambda: planned_adamw, {})
+        # A step's loss is the mean of its tokens; axolotl would take that of its sequences' means.
+        trainer.model_accepts_loss_kwargs = True
 
     def create_lr_scheduler(
         self, cfg: dict, trainer: Trainer, optimizer: torch.optim.Optimizer, num_training_steps: int

@@ -99,6 +99,19 @@ import Testing
         }
     }
 
+    /// AutoModel's mask of documents takes the place of transformers' own, so that a window would be lost.
+    @Test func modelsThatWouldBeOtherModelsAreRefused() throws {
+        let model = try PretrainedModel.open(fixture("golden/gemma2")).architecture
+        #expect(throws: UserFacingError.self) { try AutoModel().check(model, length: 24) }
+        let window = try PretrainedModel.open(fixture("golden/mistral")).architecture
+        let least = try #require(window.layers.compactMap(\.attention.window).min())
+        let error = try #require(throws: UserFacingError.self) {
+            try AutoModel().check(window, length: least + 1)
+        }
+        #expect(error.message.contains("a window of \(least) tokens"))
+        #expect(throws: Never.self) { try AutoModel().check(window, length: least) }
+    }
+
     // MARK: Data
 
     /// A sequence that holds several documents, one of which ends before its end.
