@@ -29,6 +29,7 @@ import types
 os.environ.update(CUDA_VISIBLE_DEVICES="", AXOLOTL_DO_NOT_TRACK="1", DO_NOT_TRACK="1", HF_HUB_OFFLINE="1")
 folder = pathlib.Path(sys.argv[1]).resolve()
 source = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else folder / "sequences.bin"
+record = pathlib.Path(sys.argv[3]).resolve() if len(sys.argv) > 3 else None
 # In place of this script's own folder, whose files have names of modules.
 sys.path[0] = str(folder)
 os.chdir(folder)
@@ -478,7 +479,7 @@ def megatron_bridge():
 
 def compare_steps(found):
     """found: loss and gradient norm of each step."""
-    lines = [json.loads(line) for line in pathlib.Path(sys.argv[3]).read_text().splitlines()]
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
     ours = [(line["loss"], line["grad_norm"]) for line in lines if "grad_norm" in line]
     farthest = [max(abs(a[part] - b[part]) / b[part] for a, b in zip(found, ours)) for part in (0, 1)]
     is_so = len(found) == len(ours) == plan["steps"] and max(farthest) < 2e-3
@@ -514,7 +515,8 @@ def train_automodel():
     auto_model.torch = OnCPU()
     for name in ("reset_peak_memory_stats", "synchronize", "empty_cache", "set_device"):
         setattr(torch.cuda, name, lambda *_, **__: None)
-    torch.cuda.max_memory_allocated = torch.cuda.memory_allocated = torch.cuda.current_device = lambda *_, **__: 0
+    torch.cuda.max_memory_allocated = torch.cuda.memory_allocated = lambda *_, **__: 0
+    torch.cuda.current_device = lambda: "cpu"
     os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="29533")
     found = []
 
@@ -538,6 +540,6 @@ def train_automodel():
 tested = {"automodel": automodel, "axolotl": axolotl, "torchtitan": torchtitan, "megatron-bridge": megatron_bridge}
 tested[plan["to"]]()
 trained = {"automodel": train_automodel, "axolotl": train_axolotl}
-if len(sys.argv) > 3 and plan["to"] in trained:
+if record and plan["to"] in trained:
     trained[plan["to"]]()
 sys.exit(1 if failures else 0)
