@@ -65,8 +65,13 @@ let package = Package(
                 "Formats", "Models", "CKernels", "COpenBLAS", "CThreadPool", orderedCollections, heap,
                 logging,
             ],
-            // What PyTorch's engine carries out, inside the one binary.
-            resources: [.embedInCode("Cluster/worker.py")],
+            // What PyTorch and the frameworks of a hand-off carry out, inside the one binary.
+            resources: [
+                .embedInCode("Cluster/worker.py"), .embedInCode("HandOff/planned.py"),
+                .embedInCode("HandOff/check.py"),
+                .embedInCode("HandOff/axolotl_plugin.py"), .embedInCode("HandOff/megatron_job.py"),
+                .embedInCode("HandOff/torchtitan_job.py"),
+            ],
             swiftSettings: strict),
         .target(
             name: "Recipes", dependencies: ["Formats", "Models", "Surgery", "Trainer"], swiftSettings: strict),

@@ -23,15 +23,7 @@ public struct Adoption {
         (self.folder, self.options) = (folder, options)
         let path = model ?? folder.job.model.path
         self.model = try PretrainedModel.open(path)
-        for file in folder.job.model.files {
-            let own = try InputFile(path: Path.join(path, file.name))
-            guard try own.size == file.bytes && FileDigest.sha256(own) == file.sha256 else {
-                throw UserFacingError(
-                    .inconsistent,
-                    "\(own.path) is not what the job was planned with: its SHA-256 is another; name the model with --model"
-                )
-            }
-        }
+        try folder.job.check(filesIn: path)
     }
 
     /// Where the result goes.
@@ -154,6 +146,19 @@ extension RunFolder {
 }
 
 extension ClusterJob {
+    /// Refuses a model whose files are not those that the job was planned with.
+    func check(filesIn folder: String) throws(UserFacingError) {
+        for file in model.files {
+            let own = try InputFile(path: Path.join(folder, file.name))
+            guard own.size == file.bytes, try FileDigest.sha256(own) == file.sha256 else {
+                throw UserFacingError(
+                    .inconsistent,
+                    "\(own.path) is not what the job was planned with: its SHA-256 is another; name the model with --model"
+                )
+            }
+        }
+    }
+
     /// The rows of a tensor that no stage moves.
     func frozenRows(of name: String) -> [Range<Int>] {
         var moved: [Range<Int>] = []

@@ -185,7 +185,7 @@ package struct ClusterJob: Codable, Sendable {
     }
 
     /// The safetensors files of a model, by whose names PyTorch's engine reads it.
-    private static func files(of model: PretrainedModel) throws(UserFacingError) -> [File] {
+    static func files(of model: PretrainedModel) throws(UserFacingError) -> [File] {
         let folder = model.checkpoint.path
         let index = Path.join(folder, "model.safetensors.index.json")
         var names = ["model.safetensors"]

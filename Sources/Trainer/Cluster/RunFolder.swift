@@ -236,7 +236,7 @@ private struct StageData {
 }
 
 /// A file that is written from its beginning on, some at a time.
-private final class OutputStream {
+final class OutputStream {
     private let file: WritableFile
     private var buffer: [UInt8] = []
     private var offset = 0
