@@ -2,7 +2,7 @@ public import Formats
 
 /// What a long run shows of itself on standard error: one line that is rewritten on a terminal, else a plain line
 /// now and then, so that a log stays short.
-public struct ProgressLine {
+public struct ProgressLine: Sendable {
     private let isTerminal: Bool
     private let interval: Duration
     private var last: ContinuousClock.Instant?
@@ -47,7 +47,7 @@ public struct ProgressLine {
 }
 
 /// How far a run of known length is, as a progress line tells it.
-public struct ProgressMeter {
+public struct ProgressMeter: Sendable {
     private let start = ContinuousClock.now
 
     /// A meter that starts now.

@@ -359,6 +359,81 @@ struct TrainerCommandTests {
         #expect(files[0] == files[1] && !exists("big.safetensors.partial"))
     }
 
+    /// Starts the command itself.
+    private func started(_ arguments: [String]) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "trainer")
+        process.arguments = arguments
+        process.currentDirectoryURL = folder
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+
+    private func shards(_ arguments: [String]) throws -> CommandRun {
+        try CommandRun(arguments, of: "trainer", in: folder)
+    }
+
+    /// A folder of shards that was killed again and again is in the end what one without a kill is.
+    @Test func shardsAreTheSameAfterKills() throws {
+        let line = "{\"text\": \"" + String(repeating: "The sheet has cells. ", count: 20) + "\"}\n"
+        try Data(String(repeating: line, count: 10_000).utf8).write(to: folder.appending(path: "big.jsonl"))
+        func command(_ output: String) -> [String] {
+            [
+                "tokenize", Self.examples + "/base", "big.jsonl", "-o", output, "--shard-bytes", "400kB",
+                "--seed", "7",
+            ]
+        }
+        let start = ContinuousClock.now
+        #expect(try shards(command("whole")).code == 0)
+        let usual = ContinuousClock.now - start
+        for _ in 0..<3 {
+            let process = try started(command("killed"))
+            usleep(UInt32(usual / .microseconds(1) * Double.random(in: 0.1...0.5)))
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        #expect(try shards(command("killed")).code == 0)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path + "/whole").sorted()
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path + "/killed").sorted() == names)
+        #expect(names.count == 12)
+        for name in names {
+            let files = try ["whole", "killed"].map {
+                try Data(contentsOf: folder.appending(path: "\($0)/\(name)"))
+            }
+            #expect(files[0] == files[1], "\(name)")
+        }
+        let json = try shards(command("killed") + ["--json"]).json()
+        #expect(json["shards"] == 11 && json["shards_made"] == 0 && json["documents"] == 10_000)
+    }
+
+    /// Memory holds some megabytes a thread, whatever the size of the files.
+    @Test func shardsTakeMemoryThatDoesNotGrowWithTheFiles() throws {
+        let line = "{\"text\": \"" + String(repeating: "The sheet has cells. ", count: 20) + "\"}\n"
+        var peaks: [Int] = []
+        for count in [4_000, 40_000] {
+            try Data(String(repeating: line, count: count).utf8).write(
+                to: folder.appending(path: "big.jsonl"))
+            let process = try started([
+                "tokenize", Self.examples + "/base", "big.jsonl", "-o", "tokens-\(count)", "--shard-bytes",
+                "500kB",
+            ])
+            var peak = 0
+            while process.isRunning {
+                let status = try? String(
+                    contentsOf: URL(filePath: "/proc/\(process.processIdentifier)/status"), encoding: .utf8)
+                let line = status?.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+                peak = max(peak, line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0)
+                usleep(2_000)
+            }
+            #expect(process.terminationStatus == 0)
+            peaks.append(peak)
+        }
+        #expect(peaks[0] > 0 && peaks[1] < peaks[0] + 10_000, "\(peaks) kB")
+    }
+
     @Test func dryRunWritesNothing() throws {
         let run = try heal("-o", "out", "--dry-run", "--json")
         #expect(run.code == 0 && !exists("out") && !exists("out.run"))
@@ -508,7 +583,15 @@ struct TrainerCommandTests {
             ["tokenize", "@base", "@data/english.val.jsonl", "--ids", "-o", "a.safetensors"], 64,
             "give one of"
         ),
-        (["tokenize", "@base", "@data/english.val.jsonl", "-o", "a.bin"], 64, "must end in .safetensors"),
+        (
+            ["tokenize", "@base", "@data/english.val.jsonl", "-o", "a.safetensors", "--seed", "1"], 64,
+            "go with -o FOLDER"
+        ),
+        (
+            ["tokenize", "@base", "@data/english.val.jsonl", "-o", "a", "--shard", "0/2", "--force"], 64,
+            "what other machines have made"
+        ),
+        (["tokenize", "@base", "@data/english.val.jsonl", "-o", "a", "--shard", "2/2"], 64, "--shard"),
         (["tokenize", "@base", "@base/config.json"], 2, "one {\"text\": …} a line"),
         (["tokenize", "@data/english.val.jsonl"], 2, "tokenizer.json"),
         (["tokenize", "@base", "@data/english.val.jsonl", "-o", "no/a.safetensors"], 1, "no/a.safetensors"),

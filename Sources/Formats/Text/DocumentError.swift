@@ -143,6 +143,22 @@ extension UserFacingError {
         )
     }
 
+    /// What can be read only once stands where a file is read again and again.
+    static func pipeInPlaceOfFile(path: String) -> Self {
+        Self(
+            .unsupported,
+            "\(path == "-" ? "standard input" : path): it can be read only once, and parts of files are read by themselves; give a file"
+        )
+    }
+
+    /// A file is another than when the work began.
+    static func changedFile(path: String) -> Self {
+        Self(
+            .inconsistent,
+            "\(path): it has changed since the work began; leave the file alone until it is done, and begin again"
+        )
+    }
+
     /// There is no text in any of the files.
     package static func noDocuments(paths: [String], skipped: String? = nil) -> Self {
         let why = skipped.map { ": all lines were passed over, the first since \($0)" } ?? ""

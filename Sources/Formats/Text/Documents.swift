@@ -55,15 +55,24 @@ public struct Documents: Sendable {
         return files.findings
     }
 
-    /// Reads one file from the start.
+    /// Reads one file, or some of its lines.
+    ///
+    /// - Parameters:
+    ///   - file: the file.
+    ///   - options: how documents are read.
+    ///   - range: the bytes to read, which begin and end with a line; nil for all.
+    ///   - firstLine: the number of the first line.
+    ///   - visit: is given some texts at a time.
+    /// - Throws: what `visit` throws, and when the file can't be read.
     static func forEachBatch(
-        of file: TextFile, _ options: TextOptions,
+        of file: TextFile, _ options: TextOptions, in range: Range<Int>? = nil, firstLine: Int = 1,
         _ visit: (DocumentBatch) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
         let reader = DocumentReader(options)
-        var (offset, line, lineStart) = (0, 1, 0)
-        while offset < file.file.size {
-            let bytes = try bytes(of: file, from: offset, line: line)
+        let range = range ?? 0..<file.file.size
+        var (offset, line, lineStart) = (range.lowerBound, firstLine, range.lowerBound)
+        while offset < range.upperBound {
+            let bytes = try bytes(of: file, from: offset, to: range.upperBound, line: line)
             try visit(
                 DocumentBatch(
                     bytes, file, reader, offset: offset, firstLine: line, lineStart: lineStart))
@@ -75,12 +84,12 @@ public struct Documents: Sendable {
 
     /// The bytes from `offset` on that are handed out together: whole lines, or what ends at a good cut.
     private static func bytes(
-        of file: TextFile, from offset: Int, line: Int
+        of file: TextFile, from offset: Int, to end: Int, line: Int
     ) throws(UserFacingError) -> [UInt8] {
         var size = batchSize
         while true {
-            var bytes = try file.file.bytes(at: offset, count: min(size, file.file.size - offset))
-            guard offset + bytes.count < file.file.size else { return bytes }
+            var bytes = try file.file.bytes(at: offset, count: min(size, end - offset))
+            guard offset + bytes.count < end else { return bytes }
             switch file.kind {
             case .whole:
                 bytes.removeSubrange(DocumentBatch.cut(bytes[...])...)
@@ -152,15 +161,15 @@ struct DocumentReader: Sendable {
 }
 
 /// Some consecutive texts of a file: documents, or parts of one that is long.
-struct DocumentBatch: Sendable {
+package struct DocumentBatch: Sendable {
     /// The bytes of the file.
     let bytes: [UInt8]
     /// Where each text lies in `bytes`: a line with its line feed, or a part of the document.
-    let parts: [Range<Int>]
+    package let parts: [Range<Int>]
     /// Where the bytes lie in the file.
     let offset: Int
     /// The file.
-    let path: String
+    package let path: String
     private let kind: TextFile.Kind
     private let reader: DocumentReader
     private let firstLine: Int
@@ -170,6 +179,14 @@ struct DocumentBatch: Sendable {
     /// The most bytes of a part, so that several threads have something to do with one document.
     private static let partSize = 1 << 20
 
+    /// A whole file that is one document.
+    init(document bytes: [UInt8], of file: TextFile, _ reader: DocumentReader) {
+        (self.bytes, kind, parts) = (bytes, .whole, [0..<bytes.count])
+        (path, offset, self.reader) = (file.file.path, 0, reader)
+        (firstLine, lineStart) = (1, 0)
+    }
+
+    /// Bytes that lie somewhere in a file, divided into texts.
     init(
         _ bytes: [UInt8], _ file: TextFile, _ reader: DocumentReader, offset: Int, firstLine: Int,
         lineStart: Int
@@ -219,7 +236,7 @@ struct DocumentBatch: Sendable {
     ///   - findings: is told what was there.
     /// - Returns: UTF-8; nil when there is none on the line, or it can't be used and is passed over.
     /// - Throws: ``UserFacingError`` when the text is not what the kind of file asks for.
-    func text(_ index: Int, noting findings: inout TextFindings) throws(UserFacingError) -> [UInt8]? {
+    package func text(_ index: Int, noting findings: inout TextFindings) throws(UserFacingError) -> [UInt8]? {
         let part = parts[index]
         switch kind {
         case .lines:
@@ -264,7 +281,7 @@ struct DocumentBatch: Sendable {
     }
 
     /// The line on which a text begins, from 1.
-    func line(of index: Int) -> Int {
+    package func line(of index: Int) -> Int {
         switch kind {
         case .lines: firstLine + index
         case .whole: line(at: parts[index].lowerBound)

@@ -103,7 +103,8 @@ struct TextFile: Sendable {
         if let encoding = TextEncoding(ofWideUnits: head) { throw .otherEncoding(path: path, encoding) }
     }
 
-    private static func head(of file: InputFile) throws(UserFacingError) -> ArraySlice<UInt8> {
+    /// The first bytes, by which a file is known.
+    static func head(of file: InputFile) throws(UserFacingError) -> ArraySlice<UInt8> {
         try file.bytes(at: 0, count: min(headSize, file.size))[...]
     }
 

@@ -33,8 +33,13 @@ public struct TextFindings: Sendable, Equatable {
         firstSkipped = firstSkipped ?? error.description
     }
 
+    /// Notes the control tokens that are spelled out in a text.
+    package mutating func countControlTokens(in text: [UInt8], of tokenizer: Tokenizer) {
+        tokenizer.countControlTokens(in: text.span, into: &controlTokens)
+    }
+
     /// Adds what was found in other texts that come behind.
-    mutating func add(_ other: TextFindings) {
+    package mutating func add(_ other: TextFindings) {
         skippedLines += other.skippedLines
         firstSkipped = firstSkipped ?? other.firstSkipped
         passedOver += other.passedOver
@@ -94,9 +99,9 @@ public struct TextFindings: Sendable, Equatable {
         if !repeated.isEmpty {
             warnings.append("\(repeated.joined(separator: ", ")): named more than once, read once")
         }
-        if let firstSkipped {
-            warnings.append(
-                "\(counted(skippedLines, "line")) passed over that can't be used; the first: \(firstSkipped)")
+        if skippedLines > 0 {
+            let first = firstSkipped.map { "; the first: \($0)" } ?? ""
+            warnings.append("\(counted(skippedLines, "line")) passed over that can't be used\(first)")
         }
         if byteOrderMarks > 0 {
             warnings.append("\(counted(byteOrderMarks, "byte order mark")) at the start of texts taken away")
@@ -134,4 +139,33 @@ public struct TextFindings: Sendable, Equatable {
     private func counted(_ count: Int, _ noun: String) -> String {
         "\(Units.grouped(count)) \(noun)\(count == 1 ? "" : "s")"
     }
+}
+
+extension TextFindings {
+    /// What was counted in texts, which can be kept with what became of them.
+    package var counts: JSON {
+        [
+            "skipped_lines": JSON(skippedLines), "byte_order_marks": JSON(byteOrderMarks),
+            "carriage_returns": JSON(carriageReturns), "nul_characters": JSON(nulCharacters),
+            "decomposed_hangul": JSON(decomposedHangul), "composed_hangul": JSON(composedHangul),
+            "control_tokens": .object(
+                controlTokens.sorted { $0.key < $1.key }.reduce(into: JSONObject()) {
+                    $0[$1.key] = JSON($1.value)
+                }),
+        ]
+    }
+
+    /// What was counted before.
+    package init(counts: JSON) {
+        func count(_ key: String) -> Int { counts[key]?.int ?? 0 }
+        (skippedLines, byteOrderMarks) = (count("skipped_lines"), count("byte_order_marks"))
+        (carriageReturns, nulCharacters) = (count("carriage_returns"), count("nul_characters"))
+        (decomposedHangul, composedHangul) = (count("decomposed_hangul"), count("composed_hangul"))
+        for (token, value) in counts["control_tokens"]?.object ?? JSONObject() {
+            controlTokens[token] = value.int ?? 0
+        }
+    }
+
+    /// Says why the first line was passed over that was.
+    package mutating func name(firstSkipped: String?) { self.firstSkipped = firstSkipped }
 }

@@ -17,7 +17,7 @@ struct DocumentEncoder: Sendable {
     /// Opens documents, or tokens that were packed with the same tokenizer.
     ///
     /// - Parameters:
-    ///   - path: a file, a folder, a pattern, a pipe, `-` for standard input, or a packed file.
+    ///   - path: a file, a folder, a pattern, a pipe, `-` for standard input, a packed file, or a folder of shards.
     ///   - options: how documents are read.
     ///   - tokenizer: the model's.
     ///   - layout: how documents are laid out.
@@ -32,7 +32,7 @@ struct DocumentEncoder: Sendable {
         self.tokenizer = tokenizer
         self.layout = layout
         self.vocabularySize = vocabularySize
-        guard path.hasSuffix(PackedTokens.ending) else {
+        guard PackedTokens.isPacked(path) else {
             source = .text(try DocumentIndex(path: path, options: options, tokenizer: tokenizer))
             return
         }
@@ -73,9 +73,7 @@ struct DocumentEncoder: Sendable {
     func content() throws(UserFacingError) -> TextContent {
         switch source {
         case .text(let file): return TextContent(byteCount: file.byteCount, sha256: file.sha256)
-        case .tokens(let packed):
-            let file = try InputFile(path: packed.path)
-            return TextContent(byteCount: file.size, sha256: try FileDigest.sha256(file))
+        case .tokens(let packed): return try packed.content()
         }
     }
 
@@ -201,7 +199,7 @@ struct DataSize: Sendable {
 
 /// What is in a source of text: its documents as they are read, whatever files they lie in.
 struct TextContent: Sendable, Equatable {
-    /// The bytes of all documents, or of a file of tokens.
+    /// The bytes of all documents, or of the files of tokens.
     let byteCount: Int
     /// Their SHA-256.
     let sha256: String

@@ -1,11 +1,6 @@
 internal import Formats
 
-/// A file of documents as tokens, of which memory holds what is looked at.
-///
-/// It is a safetensors file with three tensors: `tokens` (U16 or U32, [T]), every document's tokens as the
-/// tokenizer encodes it by itself, one document after the other; `document_offsets` (U64, [D + 1]), where each
-/// begins and the last ends; `document_bytes` (U64, [D]), the bytes of its text. The metadata name the format, its
-/// version and the SHA-256 of the tokenizer.json.
+/// Documents as tokens, in a file or in a folder of shards, of which memory holds what is looked at.
 struct PackedTokens: Sendable {
     /// The path as it was given.
     let path: String
@@ -13,93 +8,96 @@ struct PackedTokens: Sendable {
     let count: Int
     /// The SHA-256 of the tokenizer that made the tokens.
     let tokenizer: String
-    private let map: MappedFile
-    private let offsets: Int
-    private let bytes: Int
-    private let tokens: Int
-    private let isWide: Bool
+    private let files: [PackedFile]
+    /// The first document of each file.
+    private let starts: [Int]
 
-    static let format = "model-surgery tokens"
-    static let version = "1"
-    static let ending = ".safetensors"
-
-    /// The names of the tensors and of the metadata.
-    enum Key {
-        static let tokens = "tokens"
-        static let offsets = "document_offsets"
-        static let bytes = "document_bytes"
-        static let format = "format"
-        static let version = "version"
-        static let tokenizer = "tokenizer_sha256"
-        static let tool = "tool"
+    /// Whether a path is one of tokens, and no text: a `.safetensors`, or a folder with a shard.
+    static func isPacked(_ path: String) -> Bool {
+        if path.hasSuffix(PackedFile.ending) { return true }
+        guard FileSystem.kind(of: path) == .folder, let names = try? FileSystem.names(path) else {
+            return false
+        }
+        return names.contains { TokenShard.Name($0) != nil }
     }
 
-    /// Opens a file and checks that its parts fit together.
+    /// Opens a file, or a folder with all its shards, and checks that all parts fit together.
     ///
-    /// - Throws: ``UserFacingError`` that says what is in its place.
+    /// - Throws: ``UserFacingError`` that says what is in its place, which shards are missing, or which was made
+    ///   otherwise.
     init(path: String) throws(UserFacingError) {
-        let file: SafetensorsFile
-        do { file = try SafetensorsFile(path: path) } catch {
-            throw .badTokens(path: path, found: error.description)
+        var files: [PackedFile] = []
+        if FileSystem.kind(of: path) == .folder {
+            for name in try Self.shardNames(inFolder: path) {
+                let file = try PackedFile(path: Path.join(path, name.text))
+                try file.checkShard(name, like: files.first)
+                files.append(file)
+            }
+        } else {
+            files = [try PackedFile(path: path)]
         }
-        let metadata = file.header.metadata
-        guard metadata[Key.format] == Self.format, let tokenizer = metadata[Key.tokenizer] else {
-            let names = file.header.entries.prefix(5).map(\.name).joined(separator: ", ")
-            throw .badTokens(path: path, found: "the tensors \(names)")
+        var (starts, count): ([Int], Int) = ([], 0)
+        for file in files {
+            starts.append(count)
+            count += file.count
         }
-        guard metadata[Key.version] == Self.version else {
-            throw .badTokens(path: path, found: "version \(metadata[Key.version] ?? "none") of the format")
-        }
-        func place(_ name: String, _ types: [ElementType], count: Int?) throws(UserFacingError) -> (
-            Int, Int, ElementType
-        ) {
-            guard let entry = file.header.entries.first(where: { $0.name == name }), entry.shape.count == 1,
-                types.contains(entry.type), count ?? entry.shape[0] == entry.shape[0]
-            else { throw .badTokens(path: path, found: "no '\(name)' of the right type and size") }
-            return (file.dataOffset + entry.bytes.lowerBound, entry.shape[0], entry.type)
-        }
-        let (bytes, documents, _) = try place(Key.bytes, [.u64], count: nil)
-        let (offsets, _, _) = try place(Key.offsets, [.u64], count: documents + 1)
-        let (tokens, total, type) = try place(Key.tokens, [.u16, .u32], count: nil)
-        guard documents > 0 else { throw .noTokens(path: path) }
-        map = try MappedFile(file.file)
-        (self.path, self.tokenizer, count, isWide) = (path, tokenizer, documents, type == .u32)
-        (self.bytes, self.offsets, self.tokens) = (bytes, offsets, tokens)
-        try checkOffsets(total: total)
+        guard let first = files.first, count > 0 else { throw .noTokens(path: path) }
+        (self.path, self.files, self.starts) = (path, files, starts)
+        (self.count, tokenizer) = (count, first.tokenizer)
     }
 
-    /// Looks whether the documents lie one after the other, from the first token to the last.
-    private func checkOffsets(total: Int) throws(UserFacingError) {
-        var last: UInt64 = 0
-        for index in 0...count {
-            let offset = map.integer(at: offsets + index * 8, as: UInt64.self)
-            guard offset >= last, index > 0 || offset == 0, index < count || offset == total else {
-                throw .badTokens(path: path, found: "the offset \(offset) for document \(index)")
-            }
-            last = offset
+    /// The names of all shards of a folder.
+    private static func shardNames(inFolder path: String) throws(UserFacingError) -> [TokenShard.Name] {
+        let names = try FileSystem.names(path).compactMap(TokenShard.Name.init)
+        guard let first = names.first else { throw .badTokens(path: path, found: "no shard") }
+        if let other = names.first(where: { $0.count != first.count }) {
+            throw .otherShards(path: path, first.text, other.text)
         }
+        let all = (0..<first.count).map { TokenShard.Name(number: $0, count: first.count) }
+        let missing = Set(all).subtracting(names).map(\.text).sorted()
+        guard missing.isEmpty else { throw .missingShards(path: path, missing, of: first.count) }
+        return all
     }
 
     /// How many tokens a document has.
     func tokenCount(_ index: Int) -> Int {
-        Int(map.integer(at: offsets + index * 8 + 8, as: UInt64.self))
-            - Int(map.integer(at: offsets + index * 8, as: UInt64.self))
+        let (file, document) = place(index)
+        return file.tokenCount(document)
     }
 
     /// The tokens of a document.
     func tokens(_ index: Int) -> [Int32] {
-        let start = Int(map.integer(at: offsets + index * 8, as: UInt64.self))
-        let end = Int(map.integer(at: offsets + index * 8 + 8, as: UInt64.self))
-        if isWide {
-            return (start..<end).map {
-                Int32(truncatingIfNeeded: map.integer(at: tokens + $0 * 4, as: UInt32.self))
-            }
-        }
-        return (start..<end).map { Int32(map.integer(at: tokens + $0 * 2, as: UInt16.self)) }
+        let (file, document) = place(index)
+        return file.tokens(document)
     }
 
     /// The bytes of a document's text.
     func byteCount(_ index: Int) -> Int {
-        Int(clamping: map.integer(at: bytes + index * 8, as: UInt64.self))
+        let (file, document) = place(index)
+        return file.byteCount(document)
+    }
+
+    /// In which file a document lies, and its number there.
+    private func place(_ index: Int) -> (file: PackedFile, document: Int) {
+        var (low, high) = (0, files.count - 1)
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if starts[middle] <= index { low = middle } else { high = middle - 1 }
+        }
+        return (files[low], index - starts[low])
+    }
+
+    /// What is in the files, by which a kept run knows them again.
+    func content() throws(UserFacingError) -> TextContent {
+        var (size, digests): (Int, [String]) = (0, [])
+        for file in files {
+            let input = try InputFile(path: file.path)
+            size += input.size
+            digests.append(try FileDigest.sha256(input))
+        }
+        let isAlone = digests.count == 1
+        return TextContent(
+            byteCount: size,
+            sha256: isAlone ? digests[0] : FileDigest.sha256(Array(digests.joined(separator: "\n").utf8)))
     }
 }

@@ -15,7 +15,7 @@ public struct TokenStatistics: Sendable, Encodable {
     /// How many tokens the tokenizer has.
     public let vocabulary: Int
     /// What there is to know of the texts.
-    public let findings: TextFindings
+    public private(set) var findings: TextFindings
     /// The special tokens that are put around each document.
     private let around: Int
     private let layout: DocumentLayout?
@@ -55,6 +55,24 @@ public struct TokenStatistics: Sendable, Encodable {
             if token == unknownID { unknown += 1 }
         }
     }
+
+    /// Adds what was counted in other texts with the same tokenizer and layout.
+    mutating func add(_ other: TokenStatistics) {
+        documents += other.documents
+        tokens += other.tokens
+        bytes += other.bytes
+        trained += other.trained
+        unknown += other.unknown
+        longest = max(longest, other.longest)
+        for (token, isUsed) in other.isUsed.enumerated() where isUsed { self.isUsed[token] = true }
+        findings.add(other.findings)
+    }
+
+    /// Adds what was found in texts.
+    mutating func add(_ found: TextFindings) { findings.add(found) }
+
+    /// Says why the first line was passed over; nil where nobody knows any more.
+    mutating func name(firstSkipped: String?) { findings.name(firstSkipped: firstSkipped) }
 
     /// The tokens that one pass of training shows, starts and ends of documents included; nil where these are not known.
     public var trainingTokens: Int? { layout == nil ? nil : trained }

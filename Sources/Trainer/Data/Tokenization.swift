@@ -86,7 +86,7 @@ public struct Tokenization: Sendable {
             throw .unusableTokenizer(
                 path: path, reason: "a tokenizer without a file can't be named in a packed file")
         }
-        let writer = try PackedTokensWriter(
+        let writer = try PackedFileWriter(
             path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
         var statistics = TokenStatistics(of: tokenizer, findings: documents.findings, layout: layout)
         try forEachDocument(isCancelled: isCancelled) { document throws(UserFacingError) in

@@ -1,13 +1,13 @@
 internal import Formats
 
-/// Writes a file of ``PackedTokens``, document by document.
+/// Writes a ``PackedFile``, document by document.
 ///
 /// The file appears with ``close()``; without it nothing is left behind. Memory holds two numbers a document and a block
 /// of tokens.
-final class PackedTokensWriter {
+final class PackedFileWriter {
     private let stream: SafetensorsStream
     private let documents: Int
-    private let isWide: Bool
+    private let width: Int
     private var offsets: [UInt64] = [0]
     private var bytes: [UInt64] = []
     private var block: [UInt8] = []
@@ -29,38 +29,38 @@ final class PackedTokensWriter {
     ///   - largestID: the largest id that can come.
     ///   - tokenizer: the SHA-256 of the tokenizer.json.
     ///   - tool: name and version of what writes.
+    ///   - shard: which shard of a folder it is; nil for a file by itself.
     /// - Throws: ``UserFacingError``.
-    init(path: String, documents: Int, largestID: Int, tokenizer: String, tool: String)
-        throws(UserFacingError)
-    {
+    init(
+        path: String, documents: Int, largestID: Int, tokenizer: String, tool: String,
+        shard: TokenShard? = nil
+    ) throws(UserFacingError) {
         self.documents = documents
-        isWide = largestID > Int(UInt16.max)
+        width = PackedFile.width(largestID: largestID)
         stream = try SafetensorsStream(
             path: path,
             [
-                .init(PackedTokens.Key.offsets, .u64, shape: [documents + 1]),
-                .init(PackedTokens.Key.bytes, .u64, shape: [documents]),
-                .init(PackedTokens.Key.tokens, isWide ? .u32 : .u16, shape: nil),
+                .init(PackedFile.Key.offsets, .u64, shape: [documents + 1]),
+                .init(PackedFile.Key.bytes, .u64, shape: [documents]),
+                .init(PackedFile.Key.tokens, width == 4 ? .u32 : .u16, shape: nil),
             ],
             metadata: [
-                PackedTokens.Key.format: PackedTokens.format,
-                PackedTokens.Key.version: PackedTokens.version,
-                PackedTokens.Key.tokenizer: tokenizer, PackedTokens.Key.tool: tool,
-            ])
+                PackedFile.Key.format: PackedFile.format,
+                PackedFile.Key.version: PackedFile.version,
+                PackedFile.Key.tokenizer: tokenizer, PackedFile.Key.tool: tool,
+            ].merging(shard?.metadata ?? [:]) { own, _ in own })
     }
 
     /// Writes the next document.
     func append(_ tokens: [Int32], byteCount: Int) throws(UserFacingError) {
+        try append(packed: PackedFile.packed(tokens, width: width), byteCount: byteCount)
+    }
+
+    /// Writes the next document, whose tokens are as they lie in the file.
+    func append(packed tokens: [UInt8], byteCount: Int) throws(UserFacingError) {
         precondition(bytes.count < documents, "more documents than were said to come")
-        for token in tokens {
-            let value = UInt32(bitPattern: token)
-            block.append(UInt8(truncatingIfNeeded: value))
-            block.append(UInt8(truncatingIfNeeded: value >> 8))
-            guard isWide else { continue }
-            block.append(UInt8(truncatingIfNeeded: value >> 16))
-            block.append(UInt8(truncatingIfNeeded: value >> 24))
-        }
-        offsets.append((offsets.last ?? 0) + UInt64(tokens.count))
+        block += tokens
+        offsets.append((offsets.last ?? 0) + UInt64(tokens.count / width))
         bytes.append(UInt64(byteCount))
         if block.count >= Self.blockSize { try flush() }
     }
