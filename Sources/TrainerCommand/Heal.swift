@@ -133,6 +133,7 @@ struct Heal: ParsableCommand {
         job.gradients = optimizer.gradients ?? (isHere ? nil : .f32)
         (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
         (job.groups, job.ropeTheta) = (optimizer.groups, optimizer.ropeTheta)
+        (job.seam, job.rampShare) = (optimizer.seam, optimizer.rampShare)
         (job.guarding, job.guardSigma) = (judgement.policy, judgement.guardSigma)
         (job.evalAt, job.evalEvery, job.patience) = (
             judgement.evalAt, judgement.evalEvery, judgement.patience

@@ -95,6 +95,7 @@ struct HealExtent: ParsableArguments {
 extension Packing: ExpressibleByArgument {}
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
+extension Seam: ExpressibleByArgument {}
 extension RunResult: ExpressibleByArgument {}
 extension StepGuard.Policy: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}
@@ -173,6 +174,15 @@ struct HealOptimizer: ParsableArguments {
         help: ArgumentHelp(
             "The base of the rotary position embedding (default: the model's own).", valueName: "base"))
     var ropeTheta: Double?
+    @Option(
+        help:
+            "How the run begins where a surgery has copied layers: plain (as they are) or ramp (what they add grows from nothing)."
+    )
+    var seam = standard.seam
+    @Option(
+        help: ArgumentHelp(
+            "The share of the first stage's steps after which a ramp is over.", valueName: "share"))
+    var rampShare = standard.rampShare
     @Option(help: ArgumentHelp("Decides the order of the data.", valueName: "number")) var seed: UInt64 = 0
 }
 

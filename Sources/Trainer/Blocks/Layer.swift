@@ -4,6 +4,8 @@ internal import Models
 /// One layer: attention and a feed-forward part on the residual stream (R, C), and the norms around them.
 struct LayerBlock: Sendable {
     let layer: Layer
+    /// Which of the layers it is, from 0.
+    let index: Int
     let attentionNorm: NormBlock?, attentionOutputNorm: NormBlock?
     let attention: AttentionBlock
     let feedForwardNorm: NormBlock?, feedForwardOutputNorm: NormBlock?
@@ -28,7 +30,7 @@ struct LayerBlock: Sendable {
     }
 
     init(_ layer: Layer, index: Int, _ builder: inout LayoutBuilder) throws(UserFacingError) {
-        self.layer = layer
+        (self.layer, self.index) = (layer, index)
         firstGradient = builder.gradientWords
         builder.layer = index
         let width = builder.architecture.hiddenSize
@@ -78,6 +80,11 @@ struct LayerBlock: Sendable {
             feedForwardOutputNorm: feedForwardOutputNorm?.plan(rows: rows, output: 0..<0, &memory))
     }
 
+    /// What its parts' results are multiplied by before they are added to the stream.
+    private func factor<Device>(_ pass: Pass<Device>) -> Float {
+        layer.branchFactor * pass.model.branchShares[index]
+    }
+
     // MARK: Forward
 
     /// Computes the layer, whose input is first `sum` where that is given; what leaves it is a sum for the next norm.
@@ -113,7 +120,7 @@ struct LayerBlock: Sendable {
             normed(output, attentionOutputNorm, kept.attentionOutputNorm, pass)
         }
         let afterAttention = ResidualSum(
-            base: layer.addsToNormed ? x : kept.input, delta: delta, factor: layer.branchFactor)
+            base: layer.addsToNormed ? x : kept.input, delta: delta, factor: factor(pass))
         let middle = isParallel ? pass.scratch.middle : kept.middle
         if isParallel {
             enter(middle, afterAttention, nil, nil, pass)
@@ -131,7 +138,7 @@ struct LayerBlock: Sendable {
         if let output = kept.feedForwardOutput {
             normed(output, feedForwardOutputNorm, kept.feedForwardOutputNorm, pass)
         }
-        return ResidualSum(base: base, delta: pass.scratch.delta, factor: layer.branchFactor)
+        return ResidualSum(base: base, delta: pass.scratch.delta, factor: factor(pass))
     }
 
     /// Makes a sum in the stream and the norm of it; returns what enters the part behind it.
@@ -189,12 +196,18 @@ struct LayerBlock: Sendable {
         _ x: () -> Range<Int>, _ kept: Activations, _ pass: Pass<Device>
     ) {
         let (engine, scratch) = (pass.engine, pass.scratch)
+        var dOut = scratch.dStream
+        if factor(pass) != 1 {
+            // The forward pass is done with the stream between the parts.
+            dOut = scratch.middle
+            engine.scale(pass.values(dOut), pass.values(scratch.dStream), factor: factor(pass))
+        }
         let inner = {
             feedForwardNorm == nil ? x() : entered(kept.input, feedForwardNorm, kept.feedForwardNorm, pass)
         }
         feedForward.backward(
-            dx: scratch.dBranch, dOut: scratch.dStream, x: inner, kept.feedForward, pass)
-        attention.backward(dx: scratch.dNorm, dOut: scratch.dStream, x: x, kept.attention, pass)
+            dx: scratch.dBranch, dOut: dOut, x: inner, kept.feedForward, pass)
+        attention.backward(dx: scratch.dNorm, dOut: dOut, x: x, kept.attention, pass)
         if let feedForwardNorm, let own = kept.feedForwardNorm {
             feedForwardNorm.backward(
                 dx: scratch.dStream, adds: true, dy: scratch.dBranch, x: kept.input, own, pass)
@@ -211,9 +224,9 @@ struct LayerBlock: Sendable {
         _ output: Range<Int>?, _ norm: NormBlock?, _ kept: NormBlock.Activations?, _ pass: Pass<Device>
     ) -> Range<Int> {
         let scratch = pass.scratch
-        guard layer.branchFactor != 1 || output != nil else { return scratch.dStream }
+        guard factor(pass) != 1 || output != nil else { return scratch.dStream }
         pass.engine.scale(
-            pass.values(scratch.dBranch), pass.values(scratch.dStream), factor: layer.branchFactor)
+            pass.values(scratch.dBranch), pass.values(scratch.dStream), factor: factor(pass))
         if let output, let norm, let kept {
             norm.backward(
                 dx: scratch.dBranch, adds: false, dy: scratch.dBranch, x: output, kept, pass)

@@ -222,6 +222,7 @@ package struct ClusterJob: Codable, Sendable {
             ("until-healed", job.untilHealed), ("max-time", job.maxTime != nil),
             ("result \(job.result.rawValue)", job.result != .last),
             ("guard rollback", job.guarding == .rollback),
+            ("seam ramp", job.seam == .ramp),
             ("rope-theta", plans.contains { $0.ropeTheta != nil }),
             ("moments bf16 or 8bit", plans.contains { $0.moments != .f32 }),
             ("gradients bf16", plans.contains { $0.gradients != .f32 }),

@@ -191,6 +191,10 @@ public struct PreparedStage {
             settled.leaveOpen("warmup", .rule, "follows from the steps")
         }
         try plan.schedule.check()
+        if index == 0, job.seam == .ramp {
+            let steps = kept?.ramp?.steps ?? max(1, Int((job.rampShare * Double(plan.steps)).rounded()))
+            plan.ramp = try SeamRamp(of: model, steps: steps)
+        }
         if let warmup = job.warmup, warmup > plan.steps {
             warnings.append(
                 """

@@ -40,6 +40,8 @@ public struct StagePlan: Codable, Sendable, Equatable {
     public var ropeTheta: Double?
     /// What becomes of a step whose loss or gradient is not like those before it.
     public var guarding: StepGuard
+    /// How copied layers come in; nil where they are there from the first step.
+    public var ramp: SeamRamp?
     /// What is left of the running average of the weights after an update; nil where there is none.
     public var averageDecay: Double?
 
@@ -79,12 +81,16 @@ public struct StagePlan: Codable, Sendable, Equatable {
         averageDecay = job.result == .average ? job.averageDecay : nil
     }
 
+    /// Whether copied layers are still coming in after some steps.
+    func isInRamp(after steps: Int) -> Bool { ramp.map { steps < $0.steps } ?? false }
+
     /// The memory of a step.
     func activations(
         _ architecture: Architecture, _ layout: ParameterLayout
     ) -> ActivationPlan {
         ActivationPlan(
             architecture, layout: layout, batch: batch, sequenceLength: length,
-            training: ActivationPlan.Training(recomputation: recomputation, accumulates: accumulate > 1))
+            training: ActivationPlan.Training(
+                recomputation: recomputation, accumulates: accumulate > 1, fades: ramp != nil))
     }
 }

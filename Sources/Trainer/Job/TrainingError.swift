@@ -144,6 +144,16 @@ extension UserFacingError {
             "\(path) has moments in \(kept), and this run keeps them in \(asked); give --moments \(kept)")
     }
 
+    /// A checkpoint in which copied layers do not add all of what they compute.
+    static func inRamp(path: String, steps: Int) -> Self {
+        Self(
+            .request,
+            """
+            \(path) was kept while copied layers were fading in (--seam ramp), so its weights alone are not the model that was \
+            trained; take a checkpoint from step \(steps) on
+            """)
+    }
+
     /// Another process carries out the same run.
     package static func runBusy(folder: String) -> Self {
         Self(

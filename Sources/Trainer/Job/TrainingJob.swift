@@ -75,6 +75,8 @@ public struct TrainingJob: Parameterized, Equatable {
     public var seed: UInt64 = 0
     /// The base of the rotary position embedding to train with; nil for the model's own.
     public var ropeTheta: Double?
+    /// How the first stage begins where layers were copied, and the share of its steps after which a ramp is over.
+    public var seam = Seam.plain, rampShare = 0.05
     /// What follows one another, each with settings of its own.
     public var stages: [TrainingStage] = []
     /// A checkpoint of another run that this one begins with: its weights, and the moments of what is trained in both.
@@ -115,12 +117,13 @@ public struct TrainingJob: Parameterized, Equatable {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
             seed, log
-        case tensorboard, packing, stages, from, parent, infill
+        case tensorboard, packing, stages, from, parent, infill, seam
         case infillSpm = "infill-spm"
         case infillTokens = "infill-tokens"
         case patience, result, keep
         case noParent = "no-parent"
         case ropeTheta = "rope-theta"
+        case rampShare = "ramp-share"
         case guarding = "guard"
         case guardSigma = "guard-sigma"
         case evalAt = "eval-at"
@@ -227,6 +230,10 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "rope-theta", .number, "the base of the rotary position embedding (the model's own)"),
         OperationParameter(
+            "seam", .choice(Seam.allCases.map(\.rawValue)),
+            "how the run begins where layers were copied: as they are, or fading in (plain)"),
+        OperationParameter("ramp-share", .number, "the share of the steps in which they fade in (0.05)"),
+        OperationParameter(
             "guard", .choice(StepGuard.Policy.allCases.map(\.rawValue)),
             "what becomes of a step whose loss or gradient is no number or a spike (skip)"),
         OperationParameter(
@@ -304,6 +311,17 @@ extension TrainingJob {
             throw refuse(
                 "\(prefix)from begins with a checkpoint and \(prefix)from-scratch with random weights; give one"
             )
+        }
+        guard seam == .plain || from == nil && !fromScratch else {
+            throw refuse(
+                "\(prefix)seam ramp begins with the model as the surgery left it; leave out \(prefix)\(from == nil ? "from-scratch" : "from")"
+            )
+        }
+        guard 0 < rampShare, rampShare <= 1 else {
+            throw refuse("\(prefix)ramp-share must be above 0 and at most 1, not \(rampShare)")
+        }
+        guard rampShare == TrainingJob().rampShare || seam == .ramp else {
+            throw refuse("\(prefix)ramp-share is of \(prefix)seam ramp; give both, or neither")
         }
         if textKey.isEmpty { throw refuse("\(prefix)text-key must be the key of a text, as in content") }
         if checkpointEvery < 0 {

@@ -21,11 +21,14 @@ public struct ActivationPlan: Sendable, Equatable {
         public var recomputation: Recomputation
         /// Whether gradients outlive a batch, because a step is taken in parts.
         public var accumulates: Bool
+        /// Whether some layers add only a share of what they compute.
+        public var fades: Bool
 
         /// Training of what a layout trains.
-        public init(recomputation: Recomputation, accumulates: Bool = false) {
+        public init(recomputation: Recomputation, accumulates: Bool = false, fades: Bool = false) {
             self.recomputation = recomputation
             self.accumulates = accumulates
+            self.fades = fades
         }
     }
 
@@ -115,7 +118,8 @@ public struct ActivationPlan: Sendable, Equatable {
         let keepsOutput = lowest < layout.layers.count || layout.layers.isEmpty
         output = keepsOutput ? memory.take(rows * width) : layers[0].input
         finalNorm = layout.finalNorm.plan(rows: rows, &memory)
-        let needs = ScratchNeeds(layout.layers, rows: rows, width: width)
+        let needs = ScratchNeeds(
+            layout.layers, rows: rows, width: width, fades: training?.fades ?? false)
         let delta = memory.take(rows * width)
         let hidden = memory.take(needs.hidden)
         losses = memory.take(rows)
@@ -233,13 +237,13 @@ private struct ScratchNeeds {
     /// E of the layers that have experts.
     var experts = 0
 
-    init(_ layers: [LayerBlock], rows: Int, width: Int) {
+    init(_ layers: [LayerBlock], rows: Int, width: Int, fades: Bool) {
         for block in layers {
             let attention = block.layer.attention
             queryKeyValue = max(queryKeyValue, rows * attention.qkvWidth)
             self.attention = max(self.attention, rows * attention.heads * attention.headSize)
             if block.layer.order == .parallel { middle = rows * width }
-            if block.needsBranchGradient { branch = rows * width }
+            if block.needsBranchGradient || fades { branch = rows * width }
             switch block.layer.feedForward {
             case .gated(let mlp): hidden = max(hidden, rows * mlp.size)
             case .plain(let mlp): hidden = max(hidden, rows * mlp.size)

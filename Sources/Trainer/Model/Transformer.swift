@@ -15,6 +15,8 @@ public final class Transformer<Device: Engine> {
     public let weights: Device.Buffer
     /// The frozen parameters, as they are kept.
     public let frozen: Device.Buffer
+    /// What of each layer's residual branches is added to the stream, from 0 to 1; a model as it stands in its files adds all.
+    private(set) var branchShares: [Float]
     /// How the memory is used.
     let plan: ActivationPlan
     private let memory: Device.Buffer
@@ -34,6 +36,7 @@ public final class Transformer<Device: Engine> {
         self.architecture = architecture
         self.layout = layout
         self.plan = plan
+        branchShares = [Float](repeating: 1, count: layout.layers.count)
         if let other {
             (weights, frozen) = (other.weights, other.frozen)
         } else {
@@ -82,6 +85,11 @@ public final class Transformer<Device: Engine> {
     /// A part of the planned memory that holds whole numbers.
     func integers(_ range: Range<Int>) -> Tensor<Device.Buffer> {
         Tensor(Region(.int32, start: range.lowerBound, count: range.count), of: memory)
+    }
+
+    /// Has some layers add only a share of what they compute, which the plan must have been made for.
+    func setBranchShare(_ share: Float, of layers: [Int]) {
+        for layer in layers { branchShares[layer] = share }
     }
 
     // MARK: Evaluation

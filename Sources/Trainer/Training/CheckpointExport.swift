@@ -36,6 +36,7 @@ public struct CheckpointExport {
         options: RunOptions = RunOptions()
     ) throws {
         let kept = try CheckpointStore.Kept.read(path, or: UserFacingError.notACheckpoint)
+        try kept.checkIsModel()
         let model = try Self.open(place, kept)
         if let error = model.checkpoint.unusableManifest { throw error }
         try kept.check(against: model)

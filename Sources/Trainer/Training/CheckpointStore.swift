@@ -152,12 +152,21 @@ final class CheckpointStore {
         /// What the stage was asked to do that it was kept in.
         private var plan: StagePlan { identity.stages[progress.stage] }
 
+        /// Refuses to be taken for a model where copied layers add only a share of what they compute.
+        ///
+        /// - Throws: ``UserFacingError`` that says after which step they add all.
+        func checkIsModel() throws(UserFacingError) {
+            guard plan.isInRamp(after: progress.inStage.step), let ramp = plan.ramp else { return }
+            throw .inRamp(path: path, steps: ramp.steps)
+        }
+
         /// Refuses to let another run begin with it whose settings it does not go with.
         ///
         /// - Parameter first: the run's first stage.
         /// - Throws: ``UserFacingError`` when its moments are of another kind, or it was trained with a rotary base that the
         ///   run does not have.
         func check(beginning first: StagePlan) throws(UserFacingError) {
+            try checkIsModel()
             guard plan.moments == first.moments else {
                 throw .otherMoments(path: path, kept: plan.moments.rawValue, asked: first.moments.rawValue)
             }

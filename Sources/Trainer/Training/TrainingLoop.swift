@@ -153,6 +153,8 @@ public final class TrainingLoop {
 
         var step: Int { firstStep + state.step }
         var sources: [SourceProgress] { earlier.adding(state.sources) }
+        /// Whether steps were taken, and what was trained is a model without its ramp.
+        var isMature: Bool { step > 0 && !stage.plan.isInRamp(after: state.step) }
         func progress(
             _ evaluations: EvaluationProgress, _ exposure: TokenExposure?, goesBackTo: Int?, rollbacks: Int
         ) -> RunProgress {
@@ -461,17 +463,18 @@ public final class TrainingLoop {
         let evaluation = EvaluationProgress.Evaluation(step: run.step, findings: findings)
         evaluations.last = evaluation
         if run.step == 0 { evaluations.first = evaluation }
-        if run.step > 0, evaluations.best.map({ evaluation.mean < $0.mean }) ?? true {
+        if run.isMature, evaluations.best.map({ evaluation.mean < $0.mean }) ?? true {
             evaluations.best = evaluation
             exemptCheckpoints(best: job.keepsBest)
         }
-        if evaluations.patience?.isOver(
-            bitsPerByte: evaluation.bitsPerByte, after: run.step, of: job.steps) == true
+        if run.step == 0 || run.isMature,
+            evaluations.patience?.isOver(
+                bitsPerByte: evaluation.bitsPerByte, after: run.step, of: job.steps) == true
         {
             evaluations.end = .patience
         }
         let shares = job.job.healingSets.compactMap { evaluations.share(of: $0, beside: parent) }
-        guard run.step > 0, shares.isHealed else { return }
+        guard run.isMature, shares.isHealed else { return }
         if evaluations.healedAt == nil {
             evaluations.healedAt = run.step
             reporters.tell(.healed(afterStep: run.step, tokens: run.sources.tokens))

@@ -30,6 +30,7 @@ public final class TrainingState<Device: Engine> {
         average = try plan.averageDecay.map { (decay) throws(UserFacingError) in
             try RunningAverage(decay: decay, count: layout.trainedCount, on: engine)
         }
+        setRamp(after: 0)
     }
 
     /// What the stage has shown so far, by source.
@@ -52,6 +53,7 @@ public final class TrainingState<Device: Engine> {
             let batch = try data.next(plan.batch)
             if batch.targetCount > 0 { batches.append(batch) }
         }
+        setRamp(after: step + 1)
         let factor = plan.schedule.factor(at: step)
         let rate = plan.optimizer.rate * factor
         guard !batches.isEmpty else {
@@ -81,6 +83,12 @@ public final class TrainingState<Device: Engine> {
         step += 1
         taken.seconds = (ContinuousClock.now - start) / .seconds(1)
         return taken
+    }
+
+    /// Lets copied layers add as much as they should after some steps.
+    private func setRamp(after steps: Int) {
+        guard let ramp = plan.ramp else { return }
+        model.setBranchShare(ramp.share(after: steps), of: ramp.layers)
     }
 
     /// Refuses to keep weights that are no numbers.
@@ -135,6 +143,7 @@ public final class TrainingState<Device: Engine> {
             guarding = progress.guarding
         }
         step = progress.step
+        setRamp(after: step)
         optimizer.resume(ages: progress.ages, updates: progress.updates)
     }
 
