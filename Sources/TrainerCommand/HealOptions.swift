@@ -107,7 +107,8 @@ struct HealOptimizer: ParsableArguments {
     @Option(help: ArgumentHelp("The peak learning rate.", valueName: "rate")) var lr = standard.lr
     @Option(
         help: ArgumentHelp(
-            "That of the embedding and the output head (default: a fifth of --lr).", valueName: "rate"))
+            "That of the embedding and the output head (default: a fifth of --lr, twice --lr for rows that a surgery has added).",
+            valueName: "rate"))
     var embeddingLr: Double?
     @Option(
         help: "The course of the rate: constant, cosine, linear, wsd, infinite, sqrt (no warm-up) or joined.")

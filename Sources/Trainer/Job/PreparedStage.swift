@@ -201,6 +201,14 @@ public struct PreparedStage {
                 --warmup \(warmup) is longer than the run, which has \(plan.steps) steps; the rate never reaches --lr
                 """)
         }
+        if job.embeddingLr == nil,
+            try GroupPlan(plan.groups, of: model).leavesNewRows(of: model, plan.trained)
+        {
+            plan.groups.append(.newRows)
+            settled.note(
+                "groups", job.groups + [GroupRule.newRowsText], .rule,
+                "new rows of the vocabulary that no group has move twice as fast as the layers")
+        }
         self.job = job
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)

@@ -45,7 +45,8 @@ public struct TrainingJob: Parameterized, Equatable {
     /// What the backward pass computes again.
     public var recompute = Recomputation.norms
 
-    /// The peak learning rate, and that of the embedding and the output head; nil for a fifth of it.
+    /// The peak learning rate, and that of the embedding and the output head; nil for a fifth of it, and twice of it for rows that a
+    /// surgery has added.
     public var lr = 5e-5, embeddingLr: Double?
     /// What follows the warm-up.
     public var schedule = Schedule.Shape.cosine
@@ -199,7 +200,8 @@ public struct TrainingJob: Parameterized, Equatable {
             "recompute", .choice(Recomputation.allCases.map(\.rawValue)),
             "what the backward pass computes again"),
         OperationParameter("lr", .number, "the peak learning rate (5e-5)"),
-        OperationParameter("embedding-lr", .number, "that of embedding and head (a fifth of lr)"),
+        OperationParameter(
+            "embedding-lr", .number, "that of embedding and head (a fifth of lr; twice lr for new rows)"),
         OperationParameter(
             "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "the course of the rate (cosine)"),
         OperationParameter(

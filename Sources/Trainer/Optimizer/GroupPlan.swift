@@ -50,6 +50,17 @@ public struct GroupPlan: Sendable, Equatable {
         }
     }
 
+    /// Whether a surgery has added rows to a trained embedding or head that no rule has.
+    func leavesNewRows(of model: PretrainedModel, _ trained: TensorSelection) throws(UserFacingError) -> Bool
+    {
+        let newRows = try ModelOrigins(of: model)?.newRows ?? [:]
+        return newRows.contains { name, added in
+            guard trained.contains(name) else { return false }
+            guard let runs = runs[name] else { return true }
+            return runs.contains { run in run.rule == nil && added.contains { $0.overlaps(run.rows) } }
+        }
+    }
+
     /// The tensors that are frozen as a whole.
     var frozenTensors: Set<String> {
         Set(

@@ -101,6 +101,17 @@ public struct GroupRule: Codable, Sendable, Equatable {
         throw .unknownWord(word, what: "group", known: selectors, at: "the group '\(text)'")
     }
 
+    /// What new rows of a vocabulary are moved by where nothing else is said, as ``init(_:)`` reads it.
+    ///
+    /// They have everything to learn while the old rows around them have not: twice the layers' rate
+    /// (`Documentation/healing-evidence.md`).
+    static let newRowsText = "new-rows: rate=2"
+    /// The same as a rule.
+    static let newRows: GroupRule = {
+        guard let rule = try? GroupRule(newRowsText) else { preconditionFailure("the text is a rule") }
+        return rule
+    }()
+
     /// The selector as it is typed.
     public var name: String {
         switch selector {

@@ -66,6 +66,28 @@ import Testing
         }
     }
 
+    /// New rows move twice as fast as the layers where nothing else is said of them.
+    @Test func newRowsAreFastByDefault() throws {
+        let folder = try TemporaryFolder()
+        func rules(
+            _ groups: [String], rate: Double? = nil, on operations: [any SurgeryOperation] = Self.grown,
+            freeze: [String] = []
+        ) throws -> [GroupRule] {
+            var run = try request(model(operations), groups, in: folder, steps: 1)
+            (run.job.embeddingLr, run.job.freeze) = (rate, freeze)
+            return try #require(run.prepared().stages.first).plan.groups
+        }
+        #expect(try rules([]) == [.newRows])
+        #expect(try rules(["layers=0-1: freeze"]).map(\.name) == ["layers=0-1", "new-rows"])
+        #expect(try rules(["new-input-rows: rate=1"]).map(\.name) == ["new-input-rows", "new-rows"])
+        for groups in [["new-rows: rate=1"], ["embeddings: rate=1", "head: rate=1"], ["rest: rate=0.5"]] {
+            #expect(try rules(groups).count == groups.count)
+        }
+        #expect(try rules([], rate: 3e-3).isEmpty)
+        #expect(try rules([], on: [DepthUpScaling(to: 4)]).isEmpty)
+        #expect(try rules([], freeze: ["model.embed_tokens.weight", "lm_head.weight"]).isEmpty)
+    }
+
     /// A row that is not trained has the source's bytes after any number of steps, however moments are kept.
     @Test(arguments: MomentPrecision.allCases) func frozenRowsStay(moments: MomentPrecision) throws {
         let folder = try TemporaryFolder()
