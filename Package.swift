@@ -66,7 +66,7 @@ let package = Package(
                 logging,
             ],
             // What PyTorch's engine carries out, inside the one binary.
-            resources: [.embedInCode("Cluster/worker.py")],
+            resources: [.embedInCode("Cluster/worker.py"), .embedInCode("Cluster/requirements.txt")],
             swiftSettings: strict),
         .target(
             name: "Recipes", dependencies: ["Formats", "Models", "Surgery", "Trainer"], swiftSettings: strict),

@@ -15,6 +15,8 @@ final class WorkerEvents {
     /// Why a process did not begin or go on; what a process failed by without knowing why.
     private(set) var refusal: UserFacingError?, crash: String?
     private var hasDiverged = false
+    /// The most memory that a process has had, once it is told.
+    private var peakMemory: Int?
 
     /// Nothing has happened yet.
     ///
@@ -64,6 +66,8 @@ final class WorkerEvents {
             let finding = StepGuard.Finding(what: what, value: line["value"]?.double ?? .nan, before: before)
             tell(.skipped(step: step, finding, documents: ""))
         case "kept": tell(.kept(step: step, folder: folder.path))
+        case "memory":
+            peakMemory = line["processes"]?.array?.compactMap { $0["peak"]?.int }.max()
         case "diverged": hasDiverged = true
         case "stopped": stoppedAfter = step
         case "finished": (isFinished, outcome.step, outcome.resultStep) = (true, step, step)
@@ -98,7 +102,7 @@ final class WorkerEvents {
         var facts = job.facts.object ?? [:]
         facts["processes"] = line["processes"]
         writers.append(
-            RunRecord(facts, run: job.run, in: run, begun: step, measuresMemory: false))
+            RunRecord(facts, run: job.run, in: run, begun: step) { [weak self] in self?.peakMemory })
         if let tensorboard {
             let isOwn = Path.isInside(Path.absolute(tensorboard), run)
             writers.append(EventFile(in: tensorboard, begun: step, replacesOthers: isOwn))
