@@ -16,6 +16,6 @@ struct TrainerCommand: ParsableCommand {
         version: Version.current,
         subcommands: [
             Tokenize.self, Eval.self, Heal.self, Adopt.self, Bench.self, Analyze.self, Generate.self,
-            Report.self, Export.self,
+            Report.self, Export.self, Plan.self,
         ])
 }

@@ -6,7 +6,7 @@ internal import Foundation
 final class WorkerEvents {
     private let folder: RunFolder
     private let log: String?, tensorboard: String?
-    private let replaces: Bool
+    private let resumes: Bool, replaces: Bool
     private let notify: (TrainingEvent) -> Void
     private var reporters: RunReporters?
     private(set) var outcome: TrainingOutcome
@@ -24,13 +24,15 @@ final class WorkerEvents {
     ///   - folder: the run folder.
     ///   - log: a file for a line a step; nil for none.
     ///   - tensorboard: the folder of TensorBoard's files; nil for none.
+    ///   - resumes: whether lines of this run may be there.
     ///   - replaces: whether lines of other runs are replaced.
     ///   - notify: told what happens.
     init(
-        _ folder: RunFolder, log: String?, tensorboard: String?, replaces: Bool,
+        _ folder: RunFolder, log: String?, tensorboard: String?, resumes: Bool = false, replaces: Bool,
         notify: @escaping (TrainingEvent) -> Void
     ) {
-        (self.folder, self.log, self.tensorboard, self.replaces) = (folder, log, tensorboard, replaces)
+        (self.folder, self.log, self.tensorboard) = (folder, log, tensorboard)
+        (self.resumes, self.replaces) = (resumes, replaces)
         self.notify = notify
         outcome = TrainingOutcome(step: 0, sources: [])
     }
@@ -96,7 +98,8 @@ final class WorkerEvents {
             try log.map {
                 [
                     try StepLog(
-                        path: $0, run: job.run, keepingUpTo: step, resumes: step > 0, replaces: replaces)
+                        path: $0, run: job.run, keepingUpTo: step, resumes: resumes || step > 0,
+                        replaces: replaces)
                 ]
             } ?? []
         var facts = job.facts.object ?? [:]

@@ -79,8 +79,8 @@ public final class ClusterRun {
     ) throws -> TrainingOutcome {
         let folder = try open(isCancelled)
         let events = WorkerEvents(
-            folder, log: job.job.log, tensorboard: job.eventFolder, replaces: job.options.force,
-            notify: notify)
+            folder, log: job.job.log, tensorboard: job.eventFolder, resumes: job.options.resume,
+            replaces: job.options.force, notify: notify)
         do { try work(folder, events, isCancelled) } catch {
             if events.outcome.step > 0 {
                 let words = (error as? UserFacingError)?.description ?? "\(error)"
