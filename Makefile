@@ -19,12 +19,14 @@ test: setup
 # The same jobs by PyTorch's engine as by ours; sets up a virtual environment of about 6 GB unless one is named.
 TORCH_PYTHON ?= .build/torch/bin/python
 
-test-torch: build $(TORCH_PYTHON)
+test-torch: build $(if $(filter .build/torch/%,$(TORCH_PYTHON)),.build/torch/installed)
 	$(TORCH_PYTHON) -m pytest -q -rP Tests/Worker
 
-.build/torch/bin/python:
+# It counts as installed only when everything is there.
+.build/torch/installed: Sources/Trainer/Cluster/requirements.txt
 	python3 -m venv .build/torch
-	.build/torch/bin/pip install 'torch>=2.6' 'transformers>=5' pytest
+	.build/torch/bin/pip install -q -r $< pytest==9.2.0
+	touch $@
 
 # The benchmarks, beside the committed figures; some minutes, and the machine should be idle.
 bench: build

@@ -96,6 +96,11 @@ struct Heal: ParsableCommand {
         let run = try ClusterRun(prepared, settings)
         report(run.environment)
         for warning in run.warnings { warn(warning) }
+        if let elsewhere = run.elsewhere {
+            report(
+                "start within ten minutes, each on one of the other hosts, in \(run.folder) or a copy of it:\n\(elsewhere)"
+            )
+        }
         var narrator = HealNarrator()
         defer { narrator.finish() }
         let outcome = try run(isCancelled: { Interruption.signal != nil }) { narrator.tell($0) }

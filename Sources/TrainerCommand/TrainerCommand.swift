@@ -17,5 +17,7 @@ struct TrainerCommand: ParsableCommand {
         subcommands: [
             Tokenize.self, Eval.self, Heal.self, Adopt.self, HandOffCommand.self, Bench.self, Analyze.self,
             Generate.self, Replay.self, Report.self, Export.self,
+            Tokenize.self, Eval.self, Heal.self, Adopt.self, Bench.self, Analyze.self, Generate.self,
+            Report.self, Export.self, Plan.self,
         ])
 }

@@ -8,8 +8,10 @@ public struct ClusterSettings: Sendable, Equatable {
     /// What it computes in; weights, moments and gradients are float32 in both.
     public enum Precision: String, Codable, Sendable, CaseIterable { case bf16, f32 }
 
-    /// How many processes there are; nil for as many as there are GPUs, or one on a CPU.
+    /// How many processes there are on a host; nil for as many as there are GPUs, or one on a CPU.
     public var processes: Int?
+    /// How many hosts there are, this one among them, and where they meet: on this one; nil where only scripts start them.
+    public var hosts: Int, rendezvous: Rendezvous?
     /// What computes.
     public var device: Device
     /// What it computes in; nil for bf16 on a GPU and f32 on a CPU.
@@ -18,8 +20,12 @@ public struct ClusterSettings: Sendable, Equatable {
     public var python: String?
 
     /// Some processes.
-    public init(processes: Int? = nil, device: Device, precision: Precision? = nil, python: String? = nil) {
-        (self.processes, self.device, self.precision, self.python) = (processes, device, precision, python)
+    public init(
+        processes: Int? = nil, hosts: Int = 1, rendezvous: Rendezvous? = nil, device: Device,
+        precision: Precision? = nil, python: String? = nil
+    ) {
+        (self.processes, self.hosts, self.rendezvous) = (processes, hosts, rendezvous)
+        (self.device, self.precision, self.python) = (device, precision, python)
     }
 
     /// What it computes in, settled.

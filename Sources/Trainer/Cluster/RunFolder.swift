@@ -13,6 +13,7 @@ internal import OrderedCollections
 /// | `set-N.tokens` | the rows of an evaluation set: int32, (N, 4, T): the same, and 1 where the target ends a text |
 /// | `config.json`, `worker.py`, `requirements.txt` | the model's configuration, the program, what it needs of Python |
 /// | `SHA256SUMS` | the SHA-256 of each of these |
+/// | `job.sbatch`, `pytorchjob.yaml` | what starts the worker by Slurm and by Kubernetes: ``SlurmScript``, ``KubernetesJob`` |
 ///
 /// The worker adds `events.jsonl`, `checkpoint-N/` and `result/`. Numbers are little-endian.
 package struct RunFolder: Sendable {
@@ -26,13 +27,11 @@ package struct RunFolder: Sendable {
     static let resultName = "result"
     static let stopName = "stop"
     static let logName = "worker.log"
+    /// The folder in which torchrun keeps what each process says.
+    static let outputName = "output"
     static let workerName = "worker.py"
     static let sumsName = "SHA256SUMS"
     private static let stepsName = "steps.jsonl"
-    private static let requirements = """
-        torch>=2.6
-        transformers>=5
-        """
 
     /// The run folder of what makes `output`.
     package static func path(of output: String) -> String { Path.absolute(output) + ".cluster" }
@@ -145,7 +144,7 @@ package struct RunFolder: Sendable {
             let texts: [(String, [UInt8])] = [
                 (jobName, [UInt8](try encoder.encode(job))), (Configuration.fileName, configuration),
                 (workerName, PackageResources.worker_py),
-                ("requirements.txt", Array((requirements + "\n").utf8)),
+                ("requirements.txt", PackageResources.requirements_txt),
             ]
             for (name, bytes) in texts {
                 names.append(name)
@@ -156,6 +155,13 @@ package struct RunFolder: Sendable {
                 sums += "\(try FileDigest.sha256(InputFile(path: Path.join(partial, name))))  \(name)\n"
             }
             try AtomicFile(path: Path.join(partial, sumsName)).publish(Array(sums.utf8))
+            // What is a cluster's own is added to these by hand, so they have no sums.
+            for (name, text) in [
+                (SlurmScript.fileName, SlurmScript.text(job, settings)),
+                (KubernetesJob.fileName, KubernetesJob.text(job, settings)),
+            ] {
+                try AtomicFile(path: Path.join(partial, name)).publish(Array(text.utf8))
+            }
             try FileSystem.rename(partial, to: path)
             return RunFolder(path: path, job: job)
         } catch {

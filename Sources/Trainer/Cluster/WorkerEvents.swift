@@ -6,7 +6,7 @@ internal import Foundation
 final class WorkerEvents {
     private let folder: RunFolder
     private let log: String?, tensorboard: String?
-    private let replaces: Bool
+    private let resumes: Bool, replaces: Bool
     private let notify: (TrainingEvent) -> Void
     private var reporters: RunReporters?
     private(set) var outcome: TrainingOutcome
@@ -15,6 +15,8 @@ final class WorkerEvents {
     /// Why a process did not begin or go on; what a process failed by without knowing why.
     private(set) var refusal: UserFacingError?, crash: String?
     private var hasDiverged = false
+    /// The most memory that a process has had, once it is told.
+    private var peakMemory: Int?
 
     /// Nothing has happened yet.
     ///
@@ -22,13 +24,15 @@ final class WorkerEvents {
     ///   - folder: the run folder.
     ///   - log: a file for a line a step; nil for none.
     ///   - tensorboard: the folder of TensorBoard's files; nil for none.
+    ///   - resumes: whether lines of this run may be there.
     ///   - replaces: whether lines of other runs are replaced.
     ///   - notify: told what happens.
     init(
-        _ folder: RunFolder, log: String?, tensorboard: String?, replaces: Bool,
+        _ folder: RunFolder, log: String?, tensorboard: String?, resumes: Bool = false, replaces: Bool,
         notify: @escaping (TrainingEvent) -> Void
     ) {
-        (self.folder, self.log, self.tensorboard, self.replaces) = (folder, log, tensorboard, replaces)
+        (self.folder, self.log, self.tensorboard) = (folder, log, tensorboard)
+        (self.resumes, self.replaces) = (resumes, replaces)
         self.notify = notify
         outcome = TrainingOutcome(step: 0, sources: [])
     }
@@ -64,6 +68,8 @@ final class WorkerEvents {
             let finding = StepGuard.Finding(what: what, value: line["value"]?.double ?? .nan, before: before)
             tell(.skipped(step: step, finding, documents: ""))
         case "kept": tell(.kept(step: step, folder: folder.path))
+        case "memory":
+            peakMemory = line["processes"]?.array?.compactMap { $0["peak"]?.int }.max()
         case "diverged": hasDiverged = true
         case "stopped": stoppedAfter = step
         case "finished": (isFinished, outcome.step, outcome.resultStep) = (true, step, step)
@@ -92,13 +98,14 @@ final class WorkerEvents {
             try log.map {
                 [
                     try StepLog(
-                        path: $0, run: job.run, keepingUpTo: step, resumes: step > 0, replaces: replaces)
+                        path: $0, run: job.run, keepingUpTo: step, resumes: resumes || step > 0,
+                        replaces: replaces)
                 ]
             } ?? []
         var facts = job.facts.object ?? [:]
         facts["processes"] = line["processes"]
         writers.append(
-            RunRecord(facts, run: job.run, in: run, begun: step, measuresMemory: false))
+            RunRecord(facts, run: job.run, in: run, begun: step) { [weak self] in self?.peakMemory })
         if let tensorboard {
             let isOwn = Path.isInside(Path.absolute(tensorboard), run)
             writers.append(EventFile(in: tensorboard, begun: step, replacesOthers: isOwn))

@@ -6,6 +6,10 @@ internal import Foundation
 public final class ClusterRun {
     /// What there is to know of the Python that computes, in a line.
     public var environment: String { python.line }
+    /// What is to be started on the other hosts, a line each, in the run folder or a copy of it; nil where there is none.
+    public var elsewhere: String? { Torchrun(settings: settings).elsewhere }
+    /// The run folder.
+    public var folder: String { path }
     /// What there is to know of the sets' texts, a sentence each.
     public var warnings: [String] { job.evaluations.flatMap(\.warnings) }
 
@@ -23,12 +27,18 @@ public final class ClusterRun {
         try job.check(available: nil)
         (self.job, self.settings) = (job, settings)
         path = RunFolder.path(of: job.output.output)
-        try Self.check(settings.processes, job)
+        try Self.check(settings, job)
         python = try .find(settings.python)
     }
 
-    private static func check(_ processes: Int?, _ job: PreparedJob) throws(UserFacingError) {
-        guard let processes else { return }
+    private static func check(_ settings: ClusterSettings, _ job: PreparedJob) throws(UserFacingError) {
+        guard settings.hosts == 1 || settings.rendezvous != nil else {
+            throw UserFacingError(
+                .request,
+                "--hosts needs --rendezvous HOST[:PORT]: this host, as the others reach it, and a free port of it"
+            )
+        }
+        let processes = settings.hosts * (settings.processes ?? 1)
         for stage in job.stages where processes > stage.plan.batch * stage.plan.accumulate {
             let sequences = stage.plan.batch * stage.plan.accumulate
             throw UserFacingError(
@@ -69,8 +79,8 @@ public final class ClusterRun {
     ) throws -> TrainingOutcome {
         let folder = try open(isCancelled)
         let events = WorkerEvents(
-            folder, log: job.job.log, tensorboard: job.eventFolder, replaces: job.options.force,
-            notify: notify)
+            folder, log: job.job.log, tensorboard: job.eventFolder, resumes: job.options.resume,
+            replaces: job.options.force, notify: notify)
         do { try work(folder, events, isCancelled) } catch {
             if events.outcome.step > 0 {
                 let words = (error as? UserFacingError)?.description ?? "\(error)"
@@ -116,14 +126,15 @@ public final class ClusterRun {
             let output = FileHandle(forWritingAtPath: log)
         else { throw UserFacingError.file(.create, log) }
         process.executableURL = URL(filePath: python.path)
-        let count = settings.processes.map(String.init) ?? (settings.device == .cuda ? "gpu" : "1")
-        process.arguments = [
-            "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node",
-            count,
-            Path.join(folder.path, RunFolder.workerName), Path.join(folder.path, RunFolder.jobName),
-        ]
+        // What each process says comes through torchrun, with its number before it.
+        process.arguments =
+            ["-m", "torch.distributed.run"] + Torchrun(settings: settings).options(host: 0) + [
+                "--tee", "3", "--log-dir", Path.join(folder.path, RunFolder.outputName),
+                Path.join(folder.path, RunFolder.workerName), Path.join(folder.path, RunFolder.jobName),
+            ]
         var environment = ProcessInfo.processInfo.environment
         environment["OMP_NUM_THREADS"] = String(max(1, job.options.threads / (settings.processes ?? 1)))
+        environment["TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE"] = "[process ${rank}] "
         process.environment = environment
         (process.standardOutput, process.standardError) = (output, output)
         process.standardInput = FileHandle.nullDevice
@@ -154,20 +165,52 @@ public final class ClusterRun {
     /// What to say of processes that ended and did not know why: a signal is the cause of what others then say.
     private func died(_ status: Int32, log: String, saying crash: String?) -> UserFacingError {
         let bytes = (try? InputFile(path: log).bytes()) ?? []
-        let lines = String(decoding: bytes.suffix(20_000), as: UTF8.self).split(separator: "\n")
+        let lines = String(decoding: bytes.suffix(100_000), as: UTF8.self).split(separator: "\n").map(
+            String.init)
         // torchrun says which process it was, and by what it ended.
         let codes = lines.compactMap { line in
             line.firstMatch(of: /failed \(exitcode: (-?\d+)\) local_rank: (\d+)/)
-                .map { (Int($0.1) ?? 0, $0.2) }
+                .map { (Int($0.1) ?? 0, String($0.2)) }
         }
-        let signal = codes.first { $0.0 < 0 }.map { "process \($0.1) was ended by signal \(-$0.0)" }
         let cause =
-            signal ?? crash
-            ?? "torchrun failed with status \(status): \(lines.suffix(3).joined(separator: " "))"
+            if let (code, process) = codes.first(where: { $0.0 < 0 }) {
+                "process \(process) was ended by signal \(-code)" + Self.lastLines(of: process, lines)
+            } else if let crash {
+                crash
+            } else if let meeting = meeting(lines) {
+                meeting
+            } else if let (code, process) = codes.first {
+                "process \(process) ended with status \(code)" + Self.lastLines(of: process, lines)
+            } else {
+                "torchrun failed with status \(status): \(lines.suffix(3).joined(separator: " "))"
+            }
         return UserFacingError(
             .system(code: 0),
-            "\(cause); its output is in \(log). The same command with --resume goes on from the last checkpoint"
+            "\(cause); all output is in \(log). The same command with --resume goes on from the last checkpoint"
         )
+    }
+
+    /// What a process said last.
+    private static func lastLines(of process: String, _ lines: [String]) -> String {
+        let prefix = "[process \(process)] "
+        let own = lines.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count).prefix(300)) }
+        return own.isEmpty ? "" : "; its last lines: \(own.suffix(3).joined(separator: " | "))"
+    }
+
+    /// What to say where the hosts did not meet.
+    private func meeting(_ lines: [String]) -> String? {
+        guard settings.hosts > 1, let rendezvous = settings.rendezvous else { return nil }
+        let place = rendezvous.rawValue
+        if lines.contains(where: { $0.contains("EADDRINUSE") || $0.contains("address already in use") }) {
+            return "\(place) is in use; name another port with --rendezvous, here and on the other hosts"
+        }
+        if lines.contains(where: { $0.contains("clients joined") || $0.contains("DistNetworkError") }) {
+            return """
+                not all of the \(settings.hosts) hosts came to \(place) in time; look whether they reach it, and start \
+                them within ten minutes
+                """
+        }
+        return nil
     }
 }
 

@@ -1,16 +1,21 @@
 """Carries out a training job that `trainer heal --on torchrun` has planned: one process of several.
 
 usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER]
+       torchrun --nnodes M --node-rank 0 --master-addr HOST --master-port 29500 --nproc-per-node N worker.py job.json
+       (the same on each of the M hosts, HOST being the first; --node-rank counts them)
 
 The job says everything: which sequences a step sees, what moves each row of each tensor, the learning rate of each
 step. So the result does not depend on how many processes there are. PyTorch executes: FSDP2 shards the model by layer
 and dimension 0, weights, moments and gradients are float32, checkpoints are torch.distributed.checkpoint's.
 What happens goes to events.jsonl beside the job, a line of JSON each. Needs torch 2.6 and transformers 5 or newer.
+Hosts may share the folder of the job or have copies of it: what is written ends up in that of the first process.
 
 R: targets of a pass. C: hidden size. B, T: sequences and tokens of a pass.
 """
 
 import argparse
+import contextlib
+import datetime
 import fcntl
 import functools
 import hashlib
@@ -18,26 +23,35 @@ import json
 import math
 import os
 import pathlib
+import secrets
 import shutil
 import signal
+import socket
+import struct
 import sys
 import time
 from typing import Any
 
-import torch
-import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
-import torch.nn.functional as F
-import transformers
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-from torch.optim.adamw import adamw
-from torch.utils.checkpoint import checkpoint
-from transformers.modeling_outputs import BaseModelOutputWithPast
+try:
+    import torch
+    import torch.distributed as dist
+    import torch.distributed.checkpoint as dcp
+    import torch.nn.functional as F
+    import transformers
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+    from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+    from torch.optim.adamw import adamw
+    from torch.utils.checkpoint import checkpoint
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+except ImportError as error:
+    sys.exit(
+        f"{sys.executable}: {error}; worker.py needs torch 2.6 and transformers 5 or newer; install them with"
+        " pip install -r requirements.txt"
+    )
 
 FORMAT, VERSION = "model-surgery job", 1
 # Rows of logits that are there at once.
@@ -46,10 +60,18 @@ CHUNK = 1024
 EVALUATED_AT_ONCE = 2048
 # The most that a file of the result holds.
 SHARD_BYTES = 5_000_000_000
+# What is copied from host to host at once.
+BLOCK_BYTES = 64_000_000
+# How long processes wait for those that compare files: the model's are read through once.
+CHECKING = datetime.timedelta(hours=1)
 
 
 class Refusal(Exception):
-    """What the user can do something about, in a sentence."""
+    """What the user can do something about, in a sentence; of another process where that is named."""
+
+    def __init__(self, message: str, rank: int | None = None, host: str | None = None) -> None:
+        super().__init__(message if host is None else f"{message} (on {host})")
+        self.rank = rank
 
 
 class Job:
@@ -78,12 +100,35 @@ class Job:
         count = path.stat().st_size // 4
         return torch.from_file(str(path), shared=False, size=count, dtype=torch.int32).view(-1, parts, length)
 
-    def check(self, rank: int, ranks: int) -> None:
-        """Compares the files with their SHA-256; each process of a machine takes some."""
-        sums = [line.split("  ", 1) for line in (self.folder / "SHA256SUMS").read_text().splitlines()]
+    def check(self, rank: int) -> str:
+        """Looks whether this process can carry the job out and all files are as planned; the SHA-256 of their sums."""
+        if rank == 0:
+            # The lock is held until the process ends.
+            lock = os.open(self.folder / "worker.lock", os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise Refusal(f"{self.folder}: another worker carries this job out; wait for it, or stop it") from error
+        own, processes = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        if self.values["device"] == "cuda":
+            if not torch.cuda.is_available():
+                raise Refusal(
+                    "PyTorch finds no GPU here; plan the job with --device cpu, or start it where there is one"
+                )
+            if processes > torch.cuda.device_count():
+                raise Refusal(
+                    f"{processes} processes for {torch.cuda.device_count()} GPUs; start as many as there are GPUs"
+                )
+            torch.cuda.set_device(own)
+        try:
+            text = (self.folder / "SHA256SUMS").read_bytes()
+        except OSError as error:
+            raise Refusal(f"{error.filename}: {error.strerror}; copy the run folder as a whole") from error
+        # Each process of a machine takes some.
+        sums = [line.split("  ", 1) for line in text.decode().splitlines()]
         files = [(self.folder / name, digest) for digest, name in sums]
         files += [(self.model / file["name"], file["sha256"]) for file in self.values["model"]["files"]]
-        for path, expected in files[rank::ranks]:
+        for path, expected in files[own::processes]:
             try:
                 with path.open("rb") as file:
                     found = digest_of(file)
@@ -94,6 +139,7 @@ class Job:
                     f"{path} has the SHA-256 {found[:12]}…, and the job was planned with {expected[:12]}…;"
                     " copy it again, or plan the job anew"
                 )
+        return hashlib.sha256(text).hexdigest()
 
 
 def digest_of(file: Any) -> str:
@@ -102,6 +148,51 @@ def digest_of(file: Any) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def agree(store: dist.Store, rank: int, ranks: int, problem: str | None, sums: str) -> None:
+    """Tells every process what is wrong with one of them, so that none waits for it; all must have the same files."""
+    store.set(f"checked/{rank}", json.dumps([socket.gethostname(), problem, sums]))
+    for other in range(ranks):
+        host, problem, found = json.loads(store.get(f"checked/{other}"))
+        if problem:
+            raise Refusal(problem, other, host)
+        if other == 0:
+            first = found
+        elif found != first:
+            raise Refusal(
+                "its run folder is of another job than that of process 0; copy the folder to each host anew",
+                other,
+                host,
+            )
+
+
+def interface_to(address: str) -> str | None:
+    """The network interface by which an IPv4 address is reached; none where only others know.
+
+    Where a machine's own name stands for 127.0.1.1, as on Debian, gloo would listen where no other host reaches it.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # No packet is sent: the system only says where it would go.
+        probe.connect((address, 9))
+        own = probe.getsockname()[0]
+        if own.startswith("127.") and os.environ["WORLD_SIZE"] != os.environ["LOCAL_WORLD_SIZE"]:
+            return None
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):
+                siocgifaddr = 0x8915
+                found = fcntl.ioctl(probe, siocgifaddr, struct.pack("256s", name.encode()))
+                if socket.inet_ntoa(found[20:24]) == own:
+                    return name
+    return None
+
+
+def resident(what: str) -> int:
+    """Bytes of memory that this process has (VmRSS) or has had at most (VmHWM)."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(what):
+            return 1024 * int(line.split()[1])
+    return 0
 
 
 class Given(torch.nn.Module):
@@ -238,6 +329,7 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
+        self.base = resident("VmRSS")
         self.device = (
             torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             if job.values["device"] == "cuda"
@@ -245,6 +337,8 @@ class Worker:
         )
         self.is_stopped = False
         self.step = 0
+        # The step of the last checkpoint.
+        self.kept = 0
         self.stage = -1
         for stage in job.stages:
             sequences = stage["batch"] * stage["accumulate"]
@@ -253,6 +347,7 @@ class Worker:
                     f"{self.ranks} processes for {sequences} sequences a step; start 1 to {sequences} processes,"
                     " or plan the job with a larger --batch or --accumulate"
                 )
+        self.find_folders()
         self.mesh = init_device_mesh(self.device.type, (self.ranks,))
         self.model, self.trained = self.open_model()
 
@@ -269,6 +364,65 @@ class Worker:
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         return sums.tolist()
+
+    # Other hosts
+
+    def find_folders(self) -> None:
+        """Finds out which processes see the first one's folder, and one process for each folder that is another."""
+        names = [f".seen-{secrets.token_hex(8)}"]
+        dist.broadcast_object_list(names)
+        token = self.job.folder / names[0]
+        if self.rank == 0:
+            token.touch()
+        dist.barrier()
+        self.is_home = token.exists()
+        leads: list[Any] = [None] * self.ranks
+        dist.all_gather_object(leads, not self.is_home and os.environ["LOCAL_RANK"] == "0")
+        self.leads = [rank for rank, leads_another in enumerate(leads) if leads_another]
+        if self.rank == 0:
+            token.unlink()
+
+    def transfer(self, path: pathlib.Path, size: int, sender: int, receiver: int) -> None:
+        """Copies a file from one process to another, some at a time."""
+        if self.rank not in (sender, receiver):
+            return
+        with path.open("rb" if self.rank == sender else "wb") as file:
+            for start in range(0, size, BLOCK_BYTES):
+                count = min(BLOCK_BYTES, size - start)
+                if self.rank == sender:
+                    block = torch.frombuffer(bytearray(file.read(count)), dtype=torch.uint8)
+                    dist.send(block.to(self.device), receiver)
+                else:
+                    block = torch.empty(count, dtype=torch.uint8, device=self.device)
+                    dist.recv(block, sender)
+                    file.write(block.cpu().numpy())
+
+    def bring_home(self, folder: pathlib.Path) -> None:
+        """Brings the parts of a checkpoint to the first process that were written to other folders."""
+        own = [] if self.is_home else sorted(folder.glob(f"__{self.rank}_*"))
+        lists: list[Any] = [None] * self.ranks
+        dist.all_gather_object(lists, [(file.name, file.stat().st_size) for file in own])
+        for sender, files in enumerate(lists):
+            for name, size in files:
+                self.transfer(folder / name, size, sender, 0)
+
+    def hand_out(self, folder: pathlib.Path) -> None:
+        """Copies a checkpoint to the folders of those that do not see it."""
+        found = [[(file.name, file.stat().st_size) for file in sorted(folder.iterdir())] if self.rank == 0 else []]
+        dist.broadcast_object_list(found)
+        for lead in self.leads:
+            if self.rank == lead:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+            for name, size in found[0]:
+                self.transfer(folder / name, size, 0, lead)
+        dist.barrier()
+
+    def remove_copy(self, folder: pathlib.Path) -> None:
+        """Removes what lies in another folder than the first process's."""
+        dist.barrier()
+        if self.rank in self.leads:
+            shutil.rmtree(folder, ignore_errors=True)
 
     # The model
 
@@ -541,13 +695,14 @@ class Worker:
     def keep(self) -> None:
         """Writes a checkpoint, whole or not at all, and removes the one before."""
         path = self.job.folder / f"checkpoint-{self.step:06}"
-        if path.exists():
+        if self.step == self.kept:
             return
         partial = path.with_name(f".{path.name}.partial")
-        if self.rank == 0:
+        if self.rank == 0 or self.rank in self.leads:
             shutil.rmtree(partial, ignore_errors=True)
         dist.barrier()
         dcp.save(self.state(), checkpoint_id=str(partial))
+        self.bring_home(partial)
         if self.rank == 0:
             progress = {
                 "run": self.job.values["run"], "step": self.step, "stage": self.stage, "guard": self.guard.state,
@@ -563,14 +718,18 @@ class Worker:
             partial.rename(path)
             for other in older:
                 shutil.rmtree(other)
-        dist.barrier()
+        self.remove_copy(partial)
+        self.kept = self.step
         self.tell("kept", step=self.step, folder=str(path))
 
     def resume(self) -> None:
         """Goes on from the last checkpoint, whatever number of processes wrote it."""
-        if not self.checkpoints():
+        last = [[path.name for path in self.checkpoints()[-1:]]]
+        dist.broadcast_object_list(last)
+        if not last[0]:
             return
-        path = self.checkpoints()[-1]
+        path = self.job.folder / last[0][0]
+        self.hand_out(path)
         try:
             progress = json.loads((path / "progress.json").read_text())
             digest = hashlib.sha256((path / ".metadata").read_bytes()).hexdigest()
@@ -585,7 +744,8 @@ class Worker:
             raise Refusal(f"{path}/.metadata is not what was written; remove the checkpoint")
         self.enter(progress["stage"])
         dcp.load(self.state(), checkpoint_id=str(path))
-        self.step = progress["step"]
+        self.remove_copy(path)
+        self.step = self.kept = progress["step"]
         self.guard = StepGuard(self.job.stages[self.stage]["guard"], progress["guard"])
         for name, count in progress["counts"].items():
             self.trained[name].count = count
@@ -664,6 +824,9 @@ class Worker:
             if self.should_stop():
                 if self.step > 0:
                     self.keep()
+                if self.rank == 0:
+                    # The same command goes on.
+                    (job.folder / "stop").unlink(missing_ok=True)
                 self.tell("stopped", step=self.step)
                 return False
             self.take_step()
@@ -674,8 +837,16 @@ class Worker:
                 self.keep()
         self.evaluate()
         self.write_result()
+        self.tell("memory", step=self.step, processes=self.memory())
         self.tell("finished", step=self.step, begun=begun)
         return True
+
+    def memory(self) -> list[dict[str, int]]:
+        """Bytes of each process: before it opened the model, the most of them, and the most of its GPU's."""
+        gpu = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else 0
+        found: list[Any] = [None] * self.ranks
+        dist.all_gather_object(found, {"base": self.base, "peak": resident("VmHWM"), "gpu": gpu})
+        return found
 
 
 def write_event(job: Job, event: str, **values: Any) -> None:
@@ -686,6 +857,37 @@ def write_event(job: Job, event: str, **values: Any) -> None:
     print(line, flush=True)
 
 
+def sentence(error: Exception) -> str:
+    """What to say of an error that is not ours, and what can be done about it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"there is too little memory ({text[:200]}); take a smaller --batch, --recompute layer or more processes"
+    if "NCCL" in text:
+        return (
+            f"NCCL, by which GPUs exchange what they compute, failed ({text[:300]}); look on each host for"
+            " the process that ended first. NCCL_DEBUG=INFO says more, NCCL_SOCKET_IFNAME names the network interface"
+        )
+    if "gloo" in text or "Connection closed by peer" in text:
+        return f"another process has ended, or can't be reached ({text[:300]}); look at the output of each host"
+    return f"{type(error).__name__}: {text}"
+
+
+def report(store: dist.Store | None, job: Job | None, rank: int, of: int, message: str, refused: bool) -> None:
+    """Writes down why a process fails; the first one does so also for those that have another folder."""
+    if rank not in (0, of):
+        return
+    print(f"process {of}: {message}", file=sys.stderr, flush=True)
+    failures = [[of, message, refused]]
+    with contextlib.suppress(RuntimeError):
+        if store and rank > 0:
+            store.set("failed", json.dumps(failures[0]))
+        elif store and store.check(["failed"]):
+            failures.insert(0, json.loads(store.get("failed")))
+    if job:
+        for of, message, refused in failures:
+            write_event(job, "failed", rank=of, refused=refused, message=message)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Carries out a training job, as one of torchrun's processes.")
     parser.add_argument("job", type=pathlib.Path, help="job.json")
@@ -693,24 +895,22 @@ def main() -> int:
     arguments = parser.parse_args()
     if "RANK" not in os.environ:
         parser.error("start it as torchrun --standalone --nproc-per-node N worker.py job.json")
-    rank = int(os.environ["RANK"])
+    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store: dist.Store | None = None
     job: Job | None = None
     try:
-        job = Job(arguments.job.absolute(), arguments.model)
-        lock = (job.folder / "worker.lock").open("a")
-        if rank == 0:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise Refusal(f"{job.folder}: another worker carries this job out; wait for it, or stop it") from error
-        if job.values["device"] == "cuda":
-            if not torch.cuda.is_available():
-                raise Refusal(
-                    "PyTorch finds no GPU here; plan the job with --device cpu, or start it where there is one"
-                )
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        job.check(int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
-        dist.init_process_group("nccl" if job.values["device"] == "cuda" else "gloo")
+        store, _, _ = next(dist.rendezvous("env://", timeout=CHECKING))
+        problem, sums = None, ""
+        try:
+            job = Job(arguments.job.absolute(), arguments.model)
+            sums = job.check(rank)
+        except Refusal as refusal:
+            problem = str(refusal)
+        agree(store, rank, ranks, problem, sums)
+        if interface := interface_to(os.environ["MASTER_ADDR"]):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+        backend = "nccl" if job.values["device"] == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=ranks)
         worker = Worker(job)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, worker.stop)
@@ -718,12 +918,9 @@ def main() -> int:
         dist.destroy_process_group()
         return 0
     except Refusal as refusal:
-        if job:
-            write_event(job, "failed", rank=rank, refused=True, message=str(refusal))
-        print(f"worker {rank}: {refusal}", file=sys.stderr, flush=True)
+        report(store, job, rank, rank if refusal.rank is None else refusal.rank, str(refusal), True)
     except Exception as error:
-        if job:
-            write_event(job, "failed", rank=rank, refused=False, message=f"{type(error).__name__}: {error}")
+        report(store, job, rank, rank, sentence(error), False)
         raise
     return 2
 

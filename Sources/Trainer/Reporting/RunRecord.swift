@@ -16,7 +16,7 @@ final class RunRecord: RunReporter {
     private let run: String
     private let begun: Int, rollbacks: Int
     private let facts: JSONObject
-    private let measuresMemory: Bool
+    private let peakMemory: () -> Int?
     private var log: StepLog?
     /// What happened before the first step.
     private var waiting: [JSONObject] = []
@@ -33,17 +33,17 @@ final class RunRecord: RunReporter {
     ///   - folder: where the record lies.
     ///   - begun: steps that are done.
     ///   - rollbacks: how often the run had gone back by then.
-    ///   - measuresMemory: whether it is this process that computes.
+    ///   - peakMemory: the most memory that the process has held that computes; nil where it is not known.
     init(
         _ facts: JSONObject, run: String, in folder: String, begun: Int, rollbacks: Int = 0,
-        measuresMemory: Bool = true
+        peakMemory: @escaping () -> Int? = { ProcessUsage.peakMemoryBytes }
     ) {
         (self.facts, self.run, self.begun, self.rollbacks) = (facts, run, begun, rollbacks)
-        self.measuresMemory = measuresMemory
+        self.peakMemory = peakMemory
         path = Path.join(folder, Self.fileName)
     }
 
-    private var memory: JSON { measuresMemory ? JSON(ProcessUsage.peakMemoryBytes) : .null }
+    private var memory: JSON { peakMemory().map { JSON($0) } ?? .null }
 
     func note(_ event: TrainingEvent) throws {
         switch event {

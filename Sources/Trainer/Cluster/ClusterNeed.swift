@@ -1,0 +1,215 @@
+public import Models
+
+/// The memory that each process of PyTorch's engine takes, and the work of a token, told from the shapes in config.json alone.
+///
+/// FSDP2 deals the rows of each tensor out to the processes: weights, gradients and both moments in float32. What is whole at a time is a
+/// layer, and what belongs to no layer (embedding, head, last norm) from the forward pass until the end of the backward pass. What is
+/// left out: the program itself, CUDA's context and what NCCL and the allocator keep beside what was asked for.
+public struct ClusterNeed: Sendable, Equatable {
+    /// How many processes there are.
+    public let processes: Int
+    /// A process's rows of all weights and, of what is trained, of both moments, in float32.
+    public let weights: Int, moments: Int
+    /// At the fullest moment of a step: its rows of the gradients.
+    public let gradients: Int
+    /// At that moment: weights and gradients that are whole, a layer's or those of no layer, and what is sent of them.
+    public let gathered: Int
+    /// At that moment: what the backward pass needs of the forward pass, and what it makes of that.
+    public let activations: Int
+    /// At that moment: the rows of logits that are there at once, what the loss keeps of them, and their gradient.
+    public let logits: Int
+    /// The host's memory while the model is opened: a process's rows as the files have them.
+    public let loading: Int
+    /// The host's memory in which the first process puts a file of the result together, twice.
+    public let writing: Int
+    /// Where the weights lie: on a CPU the host's memory is the device's.
+    public let device: ClusterSettings.Device
+
+    /// The most that a process takes of its device.
+    public var total: Int {
+        let step = weights + moments + gradients + gathered + activations + logits
+        return device == .cuda ? step : max(step, weights + loading, weights + moments + writing)
+    }
+
+    /// The most that the first process of a host takes of the host's memory, beside the device's.
+    public var host: Int { device == .cuda ? max(loading, writing) : 0 }
+
+    /// What a process takes.
+    ///
+    /// - Parameters:
+    ///   - model: its shape.
+    ///   - stages: one at least; the fullest counts.
+    ///   - processes: among how many everything is dealt out.
+    ///   - settings: what computes, and in what.
+    /// - Throws: ``UserFacingError`` when tensors that one product reads are trained only in part.
+    public init(
+        _ model: DescribedModel, _ stages: [StagePlan], processes: Int, _ settings: ClusterSettings
+    ) throws {
+        let isTrained: @Sendable (String) -> Bool = { name in stages.contains { $0.trained.contains(name) } }
+        let layout = try ParameterLayout(
+            model.architecture, naming: TensorNaming(model.family, names: []),
+            storage: ParameterLayout.Storage(isTrained: isTrained))
+        let shapes = ShardedShapes(layout, processes: processes)
+        let width = settings.settledPrecision == .bf16 ? 2 : 4
+        (self.processes, device) = (processes, settings.device)
+        weights = 4 * shapes.own
+        loading = 2 * shapes.own
+        writing = 2 * 4 * min(shapes.trained, Self.resultFile / 4)
+        moments = 8 * stages.map { plan in shapes.ownOf { plan.trained.contains($0) } }.reduce(0, max)
+        var fullest = Moment()
+        for plan in stages {
+            let moments = Self.moments(plan, model.architecture, shapes, width)
+            fullest = moments.reduce(fullest) { $1.total > $0.total ? $1 : $0 }
+        }
+        gradients = fullest.gradients
+        (gathered, activations, logits) = (fullest.gathered, fullest.activations, fullest.logits)
+    }
+
+    /// Bytes of a file of the result at most, as the worker writes them; rows of logits that are there at once.
+    private static let resultFile = 5_000_000_000, chunk = 1_024
+
+    /// What is there beside weights and moments at a moment of a step, in bytes.
+    private struct Moment {
+        var gradients = 0, gathered = 0, activations = 0, logits = 0
+        var total: Int { gradients + gathered + activations + logits }
+    }
+
+    /// The moments of a step that may be the fullest.
+    private static func moments(
+        _ plan: StagePlan, _ architecture: Architecture, _ shapes: ShardedShapes, _ width: Int
+    ) -> [Moment] {
+        let processes = shapes.processes
+        let tokens = (plan.batch + processes - 1) / processes * plan.length
+        let layers = architecture.layers.map { tokens * $0.savedBytes(architecture.hiddenSize, width: width) }
+        let residual = tokens * width * architecture.hiddenSize
+        let largest = layers.max() ?? 0
+        // What a token sees, as transformers makes it: a number for each pair.
+        let mask = 4 * tokens * plan.length
+        let kept =
+            mask + 2 * residual
+            + (plan.recomputation == .layer ? layers.count * residual + largest : layers.reduce(0, +))
+        // A step's later parts find the gradients of the first.
+        let before = plan.accumulate > 1 ? 4 * shapes.ownTrained : 0
+        // Cross entropy is in float32: logits, their logarithms and the gradient.
+        let rows = min(chunk, tokens)
+        let head = width * architecture.vocabularySize * architecture.hiddenSize
+        // What several processes gather is sent in buffers of its own; a gradient that is added to is there twice.
+        let sent = processes > 1 ? width * shapes.rest : 0
+        let heads = rows < tokens ? 2 : 1
+        let atHead = Moment(
+            gradients: before,
+            gathered: width * (shapes.rest + 2 * shapes.largestLayer) + sent + heads * head,
+            activations: kept,
+            logits: rows * architecture.vocabularySize * (3 * 4 + (width == 2 ? 2 : 0)))
+        let atLayer = Moment(
+            gradients: before,
+            gathered: width * shapes.rest + head + (3 * width + 4) * shapes.largestLayer,
+            activations: kept + largest / 2, logits: 0)
+        // What activations and a layer took is not given back by then, for the gradients of the layers lie between; nor are the
+        // logarithms, which the head's checkpoint keeps.
+        let atEnd = Moment(
+            gradients: 4 * shapes.ownTrained,
+            gathered: (2 * width + 4) * shapes.rest + (3 * width + 4) * shapes.largestLayer + sent,
+            activations: kept, logits: 4 * rows * architecture.vocabularySize)
+        // The norm of all gradients is a sum in float64.
+        let atNorm = Moment(
+            gradients: 4 * shapes.ownTrained, gathered: 16 * shapes.largestOwn, activations: 0, logits: 0)
+        return [atHead, atLayer, atEnd, atNorm]
+    }
+}
+
+/// How many numbers of a model's tensors a process has, and how many are whole at a time.
+private struct ShardedShapes {
+    let processes: Int
+    /// Numbers that a process has: of all tensors, of those that are trained, of the largest.
+    private(set) var own = 0, ownTrained = 0, largestOwn = 0
+    /// Numbers that are trained; those of the largest layer; those that belong to no layer.
+    private(set) var trained = 0, largestLayer = 0, rest = 0
+    private let parameters: [Parameter]
+
+    init(_ layout: ParameterLayout, processes: Int) {
+        (self.processes, parameters) = (processes, layout.parameters)
+        var layers: [Int: Int] = [:]
+        for parameter in parameters {
+            let count = parameter.shape.reduce(1, *)
+            let share = Self.share(parameter, processes)
+            own += share
+            largestOwn = max(largestOwn, share)
+            if parameter.isTrained { (trained, ownTrained) = (trained + count, ownTrained + share) }
+            if let layer = parameter.layer { layers[layer, default: 0] += count } else { rest += count }
+        }
+        largestLayer = layers.values.max() ?? 0
+    }
+
+    /// Numbers that a process has of the tensors of some names.
+    func ownOf(_ isMeant: (String) -> Bool) -> Int {
+        parameters.reduce(0) { isMeant($1.name) ? $0 + Self.share($1, processes) : $0 }
+    }
+
+    /// Numbers of the first process's rows, which has the most.
+    private static func share(_ parameter: Parameter, _ processes: Int) -> Int {
+        let rows = max(1, parameter.shape.first ?? 1)
+        return (rows + processes - 1) / processes * parameter.shape.dropFirst().reduce(1, *)
+    }
+}
+
+extension Layer {
+    /// Bytes a token that PyTorch keeps of a layer for its backward pass: what enters norms, in float32, and what leaves them; queries,
+    /// keys and values as attention reads them, each head its own; and what the feed-forward part makes.
+    fileprivate func savedBytes(_ hidden: Int, width: Int) -> Int {
+        let norms = [attentionNorm, attentionOutputNorm, feedForwardNorm, feedForwardOutputNorm].count {
+            $0 != nil
+        }
+        let wide =
+            switch feedForward {
+            case .gated(let part): 4 * part.size
+            case .plain(let part): 3 * part.size
+            case .experts(let part):
+                4 * (part.chosen * part.expert.size + (part.shared?.size ?? 0)) + 2 * part.chosen * hidden
+            }
+        return (4 + 2 * width) * norms * hidden + width * (4 * attention.heads * attention.headSize + wide)
+    }
+}
+
+/// The work of training, told from the shapes in config.json alone.
+public struct ClusterWork: Sendable, Equatable {
+    /// Numbers of the model; those that a token is multiplied by, the embedding and experts that are not chosen left out.
+    public let parameters: Int, active: Int
+    /// Floating-point operations of a token.
+    ///
+    /// 6 for each number that it is multiplied by (2 forward, 4 backward), and 6 · H · D · T in each layer for the products of
+    /// attention, which is causal (<https://arxiv.org/abs/2204.02311>, appendix B, halved). Recomputed layers count once more forward.
+    public let operations: Double
+
+    /// The work of a token in sequences of a length.
+    public init(_ model: DescribedModel, length: Int, recomputation: Recomputation) throws {
+        let architecture = model.architecture
+        let layout = try ParameterLayout(architecture, naming: TensorNaming(model.family, names: []))
+        var layers = 0.0
+        for parameter in layout.parameters where parameter.role == .matrix {
+            let count = Double(parameter.shape.reduce(1, *))
+            guard let layer = parameter.layer, parameter.isExpert,
+                case .experts(let part) = architecture.layers[layer].feedForward
+            else {
+                layers += count
+                continue
+            }
+            layers += count * Double(part.chosen) / Double(part.count)
+        }
+        let head = Double(architecture.vocabularySize * architecture.hiddenSize)
+        let attention = architecture.layers.reduce(0.0) {
+            $0
+                + Double(
+                    $1.attention.heads * $1.attention.headSize * min($1.attention.window ?? length, length))
+        }
+        parameters = layout.parameterCount
+        active = Int(layers + head)
+        operations =
+            6 * (layers + head) + 6 * attention + (recomputation == .layer ? 2 * layers + 2 * attention : 0)
+    }
+}
+
+extension Parameter {
+    /// Whether it belongs to an expert that only some tokens are computed by.
+    fileprivate var isExpert: Bool { name.contains("experts.") && !name.contains("shared_expert") }
+}

@@ -1,0 +1,80 @@
+internal import Formats
+public import Models
+
+/// What a job takes on one device, two, four and so on, told from config.json alone.
+public struct ClusterPlan: Sendable {
+    /// The work of a token.
+    public let work: ClusterWork
+    /// What a process takes, by how many there are.
+    public let needs: [ClusterNeed]
+    /// The fewest devices that are enough; nil where none of them are, or it is not said how much memory one has.
+    public let fitting: Int?
+    /// Tokens that the run shows; nil where the data tells.
+    public let tokens: Int?
+    /// Sequences of a step, and tokens of one; those of the fullest stage.
+    public let sequences: Int, length: Int
+    /// How many devices compute: no more than there are sequences.
+    public let devicesInUse: Int
+
+    /// Looks at a job, whose data is left open.
+    ///
+    /// - Parameters:
+    ///   - model: the model's shape.
+    ///   - job: what is asked for.
+    ///   - devices: how many there are at most.
+    ///   - memory: the bytes of each; nil where that is open.
+    ///   - settings: what they are and compute in.
+    /// - Throws: ``UserFacingError`` when a number can't be, or a pattern names no tensor.
+    public init(
+        _ model: DescribedModel, _ job: TrainingJob, devices: Int, memory: Int?, settings: ClusterSettings
+    ) throws {
+        var settled = SettledValues()
+        let stages = try job.stageJobs.map { stage in
+            var plan = StagePlan(stage, &settled)
+            plan.length = stage.length ?? min(512, model.architecture.maximumLength)
+            guard (1...1 << 20).contains(plan.batch), (1...1 << 20).contains(plan.accumulate),
+                plan.length >= 1
+            else {
+                throw UserFacingError(.request, "--batch, --accumulate and --length must be 1 or more")
+            }
+            guard plan.length <= model.architecture.maximumLength else {
+                throw UserFacingError(
+                    .request,
+                    "--length \(plan.length) is more than the \(model.architecture.maximumLength) tokens that the model sees"
+                )
+            }
+            return plan
+        }
+        let naming = TensorNaming(model.family, names: [])
+        let names = try ParameterLayout(model.architecture, naming: naming).parameters.map(\.name)
+        for plan in stages {
+            if let pattern = plan.trained.unmatched(by: names).first {
+                throw UserFacingError(
+                    .request,
+                    "no tensor is called like '\(pattern)'; the first is called '\(names.first ?? "")'")
+            }
+        }
+        let most = min(devices, stages.map { $0.batch * $0.accumulate }.min() ?? 1)
+        let counts = Set((0...12).map { 1 << $0 }.filter { $0 < most } + [most]).sorted()
+        needs = try counts.map { try ClusterNeed(model, stages, processes: $0, settings) }
+        let enough = try memory.flatMap { memory in
+            try (1...most).first { try ClusterNeed(model, stages, processes: $0, settings).total <= memory }
+        }
+        (fitting, devicesInUse) = (enough, most)
+        let largest = stages.max { $0.batch * $0.length < $1.batch * $1.length } ?? stages[0]
+        (sequences, length) = (largest.batch * largest.accumulate, largest.length)
+        work = try ClusterWork(model, length: largest.length, recomputation: largest.recomputation)
+        let shown = zip(job.stageJobs, stages).map { stage, plan in
+            stage.tokens ?? stage.steps.map { $0 * plan.batch * plan.accumulate * plan.length }
+        }
+        tokens = shown.contains(nil) ? nil : shown.compactMap(\.self).reduce(0, +)
+    }
+
+    /// How long all devices compute; nil where the data tells how much there is to do.
+    ///
+    /// - Parameter flops: floating-point operations that one device reaches a second.
+    /// - Returns: seconds.
+    public func seconds(flops: Double) -> Double? {
+        tokens.map { Double($0) * work.operations / (Double(devicesInUse) * flops) }
+    }
+}

@@ -1,0 +1,156 @@
+import ArgumentParser
+import CommandLineSupport
+import Formats
+import Models
+import Trainer
+
+struct Plan: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Say what healing on GPUs takes: memory, time and money.",
+        discussion: """
+            Reads MODEL's config.json alone, so it works before any weights are there. It says what a process of \
+            trainer heal --on torchrun takes of its device's memory, by part and by number of devices, and the smallest \
+            number that fits. With --flops it says how long the run takes, with --price what it costs.
+
+              trainer plan upstage/SOLAR --devices 8 --memory 80GB --batch 64 --length 4096 --tokens 1000000000 \\
+                --recompute layer --flops 989e12 --utilization 0.4 --price 2.5/hour
+
+            Left out are what CUDA, NCCL and PyTorch's allocator take themselves, about 2 GB; so leave a tenth. With --json: \
+            parameters, active_parameters, devices ([{devices, weights, moments, gradients, gathered, activations, logits, total, \
+            host}]), fits, and tokens, operations_per_token, seconds, cost where they are asked for.
+            """)
+
+    @Argument(help: "A folder with config.json.") var model = "."
+    @Option(help: ArgumentHelp("Devices that there are at most.", valueName: "count")) var devices = 8
+    @Option(help: ArgumentHelp("The memory of a device, as in 80GB.", valueName: "bytes")) var memory:
+        ByteSize?
+    @Option(help: "What computes: cuda or cpu.") var device = ClusterSettings.Device.cuda
+    @Option(help: "What it computes in: bf16 or f32 (default: bf16 on cuda, f32 on cpu).")
+    var dtype: ClusterSettings.Precision?
+    @OptionGroup(title: "Length of the run") var extent: HealExtent
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Train only the tensors whose names are like these.", valueName: "pattern"))
+    var train: [String] = []
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Leave the tensors whose names are like these as they are.", valueName: "pattern"))
+    var freeze: [String] = []
+    @Option(
+        help: ArgumentHelp("What a device computes a second at its best, as in 989e12.", valueName: "FLOP/s"))
+    var flops: Double?
+    @Option(help: ArgumentHelp("The share of that which is reached.", valueName: "share")) var utilization =
+        0.4
+    @Option(help: ArgumentHelp("What a device costs, as in 2.5/hour.", valueName: "price")) var price:
+        DevicePrice?
+    @Flag(help: "Print one JSON object on standard output.") var json = false
+
+    func validate() throws {
+        guard (1...4_096).contains(devices) else {
+            throw ValidationError("--devices must be from 1 to 4,096, not \(devices)")
+        }
+        guard utilization > 0, utilization <= 1 else {
+            throw ValidationError("--utilization must be above 0 and at most 1, not \(utilization)")
+        }
+        if let flops, !(flops > 0 && flops.isFinite) { throw ValidationError("--flops must be above 0") }
+        guard price == nil || flops != nil else {
+            throw ValidationError("--price goes by the time, which --flops tells; give both")
+        }
+    }
+
+    func run() throws {
+        try runReportingErrors {
+            let plan = try ClusterPlan(
+                PretrainedModel.described(model), job, devices: devices, memory: memory?.bytes,
+                settings: ClusterSettings(device: device, precision: dtype))
+            let time = flops.flatMap { plan.seconds(flops: $0 * utilization) }
+            if json { return printJSON(object(plan, time)) }
+            report(
+                """
+                \(Units.count(plan.work.parameters)) parameters, \(Units.count(plan.work.active)) of them in the products of a token; \
+                \(plan.sequences) sequences of \(Units.grouped(plan.length)) tokens a step
+                """)
+            var table = Table(columns: [("devices", .right)] + Self.parts.map { ($0.0, .right) })
+            for need in plan.needs {
+                table.add([String(need.processes)] + Self.parts.map { Units.bytes(need[keyPath: $0.1]) })
+            }
+            report(table.description)
+            if let memory {
+                report(
+                    plan.fitting.map { "\($0) of \(memory) each are the fewest that fit" }
+                        ?? "not even \(plan.needs.last?.processes ?? devices) of \(memory) each are enough")
+            }
+            guard let tokens = plan.tokens, let flops, let time else {
+                if flops != nil {
+                    report("how long it takes follows from --tokens or --steps, which are not given")
+                }
+                return
+            }
+            report(
+                """
+                \(Units.count(tokens)) tokens at \(Units.fixed(plan.work.operations / 1e9, digits: 2)) GFLOP each, on \
+                \(plan.devicesInUse) devices of \(Units.fixed(flops / 1e12, digits: 0)) TFLOP/s, \
+                \(Units.fixed(100 * utilization, digits: 0)) % of it reached: \(Units.duration(seconds: time))
+                """)
+            if let price {
+                report(
+                    "at \(price.perHour) an hour and device: \(Units.fixed(cost(plan, time, price), digits: 2))"
+                )
+            }
+        }
+    }
+
+    /// The parts of the memory, as a table has them.
+    private static var parts: [(String, KeyPath<ClusterNeed, Int>)] {
+        [
+            ("weights", \.weights), ("moments", \.moments), ("gradients", \.gradients),
+            ("gathered", \.gathered),
+            ("activations", \.activations), ("logits", \.logits), ("in all", \.total), ("host", \.host),
+        ]
+    }
+
+    private func cost(_ plan: ClusterPlan, _ seconds: Double, _ price: DevicePrice) -> Double {
+        seconds / 3_600 * Double(plan.devicesInUse) * price.perHour
+    }
+
+    private func object(_ plan: ClusterPlan, _ seconds: Double?) -> JSON {
+        [
+            "parameters": JSON(plan.work.parameters), "active_parameters": JSON(plan.work.active),
+            "devices": .array(
+                plan.needs.map { need in
+                    var row: JSONObject = ["devices": JSON(need.processes)]
+                    for (name, part) in Self.parts {
+                        row[name == "in all" ? "total" : name] = JSON(need[keyPath: part])
+                    }
+                    return .object(row)
+                }),
+            "fits": plan.fitting.map { JSON($0) } ?? .null, "tokens": plan.tokens.map { JSON($0) } ?? .null,
+            "operations_per_token": JSON(plan.work.operations), "seconds": seconds.map { JSON($0) } ?? .null,
+            "cost": seconds.flatMap { time in price.map { JSON(cost(plan, time, $0)) } } ?? .null,
+        ]
+    }
+
+    /// The job that the command line describes, its data left open.
+    private var job: TrainingJob {
+        var job = TrainingJob()
+        (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
+        (job.batch, job.accumulate, job.length) = (extent.batch, extent.accumulate, extent.length)
+        (job.recompute, job.stages) = (extent.recompute, extent.stages)
+        (job.train, job.freeze) = (train, freeze)
+        return job
+    }
+}
+
+/// What a device costs an hour: `2.5/hour`.
+struct DevicePrice: ExpressibleByArgument {
+    /// In whatever money.
+    let perHour: Double
+
+    init?(argument: String) {
+        guard argument.hasSuffix("/hour"), let number = Double(argument.dropLast(5)), number >= 0,
+            number.isFinite
+        else { return nil }
+        perHour = number
+    }
+}

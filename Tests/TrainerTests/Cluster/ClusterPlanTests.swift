@@ -1,0 +1,75 @@
+import Formats
+import Models
+import TestSupport
+import Testing
+
+@testable import Trainer
+
+/// What a job takes on devices, told from config.json alone.
+@Suite("Plans for devices") struct ClusterPlanTests {
+    private static let solar: JSONObject = [
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096,
+        "intermediate_size": 14336, "num_hidden_layers": 48, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "vocab_size": 32000,
+        "tie_word_embeddings": false, "hidden_act": "silu", "rope_theta": 10000.0,
+    ]
+
+    private func plan(
+        devices: Int = 8, memory: Int? = nil, _ change: (inout TrainingJob) -> Void = { _ in }
+    ) throws -> ClusterPlan {
+        let folder = try TemporaryFolder()
+        try folder.write("config.json", JSON.object(Self.solar).serialized())
+        var job = TrainingJob()
+        (job.batch, job.length, job.recompute) = (64, 4096, .layer)
+        change(&job)
+        return try ClusterPlan(
+            PretrainedModel.described(folder.path), job, devices: devices, memory: memory,
+            settings: ClusterSettings(device: .cuda))
+    }
+
+    @Test func weightsAndMomentsAreDealtOut() throws {
+        let plan = try plan()
+        #expect(plan.work.parameters == 10_731_524_096)
+        // The embedding's rows and the norms are looked up, not multiplied.
+        #expect(plan.work.active == 10_731_524_096 - 32_000 * 4096 - 97 * 4096)
+        #expect(plan.needs.map(\.processes) == [1, 2, 4, 8])
+        for need in plan.needs {
+            #expect(need.weights == 4 * 10_731_524_096 / need.processes)
+            #expect(need.moments == 2 * need.weights)
+        }
+        #expect(plan.needs.map(\.total) == plan.needs.map(\.total).sorted(by: >))
+        #expect(plan.needs[0].total > 12 * 10_731_524_096 && plan.needs[3].host < plan.needs[0].host)
+    }
+
+    @Test func theFewestThatFitAreFound() throws {
+        let plan = try plan(memory: 80_000_000_000) { $0.batch = 16 }
+        let fitting = try #require(plan.fitting)
+        #expect((3...4).contains(fitting))
+        #expect(try self.plan(memory: 8_000_000_000) { $0.batch = 16 }.fitting == nil)
+        // No more devices than sequences.
+        #expect(try self.plan { $0.batch = 5 }.devicesInUse == 5)
+    }
+
+    /// 6 N and the products of causal attention; recomputed layers once more forward.
+    @Test func workIsCounted() throws {
+        let attention = 48.0 * 4096 * 4096
+        let (layers, head) = (10_731_524_096.0 - 64_000 * 4096 - 97 * 4096, 32_000.0 * 4096)
+        #expect(try plan { $0.recompute = .none }.work.operations == 6 * (layers + head + attention))
+        #expect(try plan().work.operations == 8 * (layers + attention) + 6 * head)
+        let timed = try plan { $0.steps = 10 }
+        #expect(timed.tokens == 10 * 64 * 4096)
+        #expect(timed.seconds(flops: 1e15) == Double(10 * 64 * 4096) * timed.work.operations / 8e15)
+        #expect(try plan().seconds(flops: 1e15) == nil)
+    }
+
+    @Test func whatIsFrozenHasNoMoments() throws {
+        let all = try plan().needs[0]
+        let some = try plan { $0.train = ["model.layers.2[0-9].*"] }.needs[0]
+        #expect(some.weights == all.weights)
+        #expect(some.moments < all.moments / 4 && some.total < all.total)
+        let error = try #require(throws: UserFacingError.self) { try plan { $0.train = ["none.*"] } }
+        #expect(error.message.hasPrefix("no tensor is called like 'none.*'"))
+        let long = try #require(throws: UserFacingError.self) { try plan { $0.length = 8192 } }
+        #expect(long.message.contains("--length 8192 is more than the 4096 tokens"))
+    }
+}
