@@ -216,6 +216,38 @@ def test_texts_and_sets(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
         assert one["end_of_text"]["loss"] == pytest.approx(two["end_of_text"]["loss"], rel=LOSSES)
 
 
+def recorded(folder: pathlib.Path, name: str, event: str) -> list[dict[str, Any]]:
+    """The events of a kind in the record of one of both runs."""
+    lines = [json.loads(line) for line in (folder / f"{name}.run/record.jsonl").read_text().splitlines()]
+    return [line for line in lines if line.get("event") == event]
+
+
+def test_what_is_told_at_the_end(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """How far the weights have moved, and how often new tokens were seen."""
+    model = tmp_path / "model"
+    learn = ("--learn", 40, "--corpus", EXAMPLES / "data/korean.val.jsonl")
+    run(command(SURGERY, "resize-vocab", written, *learn, "-o", model))
+    job = Comparison(tmp_path, model, "--data", EXAMPLES / "data/korean.val.jsonl", "--steps", 12, "--batch", 2)
+    run(job.by_torchrun(2))
+    job.check()
+    ((own,), (other,)) = (recorded(tmp_path, name, "exposed") for name in ("own", "other"))
+    assert own["tokens"] == other["tokens"] and own["tokens"]["tokens"] > 0
+    ((own,), (other,)) = (recorded(tmp_path, name, "drifted") for name in ("own", "other"))
+    assert len(own["parts"]) == len(other["parts"]) > 4
+    for one, two in zip(own["parts"], other["parts"]):
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            assert two[key] == (pytest.approx(value, rel=CHANGES) if isinstance(value, float) else value)
+
+
+def test_a_time_that_is_over(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    words = command(TRAINER, "heal", grown, *rows("--steps", 20_000), "-o", tmp_path / "other", *on(2))
+    done = subprocess.run([*words, "--max-time", "15s"], capture_output=True, text=True)
+    assert done.returncode == 75, done.stderr
+    assert "after 15s (--max-time); step" in done.stderr and "with --resume goes on" in done.stderr
+    assert len(list((tmp_path / "other.cluster").glob("checkpoint-*"))) == 1
+
+
 def stopped(words: list[str], folder: pathlib.Path, step: int, number: int) -> str:
     """Starts a run and sends it a signal when a step is taken; what it says."""
     events = folder / "other.cluster/events.jsonl"

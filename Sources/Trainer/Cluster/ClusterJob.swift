@@ -222,7 +222,7 @@ package struct ClusterJob: Codable, Sendable {
             ("keep", job.keep != nil),
             ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
             ("patience", job.patience != nil),
-            ("until-healed", job.untilHealed), ("max-time", job.maxTime != nil),
+            ("until-healed", job.untilHealed),
             ("result \(job.result.rawValue)", job.result != .last),
             ("guard rollback", job.guarding == .rollback),
             ("rope-theta", plans.contains { $0.ropeTheta != nil }),

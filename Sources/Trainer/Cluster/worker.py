@@ -1,6 +1,6 @@
 """Carries out a training job that `trainer heal --on torchrun` has planned: one process of several.
 
-usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER]
+usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER] [--max-time SECONDS]
 
 The job says everything: which sequences a step sees, what moves each row of each tensor, the learning rate of each
 step. So the result does not depend on how many processes there are. PyTorch executes: FSDP2 shards the model by layer
@@ -320,8 +320,10 @@ class Parameter:
 class Worker:
     """One of the processes."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, max_time: float | None = None) -> None:
         self.job = job
+        # When the run should be stopped and kept, on the monotonic clock.
+        self.end_of_time = math.inf if max_time is None else time.monotonic() + max_time
         self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
         self.device = (
             torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -770,9 +772,12 @@ class Worker:
     def stop(self, *_: Any) -> None:
         self.is_stopped = True
 
+    def is_out_of_time(self) -> bool:
+        return time.monotonic() >= self.end_of_time
+
     def should_stop(self) -> bool:
-        """Whether some process was asked to stop, by a signal or by the file `stop`; the same on all of them."""
-        if self.rank == 0 and (self.job.folder / "stop").exists():
+        """Whether some process was asked to stop, by a signal, the file `stop` or the time; the same on all of them."""
+        if self.rank == 0 and (self.is_out_of_time() or (self.job.folder / "stop").exists()):
             self.is_stopped = True
         return self.total(float(self.is_stopped))[0] > 0
 
@@ -796,7 +801,7 @@ class Worker:
             if self.should_stop():
                 if self.step > 0:
                     self.keep()
-                self.tell("stopped", step=self.step)
+                self.tell("stopped", step=self.step, out_of_time=self.is_out_of_time())
                 return False
             self.take_step()
             if self.step in job.values["evaluate_after"] and self.step < steps:
@@ -822,6 +827,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Carries out a training job, as one of torchrun's processes.")
     parser.add_argument("job", type=pathlib.Path, help="job.json")
     parser.add_argument("--model", help="the model's folder, where it is not the one that the job names")
+    parser.add_argument("--max-time", type=float, metavar="SECONDS", help="stop after so long, and keep the run")
     arguments = parser.parse_args()
     if "RANK" not in os.environ:
         parser.error("start it as torchrun --standalone --nproc-per-node N worker.py job.json")
@@ -843,7 +849,7 @@ def main() -> int:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         job.check(int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
         dist.init_process_group("nccl" if job.values["device"] == "cuda" else "gloo")
-        worker = Worker(job)
+        worker = Worker(job, arguments.max_time)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, worker.stop)
         worker.run()
