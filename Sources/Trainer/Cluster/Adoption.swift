@@ -59,6 +59,10 @@ public struct Adoption {
     /// Checks the result and writes the model.
     func adopt(_ events: WorkerEvents, _ isCancelled: () -> Bool) throws -> TrainingOutcome {
         let masters = try masters(isCancelled)
+        let engine = try DefaultEngine(threads: options.threads)
+        let drift = try model.drift(to: masters, on: engine, isCancelled: isCancelled)
+        events.tell(.drifted(afterStep: folder.steps, drift))
+        try tellExposure(events)
         let operation = Manifest.Operation(
             name: TrainingJob.name, parameters: folder.job.operation.object ?? [:])
         let healed = try model.learning(masters, by: operation)
@@ -66,9 +70,22 @@ public struct Adoption {
             healed, to: output, isCancelled: isCancelled,
             progress: { events.tell(.writing(done: $0.done, total: $0.total)) })
         var outcome = events.outcome
+        outcome.drift = drift
         outcome.overflows = report.overflows.map { ($0.tensor, $0.count) }
         events.tell(.finished(outcome))
         return outcome
+    }
+
+    /// How often new tokens were seen in the steps that were taken; nothing where there are none.
+    private func tellExposure(_ events: WorkerEvents) throws {
+        guard let origins = try ModelOrigins(of: model), let tokenizer = try? model.tokenizer() else {
+            return
+        }
+        var exposure = TokenExposure(of: origins, in: model.layout, tokenizer: tokenizer)
+        guard !exposure.tokens.isEmpty else { return }
+        let skipped = try WorkerEvents.lines(of: folder).filter { $0["event"]?.string == "skipped" }
+        try folder.forEachStep(but: Set(skipped.compactMap { $0["step"]?.int })) { exposure.count($0) }
+        events.tell(.exposed(afterStep: folder.steps, exposure.summary { tokenizer.text(of: $0) }))
     }
 
     /// The tensors of the result, checked: names, shapes, types, finite numbers, and the bytes of what is frozen.

@@ -46,6 +46,8 @@ package struct ClusterJob: Codable, Sendable {
         package var path: String
         package var files: [File]
         package var head: String?
+        /// The share of the load-balancing loss of a mixture of experts, where its configuration asks for one.
+        package var balance: Double?
     }
 
     /// Rows of a tensor that are moved alike: their share of the rate, their decay, or nothing at all.
@@ -157,7 +159,8 @@ package struct ClusterJob: Codable, Sendable {
         output = prepared.output.output
         model = Model(
             path: Path.absolute(prepared.model.checkpoint.path), files: try Self.files(of: prepared.model),
-            head: prepared.model.layout.parameters.first { $0.role == .head }?.name)
+            head: prepared.model.layout.parameters.first { $0.role == .head }?.name,
+            balance: prepared.model.architecture.balanceFactor)
         (device, dtype) = (settings.device, settings.settledPrecision)
         recompute = prepared.stages[0].plan.recomputation
         stages = prepared.stages.enumerated().map { Stage($1, index: $0) }
@@ -225,7 +228,7 @@ package struct ClusterJob: Codable, Sendable {
             ("keep", job.keep != nil),
             ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
             ("patience", job.patience != nil),
-            ("until-healed", job.untilHealed), ("max-time", job.maxTime != nil),
+            ("until-healed", job.untilHealed),
             ("result \(job.result.rawValue)", job.result != .last),
             ("guard rollback", job.guarding == .rollback),
             ("seam ramp", job.seam == .ramp),

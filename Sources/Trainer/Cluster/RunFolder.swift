@@ -170,6 +170,43 @@ package struct RunFolder: Sendable {
         }
     }
 
+    /// The documents of a step, counted from 1, for messages; nothing where the folder does not say.
+    func documents(ofStep step: Int) -> String {
+        guard let bytes = try? InputFile(path: Path.join(path, Self.stepsName)).bytes() else { return "" }
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: step)
+        guard lines.indices.contains(step - 1) else { return "" }
+        return (try? JSON(parsing: Array(lines[step - 1]), file: Self.stepsName))?["documents"]?.string ?? ""
+    }
+
+    /// Shows each step's sequences, (B, T) of all its parts, to a visitor.
+    ///
+    /// - Parameters:
+    ///   - skipped: steps that are left out, counted from 1.
+    ///   - visit: is given the sequences of a step.
+    /// - Throws: ``UserFacingError`` when a file can't be read.
+    func forEachStep(but skipped: Set<Int>, visit: (TokenBatch) -> Void) throws(UserFacingError) {
+        var step = 0
+        for stage in job.stages {
+            let file = try InputFile(path: Path.join(path, stage.sequences))
+            let (count, length) = (stage.batch * stage.accumulate, stage.length)
+            let size = count * 3 * length * 4
+            for index in 0..<stage.steps {
+                step += 1
+                if skipped.contains(step) { continue }
+                let bytes = try file.bytes(at: index * size, count: size)
+                let numbers = stride(from: 0, to: size, by: 4).map { place in
+                    (0..<4).reduce(into: UInt32(0)) { $0 |= UInt32(bytes[place + $1]) << (8 * $1) }
+                }.map { Int32(bitPattern: $0) }
+                var batch = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
+                for row in stride(from: 0, to: numbers.count, by: 3 * length) {
+                    let part = { Array(numbers[row + $0 * length..<row + ($0 + 1) * length]) }
+                    batch.append(part(0), targets: part(1), attentionStart: part(2))
+                }
+                visit(batch)
+            }
+        }
+    }
+
     /// Writes the rows of an evaluation set.
     private static func write(_ set: EvaluationSet, length: Int, to path: String) throws(UserFacingError) {
         let file = try OutputStream(path)
@@ -212,9 +249,11 @@ private struct StageData {
     ) throws(UserFacingError) {
         let plan = job.stages[stage].plan
         var targets = 0
+        var documents: [DocumentReference] = []
         for _ in 0..<plan.accumulate {
             let batch = try data.next(plan.batch)
             targets += batch.targetCount
+            documents += batch.documents
             for row in 0..<batch.batch {
                 let range = row * plan.length..<(row + 1) * plan.length
                 let starts = batch.attentionStart[range]
@@ -236,6 +275,7 @@ private struct StageData {
             "step": JSON(self.step), "stage": JSON(stage), "factor": JSON(plan.schedule.factor(at: step)),
             "targets": JSON(targets), "tokens": JSON(sources.tokens),
             "sources": (try? JSON(encoding: sources.figures)) ?? [:],
+            "documents": .string(DocumentReference.list(documents)),
         ]
         try lines.append(bytes: line.serialized(indent: nil) + [UInt8(ascii: "\n")])
     }

@@ -12,6 +12,8 @@ final class WorkerEvents {
     private(set) var outcome: TrainingOutcome
     /// Whether the worker took all steps, or the step after which it was stopped.
     private(set) var isFinished = false, stoppedAfter: Int?
+    /// Whether it was stopped because its time was over.
+    private(set) var isOutOfTime = false
     /// Why a process did not begin or go on; what a process failed by without knowing why.
     private(set) var refusal: UserFacingError?, crash: String?
     private var hasDiverged = false
@@ -66,12 +68,12 @@ final class WorkerEvents {
                 line["deviation"]?.double.map { StepGuard.Finding.Before(mean: mean, deviation: $0) }
             }
             let finding = StepGuard.Finding(what: what, value: line["value"]?.double ?? .nan, before: before)
-            tell(.skipped(step: step, finding, documents: ""))
+            tell(.skipped(step: step, finding, documents: folder.documents(ofStep: step)))
         case "kept": tell(.kept(step: step, folder: folder.path))
         case "memory":
             peakMemory = line["processes"]?.array?.compactMap { $0["peak"]?.int }.max()
         case "diverged": hasDiverged = true
-        case "stopped": stoppedAfter = step
+        case "stopped": (stoppedAfter, isOutOfTime) = (step, line["out_of_time"]?.bool == true)
         case "finished": (isFinished, outcome.step, outcome.resultStep) = (true, step, step)
         case "failed":
             let rank = line["rank"]?.int.map { "process \($0)" } ?? "a process"

@@ -58,6 +58,12 @@ public final class ClusterRun {
         _ job: PreparedJob, _ settings: ClusterSettings, isCancelled: () -> Bool
     ) throws -> String {
         try job.check(available: nil)
+        guard job.job.maxTime == nil else {
+            throw UserFacingError(
+                .request,
+                "--max-time is of the start at hand; leave it out, and give worker.py --max-time SECONDS where it is started"
+            )
+        }
         let path = RunFolder.path(of: job.output.output)
         if job.options.force { try FileSystem.remove(path) }
         guard !FileSystem.exists(path) else {
@@ -132,6 +138,9 @@ public final class ClusterRun {
                 "--tee", "3", "--log-dir", Path.join(folder.path, RunFolder.outputName),
                 Path.join(folder.path, RunFolder.workerName), Path.join(folder.path, RunFolder.jobName),
             ]
+        if let time = job.job.maxTime {
+            process.arguments? += ["--max-time", String(try RunTime(time, of: "max-time").seconds)]
+        }
         var environment = ProcessInfo.processInfo.environment
         environment["OMP_NUM_THREADS"] = String(max(1, job.options.threads / (settings.processes ?? 1)))
         environment["TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE"] = "[process ${rank}] "
@@ -151,10 +160,11 @@ public final class ClusterRun {
             Thread.sleep(forTimeInterval: 0.05)
         }
         if let step = events.stoppedAfter {
+            let why = events.isOutOfTime ? " after \(job.job.maxTime ?? "") (--max-time)" : ""
             throw UserFacingError.interrupted(
                 step == 0
-                    ? "; no step was taken, so nothing is kept"
-                    : "; step \(step) of the run is kept, and the same command with --resume goes on")
+                    ? "\(why); no step was taken, so nothing is kept"
+                    : "\(why); step \(step) of the run is kept, and the same command with --resume goes on")
         }
         guard process.terminationStatus == 0, events.isFinished else {
             throw events.refusal

@@ -1,6 +1,6 @@
 """Carries out a training job that `trainer heal --on torchrun` has planned: one process of several.
 
-usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER]
+usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER] [--max-time SECONDS]
        torchrun --nnodes M --node-rank 0 --master-addr HOST --master-port 29500 --nproc-per-node N worker.py job.json
        (the same on each of the M hosts, HOST being the first; --node-rank counts them)
 
@@ -45,8 +45,9 @@ try:
     from torch.distributed.tensor import DTensor
     from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
     from torch.optim.adamw import adamw
+    from torch.overrides import TorchFunctionMode
     from torch.utils.checkpoint import checkpoint
-    from transformers.modeling_outputs import BaseModelOutputWithPast
+    from transformers.core_model_loading import revert_weight_conversion
 except ImportError as error:
     sys.exit(
         f"{sys.executable}: {error}; worker.py needs torch 2.6 and transformers 5 or newer; install them with"
@@ -196,51 +197,59 @@ def resident(what: str) -> int:
 
 
 class Given(torch.nn.Module):
-    """Stands for the layers of a model and hands out what they have made."""
+    """Stands for the layers of a model and hands out some of what they have made, in the same form."""
 
-    def __init__(self, hidden: torch.Tensor) -> None:
+    def __init__(self, form: type, hidden: torch.Tensor) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.form, self.hidden = form, hidden
 
-    def forward(self, *_: Any, **__: Any) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=self.hidden)
+    def forward(self, *_: Any, **__: Any) -> Any:
+        return self.form(last_hidden_state=self.hidden)
 
 
 def token_losses(
-    model: Any, forward: Any, tokens: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+    model: Any, forward: Any, tokens: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor, routed: bool = False
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """The cross entropy of each target, in nats: tokens, positions, targets (B, T), negative for none -> (R).
+
+    With `routed`, what each layer's router says of each token comes with them: (B·T, E) each.
 
     The head is computed some rows at a time by the family's own forward, whose layers have then been exchanged for
     what they made; so scales and caps of logits are its own. Without targets it is a zero that has gradients, for all
     processes must do the same.
     """
     layers = model.base_model_prefix
-    hidden = getattr(model, layers)(input_ids=tokens, position_ids=positions, use_cache=False).last_hidden_state
+    if model.config._attn_implementation.startswith("flash"):
+        # It finds the borders of documents by positions, and only in a single row.
+        tokens, positions = tokens.reshape(1, -1), positions.reshape(1, -1)
+    more = {"output_router_logits": True} if routed else {}
+    output = getattr(model, layers)(input_ids=tokens, position_ids=positions, use_cache=False, **more)
+    hidden, routers = output.last_hidden_state, output.router_logits if routed else ()
     rows = (targets.flatten() >= 0).nonzero().squeeze(1)
     hidden, targets = hidden.flatten(0, 1), targets.flatten()
     if rows.numel() == 0:
-        return 0 * head_losses(model, forward, hidden[:1], targets[:1].clamp(min=0))
+        return 0 * head_losses(model, forward, type(output), hidden[:1], targets[:1].clamp(min=0)), routers
     hidden, targets = hidden[rows], targets[rows]
     losses = [
         checkpoint(
             head_losses,
             model,
             forward,
+            type(output),
             hidden[start : start + CHUNK],
             targets[start : start + CHUNK],
             use_reentrant=False,
         )
         for start in range(0, rows.numel(), CHUNK)
     ]
-    return torch.cat(losses)
+    return torch.cat(losses), routers
 
 
-def head_losses(model: Any, forward: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def head_losses(model: Any, forward: Any, form: type, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """hidden (R, C), targets (R) -> (R)."""
     layers = model.base_model_prefix
     own = model._modules[layers]
-    model._modules[layers] = Given(hidden[None])
+    model._modules[layers] = Given(form, hidden[None])
     try:
         logits = forward(input_ids=torch.zeros_like(targets)[None], use_cache=False).logits[0]
     finally:
@@ -293,41 +302,119 @@ class StepGuard:
         return {"what": what, "value": value, "mean": mean, "deviation": deviation, "deviations": deviations}
 
 
-class Trained:
-    """A tensor that some stage trains, sharded: its weights, its moments, and where its rows lie."""
+class Views(TorchFunctionMode):
+    """Leaves copies out, so that what is made of a tensor is a view that tells where its numbers lie in it."""
 
-    def __init__(self, name: str, parameter: torch.nn.Parameter, mesh: DeviceMesh) -> None:
-        self.name, self.parameter = name, parameter
-        self.mean: Any = None
-        self.square: Any = None
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (torch.Tensor.contiguous, torch.Tensor.clone):
+            return args[0]
+        return function(*args, **(kwargs or {}))
+
+
+def views(model: Any) -> dict[str, dict[str, torch.Tensor]]:
+    """The tensors of the files as views of each parameter of a model without data, by both's names.
+
+    transformers converts names and shapes when it loads a model, as where the experts of a mixture become one
+    parameter, and back when it saves one. The way back, gone without a copy, says where each tensor lies.
+    """
+    parameters = {**dict(model.named_parameters()), **kept_buffers(model)}
+    owners = {values.untyped_storage()._cdata: name for name, values in parameters.items()}
+    with torch.no_grad(), Views():
+        saved = revert_weight_conversion(model, dict(parameters))
+    found: dict[str, dict[str, torch.Tensor]] = {name: {} for name in parameters}
+    for name, view in saved.items():
+        owner = owners.get(view.untyped_storage()._cdata)
+        if owner is None or not view.is_contiguous():
+            raise Refusal(
+                f"transformers computes the tensor '{name}' of a {type(model).__name__} when it saves one; this worker"
+                " trains what lies in a parameter as it is in the files"
+            )
+        found[owner][name] = view
+    for name, values in parameters.items():
+        if values.numel() != sum(view.numel() for view in found[name].values()):
+            raise Refusal(f"transformers does not save all of the parameter '{name}' of a {type(model).__name__}")
+    return found
+
+
+def kept_buffers(model: Any) -> dict[str, torch.Tensor]:
+    """What a model has in its files beside its parameters, such as the corrections of a router."""
+    kept = model.state_dict().keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in kept}
+
+
+def local(values: torch.Tensor) -> torch.Tensor:
+    """What this process has of a tensor, in a row."""
+    return (values.to_local() if isinstance(values, DTensor) else values).view(-1)
+
+
+class Part:
+    """A tensor of the files, and what this process has of it: some of its rows, in its shard of a parameter."""
+
+    def __init__(self, name: str, view: torch.Tensor, shard: range) -> None:
+        """`shard` are the places of the process's numbers in the parameter."""
+        self.name, self.shape, self.start = name, list(view.shape), view.storage_offset()
+        self.end = self.start + view.numel()
         # Updates since it is trained without a stage that leaves it out.
         self.count = 0
-        shape, offset = compute_local_shape_and_global_offset(parameter.shape, mesh, parameter.placements)
-        self.first = offset[0] if shape else 0
-        self.rows = shape[0] if shape else 0
+        width = math.prod(self.shape[1:])
+        start = min(max(self.start, shard.start), shard.stop)
+        end = max(min(self.end, shard.stop), start)
+        self.places = slice(start - shard.start, end - shard.start)
+        self.rows = ((start - self.start) // width, (end - self.start) // width)
 
-    def begin(self) -> None:
-        if self.mean is None:
-            self.mean, self.square = torch.zeros_like(self.parameter), torch.zeros_like(self.parameter)
+    def of(self, values: torch.Tensor) -> torch.Tensor:
+        """The process's rows in its shard of a parameter, a gradient or a moment."""
+        return values[self.places].view(-1, *self.shape[1:])
 
-    def forget(self) -> None:
-        self.mean, self.square, self.count = None, None, 0
+    def whole(self, values: torch.Tensor) -> torch.Tensor:
+        """The tensor in a whole parameter."""
+        return values.view(-1)[self.start : self.end].view(self.shape)
 
     def runs(self, stage: dict[str, Any]) -> list[tuple[dict[str, Any], slice]]:
-        """The rows of each run that this process has."""
-        parts = []
+        """The rows of each run of a stage that this process has, counted among its own."""
+        runs, (first, last) = [], self.rows
         for run in stage["tensors"].get(self.name, []):
-            start, end = (min(max(row - self.first, 0), self.rows) for row in run["rows"])
+            start, end = (min(max(row, first), last) - first for row in run["rows"])
             if start < end:
-                parts.append((run, slice(start, end)))
-        return parts
+                runs.append((run, slice(start, end)))
+        return runs
+
+
+class Parameter:
+    """A parameter, sharded: its weights, its moments, and the tensors of the files that lie in it."""
+
+    def __init__(self, weights: torch.Tensor, mesh: DeviceMesh, views: dict[str, torch.Tensor]) -> None:
+        self.weights = weights
+        self.mean: Any = None
+        self.square: Any = None
+        shape, offset = weights.shape, (0,)
+        if isinstance(weights, DTensor):
+            shape, offset = compute_local_shape_and_global_offset(weights.shape, mesh, weights.placements)
+        first = offset[0] * math.prod(weights.shape[1:]) if shape else 0
+        shard = range(first, first + local(weights).numel())
+        self.parts = [Part(name, view, shard) for name, view in views.items()]
+
+    def enter(self, stage: dict[str, Any]) -> None:
+        """Begins a stage: what it does not train loses its moments."""
+        others = [part for part in self.parts if part.name not in stage["tensors"]]
+        if len(others) == len(self.parts):
+            self.mean, self.square = None, None
+        elif self.mean is None:
+            self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        for part in others:
+            part.count = 0
+            for moments in (self.mean, self.square):
+                if moments is not None:
+                    part.of(local(moments)).zero_()
 
 
 class Worker:
     """One of the processes."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, max_time: float | None = None) -> None:
         self.job = job
+        # When the run should be stopped and kept, on the monotonic clock.
+        self.end_of_time = math.inf if max_time is None else time.monotonic() + max_time
         self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
         self.base = resident("VmRSS")
         self.device = (
@@ -426,15 +513,13 @@ class Worker:
 
     # The model
 
-    def open_model(self) -> tuple[Any, dict[str, Trained]]:
+    def open_model(self) -> tuple[Any, dict[str, Parameter]]:
         """Builds the model by config.json, shards it, and reads of the files what this process has of each tensor."""
         config = transformers.AutoConfig.from_pretrained(self.job.folder)
-        # PyTorch's own attention knows no cap of scores.
-        attention = "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
+        # It is for this worker to add what balances experts.
+        config.output_router_logits = False
         with torch.device("meta"):
-            model = transformers.AutoModelForCausalLM.from_config(
-                config, dtype=torch.float32, attn_implementation=attention
-            )
+            model = self.make_model(config)
         # Nothing is dropped out: the trainer knows no such thing.
         model.eval()
         layers = getattr(model, model.base_model_prefix, None)
@@ -448,8 +533,13 @@ class Worker:
                 f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
             )
         names = {name for stage in self.job.stages for name in stage["tensors"]}
+        files = self.open_files()
+        found = {
+            name: {self.file_name(model, other, files): view for other, view in parts.items()}
+            for name, parts in views(model).items()
+        }
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(self.file_name(model, name, names) in names)
+            parameter.requires_grad_(not names.isdisjoint(found[name]))
         policy = MixedPrecisionPolicy()
         if self.job.values["dtype"] == "bf16":
             policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
@@ -465,14 +555,17 @@ class Worker:
             for module in model.modules():
                 if module._non_persistent_buffers_set:
                     model._init_weights(module)
-            trained = self.read(model, names)
-        if missing := names - trained.keys():
+        parameters = {
+            name: Parameter(values, self.mesh, found[name])
+            for name, values in [*model.named_parameters(), *kept_buffers(model).items()]
+        }
+        self.read(parameters, files)
+        if missing := names - {part.name for parameter in parameters.values() for part in parameter.parts}:
             raise Refusal(
-                f"{type(model).__name__} has no parameter for the tensor '{min(missing)}', which the job trains;"
-                " transformers keeps this family's tensors in another form, which this worker does not know"
+                f"{type(model).__name__} has no parameter for the tensor '{min(missing)}', which the job trains"
             )
         self.check_borders(model, config)
-        return model, trained
+        return model, {name: one for name, one in parameters.items() if one.weights.requires_grad}
 
     def file_name(self, model: Any, name: str, files: Any) -> str:
         """What a parameter is called in the files: the head as its family calls it, base models without a prefix."""
@@ -482,47 +575,59 @@ class Worker:
         short = name.removeprefix(model.base_model_prefix + ".")
         return name if name in files or short not in files else short
 
-    def read(self, model: Any, names: set[str]) -> dict[str, Trained]:
-        """Fills in the local part of each parameter."""
+    def make_model(self, config: Any) -> Any:
+        """transformers' model with the fastest attention that it has here; plain where PyTorch's own can't do it."""
+        kinds = ["sdpa", "eager"]
+        # PyTorch's own attention knows no cap of scores.
+        if getattr(config, "attn_logit_softcapping", None):
+            kinds = ["eager"]
+        if self.job.values["dtype"] == "bf16" and transformers.utils.is_flash_attn_2_available():
+            kinds.insert(0, "flash_attention_2")
+        for kind in kinds:
+            try:
+                return transformers.AutoModelForCausalLM.from_config(
+                    config, dtype=torch.float32, attn_implementation=kind
+                )
+            except ValueError as error:
+                refusal = error
+        raise Refusal(f"transformers makes no causal language model of config.json: {refusal}")
+
+    def open_files(self) -> dict[str, Any]:
+        """The file of each tensor."""
         files: dict[str, Any] = {}
         for file in self.job.values["model"]["files"]:
             opened = safe_open(self.job.model / file["name"], "pt")
             files.update(dict.fromkeys(opened.keys(), opened))
-        trained: dict[str, Trained] = {}
-        for parameter_name, parameter in model.named_parameters():
-            name = self.file_name(model, parameter_name, files)
-            if name not in files:
-                raise Refusal(
-                    f"{self.job.model}: there is no tensor '{parameter_name}', which {type(model).__name__} has;"
-                    " transformers keeps this family's tensors in another form, which this worker does not know"
-                )
-            part = files[name].get_slice(name)
-            if list(part.get_shape()) != list(parameter.shape):
-                raise Refusal(
-                    f"{self.job.model}: '{name}' is {part.get_shape()}, and the model has {list(parameter.shape)}"
-                )
-            tensor = Trained(name, parameter, self.mesh)
-            if tensor.rows > 0:
-                parameter.to_local().copy_(part[tensor.first : tensor.first + tensor.rows])
-            if name in names:
-                trained[name] = tensor
-        if lost := [name for name, _ in model.named_buffers() if name in model.state_dict()]:
-            raise Refusal(
-                f"{type(model).__name__} keeps '{lost[0]}' beside its parameters, which this worker does not read"
-            )
-        return trained
+        return files
+
+    @torch.no_grad()
+    def read(self, parameters: dict[str, Parameter], files: dict[str, Any]) -> None:
+        """Fills in this process's shard of each parameter."""
+        for parameter in parameters.values():
+            for part in parameter.parts:
+                if part.name not in files:
+                    raise Refusal(f"{self.job.model}: there is no tensor '{part.name}', which transformers' model has")
+                tensor = files[part.name].get_slice(part.name)
+                if list(tensor.get_shape()) != part.shape:
+                    raise Refusal(
+                        f"{self.job.model}: '{part.name}' is {tensor.get_shape()}, and transformers' model has"
+                        f" {part.shape}"
+                    )
+                first, last = part.rows
+                if first < last:
+                    part.of(local(parameter.weights)).copy_(tensor[first:last])
 
     def check_borders(self, model: Any, config: Any) -> None:
         """Refuses a model whose tokens see what stands before their document."""
         length = 8
-        tokens = torch.arange(2 * length, device=self.device)[None] % config.vocab_size
-        positions = torch.arange(length, device=self.device).repeat(2)[None]
+        tokens = torch.arange(4 * length, device=self.device).view(2, -1) % config.vocab_size
+        positions = torch.arange(length, device=self.device).repeat(2, 2)
         targets = torch.full_like(tokens, -1)
-        targets[0, length:] = 1
+        targets[:, length:] = 1
         with torch.no_grad():
-            first = model(tokens, positions, targets)
-            tokens[0, :length] = tokens[0, :length].flip(0)
-            second = model(tokens, positions, targets)
+            first, _ = model(tokens, positions, targets)
+            tokens[:, :length] = tokens[:, :length].flip(1)
+            second, _ = model(tokens, positions, targets)
         # What of the weights was gathered is let go, for a checkpoint may have others.
         model.reshard()
         if not torch.allclose(first, second, rtol=1e-5, atol=1e-5):
@@ -543,12 +648,32 @@ class Worker:
         nothing[:, 1] = -1
         return [part if len(part) else nothing for part in parts]
 
-    def losses(self, rows: torch.Tensor, counts_from_row: bool) -> torch.Tensor:
-        """rows (B, 3 or more, T): tokens, targets, first visible positions."""
+    def losses(self, rows: torch.Tensor, counts_from_row: bool, routed: bool = False) -> Any:
+        """rows (B, 3 or more, T): tokens, targets, first visible positions; see `token_losses`."""
         rows = rows.to(self.device, torch.int64)
         places = torch.arange(rows.shape[2], device=self.device).expand(len(rows), -1)
         positions = places if counts_from_row else places - rows[:, 2]
-        return self.model(rows[:, 0], positions, rows[:, 1])
+        return self.model(rows[:, 0], positions, rows[:, 1], routed)
+
+    def balance(self, routers: tuple[torch.Tensor, ...], targets: torch.Tensor) -> torch.Tensor:
+        """This process's share of the loss that balances experts (arXiv:2101.03961, equation 4), a sum over batches.
+
+        routers: (own sequences · T, E) a layer. targets: those of each sequence of some whole batches, as shares of
+        all of the step's, (batches, sequences of one). How often an expert is chosen is counted over all processes.
+        """
+        layers, experts = len(routers), routers[0].shape[1]
+        scores = torch.stack(routers).float().softmax(-1)
+        chosen = torch.zeros_like(scores).scatter_(2, scores.topk(self.model.config.num_experts_per_tok).indices, 1)
+        own = torch.arange(targets.numel(), device=self.device)[self.rank :: self.ranks] // targets.shape[1]
+        # What a process computes without a sequence of its own is of no batch.
+        sequences = max(1, len(own))
+        member = torch.zeros(len(targets), sequences, device=self.device)
+        member[own, torch.arange(len(own), device=self.device)] = 1
+        scores, chosen = (member @ one.view(layers, sequences, -1, experts).sum((0, 2)) for one in (scores, chosen))
+        dist.all_reduce(chosen)
+        tokens = chosen.sum(1, keepdim=True) / self.model.config.num_experts_per_tok
+        shares = targets.sum(1).to(self.device)
+        return self.job.values["model"]["balance"] * (shares @ (experts * scores * chosen / tokens**2).sum(1))
 
     def enter(self, index: int) -> None:
         """Begins a stage: what it does not train loses its moments."""
@@ -556,11 +681,8 @@ class Worker:
         self.stage, self.guard = index, StepGuard(stage["guard"])
         self.rows = self.job.sequences(stage["sequences"], stage["length"], 3)
         self.first_step = sum(other["steps"] for other in self.job.stages[:index])
-        for tensor in self.trained.values():
-            if tensor.name in stage["tensors"]:
-                tensor.begin()
-            else:
-                tensor.forget()
+        for parameter in self.trained.values():
+            parameter.enter(stage)
 
     def tell_stage(self) -> None:
         stage = self.job.stages[self.stage]
@@ -586,14 +708,21 @@ class Worker:
         if targets == 0:
             # Nothing is asked for, as where only a text's last token was left.
             return self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
-        own = 0.0
-        for part in self.parts(rows, stage["batch"]):
-            losses = self.losses(part, stage["counts_from_row"])
-            # FSDP takes the mean over the processes of what is a sum.
-            (losses.sum() * (self.ranks / targets)).backward()
-            own += losses.detach().double().sum().item()
+        own, batch = 0.0, stage["batch"]
+        balances = self.job.values["model"].get("balance") is not None
+        # Experts are balanced a batch at a time, of which all sequences are then computed at once.
+        together = batch * math.ceil(self.ranks / batch) if balances else size
+        for some in rows.split(together):
+            for part in self.parts(some, together if balances else batch):
+                losses, routers = self.losses(part, stage["counts_from_row"], balances)
+                loss = losses.sum() / targets
+                if routers:
+                    loss = loss + self.balance(routers, (some[:, 1] >= 0).sum(1).view(-1, batch) / targets)
+                # FSDP takes the mean over the processes of what is a sum.
+                (loss * self.ranks).backward()
+                own += loss.item()
         gradients = self.gradients(stage)
-        loss, square = self.total(own / targets, sum(float(g.double().square().sum()) for _, g in gradients))
+        loss, square = self.total(own, sum(float(g.double().square().sum()) for _, g in gradients))
         norm = math.sqrt(square)
         finding = self.guard.judge(loss, norm)
         if finding is None:
@@ -611,40 +740,42 @@ class Worker:
             )
         self.tell("skipped", step=self.step, **finding)
 
-    def gradients(self, stage: dict[str, Any]) -> list[tuple[Trained, torch.Tensor]]:
-        """This process's part of each gradient of the stage; those of frozen rows are zero"""
+    def gradients(self, stage: dict[str, Any]) -> list[tuple[Parameter, torch.Tensor]]:
+        """This process's shard of each gradient of the stage; it is zero where nothing moves."""
         gradients = []
-        for tensor in self.trained.values():
-            if tensor.name not in stage["tensors"] or tensor.parameter.grad is None:
+        for parameter in self.trained.values():
+            if parameter.mean is None or parameter.weights.grad is None:
                 continue
-            gradient = tensor.parameter.grad
-            local = gradient.to_local() if isinstance(gradient, DTensor) else gradient
-            for run, rows in tensor.runs(stage):
-                if run["frozen"]:
-                    local[rows] = 0
-            gradients.append((tensor, local))
+            gradient = local(parameter.weights.grad)
+            for part in parameter.parts:
+                if part.name not in stage["tensors"]:
+                    part.of(gradient).zero_()
+                for run, rows in part.runs(stage):
+                    if run["frozen"]:
+                        part.of(gradient)[rows] = 0
+            gradients.append((parameter, gradient))
         return gradients
 
     @torch.no_grad()
     def update(
-        self, stage: dict[str, Any], gradients: list[tuple[Trained, torch.Tensor]], rate: float, norm: float
+        self, stage: dict[str, Any], gradients: list[tuple[Parameter, torch.Tensor]], rate: float, norm: float
     ) -> None:
         """AdamW on each run of rows at its own rate and decay; frozen rows stay and lose their moments."""
         numbers = stage["optimizer"]
         scale = min(1.0, numbers["clip"] / (norm + 1e-6)) if numbers.get("clip") else 1.0
         alike: dict[tuple[float, float], list[tuple[torch.Tensor, ...]]] = {}
-        for tensor, gradient in gradients:
+        for parameter, gradient in gradients:
             gradient.mul_(scale)
-            weights, mean, square = (one.to_local() for one in (tensor.parameter, tensor.mean, tensor.square))
-            for run, rows in tensor.runs(stage):
-                if run["frozen"]:
-                    mean[rows] = square[rows] = 0
-                    continue
-                count = torch.tensor(float(tensor.count), device=self.device)
-                alike.setdefault((run["rate"], run["decay"]), []).append(
-                    (weights[rows], gradient[rows], mean[rows], square[rows], count)
-                )
-            tensor.count += 1
+            shards = [local(parameter.weights), gradient, local(parameter.mean), local(parameter.square)]
+            for part in parameter.parts:
+                own = [part.of(shard) for shard in shards]
+                for run, rows in part.runs(stage):
+                    if run["frozen"]:
+                        own[2][rows] = own[3][rows] = 0
+                        continue
+                    count = torch.tensor(float(part.count), device=self.device)
+                    alike.setdefault((run["rate"], run["decay"]), []).append((*(one[rows] for one in own), count))
+                part.count += part.name in stage["tensors"]
         for (share, decay), parts in alike.items():
             weights, gradient, mean, square, counts = (list(column) for column in zip(*parts))
             adamw(
@@ -661,7 +792,7 @@ class Worker:
             sums = [0.0] * 5
             rows = self.job.sequences(one["file"], one["length"], 4)
             for part in self.parts(rows, self.ranks * max(1, EVALUATED_AT_ONCE // one["length"])):
-                losses = self.losses(part, False).double().cpu()
+                losses = self.losses(part, False)[0].double().cpu()
                 kept = part[:, 1].flatten() >= 0
                 if not bool(kept.any()):
                     continue
@@ -686,10 +817,10 @@ class Worker:
 
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = {}
-        for name, tensor in self.trained.items():
-            state[f"weights/{name}"] = tensor.parameter
-            if tensor.mean is not None:
-                state[f"mean/{name}"], state[f"square/{name}"] = tensor.mean, tensor.square
+        for name, parameter in self.trained.items():
+            state[f"weights/{name}"] = parameter.weights
+            if parameter.mean is not None:
+                state[f"mean/{name}"], state[f"square/{name}"] = parameter.mean, parameter.square
         return state
 
     def keep(self) -> None:
@@ -706,7 +837,7 @@ class Worker:
         if self.rank == 0:
             progress = {
                 "run": self.job.values["run"], "step": self.step, "stage": self.stage, "guard": self.guard.state,
-                "counts": {name: tensor.count for name, tensor in self.trained.items()},
+                "counts": {part.name: part.count for one in self.trained.values() for part in one.parts},
                 "metadata_sha256": hashlib.sha256((partial / ".metadata").read_bytes()).hexdigest(),
             }  # fmt: skip
             (partial / "progress.json").write_text(json.dumps(progress))
@@ -747,8 +878,9 @@ class Worker:
         self.remove_copy(path)
         self.step = self.kept = progress["step"]
         self.guard = StepGuard(self.job.stages[self.stage]["guard"], progress["guard"])
-        for name, count in progress["counts"].items():
-            self.trained[name].count = count
+        for parameter in self.trained.values():
+            for part in parameter.parts:
+                part.count = progress["counts"][part.name]
 
     def write_result(self) -> None:
         """Gathers what was trained, a tensor at a time in float32, and writes it with an index as transformers does."""
@@ -760,17 +892,20 @@ class Worker:
         files: list[dict[str, torch.Tensor]] = [{}]
         written: list[list[str]] = []
         room = SHARD_BYTES
-        for name, tensor in self.trained.items():
-            whole = tensor.parameter.full_tensor().detach().cpu()
-            size = whole.numel() * 4
-            if size > room and files[-1]:
-                written.append(self.write_file(partial, len(written), files.pop()))
-                files, room = [{}], SHARD_BYTES
-            if self.rank == 0:
-                files[-1][name] = whole
-            else:
-                files[-1][name] = torch.empty(0)
-            room -= size
+        total = 0
+        trained = {name for stage in self.job.stages for name in stage["tensors"]}
+        for parameter in self.trained.values():
+            whole = parameter.weights.full_tensor().detach().cpu()
+            for part in parameter.parts:
+                if part.name not in trained:
+                    continue
+                size = (part.end - part.start) * 4
+                if size > room and files[-1]:
+                    written.append(self.write_file(partial, len(written), files.pop()))
+                    files, room = [{}], SHARD_BYTES
+                files[-1][part.name] = part.whole(whole).clone() if self.rank == 0 else torch.empty(0)
+                room -= size
+                total += size
         written.append(self.write_file(partial, len(written), files.pop()))
         if self.rank == 0:
             names = [f"model-{index + 1:05}-of-{len(written):05}.safetensors" for index in range(len(written))]
@@ -778,7 +913,6 @@ class Worker:
             for index, (name, tensors) in enumerate(zip(names, written)):
                 (partial / f"{index}.safetensors").rename(partial / name)
                 places.update(dict.fromkeys(tensors, name))
-            total = sum(4 * tensor.parameter.numel() for tensor in self.trained.values())
             index = {"metadata": {"total_size": total}, "weight_map": places}
             (partial / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
             partial.rename(folder)
@@ -798,9 +932,12 @@ class Worker:
     def stop(self, *_: Any) -> None:
         self.is_stopped = True
 
+    def is_out_of_time(self) -> bool:
+        return time.monotonic() >= self.end_of_time
+
     def should_stop(self) -> bool:
-        """Whether some process was asked to stop, by a signal or by the file `stop`; the same on all of them."""
-        if self.rank == 0 and (self.job.folder / "stop").exists():
+        """Whether some process was asked to stop, by a signal, the file `stop` or the time; the same on all of them."""
+        if self.rank == 0 and (self.is_out_of_time() or (self.job.folder / "stop").exists()):
             self.is_stopped = True
         return self.total(float(self.is_stopped))[0] > 0
 
@@ -827,7 +964,7 @@ class Worker:
                 if self.rank == 0:
                     # The same command goes on.
                     (job.folder / "stop").unlink(missing_ok=True)
-                self.tell("stopped", step=self.step)
+                self.tell("stopped", step=self.step, out_of_time=self.is_out_of_time())
                 return False
             self.take_step()
             if self.step in job.values["evaluate_after"] and self.step < steps:
@@ -892,6 +1029,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Carries out a training job, as one of torchrun's processes.")
     parser.add_argument("job", type=pathlib.Path, help="job.json")
     parser.add_argument("--model", help="the model's folder, where it is not the one that the job names")
+    parser.add_argument("--max-time", type=float, metavar="SECONDS", help="stop after so long, and keep the run")
     arguments = parser.parse_args()
     if "RANK" not in os.environ:
         parser.error("start it as torchrun --standalone --nproc-per-node N worker.py job.json")
@@ -911,7 +1049,7 @@ def main() -> int:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         backend = "nccl" if job.values["device"] == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=ranks)
-        worker = Worker(job)
+        worker = Worker(job, arguments.max_time)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, worker.stop)
         worker.run()

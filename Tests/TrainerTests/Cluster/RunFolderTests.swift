@@ -82,12 +82,14 @@ import Testing
                 TrainingStage(["lr": 1e-3, "steps": 3]),
             ]
         }.prepared()
-        _ = try RunFolder.write(prepared, settings, to: folder.path("healed.cluster"))
+        let written = try RunFolder.write(prepared, settings, to: folder.path("healed.cluster"))
+        var batches: [TokenBatch] = []
         for (index, steps) in [2, 3].enumerated() {
             var expected: [Int32] = []
             var data = prepared.stages[index].data
             for _ in 0..<steps {
                 let batch = try data.next(2)
+                batches.append(batch)
                 for row in 0..<2 {
                     let range = row * 24..<(row + 1) * 24
                     expected += batch.tokens[range] + batch.targets[range] + batch.attentionStart[range]
@@ -95,6 +97,13 @@ import Testing
             }
             #expect(try numbers("stage-\(index + 1).tokens") == expected)
         }
+        var shown: [TokenBatch] = []
+        try written.forEachStep(but: [2]) { shown.append($0) }
+        #expect(shown.map(\.tokens) == (batches[..<1] + batches[2...]).map(\.tokens))
+        #expect(shown.map(\.targets) == (batches[..<1] + batches[2...]).map(\.targets))
+        #expect(!batches[1].documents.isEmpty)
+        #expect(written.documents(ofStep: 2) == DocumentReference.list(batches[1].documents))
+        #expect(written.documents(ofStep: 6).isEmpty)
         let lines = try lines("steps.jsonl")
         #expect(lines.map { $0["step"]?.int } == [1, 2, 3, 4, 5])
         #expect(lines.map { $0["stage"]?.int } == [0, 0, 1, 1, 1])
@@ -113,7 +122,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "guard rollback", "moments bf16 or 8bit", "gradients bf16", "keep", "max-time", "result average",
+        "guard rollback", "moments bf16 or 8bit", "gradients bf16", "keep", "result average",
         "rope-theta",
     ]) func whatTheWorkerCannotDoIsRefused(name: String) throws {
         let error = try #require(throws: UserFacingError.self) {
@@ -123,7 +132,6 @@ import Testing
                 case "moments bf16 or 8bit": job.moments = .int8
                 case "gradients bf16": job.gradients = .bf16
                 case "keep": job.keep = 2
-                case "max-time": job.maxTime = "1h"
                 case "result average": job.result = .average
                 default: job.ropeTheta = 2e4
                 }
@@ -169,10 +177,12 @@ import Testing
     @Test func resultsComeHome() throws {
         let run = try planned()
         try finish(run)
-        var steps: [Int] = []
+        var (steps, drift): ([Int], [Drift]) = ([], [])
         let outcome = try Adoption(run.path, options: RunOptions())(notify: {
             if case .step(let step) = $0 { steps.append(step.step) }
+            if case .drifted(3, let parts) = $0 { drift = parts }
         })
+        #expect(!drift.isEmpty && drift == outcome.drift)
         #expect(steps == [1, 2, 3] && outcome.step == 3)
         let (before, after) = (
             try Checkpoint.open(folder.path("grown")), try Checkpoint.open(folder.path("healed"))
