@@ -37,8 +37,8 @@ def rows(new: str, old: str, *more: str) -> list[str]:
 # A name, what surgery does, and what healing is given besides the mixture and the rate.
 EXPERIMENTS: dict[str, tuple[list[str], list[str]]] = {
     # 1. Rates of rows.
-    "rates-default": (BOTH, MIXED + RATE),
-    "rates-new-2": (BOTH, MIXED + RATE + ["--groups", "new-rows: rate=2"]),
+    "rates-default": (BOTH, MIXED + RATE + ["--embedding-lr", "2e-4"]),
+    "rates-new-2": (BOTH, MIXED + RATE),
     "rates-new-2-no-decay": (BOTH, MIXED + RATE + ["--groups", "new-rows: rate=2, decay=0"]),
     "rates-all-1": (BOTH, MIXED + RATE + ["--embedding-lr", "1e-3"]),
     "rates-all-2": (BOTH, MIXED + RATE + ["--embedding-lr", "2e-3"]),

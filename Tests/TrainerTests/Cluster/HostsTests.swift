@@ -164,6 +164,11 @@ import Testing
             "PATH": folder.path("bin") + ":/usr/bin:/bin", "SLURM_SUBMIT_DIR": path, "SLURM_JOB_ID": "42",
             "SLURM_JOB_NODELIST": "a,b", "PET_NODE_RANK": "0",
         ]
+        // A program inherits which signals are blocked, and the threads of a test block most of them.
+        var (none, blocked) = (sigset_t(), sigset_t())
+        unsafe sigemptyset(&none)
+        unsafe pthread_sigmask(SIG_SETMASK, &none, &blocked)
+        defer { unsafe pthread_sigmask(SIG_SETMASK, &blocked, nil) }
         try process.run()
         if let signal {
             while process.isRunning, !FileManager.default.fileExists(atPath: path + "/ready") {

@@ -28,7 +28,7 @@ import Testing
     ) throws -> RunFolder {
         var run = JobRun(on: model ?? folder.path("grown"), to: folder.path("healed"))
         run.job.ids = try ids ?? fixture("groups/rows.safetensors")
-        (run.job.steps, run.job.batch, run.job.lr) = (3, 2, 3e-3)
+        (run.job.steps, run.job.batch, run.job.lr, run.job.embeddingLr) = (3, 2, 3e-3, 6e-4)
         (run.job.moments, run.job.gradients) = (.f32, .f32)
         change(&run.job)
         return try RunFolder.write(
@@ -183,7 +183,8 @@ import Testing
         var own: [Double] = []
         var job = JobRun(on: folder.path("grown"), to: folder.path("own"))
         job.job.ids = try fixture("groups/rows.safetensors")
-        (job.job.steps, job.job.batch, job.job.lr, job.job.schedule) = (3, 2, 3e-3, .constant)
+        (job.job.steps, job.job.batch, job.job.lr, job.job.embeddingLr) = (3, 2, 3e-3, 6e-4)
+        job.job.schedule = .constant
         (job.job.moments, job.job.gradients) = (.f32, .f32)
         try job { if case .step(let step) = $0 { own.append(step.loss) } }
         #expect(abs(loss - own[0]) < 1e-5)
