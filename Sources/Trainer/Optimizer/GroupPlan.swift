@@ -53,11 +53,13 @@ public struct GroupPlan: Sendable, Equatable {
     /// Whether a surgery has added rows to a trained embedding or head that no rule has.
     func leavesNewRows(of model: PretrainedModel, _ trained: TensorSelection) throws(UserFacingError) -> Bool
     {
-        let newRows = try ModelOrigins(of: model)?.newRows ?? [:]
-        return newRows.contains { name, added in
-            guard trained.contains(name) else { return false }
-            guard let runs = runs[name] else { return true }
-            return runs.contains { run in run.rule == nil && added.contains { $0.overlaps(run.rows) } }
+        guard let origins = try ModelOrigins(of: model) else { return false }
+        let isTied = !model.layout.parameters.contains { $0.role == .head }
+        return model.layout.parameters.contains { parameter in
+            guard trained.contains(parameter.name) else { return false }
+            let added = GroupRule.newRows.rows(of: parameter, origins, isTied: isTied)
+            let taken = runs[parameter.name]?.filter { $0.rule != nil }.map(\.rows) ?? []
+            return added.contains { rows in rows.contains { row in !taken.contains { $0.contains(row) } } }
         }
     }
 
