@@ -1064,4 +1064,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is on the disk. The end of Python would also end threads of libraries, which now and then abort then.
+    os._exit(status)
