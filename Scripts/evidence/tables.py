@@ -3,8 +3,9 @@
 
 usage: tables.py [--check]
 
-A table stands behind a line <!-- table: NAME NAME … -->, a row an experiment; where it was carried out with several seeds
-the row has the mean, and the largest distance from it. --check changes nothing and fails where the page would change.
+A table stands behind a line <!-- table of TEXT TEXT: NAME NAME … -->, a row an experiment, two columns a text; where it was
+carried out with several seeds the row has the mean, and the largest distance from it. --check changes nothing and fails
+where the page would change.
 """
 import json
 import pathlib
@@ -15,19 +16,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "Documentation/healing-evidence.md"
 
 
-def row(name: str) -> str:
+def row(name: str, texts: list[str]) -> str:
     runs = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob(f"{name}-[0-9]*.json"))]
     runs = [run for run in runs if run["name"] == name]
     if not runs:
         sys.exit(f"{name}: experiments.py has not carried it out")
     cells = [f"`{name}`", str(len(runs))]
     sums = [0.0] * len(runs)
-    for text in ("ko", "en"):
+    for text in texts:
         values = [run["told"]["after"][text]["bits_per_byte"] for run in runs]
         sums = [one + value for one, value in zip(sums, values)]
         cells.append(words([run["told"]["before"][text]["bits_per_byte"] for run in runs]))
         cells.append(words(values))
-    cells.append(words(sums))
+    if len(texts) > 1:
+        cells.append(words(sums))
     return "| " + " | ".join(cells) + " |"
 
 
@@ -38,13 +40,15 @@ def words(values: list[float]) -> str:
 
 
 def table(match: re.Match[str]) -> str:
-    head = "| experiment | seeds | ko, before | ko | en, before | en | sum |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-    rows = "".join(row(name) + "\n" for name in match[1].split())
-    return f"<!-- table: {match[1]} -->\n\n{head}{rows}\n"
+    texts, names = match[1].split(), match[2].split()
+    columns = [title for text in texts for title in (f"{text}, before", text)] + ["sum"] * (len(texts) > 1)
+    head = f"| experiment | seeds | {' | '.join(columns)} |\n| --- |{' ---: |' * (len(columns) + 1)}\n"
+    rows = "".join(row(name, texts) + "\n" for name in names)
+    return f"<!-- table of {match[1]}: {match[2]} -->\n\n{head}{rows}\n"
 
 
 old = PAGE.read_text()
-new = re.sub(r"<!-- table: (.*?) -->\n\n(?:\|.*\n)*\n?", table, old)
+new = re.sub(r"<!-- table of (.*?): (.*?) -->\n\n(?:\|.*\n)*\n?", table, old)
 if "--check" not in sys.argv:
     PAGE.write_text(new)
 elif new != old:
