@@ -17,7 +17,7 @@ struct Plan: ParsableCommand {
                 --recompute layer --flops 989e12 --utilization 0.4 --price 2.5/hour
 
             Left out are what CUDA, NCCL and PyTorch's allocator take themselves, about 2 GB; so leave a tenth. With --json: \
-            parameters, active_parameters, devices ([{devices, weights, moments, gradients, gathered, activations, logits, total, \
+            parameters, active_parameters, devices ([{devices, weights, moments, gradients, gathered, activations, logits, program, total, \
             host}]), fits, and tokens, operations_per_token, seconds, cost where they are asked for.
             """)
 
@@ -106,7 +106,8 @@ struct Plan: ParsableCommand {
         [
             ("weights", \.weights), ("moments", \.moments), ("gradients", \.gradients),
             ("gathered", \.gathered),
-            ("activations", \.activations), ("logits", \.logits), ("in all", \.total), ("host", \.host),
+            ("activations", \.activations), ("logits", \.logits), ("program", \.program), ("in all", \.total),
+            ("host", \.host),
         ]
     }
 

@@ -5,6 +5,8 @@ public import Models
 /// FSDP2 deals the rows of each tensor out to the processes: weights, gradients and both moments in float32. What is whole at a time is a
 /// layer, and what belongs to no layer (embedding, head, last norm) from the forward pass until the end of the backward pass. What is
 /// left out: the program itself, CUDA's context and what NCCL and the allocator keep beside what was asked for.
+///
+/// transformers has the experts of a layer in one tensor, whose rows are experts: a process has whole ones.
 public struct ClusterNeed: Sendable, Equatable {
     /// How many processes there are.
     public let processes: Int
@@ -20,15 +22,17 @@ public struct ClusterNeed: Sendable, Equatable {
     public let logits: Int
     /// The host's memory while the model is opened: a process's rows as the files have them.
     public let loading: Int
-    /// The host's memory in which the first process puts a file of the result together, twice.
+    /// The host's memory in which the first process puts a file of the result together, as the model has it, twice.
     public let writing: Int
+    /// On a CPU: what the program takes once it computes, whatever the model.
+    public let program: Int
     /// Where the weights lie: on a CPU the host's memory is the device's.
     public let device: ClusterSettings.Device
 
     /// The most that a process takes of its device.
     public var total: Int {
         let step = weights + moments + gradients + gathered + activations + logits
-        return device == .cuda ? step : max(step, weights + loading, weights + moments + writing)
+        return program + (device == .cuda ? step : max(step, weights + loading, weights + moments + writing))
     }
 
     /// The most that the first process of a host takes of the host's memory, beside the device's.
@@ -49,12 +53,14 @@ public struct ClusterNeed: Sendable, Equatable {
         let layout = try ParameterLayout(
             model.architecture, naming: TensorNaming(model.family, names: []),
             storage: ParameterLayout.Storage(isTrained: isTrained))
-        let shapes = ShardedShapes(layout, processes: processes)
+        let shapes = ShardedShapes(layout, model.architecture, processes: processes)
         let width = settings.settledPrecision == .bf16 ? 2 : 4
         (self.processes, device) = (processes, settings.device)
+        // As it was measured: PyTorch's and transformers' code that is loaded late, and the threads' own.
+        program = device == .cpu ? 150_000_000 : 0
         weights = 4 * shapes.own
         loading = 2 * shapes.own
-        writing = 2 * 4 * min(shapes.trained, Self.resultFile / 4)
+        writing = 2 * 2 * min(shapes.trained, Self.resultFile / 2)
         moments = 8 * stages.map { plan in shapes.ownOf { plan.trained.contains($0) } }.reduce(0, max)
         var fullest = Moment()
         for plan in stages {
@@ -93,24 +99,22 @@ public struct ClusterNeed: Sendable, Equatable {
         // Cross entropy is in float32: logits, their logarithms and the gradient.
         let rows = min(chunk, tokens)
         let head = width * architecture.vocabularySize * architecture.hiddenSize
-        // What several processes gather is sent in buffers of its own; a gradient that is added to is there twice.
-        let sent = processes > 1 ? width * shapes.rest : 0
+        // A gradient that is added to is there twice; several processes send it from buffers of its own.
         let heads = rows < tokens ? 2 : 1
+        let sent = processes > 1 ? width * shapes.rest : 0
         let atHead = Moment(
             gradients: before,
-            gathered: width * (shapes.rest + 2 * shapes.largestLayer) + sent + heads * head,
+            gathered: width * (shapes.rest + 2 * shapes.largestLayer) + heads * head,
             activations: kept,
             logits: rows * architecture.vocabularySize * (3 * 4 + (width == 2 ? 2 : 0)))
         let atLayer = Moment(
             gradients: before,
             gathered: width * shapes.rest + head + (3 * width + 4) * shapes.largestLayer,
             activations: kept + largest / 2, logits: 0)
-        // What activations and a layer took is not given back by then, for the gradients of the layers lie between; nor are the
-        // logarithms, which the head's checkpoint keeps.
         let atEnd = Moment(
             gradients: 4 * shapes.ownTrained,
             gathered: (2 * width + 4) * shapes.rest + (3 * width + 4) * shapes.largestLayer + sent,
-            activations: kept, logits: 4 * rows * architecture.vocabularySize)
+            activations: 0, logits: 0)
         // The norm of all gradients is a sum in float64.
         let atNorm = Moment(
             gradients: 4 * shapes.ownTrained, gathered: 16 * shapes.largestOwn, activations: 0, logits: 0)
@@ -126,13 +130,18 @@ private struct ShardedShapes {
     /// Numbers that are trained; those of the largest layer; those that belong to no layer.
     private(set) var trained = 0, largestLayer = 0, rest = 0
     private let parameters: [Parameter]
+    /// How many experts each layer has; 1 where it has none.
+    private let experts: [Int]
 
-    init(_ layout: ParameterLayout, processes: Int) {
+    init(_ layout: ParameterLayout, _ architecture: Architecture, processes: Int) {
         (self.processes, parameters) = (processes, layout.parameters)
+        experts = architecture.layers.map {
+            if case .experts(let part) = $0.feedForward { part.count } else { 1 }
+        }
         var layers: [Int: Int] = [:]
         for parameter in parameters {
             let count = parameter.shape.reduce(1, *)
-            let share = Self.share(parameter, processes)
+            let share = share(of: parameter)
             own += share
             largestOwn = max(largestOwn, share)
             if parameter.isTrained { (trained, ownTrained) = (trained + count, ownTrained + share) }
@@ -143,13 +152,16 @@ private struct ShardedShapes {
 
     /// Numbers that a process has of the tensors of some names.
     func ownOf(_ isMeant: (String) -> Bool) -> Int {
-        parameters.reduce(0) { isMeant($1.name) ? $0 + Self.share($1, processes) : $0 }
+        parameters.reduce(0) { isMeant($1.name) ? $0 + share(of: $1) : $0 }
     }
 
-    /// Numbers of the first process's rows, which has the most.
-    private static func share(_ parameter: Parameter, _ processes: Int) -> Int {
-        let rows = max(1, parameter.shape.first ?? 1)
-        return (rows + processes - 1) / processes * parameter.shape.dropFirst().reduce(1, *)
+    /// Numbers of the first process's rows, which has the most; of an expert its part of the whole ones that the process has.
+    private func share(of parameter: Parameter) -> Int {
+        let most = { (rows: Int) in (rows + processes - 1) / processes }
+        if let layer = parameter.layer, parameter.isExpert, experts[layer] > 1 {
+            return parameter.shape.reduce(1, *) * most(experts[layer]) / experts[layer]
+        }
+        return most(max(1, parameter.shape.first ?? 1)) * parameter.shape.dropFirst().reduce(1, *)
     }
 }
 

@@ -15,10 +15,11 @@ import Testing
     ]
 
     private func plan(
-        devices: Int = 8, memory: Int? = nil, _ change: (inout TrainingJob) -> Void = { _ in }
+        _ configuration: JSONObject = Self.solar, devices: Int = 8, memory: Int? = nil,
+        _ change: (inout TrainingJob) -> Void = { _ in }
     ) throws -> ClusterPlan {
         let folder = try TemporaryFolder()
-        try folder.write("config.json", JSON.object(Self.solar).serialized())
+        try folder.write("config.json", JSON.object(configuration).serialized())
         var job = TrainingJob()
         (job.batch, job.length, job.recompute) = (64, 4096, .layer)
         change(&job)
@@ -48,6 +49,18 @@ import Testing
         #expect(try self.plan(memory: 8_000_000_000) { $0.batch = 16 }.fitting == nil)
         // No more devices than sequences.
         #expect(try self.plan { $0.batch = 5 }.devicesInUse == 5)
+    }
+
+    /// Eight experts a layer, and as many rows of the router: more than eight processes share only the rest.
+    @Test func expertsAreDealtOutWhole() throws {
+        var mixtral = Self.solar
+        (mixtral["model_type"], mixtral["architectures"]) = ("mixtral", ["MixtralForCausalLM"])
+        (mixtral["num_local_experts"], mixtral["num_experts_per_tok"]) = (8, 2)
+        let needs = try plan(mixtral, devices: 16).needs
+        let eights = 48 * 8 * (3 * 4096 * 14336 + 4096)
+        let rest = try plan(mixtral).work.parameters - eights
+        #expect(needs.map(\.processes) == [1, 2, 4, 8, 16])
+        #expect(needs.map(\.weights) == [1, 2, 4, 8, 16].map { 4 * (eights / min($0, 8) + rest / $0) })
     }
 
     /// 6 N and the products of causal attention; recomputed layers once more forward.
