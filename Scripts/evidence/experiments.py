@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Heals small models in many ways, one thing changed at a time, and writes down what came of it.
 
-usage: experiments.py --model BASE --data FOLDER --tools FOLDER [--seed N] [--again] NAME…
+usage: experiments.py --model BASE --data FOLDER --tools FOLDER [--seed N] [--threads N] [--again] NAME…
        experiments.py --list
 
 BASE is a Mistral of 8 layers and 7.7 million parameters that knows English alone; FOLDER has en, ko and python, each as
@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--tools", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="changes no figure but seconds")
     parser.add_argument("--again", action="store_true", help="also those that are written down already")
     arguments = parser.parse_args()
     if arguments.list:
@@ -161,8 +162,10 @@ def carry_out(name: str, arguments: argparse.Namespace) -> None:
         commands.append(heal)
         for command in commands:
             begun = time.monotonic()
-            path = arguments.tools / command[0]
-            run = subprocess.run([path, *command[1:]], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            words = [arguments.tools / command[0], *command[1:]]
+            if arguments.threads and command[1] == "heal":
+                words += ["--threads", str(arguments.threads)]
+            run = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             seconds = time.monotonic() - begun
         told = json.loads(run.stdout)
     version = subprocess.run([arguments.tools / "trainer", "--version"], check=True, capture_output=True, text=True)

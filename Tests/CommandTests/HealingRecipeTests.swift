@@ -156,13 +156,14 @@ struct HealingRecipeTests {
         #expect(run.messages.contains("korean.jsonl is not there yet"))
         let steps = try #require(try run.json()["steps"]?.array)
         let rows = 32_000 + 16_000
-        #expect(steps[0]["parameters"]?.int == 7_241_732_096 + 2 * 4_096 * (rows - 32_000))
-        #expect(steps[1]["parameters"]?.int == steps[0]["parameters"]?.int)
-        #expect(steps[1]["steps"]?.int == (2_000_000_000 / 2_048 + 63) / 64)
-        #expect(steps[1]["missing"]?.array?.count == 3)
-        let bytes = try #require(steps[1]["memory_bytes"]?.int)
-        #expect(bytes > 8 * 7_241_732_096)
-        #expect(try #require(steps[1]["expected_seconds"]?.double) > 1e6)
+        #expect(steps[0]["parameters"]?.int == 10_731_524_096)
+        #expect(steps[1]["parameters"]?.int == 10_731_524_096 + 2 * 4_096 * (rows - 32_000))
+        #expect(steps[2]["parameters"]?.int == steps[1]["parameters"]?.int)
+        #expect(steps[2]["steps"]?.int == (2_000_000_000 / 2_048 + 63) / 64)
+        #expect(steps[2]["missing"]?.array?.count == 3)
+        let bytes = try #require(steps[2]["memory_bytes"]?.int)
+        #expect(bytes > 8 * 10_731_524_096)
+        #expect(try #require(steps[2]["expected_seconds"]?.double) > 1e6)
         #expect(try folder.names().isEmpty)
     }
 
@@ -172,8 +173,8 @@ struct HealingRecipeTests {
         let file = Self.package.appending(path: "recipes/korean-vocabulary.yaml").path
         let korean = Self.example("data/korean.val.jsonl")
         let set = [
-            "model=\(Self.example("base"))", "resize-vocab.learn=40", "resize-vocab.corpus=\(korean)",
-            "heal.data=[\"\(korean):0.75\"]",
+            "model=\(Self.example("base"))", "dus.to=12", "resize-vocab.learn=40",
+            "resize-vocab.corpus=\(korean)", "heal.data=[\"\(korean):0.75\"]",
             "heal.replay=[\"\(Self.example("data/english.val.jsonl")):0.25\"]", "heal.tokens=600",
             "heal.batch=2", "heal.accumulate=2", "heal.length=32",
         ]
@@ -181,7 +182,7 @@ struct HealingRecipeTests {
         #expect(run.code == 0, "\(run.messages)")
         let manifest = try Manifest.read(path: folder.path("out/surgery.json"))
         #expect(manifest.operations.map(\.name) == (try Recipe.read(path: file)).steps.map(\.kind))
-        #expect(manifest.operations[1].parameters["tokens"]?.int == 600)
+        #expect(manifest.operations[2].parameters["tokens"]?.int == 600)
         #expect(try folder.names() == ["out", "out.run"])
     }
 
