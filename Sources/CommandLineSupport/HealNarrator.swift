@@ -83,8 +83,9 @@ public struct HealNarrator {
             ", \(Units.duration(seconds: $0)) left"
         }
         let curve = StandardError.isTerminal ? "  \(losses)" : ""
+        let divergence = step.teacher?.divergence.map { "  KL \(Units.fixed($0, digits: 4))" } ?? ""
         return """
-            step \(step.step)/\(steps)  loss \(Units.fixed(step.loss, digits: 4))  \
+            step \(step.step)/\(steps)  loss \(Units.fixed(step.loss, digits: 4))\(divergence)  \
             \(Units.count(Int(meter.rate(done: done * tokensPerStep)))) tokens/s\(left ?? "")\(curve)
             """
     }

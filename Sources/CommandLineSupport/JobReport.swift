@@ -17,6 +17,12 @@ extension PreparedJob {
         for stage in stages { stage.add(to: &table) }
         for file in missingFiles { table.add("missing", file) }
         for source in sources { table.add("data", source.line) }
+        if let teacher {
+            table.add(
+                "teacher",
+                "\(teacher.path), which has \(Units.grouped(teacher.sharedTokens)) of the model's \(Units.grouped(teacher.modelTokens)) tokens"
+            )
+        }
         if let end = stages.lazy.compactMap(\.plan.documents?.end).first {
             table.add("end of text", String(end))
         }
@@ -98,7 +104,7 @@ extension MemoryNeed {
         [
             ("weights", weights), ("gradients", gradients), ("moments", moments),
             ("activations", activations), ("data", data), ("program", program),
-        ]
+        ] + (teacher > 0 ? [("teacher", teacher)] : [])
     }
 }
 
@@ -145,6 +151,12 @@ extension PreparedStage {
             "steps",
             "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
                 + "sequences of \(plan.length) tokens")
+        if let teaching = plan.teaching {
+            table.add(
+                "taught",
+                "\(teaching.weight) × T² KL, T \(teaching.temperature), on \(teaching.text == .all ? "all text" : "the replay")"
+            )
+        }
         for source in infilled where source.psm + source.spm > 0 {
             table.add(
                 "infilling",
@@ -168,7 +180,13 @@ extension PreparedStage {
 extension TrainingOutcome {
     /// Numbers that the model's type could not hold, a sentence each.
     public var warnings: [String] {
-        overflows.map { "\($0.count) numbers of \($0.tensor) are too large for its type and became infinite" }
+        (taught?.taught == 0
+            ? [
+                "the teacher has taught nothing: there was no target that it has, behind text that it can read"
+            ] : [])
+            + overflows.map {
+                "\($0.count) numbers of \($0.tensor) are too large for its type and became infinite"
+            }
     }
 
     /// What a run has done, for people.
@@ -188,6 +206,11 @@ extension TrainingOutcome {
             }
             lines.append(table.description)
         }
+        if let taught {
+            lines.append(
+                "teacher: \(Units.grouped(taught.taught)) of \(Units.grouped(taught.targets)) targets were taught"
+            )
+        }
         for (name, share) in healed {
             let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
             lines.append("\(name): \(percent ?? "was no worse than the parent")")
@@ -204,7 +227,7 @@ extension TrainingOutcome {
             "healed": .object(
                 healed.reduce(into: JSONObject()) { $0[$1.name] = $1.share.percent.map { JSON($0) } ?? .null }
             ),
-            "drift": try JSON(encoding: drift),
+            "drift": try JSON(encoding: drift), "taught": try JSON(encoding: taught),
         ]
     }
 }

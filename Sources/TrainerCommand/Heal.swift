@@ -27,12 +27,14 @@ struct Heal: ParsableCommand {
 
             The log has a line a step: "run" (whose line it is), "step", "loss" (nats a token, before the step, and the load-balancing loss \
             where config.json asks for it), "tokens" (shown so far), "sources" \
-            ({NAME: {"passes", "coverage", "tokens"}}), "lr", "grad_norm" (before clipping), \
+            ({NAME: {"passes", "coverage", "tokens"}}), with a teacher "teacher" ({"cross_entropy", "kl", "taught", "targets"}, \
+            of which the loss is made), "lr", "grad_norm" (before clipping), \
             "seconds" (of the step).
             """)
 
     @Argument(help: "The model's folder.") var model = "."
     @OptionGroup(title: "Data") var data: HealData
+    @OptionGroup(title: "Teacher") var teacher: HealTeacher
     @OptionGroup(title: "Reading of text") var text: TextArguments
     @OptionGroup(title: "Length of the run") var extent: HealExtent
     @OptionGroup(title: "Optimizer") var optimizer: HealOptimizer
@@ -115,6 +117,8 @@ struct Heal: ParsableCommand {
         var job = TrainingJob()
         (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
         (job.parent, job.noParent) = (data.parent, data.noParent)
+        (job.teacher, job.teacherWeight) = (teacher.model, teacher.teacherWeight)
+        (job.teacherTemperature, job.teacherOn) = (teacher.teacherTemperature, teacher.teacherOn)
         (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
         (job.infill, job.infillSpm, job.infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
@@ -182,6 +186,7 @@ struct Heal: ParsableCommand {
                 [
                     "output": .string(output), "steps": JSON(finished.steps), "tokens": JSON(finished.tokens),
                     "loss": .null, "before": [:], "after": [:], "parent": .null, "healed": [:], "drift": [],
+                    "taught": .null,
                 ])
         }
     }

@@ -96,6 +96,7 @@ extension Packing: ExpressibleByArgument {}
 extension Recomputation: ExpressibleByArgument {}
 extension Schedule.Shape: ExpressibleByArgument {}
 extension Seam: ExpressibleByArgument {}
+extension TaughtText: ExpressibleByArgument {}
 extension RunResult: ExpressibleByArgument {}
 extension StepGuard.Policy: ExpressibleByArgument {}
 extension MomentPrecision: ExpressibleByArgument {}

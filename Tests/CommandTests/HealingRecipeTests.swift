@@ -372,7 +372,7 @@ struct HealingRecipeTests {
         }
     }
 
-    /// A block of neighbours goes; with a rate of nothing the others are the source's.
+    /// A block of neighbours goes; with a rate of nothing the others are the source's, by whose logits they learn.
     @Test func minitronByDepth() throws {
         let folder = try Folder()
         let file = Self.package.appending(path: "recipes/minitron-depth.yaml").path
@@ -385,7 +385,9 @@ struct HealingRecipeTests {
         #expect(run.code == 0, "\(run.messages)")
         let (base, out) = (try Checkpoint.open(Self.example("base")), try Checkpoint.open(folder.path("out")))
         #expect(out.manifest?.operations.map(\.name) == (try Recipe.read(path: file)).steps.map(\.kind))
-        #expect(out.manifest?.operations[1].parameters["tokens"]?.int == 200)
+        let healed = out.manifest?.operations[1].parameters
+        #expect(healed?["tokens"]?.int == 200 && healed?["teacher"]?["name"] == "base")
+        #expect(healed?["teacher"]?["taught"] == healed?["teacher"]?["targets"])
         for (layer, origin) in [0, 1, 2, 7].enumerated() {
             let name = "mlp.down_proj.weight"
             let made = try #require(out["model.layers.\(layer).\(name)"]).floats()

@@ -214,6 +214,7 @@ struct TrainerCommandTests {
         #expect(
             try straight.json().object?.keys.sorted() == [
                 "after", "before", "drift", "healed", "loss", "output", "parent", "sources", "steps",
+                "taught",
                 "tokens",
             ])
         // SIGKILL as soon as a checkpoint is there, then SIGINT after the next, then to the end.

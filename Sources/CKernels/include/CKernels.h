@@ -200,6 +200,14 @@ void ck_cap(float *x, size_t n, float factor, float cap);
 void ck_cross_entropy(float *loss, float *logits, const int32_t *target, size_t rows, size_t cols, int gradient,
                       float scale, float factor, float cap);
 
+/* loss(R) = (1 - weight) cross entropy + weight temperature^2 divergence, and both by themselves: entropy(R),
+   divergence(R) = KL(teacher || student) of the softmaxes at this temperature over the tokens that both have.
+   teacher(N, U) are its logits, place(R) the row of them that a row has, token(V) its token for each, < 0 for none;
+   a row without a place has its cross entropy alone. Logits become the gradient as ck_cross_entropy makes it. */
+void ck_distill(float *loss, float *entropy, float *divergence, float *logits, const int32_t *target, size_t rows,
+                size_t cols, const float *teacher, size_t teacher_cols, const int32_t *place, const int32_t *token,
+                float weight, float temperature, float scale, float factor, float cap);
+
 /* --- moments.c: AdamW's moments in fewer bits, rounded up or down by chance so that they are right on average ---
    The chance is a hash of `first` + i, a value's place among all, and `key`, so it is the same in every run. */
 /* y(n) = x(n) as bfloat16. */

@@ -14,6 +14,8 @@ public struct OperationParameter: Sendable, Equatable {
         case choice([String])
         /// A path; relative ones in a recipe count from the recipe's file.
         case path
+        /// A path, or this word.
+        case pathOr(String)
         /// One path or several.
         case paths
         /// One text or several.
@@ -57,6 +59,7 @@ public struct OperationParameter: Sendable, Equatable {
         case .flag: return json.bool.map { _ in json }
         case .choice(let words): return json.string.flatMap { words.contains($0) ? json : JSON?.none }
         case .path: return path(json)
+        case .pathOr(let word): return json.string == word ? json : path(json)
         case .paths:
             guard let list = json.array else { return path(json).map { [$0] } }
             return Self.all(list.map(path))
@@ -87,6 +90,7 @@ public struct OperationParameter: Sendable, Equatable {
         case .flag: "true or false"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .path: "a path"
+        case .pathOr(let word): "a path, or \(word)"
         case .paths: "a path or a list of paths"
         case .strings: "a text or a list of texts"
         case .numbers: "a number or a list of numbers"
@@ -107,7 +111,7 @@ public struct OperationParameter: Sendable, Equatable {
             case .string: ["type": ["string", "number"]]
             case .flag: ["type": "boolean"]
             case .choice(let words): ["enum": .array(words.map { .string($0) })]
-            case .path: ["type": "string"]
+            case .path, .pathOr: ["type": "string"]
             case .paths, .strings: Self.oneOrMore(["type": "string"])
             case .numbers: Self.oneOrMore(["type": "number"])
             case .texts(let weighted): Self.oneOrMore(TextSource.schema(weighted: weighted))

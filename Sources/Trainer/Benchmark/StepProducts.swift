@@ -90,7 +90,9 @@ extension PreparedStage {
             seen.insert([$0.shape.rows, $0.shape.inputs, $0.shape.outputs]).inserted
         }
         let again = plan.recomputation == .layer ? 4.0 / 3 : 1
-        let step = products.trainingFlops * again * Double(plan.accumulate)
+        let taught = teacher?.forwardFlops(rows: plan.batch * plan.length) ?? 0
+        let step =
+            (products.trainingFlops * again + taught * taughtShare) * Double(plan.accumulate)
         let key = distinct.map { [$0.shape.rows, $0.shape.inputs, $0.shape.outputs, $0.count] }
         let rate = rates[key] ?? engine.productRate(of: distinct)
         rates[key] = rate

@@ -224,7 +224,8 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("parent", job.parent != nil), ("from", job.from != nil),
+            ("from-scratch", job.fromScratch), ("teacher", job.teacher != nil),
+            ("parent", job.parent != nil), ("from", job.from != nil),
             ("keep", job.keep != nil),
             ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
             ("patience", job.patience != nil),

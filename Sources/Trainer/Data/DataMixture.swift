@@ -23,6 +23,7 @@ public struct DataMixture: TrainingData {
     private var begun: [Int]
     private let names: [String]
     private let shares: [Double]
+    private let isReplay: [Bool]
     private let length: Int
     private let packing: Packing
     /// How many tokens of one source stand side by side: a sequence's, or half of them.
@@ -52,6 +53,7 @@ public struct DataMixture: TrainingData {
         let total = sources.reduce(0) { $0 + $1.source.weight }
         names = sources.map(\.source.name)
         shares = sources.map { $0.source.weight / total }
+        isReplay = sources.map(\.source.isReplay)
         sizes = sources.map(\.size)
         limits = Self.limits(extent, shares: shares, sizes: sizes.map(\.tokens))
         begun = sources.map { _ in 0 }
@@ -167,7 +169,8 @@ public struct DataMixture: TrainingData {
     public mutating func next(_ count: Int) throws(UserFacingError) -> TokenBatch {
         var batch = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
         var documents: [DocumentReference] = []
-        for _ in 0..<count {
+        var replayed: [Bool] = []
+        for row in 0..<count {
             var (tokens, targets, starts): ([Int32], [Int32], [Int]) = ([], [], [0])
             var last: Int?
             for _ in 0..<length / span {
@@ -179,8 +182,10 @@ public struct DataMixture: TrainingData {
                 if packing == .documents { starts = sequence.documents.map(\.start) }
                 tokens += sequence.tokens
                 targets += sequence.targets
+                replayed += repeatElement(isReplay[index], count: sequence.tokens.count)
                 last = index
             }
+            replayed += repeatElement(false, count: (row + 1) * length - replayed.count)
             // What fills a sequence repeats it, and what fills the batch its first one, so that experts are chosen as by
             // text; nothing sees it that is asked for.
             let own = tokens.isEmpty ? Array(batch.tokens.prefix(length)) : tokens
@@ -189,7 +194,7 @@ public struct DataMixture: TrainingData {
             targets += [Int32](repeating: -1, count: length - targets.count)
             batch.append(tokens, targets: targets, attentionStart: firstVisible(starts))
         }
-        batch.documents = documents
+        (batch.documents, batch.isReplay) = (documents, replayed)
         return batch
     }
 

@@ -220,6 +220,16 @@ public protocol Engine: AnyObject, Sendable {
     func crossEntropy(
         losses: Tensor<Buffer>, logits: Tensor<Buffer>, targets: Tensor<Buffer>, shape: RowShape,
         transform: LogitTransform, gradientScale: Float?)
+    /// losses(R) = (1 − α) · entropies + α · T² · divergences, and logits become the gradient of what they were before
+    /// `transform`, times `gradientScale`.
+    ///
+    /// entropies(R) are cross entropies, divergences(R) = KL(teacher ‖ student) of the softmaxes at temperature T over the
+    /// tokens that both have. A row that the lesson has no place for has its cross entropy alone, and 0 where the
+    /// target is negative. https://arxiv.org/abs/1503.02531
+    func distill(
+        losses: Tensor<Buffer>, entropies: Tensor<Buffer>, divergences: Tensor<Buffer>,
+        logits: Tensor<Buffer>, targets: Tensor<Buffer>, lesson: Lesson<Buffer>, shape: RowShape,
+        transform: LogitTransform, gradientScale: Float)
     /// scalar += the sum of all values, in order, in double precision.
     func addSum(of values: Tensor<Buffer>, to scalar: Scalar)
 

@@ -13,15 +13,18 @@ public struct MemoryNeed: Sendable, Equatable {
     public let activations: Int
     /// Where documents lie, the tokens that are shuffled, the longest document, and the sets that are evaluated.
     public let data: Int
+    /// A teacher: its weights as they are stored, what it computes a sequence with, and what is kept of a batch.
+    public let teacher: Int
     /// The program itself and what its threads scribble on.
     public let program: Int
 
     /// The bytes of all of it.
-    public var total: Int { weights + gradients + moments + activations + data + program }
+    public var total: Int { weights + gradients + moments + activations + data + teacher + program }
 
     /// What a run takes.
     init(
-        _ plan: StagePlan, _ architecture: Architecture, layout: ParameterLayout, data: Int, threads: Int
+        _ plan: StagePlan, _ architecture: Architecture, layout: ParameterLayout, data: Int,
+        teacher: PreparedTeacher? = nil, threads: Int
     ) {
         weights = 4 * (layout.trainedCount + layout.frozenWords)
         gradients = 4 * layout.gradientWords
@@ -29,8 +32,10 @@ public struct MemoryNeed: Sendable, Equatable {
         let scales = plan.moments == .int8 ? layout.trainedCount / Precision.block : 0
         moments =
             2 * 4 * (moment.words.count + scales) + (plan.averageDecay == nil ? 0 : 4 * layout.trainedCount)
-        activations = 4 * plan.activations(architecture, layout).count - gradients
+        let memory = plan.activations(architecture, layout)
+        activations = 4 * memory.count - gradients
         self.data = data
+        self.teacher = teacher?.byteCount(in: plan, architecture, memory) ?? 0
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.
         program = 24_000_000 + threads * 12_000_000
     }

@@ -48,6 +48,8 @@ public struct PreparedJob {
     let eventFolder: String?
     /// The checkpoint of another run that this one begins with; nil where it begins with the model.
     let beginning: CheckpointStore.Kept?
+    /// The model from whose predictions stages learn; nil where none is asked for, or it is not there in a dry run.
+    public let teacher: PreparedTeacher?
     /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
     let exposure: TokenExposure?
 
@@ -81,7 +83,12 @@ public struct PreparedJob {
         // The result's history goes on from the model's, which must not be lost without a word.
         if let error = model.checkpoint.unusableManifest { throw error }
         let missing = options.isDryRun ? try Self.missing(job, model) : []
-        missingFiles = missing
+        let found = try PreparedTeacher.find(
+            for: job, model, isDryRun: options.isDryRun, isCancelled: isCancelled)
+        if let reason = found?.missing, !options.isDryRun { throw UserFacingError.noTeacher(reason) }
+        missingFiles = missing + [found?.missing].compactMap { $0.map { "the parent, as teacher: \($0)" } }
+        let teacher = found?.teacher
+        self.teacher = teacher
         let tokenizer = missing.isEmpty && job.needsTokenizer ? try model.tokenizer() : nil
         let evaluations = try EvaluationSet.read(
             missing.isEmpty ? job.eval.map { ($0.name, $0.path) } : [], options: job.text, for: model,
@@ -100,7 +107,7 @@ public struct PreparedJob {
             var context = PreparedStage.Context(
                 model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
-                trainedBefore: trainedBefore,
+                trainedBefore: trainedBefore, teacher: teacher,
                 threads: options.threads, isCancelled: isCancelled)
             for (index, own) in job.stageJobs.enumerated() {
                 let title = job.title(ofStage: index)
@@ -121,6 +128,9 @@ public struct PreparedJob {
         var settled = SettledValues()
         eventFolder = job.eventFolder(of: output, &settled)
         job.settleEvaluations(&settled)
+        if let teacher, job.teacher == TrainingJob.parentWord {
+            settled.note("teacher", teacher.path, .model, "what it was before the surgery")
+        }
         self.settled = settled
         let origins = try ModelOrigins(of: model)
         let added = tokenizer.flatMap { tokenizer in

@@ -15,6 +15,8 @@ public struct PreparedStage {
     public let groups: GroupPlan
     /// The tensors that an earlier stage has trained, or the run that this one begins with: what is frozen of them now is kept in float32, as they are.
     let masters: Set<String>
+    /// The model from which it learns; nil where there is none.
+    public let teacher: PreparedTeacher?
     /// What it will take.
     public let memory: MemoryNeed
     /// What a checkpoint takes on the disk.
@@ -54,6 +56,8 @@ public struct PreparedStage {
         var kept: RunIdentity?
         /// The tensors that the run was trained in with whose checkpoint this one begins; none where it begins with the model.
         var trainedBefore: Set<String>
+        /// The model from which stages learn; nil where none is asked for, or it is not there in a dry run.
+        var teacher: PreparedTeacher?
         var threads: Int
         var isCancelled: () -> Bool
     }
@@ -171,6 +175,9 @@ public struct PreparedStage {
             throw UserFacingError.sequenceTooLong(
                 path: model.checkpoint.path, length: plan.length, maximum: architecture.maximumLength)
         }
+        let teacher = plan.teaching == nil ? nil : context.teacher
+        try teacher?.check(length: plan.length)
+        self.teacher = teacher
         let sequencesOfStep = plan.batch * plan.accumulate
         if case .passes = extent { isOpenEnded = context.lacksFiles } else { isOpenEnded = false }
         if let sequences {
@@ -226,7 +233,8 @@ public struct PreparedStage {
         if job.fromScratch, earlier.isEmpty, let frozen = layout.parameters.first(where: \.isFrozenByChoice) {
             throw UserFacingError.frozenFromScratch(tensor: frozen.name)
         }
-        memory = MemoryNeed(plan, architecture, layout: layout, data: dataBytes, threads: context.threads)
+        memory = MemoryNeed(
+            plan, architecture, layout: layout, data: dataBytes, teacher: teacher, threads: context.threads)
         // What is trained, or was before, in float32; both moments; the header and the record take some kilobytes.
         checkpointBytes =
             4 * layout.trainedCount + memory.moments + 1 << 16
@@ -257,7 +265,7 @@ public struct PreparedStage {
         return options.compactMap { options, plan in
             guard let layout = try? model.layout(of: plan, groups, after: masters) else { return nil }
             let need = MemoryNeed(
-                plan, model.architecture, layout: layout, data: dataBytes, threads: threads)
+                plan, model.architecture, layout: layout, data: dataBytes, teacher: teacher, threads: threads)
             return need.total <= available ? "\(options) (\(need.total / 1_000_000) MB)" : nil
         }
     }

@@ -42,6 +42,8 @@ public struct StagePlan: Codable, Sendable, Equatable {
     public var guarding: StepGuard
     /// How copied layers come in; nil where they are there from the first step.
     public var ramp: SeamRamp?
+    /// How it learns from a teacher; nil where there is none.
+    public var teaching: Teaching?
     /// What is left of the running average of the weights after an update; nil where there is none.
     public var averageDecay: Double?
 
@@ -78,6 +80,7 @@ public struct StagePlan: Codable, Sendable, Equatable {
         (seed, recomputation, packing) = (job.seed, job.recompute, job.packing)
         ropeTheta = job.ropeTheta
         guarding = StepGuard(job.guarding, sigma: job.guardSigma)
+        teaching = job.teaching
         averageDecay = job.result == .average ? job.averageDecay : nil
     }
 

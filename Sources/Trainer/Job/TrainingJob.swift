@@ -18,6 +18,10 @@ public struct TrainingJob: Parameterized, Equatable {
     public var eval: [TextSource] = []
     /// The model beside which the sets are put; nil for the one that the manifest names, and none where none is wanted.
     public var parent: String?, noParent = false
+    /// The model from whose predictions this one learns: a folder, or `parent`; nil for none.
+    public var teacher: String?
+    /// The teacher's share in the loss, what logits are divided by for it, and the text on which it teaches: see ``Teaching``.
+    public var teacherWeight = 0.5, teacherTemperature = 1.0, teacherOn = TaughtText.all
     /// What stands in a sequence, and what a token sees of it.
     public var packing = Packing.documents
     /// The share of the documents of ``data`` that are turned round for infilling, and of these the share with the suffix
@@ -118,7 +122,10 @@ public struct TrainingJob: Parameterized, Equatable {
         case data, replay, ids, eval, nfc, steps, tokens, epochs, batch, accumulate, length, recompute, lr
         case schedule, warmup, pieces, beta1, beta2, eps, clip, moments, gradients, train, freeze, groups,
             seed, log
-        case tensorboard, packing, stages, from, parent, infill, seam
+        case tensorboard, packing, stages, from, parent, teacher, infill, seam
+        case teacherWeight = "teacher-weight"
+        case teacherTemperature = "teacher-temperature"
+        case teacherOn = "teacher-on"
         case infillSpm = "infill-spm"
         case infillTokens = "infill-tokens"
         case patience, result, keep
@@ -172,6 +179,15 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "parent", .path, "the model beside which the sets are put (the source that surgery.json names)"),
         OperationParameter("no-parent", .flag, "put no model beside the sets"),
+        OperationParameter(
+            "teacher", .pathOr(parentWord),
+            "the model from whose predictions this one learns, or parent: what it was before the surgery"),
+        OperationParameter("teacher-weight", .number, "the teacher's share in the loss (0.5)"),
+        OperationParameter(
+            "teacher-temperature", .number, "what both models' logits are divided by for it (1)"),
+        OperationParameter(
+            "teacher-on", .choice(TaughtText.allCases.map(\.rawValue)),
+            "the text on which it teaches: all, or the sources of replay (all)"),
         OperationParameter(
             "packing", .choice(Packing.allCases.map(\.rawValue)),
             "what stands in a sequence, and what a token sees of it (documents)"),
@@ -306,9 +322,10 @@ extension TrainingJob {
         guard parent == nil || !noParent else {
             throw refuse("\(prefix)parent names a model and \(prefix)no-parent wants none; give one")
         }
-        guard parent == nil || !eval.isEmpty else {
+        guard parent == nil || !eval.isEmpty || teacher == Self.parentWord else {
             throw refuse("\(prefix)parent is put beside the sets of \(prefix)eval; name some")
         }
+        try checkTeacher(prefix)
         guard from == nil || !fromScratch else {
             throw refuse(
                 "\(prefix)from begins with a checkpoint and \(prefix)from-scratch with random weights; give one"
@@ -429,6 +446,7 @@ extension TrainingJob {
         }
         try packing.check(sources: sources.count, length: length, prefix: prefix)
         try checkInfilling(prefix)
+        try checkTeaching(prefix)
         try Self.checkNames(sources, what: "sources")
         guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
             throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")

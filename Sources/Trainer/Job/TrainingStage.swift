@@ -18,7 +18,7 @@ public struct TrainingStage: Parameterized, Equatable {
         "length", "recompute", "gradients", "lr", "embedding-lr", "schedule", "pieces", "warmup",
         "warmup-from", "min-lr-ratio", "decay-share", "hold-ratio", "cooldown-share", "beta1", "beta2", "eps",
         "weight-decay", "clip", "train", "freeze", "groups",
-        "rope-theta",
+        "rope-theta", "teacher-weight", "teacher-temperature", "teacher-on",
     ]
 
     /// What it takes: a name, and what of a job may be other in a stage.

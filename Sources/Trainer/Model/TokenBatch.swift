@@ -12,6 +12,8 @@ public struct TokenBatch: Sendable, Equatable {
     public var attentionStart: [Int32]
     /// Whether a token's position is its place in the row, in place of that in what it sees.
     public var countsPositionsFromRowStart = false
+    /// Whether each token is of the model's original domain: (B, T); empty where nothing is known of that.
+    public var isReplay: [Bool] = []
     /// The documents that the tokens are of, for messages.
     public var documents: [DocumentReference] = []
 

@@ -138,15 +138,19 @@ public final class Transformer<Device: Engine> {
     /// Computes the gradients of the batch's loss, times `scale`, and adds the loss to what ``takeLoss()`` returns.
     ///
     /// `scale` is 1 / the number of targets of the whole step, so that a step may be taken in parts; with
-    /// `accumulate` the gradients are added to what is there, for which the plan must have been made.
-    public func backward(_ batch: TokenBatch, scale: Float, accumulate: Bool) {
+    /// `accumulate` the gradients are added to what is there, for which the plan must have been made. With a `teacher`
+    /// the loss is what that makes of it.
+    public func backward(
+        _ batch: TokenBatch, scale: Float, accumulate: Bool, teacher: Teacher<Device>? = nil
+    ) {
         let mixtures = layout.layers.count { if case .experts = $0.feedForward { true } else { false } }
         let factor = mixtures > 0 ? architecture.balanceFactor : nil
         let pass = Pass(model: self, accumulate: accumulate, countsLoad: factor != nil)
+        teacher?.read(batch)
         load(batch)
         if factor != nil { engine.scale(values(plan.load), values(plan.load), factor: 0) }
         forward(pass)
-        headBackward(scale: scale, pass)
+        headBackward(scale: scale, teacher, pass)
         engine.addSum(of: values(plan.losses), to: crossEntropy)
         if let factor {
             engine.balance(
@@ -183,13 +187,19 @@ public final class Transformer<Device: Engine> {
 
     /// Logits, losses and their gradient, some rows at a time, so that no (R, V) matrix is kept; then through the last
     /// norm.
-    private func headBackward(scale: Float, _ pass: Pass<Device>) {
+    private func headBackward(scale: Float, _ teacher: Teacher<Device>?, _ pass: Pass<Device>) {
         let width = architecture.hiddenSize
         let goesOn = layout.finalNorm.isTrained || layout.lowestTrainedLayer < layout.layers.count
         let dNorm = plan.scratch.dNorm
-        forEachHeadBlock { rows, shape in
+        forEachHeadBlock(of: teacher?.headRows) { rows, shape in
             let logits = self.logits(rows, shape)
-            crossEntropy(of: logits, rows, gradientScale: scale)
+            if let teacher {
+                teacher.teach(
+                    losses: values(plan.losses)[rows], logits: logits,
+                    targets: integers(plan.targets)[rows], rows, transform: transform, gradientScale: scale)
+            } else {
+                crossEntropy(of: logits, rows, gradientScale: scale)
+            }
             if goesOn {
                 engine.linearBackward(
                     dx: values(dNorm)[rows.lowerBound * width..<rows.upperBound * width], dy: logits,
@@ -204,10 +214,11 @@ public final class Transformer<Device: Engine> {
             dx: plan.scratch.dStream, adds: false, dy: dNorm, x: plan.output, plan.finalNorm, pass)
     }
 
-    /// Calls `body` with consecutive rows and the head's shape for them.
-    private func forEachHeadBlock(_ body: (Range<Int>, LinearShape) -> Void) {
-        for start in stride(from: 0, to: plan.rows, by: plan.headRows) {
-            let rows = start..<min(start + plan.headRows, plan.rows)
+    /// Calls `body` with consecutive rows, as many at once as there is room for or `count`, and the head's shape for them.
+    private func forEachHeadBlock(of count: Int? = nil, _ body: (Range<Int>, LinearShape) -> Void) {
+        let height = count ?? plan.headRows
+        for start in stride(from: 0, to: plan.rows, by: height) {
+            let rows = start..<min(start + height, plan.rows)
             body(
                 rows,
                 LinearShape(
@@ -217,9 +228,14 @@ public final class Transformer<Device: Engine> {
 
     /// The logits of some rows: (rows, V).
     func logits(_ rows: Range<Int>, _ shape: LinearShape) -> Tensor<Device.Buffer> {
-        let logits = values(plan.logits)[0..<rows.count * shape.outputs]
+        logits(of: normedRows(rows), shape)
+    }
+
+    /// The logits of what a last norm has left of some rows: (rows, V).
+    func logits(of normed: Tensor<Device.Buffer>, _ shape: LinearShape) -> Tensor<Device.Buffer> {
+        let logits = values(plan.logits)[0..<shape.rows * shape.outputs]
         engine.linear(
-            logits, normedRows(rows), weight: weights(of: layout.head), bias: nil, shape: shape, adds: false)
+            logits, normed, weight: weights(of: layout.head), bias: nil, shape: shape, adds: false)
         if !transform.isIdentity { engine.transformLogits(logits, transform: transform) }
         return logits
     }

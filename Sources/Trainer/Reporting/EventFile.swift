@@ -77,6 +77,10 @@ final class EventFile: RunReporter {
     /// The figures of a step, by their tags.
     private func scalars(of report: StepReport) -> [(String, Double)] {
         var scalars = [("loss", report.loss), ("lr", report.lr), ("grad_norm", report.gradNorm)]
+        if let teacher = report.teacher {
+            scalars.append(("cross_entropy", teacher.crossEntropy))
+            if let divergence = teacher.divergence { scalars.append(("kl", divergence)) }
+        }
         let before = tokens ?? max(0, report.tokens - tokensPerStep)
         scalars.append(("tokens_per_second", Double(report.tokens - before) / max(1e-9, report.seconds)))
         tokens = report.tokens

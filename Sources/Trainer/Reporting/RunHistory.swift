@@ -171,7 +171,7 @@ extension StepReport {
         }
         self.init(
             step: step, loss: loss, tokens: tokens, lr: lr, gradNorm: norm, seconds: seconds,
-            sources: figures)
+            sources: figures, teacher: line["teacher"].flatMap { try? $0.decoded(as: TeacherFigures.self) })
     }
 }
 

@@ -27,7 +27,8 @@ public struct RunPage {
 
     private var document: Markup {
         let sections = [
-            loss, sets, forgetting, data, exposure, drift, rate, groups, throughput, events, job, surgery,
+            loss, teacher, sets, forgetting, data, exposure, drift, rate, groups, throughput, events, job,
+            surgery,
         ].compactMap(\.self)
         let title = runs.map(\.title).joined(separator: " and ")
         return """
@@ -167,7 +168,10 @@ public struct RunPage {
 
     private var memoryTable: Markup? {
         guard runs.contains(where: { $0.fact("memory")?.object?.isEmpty == false }) else { return nil }
-        let parts = ["weights", "gradients", "moments", "activations", "data", "program"]
+        let taught = runs.contains { $0.fact("memory")?["teacher"] != nil }
+        let parts =
+            ["weights", "gradients", "moments", "activations", "data"] + (taught ? ["teacher"] : [])
+            + ["program"]
         let planned = runs.map { run in parts.map { run.fact("memory")?[$0]?.int } }
         let charts = zip(runs, planned).map { run, values -> [BarChart.Row] in
             let total = values.reduce(0) { $0 + ($1 ?? 0) }

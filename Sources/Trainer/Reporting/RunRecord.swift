@@ -140,6 +140,9 @@ extension PreparedJob {
             "threads": JSON(options.threads), "checkpoint_every": JSON(job.checkpointEvery),
             "parameters": JSON(model.layout.parameterCount),
             "trained_parameters": JSON(trainedParameterCount),
+            "teacher": teacher.map {
+                ["model": .string($0.path), "shared_tokens": JSON($0.sharedTokens)]
+            } ?? .null,
             "memory": .object(memory.json), "groups": .array(stages.flatMap { $0.groupRows(of: model) }),
             "sources": .array(
                 sources.map { source in
@@ -190,9 +193,11 @@ extension StepGuard.Finding {
 extension MemoryNeed {
     /// Bytes by what they are for.
     fileprivate var json: JSONObject {
-        [
+        var parts: JSONObject = [
             "weights": JSON(weights), "gradients": JSON(gradients), "moments": JSON(moments),
             "activations": JSON(activations), "data": JSON(data), "program": JSON(program),
         ]
+        if teacher > 0 { parts["teacher"] = JSON(teacher) }
+        return parts
     }
 }

@@ -326,7 +326,7 @@ struct RunSummary {
                 list.append((name, Self.words(value)))
             }
         }
-        for name in ["model", "output", "tool", "threads", "checkpoint_every"] {
+        for name in ["model", "teacher", "output", "tool", "threads", "checkpoint_every"] {
             if let value = fact(name) { add(value, name) }
         }
         for source in fact("sources")?.array ?? [] {

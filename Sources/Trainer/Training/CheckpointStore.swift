@@ -23,6 +23,8 @@ struct RunProgress: Codable, Sendable, Equatable {
     var goesBackTo: Int?
     /// How often the run has gone back.
     var rollbacks: Int
+    /// How many targets a teacher has taught; nil where there is none.
+    var taught: TaughtTargets?
 }
 
 /// What the evaluations of a run have come to.

@@ -30,6 +30,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     public var trained: String
     /// The SHA-256 of all tensors that come along as they are; nil where there are none.
     public var frozen: String?
+    /// The SHA-256 of the teacher's configuration, tokenizer and tensors; nil where there is none.
+    public var teacher: String?
     /// Whether control tokens that texts spell out are encoded as text; nil where they are not.
     public var isPlainText: Bool?
     /// The checkpoint of another run that this one began with: that run's name and step; nil where it began with the model.
@@ -51,6 +53,9 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         model = try Self.files(of: checkpoint)
         self.trained = Self.shapes(of: trained, in: checkpoint)
         frozen = try Self.values(ofAllBut: trained, in: checkpoint)
+        teacher = try job.teacher.map { (teacher) throws(UserFacingError) in
+            try teacher.sha256()
+        }
         data = []
         for stage in job.stages {
             guard let path = stage.job.ids else {
@@ -176,7 +181,13 @@ public struct RunIdentity: Codable, Sendable, Equatable {
             differences.append(
                 "tensors of the model that are not trained have other values than when it began")
         }
-        (new.data, new.frozen) = (old.data, old.frozen)
+        if new.teacher != old.teacher {
+            differences.append(
+                new.teacher == nil || old.teacher == nil
+                    ? "it has \(new.teacher == nil ? "no" : "a") teacher, and had \(old.teacher == nil ? "none" : "one")"
+                    : "the teacher is another model, or has other values than when it began")
+        }
+        (new.data, new.frozen, new.teacher) = (old.data, old.frozen, old.teacher)
         guard let new = json(new), let old = json(old) else { return differences }
         return differences + compare(new, old)
     }

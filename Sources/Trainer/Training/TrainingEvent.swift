@@ -40,7 +40,8 @@ public enum TrainingEvent: Sendable {
 public struct StepReport: Codable, Sendable, Equatable {
     /// Which step of the run, from 1.
     public let step: Int
-    /// The mean cross entropy of its targets before it moved the weights, in nats; 0 where it has none.
+    /// The mean loss of its targets before it moved the weights, in nats: their cross entropy, where no teacher says otherwise; 0
+    /// where it has none.
     public let loss: Double
     /// Tokens that all steps so far have shown.
     public let tokens: Int
@@ -52,9 +53,11 @@ public struct StepReport: Codable, Sendable, Equatable {
     public let seconds: Double
     /// What was shown so far, by source.
     public let sources: [String: SourceFigures]
+    /// What the loss is made of where there is a teacher.
+    public var teacher: TeacherFigures?
 
     enum CodingKeys: String, CodingKey {
-        case step, loss, tokens, lr, seconds, sources
+        case step, loss, tokens, lr, seconds, sources, teacher
         case gradNorm = "grad_norm"
     }
 }
@@ -89,6 +92,8 @@ public struct TrainingOutcome: Sendable {
     public internal(set) var end: RunEnd?
     /// The step whose weights the result has.
     public internal(set) var resultStep = 0
+    /// How many targets a teacher has taught; nil where there was none.
+    public internal(set) var taught: TaughtTargets?
     /// Numbers that the model's own type could not hold, by tensor.
     public internal(set) var overflows: [(tensor: String, count: Int)] = []
 

@@ -120,6 +120,7 @@ public final class TrainingLoop {
     private func recall(_ progress: RunProgress) {
         evaluations = progress.evaluations
         _ = exposure?.restore(progress.exposure)
+        taught = progress.taught
         (goesBackTo, rollbacks, keptRollbacks) = (
             progress.goesBackTo, max(rollbacks, progress.rollbacks), progress.rollbacks
         )
@@ -127,6 +128,8 @@ public final class TrainingLoop {
 
     /// How often new tokens were seen; nil where there are none.
     private var exposure: TokenExposure?
+    /// How many targets a teacher has taught; nil where there is none.
+    private var taught: TaughtTargets?
     /// What the parent makes of the sets; nil where none is wanted.
     private var parent: ParentYardstick?
     /// What the evaluations have come to.
@@ -156,12 +159,13 @@ public final class TrainingLoop {
         /// Whether steps were taken, and what was trained is a model without its ramp.
         var isMature: Bool { step > 0 && !stage.plan.isInRamp(after: state.step) }
         func progress(
-            _ evaluations: EvaluationProgress, _ exposure: TokenExposure?, goesBackTo: Int?, rollbacks: Int
+            _ evaluations: EvaluationProgress, _ exposure: TokenExposure?, _ taught: TaughtTargets?,
+            goesBackTo: Int?, rollbacks: Int
         ) -> RunProgress {
             RunProgress(
                 step: step, stage: index, inStage: state.progress, ages: state.ages, earlier: earlier,
                 sources: sources, evaluations: evaluations, exposure: exposure?.state ?? [],
-                goesBackTo: goesBackTo, rollbacks: rollbacks)
+                goesBackTo: goesBackTo, rollbacks: rollbacks, taught: taught)
         }
         /// What was trained so far, in float32.
         var masters: [String: TensorExpression] {
@@ -176,7 +180,7 @@ public final class TrainingLoop {
         let stage = job.stages[index]
         let state = try TrainingState(
             stage.plan, stage.model.architecture, layout: stage.layout, groups: stage.groups,
-            data: stage.data, on: engine)
+            data: stage.data, teacher: stage.teacher(on: engine, isCancelled), on: engine)
         var earlier: [SourceProgress] = []
         if let kept {
             try restore(state, of: stage, index, from: kept, isCancelled)
@@ -235,6 +239,9 @@ public final class TrainingLoop {
             }
             let shown = run.sources.tokens
             let taken = try run.state.takeStep(isCancelled: isCancelled) { exposure?.count($0) }
+            if taken.verdict == .take, let figures = taken.teacher {
+                taught = (taught ?? TaughtTargets()) + figures
+            }
             if taken.verdict != .take {
                 if try goesBack(run, taken) { continue }
             } else if run.sources.tokens > shown {
@@ -359,7 +366,7 @@ public final class TrainingLoop {
         let last = isStopped ? goesBackTo : run.step
         try store.save(
             run.state, masters: run.masters,
-            run.progress(evaluations, exposure, goesBackTo: last, rollbacks: rollbacks),
+            run.progress(evaluations, exposure, taught, goesBackTo: last, rollbacks: rollbacks),
             besides: job.job.guarding == .rollback ? last : nil)
         (goesBackTo, keptRollbacks) = (last, rollbacks)
         reporters.tell(.kept(step: run.step, folder: store.folder))
@@ -404,7 +411,7 @@ public final class TrainingLoop {
         }
         outcome.drift = try drift(masters, step: step, isCancelled)
         try tellExposure(step: run.step)
-        (outcome.end, outcome.healedAt) = (evaluations.end, evaluations.healedAt)
+        (outcome.end, outcome.healedAt, outcome.taught) = (evaluations.end, evaluations.healedAt, taught)
         outcome.resultStep = step
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
     }
@@ -434,6 +441,13 @@ public final class TrainingLoop {
         if step < run.step { more["result_step"] = .init(step) }
         if job.job.result != .last { more["result"] = .string(job.job.result.rawValue) }
         if let end = evaluations.end { more["ended"] = .string(end.rawValue) }
+        if let teacher = job.teacher, let taught {
+            more["teacher"] = [
+                "name": .string(Path.name(teacher.path)),
+                "sha256": identity.teacher.map { .string($0) } ?? .null,
+                "taught": .init(taught.taught), "targets": .init(taught.targets),
+            ]
+        }
         let operation = identity.operation(
             steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
         let result: Checkpoint
@@ -508,7 +522,8 @@ extension TrainingLoop.StageRun {
     fileprivate func report(_ taken: StageStep) -> StepReport {
         StepReport(
             step: step, loss: taken.loss, tokens: sources.tokens, lr: taken.rate,
-            gradNorm: taken.gradientNorm, seconds: taken.seconds, sources: sources.figures)
+            gradNorm: taken.gradientNorm, seconds: taken.seconds, sources: sources.figures,
+            teacher: taken.teacher)
     }
 }
 

@@ -9,6 +9,7 @@ public final class TrainingState<Device: Engine> {
     public let plan: StagePlan
     /// Steps of the stage that are done.
     public private(set) var step = 0
+    private let teacher: Teacher<Device>?
     private var optimizer: AdamW<Device>
     private var guarding: StepGuard
     private let average: RunningAverage<Device>?
@@ -19,10 +20,10 @@ public final class TrainingState<Device: Engine> {
     /// - Throws: ``UserFacingError`` when there is not enough of it.
     public init(
         _ plan: StagePlan, _ architecture: Architecture, layout: ParameterLayout,
-        groups: GroupPlan = GroupPlan(), data: any TrainingData, on engine: Device
+        groups: GroupPlan = GroupPlan(), data: any TrainingData, teacher: Teacher<Device>? = nil,
+        on engine: Device
     ) throws(UserFacingError) {
-        self.plan = plan
-        self.data = data
+        (self.plan, self.data, self.teacher) = (plan, data, teacher)
         model = try Transformer(
             architecture, layout: layout, plan: plan.activations(architecture, layout), on: engine)
         optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, groups: groups, on: engine)
@@ -64,14 +65,16 @@ public final class TrainingState<Device: Engine> {
         for (index, batch) in batches.enumerated() {
             if index > 0, isCancelled() {
                 try data.move(to: position)
-                _ = model.takeLoss(targets: 1)
+                _ = (model.takeLoss(targets: 1), teacher?.takeFigures())
                 throw UserFacingError.interrupted
             }
-            model.backward(batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0)
+            model.backward(
+                batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0, teacher: teacher)
         }
         var taken = StageStep(
             loss: model.takeLoss(targets: max(1, targets)), rate: rate,
             gradientNorm: optimizer.gradientNorm(model), since: start)
+        taken.teacher = teacher?.takeFigures()
         taken.verdict = guarding.judge(loss: taken.loss, gradientNorm: taken.gradientNorm)
         if taken.verdict == .take {
             optimizer.update(model, factor: factor)
@@ -175,8 +178,11 @@ struct StageProgress: Codable, Sendable, Equatable {
 
 /// What one step of a stage did.
 public struct StageStep: Sendable, Equatable {
-    /// The mean cross entropy of its targets before it moved the weights, in nats; 0 where it has none.
+    /// The mean loss of its targets before it moved the weights, in nats: their cross entropy, where no teacher says otherwise; 0
+    /// where it has none.
     public let loss: Double
+    /// What it is made of where there is a teacher.
+    public internal(set) var teacher: TeacherFigures?
     /// The learning rate of the layers.
     public let rate: Double
     /// The norm of all gradients before clipping.

@@ -38,6 +38,51 @@ extension ReferenceEngine {
         if gradientScale != nil { logits.values = dx }
     }
 
+    /// The cross entropy and, where a row has a place in the lesson, Σ q (log q − log p) over the tokens that both have,
+    /// p and q being the softmaxes of both models' logits over the temperature.
+    func distill(
+        losses: ReferenceTensor, entropies: ReferenceTensor, divergences: ReferenceTensor,
+        logits: ReferenceTensor, targets: ReferenceTensor, lesson: Lesson<ReferenceBuffer>, shape: RowShape,
+        transform: LogitTransform, gradientScale: Float
+    ) {
+        let (R, V, U) = (shape.rows, shape.columns, lesson.columns)
+        let (x, z) = (logits.values, lesson.logits.values)  // (R, V), (N, U)
+        let (targets, places, tokens) = (targets.integers, lesson.places.integers, lesson.tokens.integers)
+        let (scale, weight, T) = (
+            Double(gradientScale), Double(lesson.weight), Double(lesson.temperature)
+        )
+        let shared = (0..<V).filter { tokens[$0] >= 0 }
+        func softmax(_ values: [Double]) -> [Double] {
+            let top = values.reduce(-.infinity, max)
+            let sum = values.reduce(0) { $0 + exp($1 - top) }
+            return values.map { exp($0 - top) / sum }
+        }
+        var (loss, entropy, divergence) = (zeros(R), zeros(R), zeros(R))
+        var dx = zeros(R * V)
+        for r in 0..<R where targets[r] >= 0 {
+            let row = Array(x[r * V..<(r + 1) * V])
+            let share = places[r] < 0 ? 0 : weight
+            let all = softmax(row)
+            entropy[r] = -log(all[targets[r]])
+            var d = all.map { (1 - share) * $0 }
+            d[targets[r]] -= 1 - share
+            if places[r] >= 0 {
+                let p = softmax(shared.map { row[$0] / T })
+                let q = softmax(shared.map { z[places[r] * U + tokens[$0]] / T })
+                divergence[r] = zip(p, q).reduce(0) { $0 + $1.1 * (log($1.1) - log($1.0)) }
+                for (index, c) in shared.enumerated() { d[c] += share * T * (p[index] - q[index]) }
+            }
+            loss[r] = (1 - share) * entropy[r] + share * T * T * divergence[r]
+            for c in 0..<V {
+                let slope = transform.softCap.map { 1 - (row[c] / Double($0)) * (row[c] / Double($0)) } ?? 1
+                dx[r * V + c] = scale * d[c] * Double(transform.factor) * slope
+            }
+        }
+        (losses.values, entropies.values, divergences.values, logits.values) = (
+            loss, entropy, divergence, dx
+        )
+    }
+
     func addSum(of values: ReferenceTensor, to scalar: ReferenceScalar) {
         scalar.value += values.values.reduce(0, +)
     }

@@ -29,6 +29,26 @@ extension CPUEngine {
         }
     }
 
+    /// See ``Engine/distill(losses:entropies:divergences:logits:targets:lesson:shape:transform:gradientScale:)``.
+    public func distill(
+        losses: Tensor<CPUBuffer>, entropies: Tensor<CPUBuffer>, divergences: Tensor<CPUBuffer>,
+        logits: Tensor<CPUBuffer>, targets: Tensor<CPUBuffer>, lesson: Lesson<CPUBuffer>, shape: RowShape,
+        transform: LogitTransform, gradientScale: Float
+    ) {
+        precondition(
+            [losses, entropies, divergences, targets, lesson.places].allSatisfy { $0.count == shape.rows }
+                && logits.count == shape.count && lesson.tokens.count == shape.columns
+                && lesson.logits.count.isMultiple(of: lesson.columns))
+        pool.forEachPiece(.loss, of: shape.rows, cost: 3 * shape.columns) { rows in
+            unsafe ck_distill(
+                losses.floats + rows.lowerBound, entropies.floats + rows.lowerBound,
+                divergences.floats + rows.lowerBound, logits.floats + rows.lowerBound * shape.columns,
+                targets.integers + rows.lowerBound, rows.count, shape.columns, lesson.logits.floats,
+                lesson.columns, lesson.places.integers + rows.lowerBound, lesson.tokens.integers,
+                lesson.weight, lesson.temperature, gradientScale, transform.factor, transform.softCap ?? 0)
+        }
+    }
+
     /// See ``Engine/addSum(of:to:)``.
     public func addSum(of values: Tensor<CPUBuffer>, to scalar: CPUScalar) {
         var sum = scalar.value

@@ -1,0 +1,22 @@
+import ArgumentParser
+import Trainer
+
+/// From whom a heal learns besides its text.
+struct HealTeacher: ParsableArguments {
+    @Option(
+        name: .customLong("teacher"),
+        help: ArgumentHelp(
+            "Learn from this model's predictions, too: a folder, or parent (that of --parent, else the source that surgery.json names).",
+            valueName: "parent|model"))
+    var model: String?
+    @Option(
+        help: ArgumentHelp(
+            "The teacher's share α in the loss (1 − α) · cross entropy + α · T² · KL; 0 in a stage leaves it out there.",
+            valueName: "share"))
+    var teacherWeight = TrainingJob().teacherWeight
+    @Option(
+        help: ArgumentHelp("T: what both models' logits are divided by for KL.", valueName: "temperature"))
+    var teacherTemperature = TrainingJob().teacherTemperature
+    @Option(help: "The text on which it teaches: all, or the sources of --replay.")
+    var teacherOn = TrainingJob().teacherOn
+}
