@@ -197,14 +197,16 @@ final class CheckpointStore {
             tensors[RunningAverage<DefaultEngine>.prefix + operand]
         }
 
-        /// Fills in the moments and averages of the operands that are trained in both.
+        /// Fills in the moments of the operands that are trained in both.
         ///
         /// - Parameters:
         ///   - state: the stage.
-        ///   - all: whether all of the stage's must be there.
+        ///   - all: whether it is the stage that was kept, of which all must be there, its running average among it; in another
+        ///     the average begins anew.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
         func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
-            for (name, buffer, isPacked) in state.buffers {
+            for (name, buffer, isPacked) in state.buffers
+            where all || !name.hasPrefix(RunningAverage<Device>.prefix) {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
                     continue
