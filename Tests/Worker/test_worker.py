@@ -40,10 +40,13 @@ def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def losses(log: pathlib.Path) -> dict[int, float]:
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
-    return {line["step"]: line["loss"] for line in lines}
+def lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def losses(log: pathlib.Path) -> list[float]:
+    """Of the steps that were taken, in order."""
+    return [line["loss"] for line in lines(log)]
 
 
 def weights(folder: pathlib.Path) -> dict[str, torch.Tensor]:
@@ -83,8 +86,7 @@ class Comparison:
     def check(self) -> None:
         """Compares what both have made."""
         other = losses(self.folder / "other.jsonl")
-        assert other.keys() == self.own.keys()
-        worst = max(abs(other[step] - loss) / loss for step, loss in self.own.items())
+        worst = max(abs(two - one) / one for one, two in zip(self.own, other, strict=True))
         before, one, two = (weights(path) for path in (self.model, self.folder / "own", self.folder / "other"))
         heads = json.loads((self.model / "config.json").read_text()).get("num_attention_heads", 1)
         changes = {}
@@ -238,6 +240,105 @@ def test_what_is_told_at_the_end(written: pathlib.Path, tmp_path: pathlib.Path) 
         assert one.keys() == two.keys()
         for key, value in one.items():
             assert two[key] == (pytest.approx(value, rel=CHANGES) if isinstance(value, float) else value)
+
+
+def operation(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    """What the manifest of one of both results says of the run."""
+    done = json.loads((folder / name / "surgery.json").read_text())["operations"][-1]["parameters"]
+    return {key: value for key, value in done.items() if key not in ("on", "device", "dtype")}
+
+
+def evaluated(folder: pathlib.Path, name: str) -> dict[tuple[int, str], float]:
+    found = recorded(folder, name, "evaluated")
+    return {(line["step"], line["set"]): line["result"]["bits_per_byte"] for line in found}
+
+
+# The set gets better while its own language is shown, and worse while the other one is.
+TURN = (
+    "--eval", f"en={EXAMPLES}/data/english.val.jsonl", "--batch", 2, "--length", 64, "--eval-every", 3,
+    "--lr", 1e-2, "--embedding-lr", 1e-2, "--stages", f"steps: 12, data: [{EXAMPLES}/data/english.val.jsonl]",
+    f"steps: 18, data: [{EXAMPLES}/data/korean.val.jsonl], schedule: constant",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more", ["--result best", "--result average --average-decay 0.8", "--patience 2", "--patience 2 --result best"]
+)
+def test_results_and_patience(written: pathlib.Path, tmp_path: pathlib.Path, more: str) -> None:
+    job = Comparison(tmp_path, written, *TURN, *more.split())
+    run(job.by_torchrun(2))
+    job.check()
+    own, other = operation(tmp_path, "own"), operation(tmp_path, "other")
+    assert own == other
+    assert ("ended" in own) == ("patience" in more) and ("result_step" in own) == ("best" in more)
+    one, two = evaluated(tmp_path, "own"), evaluated(tmp_path, "other")
+    assert one.keys() == two.keys() and len(one) > 4
+    assert all(two[place] == pytest.approx(value, rel=LOSSES) for place, value in one.items())
+
+
+def test_until_healed(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The run ends where the set is as good as the parent's, which the trainer evaluates when it plans."""
+    data = ("--data", f"en={EXAMPLES}/data/english.val.jsonl", "--batch", 2, "--length", 64, "--lr", 3e-3)
+    run(command(TRAINER, "heal", written, *data, "--steps", 8, "-o", tmp_path / "parent"))
+    sets = ("--eval", data[1], "--eval-every", 2, "--healed-by", "en", "--until-healed")
+    job = Comparison(tmp_path, written, *data, *sets, "--steps", 40, "--parent", tmp_path / "parent")
+    run(job.by_torchrun(2))
+    job.check()
+    own, other = operation(tmp_path, "own"), operation(tmp_path, "other")
+    assert own == other and own["ended"] == "healed" and own["steps"] < 40
+    for event in ("parent", "healed"):
+        (one,), (two,) = recorded(tmp_path, "own", event), recorded(tmp_path, "other", event)
+        assert {**one, "time": ""} == {**two, "time": ""}
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Rows that are all alike, but for those of step 72."""
+    path, random = tmp_path_factory.mktemp("broken") / "rows.safetensors", torch.Generator().manual_seed(2)
+    rows = (5 + torch.arange(24) % 4).repeat(90 * 2, 1)
+    rows[71 * 2 : 72 * 2] = torch.randint(211, (2, 24), generator=random)
+    save_file({"input_ids": rows}, path)
+    return path
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_guards(grown: pathlib.Path, tmp_path: pathlib.Path, broken: pathlib.Path, policy: str) -> None:
+    """A spike; the run goes back, on with what lies behind, and into a stage that goes on with the same rows."""
+    more = (
+        "--batch",
+        2,
+        "--lr",
+        1e-3,
+        "--embedding-lr",
+        1e-3,
+        "--checkpoint-every",
+        10,
+        "--guard",
+        policy,
+        "--guard-sigma",
+        4,
+    )
+    job = Comparison(tmp_path, grown, "--ids", broken, *more, "--stages", "steps: 78", "steps: 10, lr: 1e-4")
+    run(job.by_torchrun(2))
+    job.check()
+    event = "rolled_back" if policy == "rollback" else "skipped"
+    (own,), (other,) = recorded(tmp_path, "own", event), recorded(tmp_path, "other", event)
+    assert own["step"] == other["step"] and own["documents"] == other["documents"]
+    assert own["mean"] == pytest.approx(other["mean"], rel=LOSSES)
+    for one, two in zip(lines(tmp_path / "own.jsonl"), lines(tmp_path / "other.jsonl"), strict=True):
+        assert (one["step"], one["tokens"], one["sources"]) == (two["step"], two["tokens"], two["sources"])
+
+
+def test_going_on_from_an_earlier_checkpoint(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    job = Comparison(tmp_path, grown, *rows("--stages", *STAGES, "--checkpoint-every", 5))
+    words = [*job.by_torchrun(2), "--keep", "3"]
+    stopped(words, tmp_path, 23, signal.SIGINT)
+    cluster = tmp_path / "other.cluster"
+    assert "no checkpoint of step 7 is kept" in refused([*words, "--resume", "--at-step", "7"])
+    run([*words, "--resume", "--at-step", "20"])
+    events = [line for line in lines(tmp_path / "other.run/record.jsonl") if line.get("event") == "resumed"]
+    assert [line["step"] for line in events] == [20] and not cluster.exists()
+    job.check()
 
 
 def test_a_time_that_is_over(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -58,13 +58,16 @@ public struct Adoption {
 
     /// Checks the result and writes the model.
     func adopt(_ events: WorkerEvents, _ isCancelled: () -> Bool) throws -> TrainingOutcome {
-        let masters = try masters(isCancelled)
+        // What only a later stage trains than that of the result is the model's own.
+        let trained = folder.job.stages[...events.resultStage].reduce(into: Set<String>()) {
+            $0.formUnion($1.tensors.keys)
+        }
+        let masters = try masters(isCancelled).filter { trained.contains($0.key) }
         let engine = try DefaultEngine(threads: options.threads)
         let drift = try model.drift(to: masters, on: engine, isCancelled: isCancelled)
-        events.tell(.drifted(afterStep: folder.steps, drift))
+        events.tell(.drifted(afterStep: events.outcome.resultStep, drift))
         try tellExposure(events)
-        let operation = Manifest.Operation(
-            name: TrainingJob.name, parameters: folder.job.operation.object ?? [:])
+        let operation = folder.job.operation(of: events.outcome, stage: events.stage)
         let healed = try model.learning(masters, by: operation)
         let report = try PreparedJob.writer(options).write(
             healed, to: output, isCancelled: isCancelled,
@@ -83,9 +86,8 @@ public struct Adoption {
         }
         var exposure = TokenExposure(of: origins, in: model.layout, tokenizer: tokenizer)
         guard !exposure.tokens.isEmpty else { return }
-        let skipped = try WorkerEvents.lines(of: folder).filter { $0["event"]?.string == "skipped" }
-        try folder.forEachStep(but: Set(skipped.compactMap { $0["step"]?.int })) { exposure.count($0) }
-        events.tell(.exposed(afterStep: folder.steps, exposure.summary { tokenizer.text(of: $0) }))
+        try folder.forEachStep(WorkerEvents.draws(of: folder)) { exposure.count($0) }
+        events.tell(.exposed(afterStep: events.outcome.step, exposure.summary { tokenizer.text(of: $0) }))
     }
 
     /// The tensors of the result, checked: names, shapes, types, finite numbers, and the bytes of what is frozen.
@@ -160,9 +162,30 @@ public struct Adoption {
 extension RunFolder {
     /// All steps.
     var steps: Int { job.stages.reduce(0) { $0 + $1.steps } }
+
+    /// The stage of a step, from 0; the last one's behind it.
+    func stage(ofStep step: Int) -> Int {
+        var end = 0
+        return job.stages.dropLast().firstIndex { stage in
+            end += stage.steps
+            return step <= end
+        } ?? job.stages.count - 1
+    }
 }
 
 extension ClusterJob {
+    /// What the manifest says of a run that has ended in a stage.
+    func operation(of outcome: TrainingOutcome, stage: Int) -> Manifest.Operation {
+        var more: JSONObject = [
+            "on": "torchrun", "device": .string(device.rawValue), "dtype": .string(dtype.rawValue),
+        ]
+        if outcome.resultStep < outcome.step { more["result_step"] = JSON(outcome.resultStep) }
+        if rules.result != .last { more["result"] = .string(rules.result.rawValue) }
+        if let end = outcome.end { more["ended"] = .string(end.rawValue) }
+        return identity.operation(
+            steps: outcome.step, tokens: outcome.sources.tokens, stage: stage, and: more)
+    }
+
     /// Refuses a model whose files are not those that the job was planned with.
     func check(filesIn folder: String) throws(UserFacingError) {
         for file in model.files {

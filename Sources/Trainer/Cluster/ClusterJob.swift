@@ -90,8 +90,13 @@ package struct ClusterJob: Codable, Sendable {
         package var batch: Int
         package var accumulate: Int
         package var length: Int
-        /// The file of its sequences.
-        package var sequences: String
+        /// The file of its sequences, and for how many more steps than the stage has it holds some: those that are left where
+        /// the run has gone back.
+        package var sequences: String, spare: Int
+        /// Whether they go on where those of the stage before end, and would go on behind what that has passed over.
+        package var goesOn: Bool
+        /// The tokens that one pass over a source shows, by name.
+        package var sizes: [String: Int]
         /// Whether a token's position is its place in the row, in place of that in what it sees.
         package var countsFromRow: Bool
         package var optimizer: Optimizer
@@ -100,7 +105,8 @@ package struct ClusterJob: Codable, Sendable {
         package var tensors: [String: [Rows]]
 
         enum CodingKeys: String, CodingKey {
-            case title, steps, batch, accumulate, length, sequences, optimizer, tensors
+            case title, steps, batch, accumulate, length, sequences, spare, sizes, optimizer, tensors
+            case goesOn = "goes_on"
             case guarding = "guard"
             case countsFromRow = "counts_from_row"
         }
@@ -115,8 +121,50 @@ package struct ClusterJob: Codable, Sendable {
         package var bytes: Int?
     }
 
+    /// When the run is judged and kept, what ends it and what it becomes.
+    package struct Rules: Codable, Sendable, Equatable {
+        /// The steps after which the sets are evaluated.
+        package var evaluateAfter: [Int]
+        /// Steps between checkpoints; 0 keeps one only when the run is stopped, or a stage ends.
+        package var checkpointEvery: Int
+        /// How many of the last checkpoints are kept, whether the best is, and the ends of stages that are.
+        package var keep: Int?, keepBest: Bool, keepEnds: [Int]
+        /// What becomes the result, and what is left of a running average after an update.
+        package var result: RunResult, averageDecay: Double?
+        /// What ends it before its last step, and the sets that must be healed for that.
+        package var patience: Int?, untilHealed: Bool, healedBy: [String]
+
+        enum CodingKeys: String, CodingKey {
+            case keep, result, patience
+            case evaluateAfter = "evaluate_after"
+            case checkpointEvery = "checkpoint_every"
+            case keepBest = "keep_best"
+            case keepEnds = "keep_ends"
+            case averageDecay = "average_decay"
+            case untilHealed = "until_healed"
+            case healedBy = "healed_by"
+        }
+
+        /// Those of a job.
+        init(_ prepared: PreparedJob) {
+            let job = prepared.job
+            let ends = prepared.stages.indices.map { prepared.steps(before: $0 + 1) }
+            evaluateAfter = Set(job.evaluationSchedule.steps(of: prepared.steps) + ends).sorted()
+            (checkpointEvery, keep, keepBest) = (job.checkpointEvery, job.keep, job.keepBest)
+            keepEnds = zip(ends, prepared.stages).filter(\.1.keepsEnd).map(\.0)
+            (result, averageDecay) = (job.result, job.result == .average ? job.averageDecay : nil)
+            (patience, untilHealed, healedBy) = (job.patience, job.untilHealed, job.healingSets)
+        }
+    }
+
+    /// What the parent makes of the sets, or why there is none.
+    package struct Parent: Codable, Sendable {
+        package var model: String?, reason: String?
+        package var sets: [EvaluationProgress.Finding] = []
+    }
+
     package static let formatName = "model-surgery job"
-    package static let formatVersion = 1
+    package static let formatVersion = 2
 
     package var format = ClusterJob.formatName
     package var version = ClusterJob.formatVersion
@@ -133,27 +181,21 @@ package struct ClusterJob: Codable, Sendable {
     package var recompute: Recomputation
     package var stages: [Stage]
     package var evaluations: [Evaluation]
-    /// The steps after which the sets are evaluated.
-    package var evaluateAfter: [Int]
-    /// Steps between checkpoints; 0 keeps one only when the run is stopped.
-    package var checkpointEvery: Int
+    package var rules: Rules
+    /// Nil where no parent is wanted.
+    package var parent: Parent?
     /// How many numbers some stage trains.
     package var parameters: Int
     /// What will have been shown at the end.
     package var sources: [SourceProgress]
-    /// What the manifest says of the run, and what its record begins with.
-    package var operation: JSON, facts: JSON
-
-    enum CodingKeys: String, CodingKey {
-        case format, version, tool, run, identity, output, model, device, dtype, recompute, stages,
-            evaluations
-        case parameters, sources, operation, facts
-        case evaluateAfter = "evaluate_after"
-        case checkpointEvery = "checkpoint_every"
-    }
+    /// What its record begins with.
+    package var facts: JSON
 
     /// The job of a run; reads the model's files through once.
-    init(_ prepared: PreparedJob, _ settings: ClusterSettings, evaluations: [Evaluation]) throws {
+    init(
+        _ prepared: PreparedJob, _ settings: ClusterSettings, evaluations: [Evaluation] = [],
+        parent: Parent? = nil
+    ) throws {
         let identity = try prepared.identity()
         (tool, run, self.identity) = (prepared.options.tool, identity.name, identity)
         output = prepared.output.output
@@ -165,9 +207,8 @@ package struct ClusterJob: Codable, Sendable {
         recompute = prepared.stages[0].plan.recomputation
         stages = prepared.stages.enumerated().map { Stage($1, index: $0) }
         self.evaluations = evaluations
-        let ends = prepared.stages.indices.map { prepared.steps(before: $0 + 1) }
-        evaluateAfter = Set(prepared.job.evaluationSchedule.steps(of: prepared.steps) + ends).sorted()
-        checkpointEvery = prepared.job.checkpointEvery
+        rules = Rules(prepared)
+        self.parent = parent
         parameters = prepared.trainedParameterCount
         sources = prepared.sources
         var facts = prepared.facts
@@ -177,12 +218,6 @@ package struct ClusterJob: Codable, Sendable {
             "torchrun", .string(device.rawValue), .string(dtype.rawValue)
         )
         self.facts = .object(facts)
-        let operation = identity.operation(
-            steps: prepared.steps, tokens: prepared.sources.tokens, stage: prepared.stages.count - 1,
-            and: [
-                "on": "torchrun", "device": .string(device.rawValue), "dtype": .string(dtype.rawValue),
-            ])
-        self.operation = .object(operation.parameters)
     }
 
     /// What is different from a job that was planned before, a phrase each.
@@ -190,6 +225,7 @@ package struct ClusterJob: Codable, Sendable {
         var differences = identity.differences(from: kept.identity)
         if device != kept.device { differences.append("device is \(device), was \(kept.device)") }
         if dtype != kept.dtype { differences.append("dtype is \(dtype), was \(kept.dtype)") }
+        differences += RunIdentity.compare(try? JSON(encoding: rules), try? JSON(encoding: kept.rules))
         return differences
     }
 
@@ -224,13 +260,13 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("parent", job.parent != nil), ("from", job.from != nil),
-            ("keep", job.keep != nil),
-            ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
-            ("patience", job.patience != nil),
-            ("until-healed", job.untilHealed),
-            ("result \(job.result.rawValue)", job.result != .last),
-            ("guard rollback", job.guarding == .rollback),
+            ("from-scratch", job.fromScratch), ("from", job.from != nil),
+            ("keep", job.keep != nil), ("keep-best", job.keepBest),
+            ("stages with a keep-end", prepared.stages.contains(where: \.keepsEnd)),
+            (
+                "guard rollback where a stage goes on with the data of the one before at another size",
+                job.guarding == .rollback && prepared.dataChangesSize
+            ),
             ("seam ramp", job.seam == .ramp),
             ("rope-theta", plans.contains { $0.ropeTheta != nil }),
             ("moments bf16 or 8bit", plans.contains { $0.moments != .f32 }),
@@ -242,6 +278,27 @@ package struct ClusterJob: Codable, Sendable {
     }
 }
 
+extension PreparedJob {
+    /// Whether a stage takes other portions of the data that it goes on with, or only so much of it.
+    fileprivate var dataChangesSize: Bool {
+        zip(stages, stages.dropFirst()).contains { before, stage in
+            stage.goesOn
+                && (stage.plan.batch * stage.plan.accumulate != before.plan.batch * before.plan.accumulate
+                    || stage.plan.tokens != nil || before.plan.tokens != nil)
+        }
+    }
+}
+
+extension PreparedStage {
+    /// For how many steps more than its own the stage may need data: going back drops what lies behind a checkpoint, and a run
+    /// that goes back oftener than the guard bears in a row is unlikely to come to its end.
+    var spareSteps: Int {
+        guard plan.guarding.policy == .rollback else { return 0 }
+        let (steps, most) = (plan.steps, plan.guarding.mostInARow)
+        return job.checkpointEvery == 0 ? steps : min(steps, most * job.checkpointEvery)
+    }
+}
+
 extension ClusterJob.Stage {
     /// A stage in numbers.
     init(_ stage: PreparedStage, index: Int) {
@@ -249,6 +306,9 @@ extension ClusterJob.Stage {
         title = plan.title
         (steps, batch, accumulate, length) = (plan.steps, plan.batch, plan.accumulate, plan.length)
         sequences = "stage-\(index + 1).tokens"
+        spare = stage.spareSteps
+        goesOn = stage.goesOn
+        sizes = Dictionary(stage.sources.map { ($0.name, $0.size) }) { $1 }
         countsFromRow = stage.job.ids != nil
         optimizer = ClusterJob.Optimizer(
             rate: plan.optimizer.rate, beta1: plan.optimizer.beta1, beta2: plan.optimizer.beta2,

@@ -113,10 +113,14 @@ public final class ClusterRun {
             return try RunFolder.write(job, settings, to: path, isCancelled: isCancelled)
         }
         let folder = try RunFolder.open(path)
-        let differences = try ClusterJob(job, settings, evaluations: []).differences(from: folder.job)
+        var differences = try ClusterJob(job, settings).differences(from: folder.job)
+        if let parent = job.job.parent, parent != folder.job.parent?.model {
+            differences.append("parent is \(parent), was \(folder.job.parent?.model ?? "none")")
+        }
         guard differences.isEmpty else {
             throw UserFacingError.otherRun(folder: path, differences: differences)
         }
+        if let step = job.options.atStep { try folder.goBack(to: step) }
         return folder
     }
 

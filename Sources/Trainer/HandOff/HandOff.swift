@@ -168,7 +168,7 @@ public struct HandOff {
             "data": .array(data), "steps": JSON(stage.steps), "sequences": JSON(plan.sequencesPerStep),
             "length": JSON(stage.length), "counts_from_row": .bool(stage.countsFromRow),
             "dtype": .string(job.dtype.rawValue), "recompute": .string(job.recompute.rawValue),
-            "checkpoint_every": JSON(job.checkpointEvery), "optimizer": optimizer, "groups": .array(groups),
+            "checkpoint_every": JSON(job.rules.checkpointEvery), "optimizer": optimizer, "groups": .array(groups),
             "frozen": .array(frozen.isEmpty ? [] : [.string(NamePattern.matching(frozen))]),
             "schedule": course, "factors": .array(plan.factors.map { JSON($0) }),
             "first_loss": loss.map { JSON($0) } ?? .null,

@@ -129,6 +129,12 @@ struct HandOffPlan {
             remarks.append(
                 "a step whose loss or gradient is out of bounds is not left out, nor does it end the run")
         }
+        if job.rules.patience != nil || job.rules.untilHealed {
+            remarks.append("the run does not end before its last step, whatever the sets are")
+        }
+        if job.rules.result != .last {
+            remarks.append("the result is what the last step leaves, not '\(job.rules.result.rawValue)'")
+        }
         if !job.evaluations.isEmpty {
             remarks.append(
                 "the sets \(job.evaluations.map(\.name).joined(separator: ", ")) are not evaluated in between; trainer eval does it afterwards"

@@ -26,10 +26,10 @@ struct RunProgress: Codable, Sendable, Equatable {
 }
 
 /// What the evaluations of a run have come to.
-struct EvaluationProgress: Codable, Sendable, Equatable {
+package struct EvaluationProgress: Codable, Sendable, Equatable {
     /// What a set was found to be.
-    struct Finding: Codable, Sendable, Equatable {
-        var name: String, result: EvaluationResult
+    package struct Finding: Codable, Sendable, Equatable {
+        package var name: String, result: EvaluationResult
     }
     /// An evaluation of all sets.
     struct Evaluation: Codable, Sendable, Equatable {
