@@ -62,13 +62,17 @@ public struct Adoption {
         let trained = folder.job.stages[...events.resultStage].reduce(into: Set<String>()) {
             $0.formUnion($1.tensors.keys)
         }
-        let masters = try masters(isCancelled).filter { trained.contains($0.key) }
+        let beginning = try WorkerBeginning.masters(in: folder)
+        let result = try self.masters(of: model.replacing(beginning), isCancelled)
+        let masters = beginning.merging(result.filter { trained.contains($0.key) }) { $1 }
         let engine = try DefaultEngine(threads: options.threads)
-        let drift = try model.drift(to: masters, on: engine, isCancelled: isCancelled)
+        let drift = try model.replacing(beginning).drift(to: masters, on: engine, isCancelled: isCancelled)
+        try WorkerCheckpoints(folder, model).bringHome(events, isCancelled)
         events.tell(.drifted(afterStep: events.outcome.resultStep, drift))
         try tellExposure(events)
         let operation = folder.job.operation(of: events.outcome, stage: events.stage)
-        let healed = try model.learning(masters, by: operation)
+        let stages = try folder.job.identity.stages(on: model, after: Set(beginning.keys))
+        let healed = try stages[events.resultStage].model.learning(masters, by: operation)
         let report = try PreparedJob.writer(options).write(
             healed, to: output, isCancelled: isCancelled,
             progress: { events.tell(.writing(done: $0.done, total: $0.total)) })
@@ -81,17 +85,17 @@ public struct Adoption {
 
     /// How often new tokens were seen in the steps that were taken; nothing where there are none.
     private func tellExposure(_ events: WorkerEvents) throws {
-        guard let origins = try ModelOrigins(of: model), let tokenizer = try? model.tokenizer() else {
+        guard let tokenizer = try? model.tokenizer(), var exposure = try TokenExposure(of: model) else {
             return
         }
-        var exposure = TokenExposure(of: origins, in: model.layout, tokenizer: tokenizer)
-        guard !exposure.tokens.isEmpty else { return }
         try folder.forEachStep(WorkerEvents.draws(of: folder)) { exposure.count($0) }
         events.tell(.exposed(afterStep: events.outcome.step, exposure.summary { tokenizer.text(of: $0) }))
     }
 
     /// The tensors of the result, checked: names, shapes, types, finite numbers, and the bytes of what is frozen.
-    private func masters(_ isCancelled: () -> Bool) throws(UserFacingError) -> [String: TensorExpression] {
+    private func masters(
+        of model: PretrainedModel, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> [String: TensorExpression] {
         let path = Path.join(folder.path, RunFolder.resultName)
         let found = try Checkpoint.open(path).tensors
         let expected = folder.job.stages.reduce(into: Set<String>()) { $0.formUnion($1.tensors.keys) }
@@ -156,6 +160,17 @@ public struct Adoption {
         var span = values.mutableSpan
         try tensor.floats(range, into: &span)
         return values
+    }
+}
+
+extension TokenExposure {
+    /// The tokens that a surgery has added to a model, none of them seen yet; nil where there are none.
+    init?(of model: PretrainedModel) throws(UserFacingError) {
+        guard let origins = try ModelOrigins(of: model), let tokenizer = try? model.tokenizer() else {
+            return nil
+        }
+        self.init(of: origins, in: model.layout, tokenizer: tokenizer)
+        if tokens.isEmpty { return nil }
     }
 }
 

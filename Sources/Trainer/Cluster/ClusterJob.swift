@@ -83,6 +83,39 @@ package struct ClusterJob: Codable, Sendable {
         }
     }
 
+    /// How what copied layers add grows from nothing to all of it.
+    package struct Ramp: Codable, Sendable, Equatable {
+        /// After how many steps they add all of it.
+        package var steps: Int
+        /// Of each of the layers the tensors of the modules whose results are added to the residual stream.
+        package var writers: [[String]]
+
+        /// The ramp of a stage; nil where it has none.
+        init?(_ stage: PreparedStage) {
+            guard let ramp = stage.plan.ramp else { return nil }
+            steps = ramp.steps
+            writers = ramp.layers.map { layer in
+                let own = stage.layout.parameters.filter { $0.layer == layer }
+                let norms: [Module] = [.attentionOutputNorm, .feedForwardOutputNorm]
+                let parts: [[Module]] = [[.attentionOutput], [.down, .expertDown, .sharedDown]]
+                return zip(norms, parts).flatMap { norm, parts in
+                    // A norm behind a part has the last word.
+                    let last = own.contains { $0.module == norm } ? [norm] : parts
+                    return own.filter { last.contains($0.module) }.map(\.name)
+                }
+            }
+        }
+    }
+
+    /// How the trainer's own engine keeps a tensor, by which the worker rounds as it does.
+    package struct Storage: Codable, Sendable, Equatable {
+        /// Where its numbers begin among all that are trained, and whether its last two dimensions lie the other way round
+        /// there: the chance of rounding a moment up is a hash of the place.
+        package var place: Int, transposed: Bool
+        /// How its gradient is kept.
+        package var gradient: GradientPrecision
+    }
+
     /// A stage.
     package struct Stage: Codable, Sendable {
         package var title: String?
@@ -97,15 +130,25 @@ package struct ClusterJob: Codable, Sendable {
         package var goesOn: Bool
         /// The tokens that one pass over a source shows, by name.
         package var sizes: [String: Int]
+        /// What the backward pass computes again.
+        package var recompute: Recomputation
+        /// The file of the model's configuration as the stage has it.
+        package var configuration: String
+        /// How copied layers come in; nil where they are there from the first step.
+        package var ramp: Ramp?
         /// Whether a token's position is its place in the row, in place of that in what it sees.
         package var countsFromRow: Bool
         package var optimizer: Optimizer
+        /// How moments are kept; and of every tensor that is trained how its numbers are, where not all are float32.
+        package var moments: MomentPrecision, storage: [String: Storage]?
         package var guarding: Guard
         /// The rows of every tensor that is trained, by its name, in order; those of others have no part in the stage.
         package var tensors: [String: [Rows]]
 
         enum CodingKeys: String, CodingKey {
-            case title, steps, batch, accumulate, length, sequences, spare, sizes, optimizer, tensors
+            case title, steps, batch, accumulate, length, recompute, configuration, ramp, sequences, spare,
+                sizes, optimizer, moments,
+                storage, tensors
             case goesOn = "goes_on"
             case guarding = "guard"
             case countsFromRow = "counts_from_row"
@@ -177,9 +220,9 @@ package struct ClusterJob: Codable, Sendable {
     package var model: Model
     package var device: ClusterSettings.Device
     package var dtype: ClusterSettings.Precision
-    /// Whether the backward pass computes the layers again.
-    package var recompute: Recomputation
     package var stages: [Stage]
+    /// The files of what it begins with in place of the model's own values, and how many updates each tensor has had by then.
+    package var beginning: [String]?, counts: [String: Int]?
     package var evaluations: [Evaluation]
     package var rules: Rules
     /// Nil where no parent is wanted.
@@ -194,7 +237,7 @@ package struct ClusterJob: Codable, Sendable {
     /// The job of a run; reads the model's files through once.
     init(
         _ prepared: PreparedJob, _ settings: ClusterSettings, evaluations: [Evaluation] = [],
-        parent: Parent? = nil
+        parent: Parent? = nil, beginning: WorkerBeginning? = nil
     ) throws {
         let identity = try prepared.identity()
         (tool, run, self.identity) = (prepared.options.tool, identity.name, identity)
@@ -204,9 +247,9 @@ package struct ClusterJob: Codable, Sendable {
             head: prepared.model.layout.parameters.first { $0.role == .head }?.name,
             balance: prepared.model.architecture.balanceFactor)
         (device, dtype) = (settings.device, settings.settledPrecision)
-        recompute = prepared.stages[0].plan.recomputation
         stages = prepared.stages.enumerated().map { Stage($1, index: $0) }
         self.evaluations = evaluations
+        (self.beginning, counts) = (beginning?.files, beginning?.counts)
         rules = Rules(prepared)
         self.parent = parent
         parameters = prepared.trainedParameterCount
@@ -260,19 +303,20 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("from", job.from != nil),
-            ("keep", job.keep != nil), ("keep-best", job.keepBest),
-            ("stages with a keep-end", prepared.stages.contains(where: \.keepsEnd)),
+            ("from-scratch", job.fromScratch),
             (
                 "guard rollback where a stage goes on with the data of the one before at another size",
                 job.guarding == .rollback && prepared.dataChangesSize
             ),
-            ("seam ramp", job.seam == .ramp),
-            ("rope-theta", plans.contains { $0.ropeTheta != nil }),
-            ("moments bf16 or 8bit", plans.contains { $0.moments != .f32 }),
-            ("gradients bf16", plans.contains { $0.gradients != .f32 }),
-            ("stages with a recompute of their own", Set(plans.map(\.recomputation)).count > 1),
         ]
+        guard plans.allSatisfy({ $0.moments != .int8 }) else {
+            throw UserFacingError(
+                .request,
+                """
+                --on does not know --moments 8bit, whose blocks of 256 numbers share a scale: FSDP2 shards rows, and cuts \
+                through blocks; take bf16 or f32
+                """)
+        }
         guard let name = refused.first(where: \.1)?.0 else { return }
         throw UserFacingError(.request, "--on does not know --\(name); leave one of the two out")
     }
@@ -308,11 +352,27 @@ extension ClusterJob.Stage {
         sequences = "stage-\(index + 1).tokens"
         spare = stage.spareSteps
         goesOn = stage.goesOn
+        recompute = plan.recomputation
+        configuration = plan.ropeTheta == nil ? Configuration.fileName : "config-\(index + 1).json"
+        ramp = ClusterJob.Ramp(stage)
         sizes = Dictionary(stage.sources.map { ($0.name, $0.size) }) { $1 }
         countsFromRow = stage.job.ids != nil
         optimizer = ClusterJob.Optimizer(
             rate: plan.optimizer.rate, beta1: plan.optimizer.beta1, beta2: plan.optimizer.beta2,
             epsilon: plan.optimizer.epsilon, clip: plan.optimizer.clip)
+        moments = plan.moments
+        if plan.moments != .f32 || plan.gradients != .f32 {
+            let trained = stage.layout.parameters.filter(\.isTrained).map { parameter in
+                let gradient: GradientPrecision = parameter.gradient?.precision == .bf16 ? .bf16 : .f32
+                return (
+                    parameter.name,
+                    ClusterJob.Storage(
+                        place: parameter.weights.start, transposed: parameter.isTransposed, gradient: gradient
+                    )
+                )
+            }
+            storage = Dictionary(uniqueKeysWithValues: trained)
+        }
         guarding = ClusterJob.Guard(
             policy: plan.guarding.policy, sigma: plan.guarding.sigma, mostInARow: plan.guarding.mostInARow)
         tensors = ParameterGroup.rows(

@@ -12,8 +12,9 @@ internal import OrderedCollections
 /// | `spare.jsonl` | the same of sequences that a run needs only after it has gone back; only with `--guard rollback` |
 /// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions |
 /// | `set-N.tokens` | the rows of an evaluation set: int32, (N, 4, T): the same, and 1 where the target ends a text |
-/// | `config.json` | the model's configuration |
-/// | `worker.py`, `parameters.py`, `rules.py`, `requirements.txt` | the program, what it needs of Python |
+/// | `beginning/` | weights and moments of the checkpoint that the run begins with: ``WorkerBeginning`` |
+/// | `config.json`, `config-N.json` | the model's configuration, and that of a stage with another rotary base |
+/// | `worker.py`, `job.py`, `hosts.py`, `parameters.py`, `rules.py`, `requirements.txt` | the program, what it needs of Python |
 /// | `SHA256SUMS` | the SHA-256 of each of these |
 /// | `job.sbatch`, `pytorchjob.yaml` | what starts the worker by Slurm and by Kubernetes: ``SlurmScript``, ``KubernetesJob`` |
 ///
@@ -150,17 +151,25 @@ package struct RunFolder: Sendable {
                     ClusterJob.Evaluation(
                         name: set.name, file: name, length: prepared.window, bytes: set.bytes))
             }
-            let parent = try withoutActuallyEscaping(isCancelled) { try measureParent(prepared, $0) }
-            let job = try ClusterJob(prepared, settings, evaluations: sets, parent: parent)
+            let parent = try measureParent(prepared, isCancelled)
+            let beginning = try WorkerBeginning(prepared, in: partial)
+            names += beginning?.files ?? []
+            let job = try ClusterJob(
+                prepared, settings, evaluations: sets, parent: parent, beginning: beginning)
             let configuration = prepared.model.checkpoint.configuration?.serialized() ?? []
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            let texts: [(String, [UInt8])] = [
+            var texts: [(String, [UInt8])] = [
                 (jobName, [UInt8](try encoder.encode(job))), (Configuration.fileName, configuration),
                 (workerName, PackageResources.worker_py), ("parameters.py", PackageResources.parameters_py),
-                ("rules.py", PackageResources.rules_py),
+                ("rules.py", PackageResources.rules_py), ("hosts.py", PackageResources.hosts_py),
+                ("job.py", PackageResources.job_py),
                 ("requirements.txt", PackageResources.requirements_txt),
             ]
+            for (stage, own) in zip(prepared.stages, job.stages)
+            where own.configuration != Configuration.fileName {
+                texts.append((own.configuration, stage.model.checkpoint.configuration?.serialized() ?? []))
+            }
             for (name, bytes) in texts {
                 names.append(name)
                 try AtomicFile(path: Path.join(partial, name)).publish(bytes)
@@ -187,7 +196,7 @@ package struct RunFolder: Sendable {
 
     /// What the parent makes of the sets, by the trainer's own engine.
     private static func measureParent(
-        _ prepared: PreparedJob, _ isCancelled: @escaping () -> Bool
+        _ prepared: PreparedJob, _ isCancelled: () -> Bool
     ) throws -> ClusterJob.Parent? {
         switch try prepared.measureParent(isCancelled) {
         case .measured(let model, let sets):
@@ -196,6 +205,20 @@ package struct RunFolder: Sendable {
         case .missing(let reason): return ClusterJob.Parent(reason: reason)
         case nil: return nil
         }
+    }
+
+    /// What there is to know of the sequences of a stage, from 0: of its own steps, and then of spare ones.
+    func draws(of stage: Int) throws(UserFacingError) -> [JSON] {
+        var draws: [JSON] = []
+        for name in [Self.stepsName, Self.spareName] {
+            let file = Path.join(path, name)
+            guard FileSystem.kind(of: file) == .file else { continue }
+            for line in try InputFile(path: file).bytes().split(separator: UInt8(ascii: "\n")) {
+                let draw = try JSON(parsing: Array(line), file: file)
+                if draw["stage"]?.int == stage { draws.append(draw) }
+            }
+        }
+        return draws
     }
 
     /// Shows the sequences, (B, T) of all its parts, of each step that was taken to a visitor.
@@ -250,6 +273,13 @@ package struct RunFolder: Sendable {
             try file.append([rows.tokens, rows.targets, rows.attentionStart, ends].flatMap(\.self))
         }
         try file.close()
+    }
+}
+
+extension PreparedJob {
+    /// Whether checkpoints stay when the run is done.
+    fileprivate var keepsCheckpoints: Bool {
+        job.keep != nil || job.keepBest || stages.contains(where: \.keepsEnd)
     }
 }
 
@@ -326,11 +356,14 @@ private struct StageData {
             }
         }
         let sources = earlier.adding(data.sources)
-        return [
+        var line: JSONObject = [
             "stage": JSON(stage), "targets": JSON(targets), "tokens": JSON(sources.tokens),
             "sources": (try? JSON(encoding: sources.figures)) ?? [:],
             "documents": .string(DocumentReference.list(documents)),
         ]
+        // So that the trainer's own engine may go on from a checkpoint that stays.
+        if job.keepsCheckpoints { line["position"] = try? JSON(encoding: data.position) }
+        return line
     }
 }
 

@@ -161,12 +161,14 @@ final class WorkerEvents {
                 SourceProgress(name: $0.name, shown: shown[$0.name]?.tokens ?? $0.shown, size: $0.size)
             }
         }
-        func results(after step: Int) -> [(name: String, result: EvaluationResult)] {
-            folder.job.evaluations.compactMap { set in
-                findings.last { $0.step == step && $0.name == set.name }.map { ($0.name, $0.result) }
-            }
-        }
         (outcome.before, outcome.after) = (results(after: 0), results(after: resultStep))
+    }
+
+    /// What the sets were after a step.
+    func results(after step: Int) -> [(name: String, result: EvaluationResult)] {
+        folder.job.evaluations.compactMap { set in
+            findings.last { $0.step == step && $0.name == set.name }.map { ($0.name, $0.result) }
+        }
     }
 
     private func evaluated(_ line: JSON, after step: Int) throws {

@@ -101,6 +101,11 @@ public final class ClusterRun {
 
     /// The run folder: as it was planned before where the run goes on.
     private func open(_ isCancelled: () -> Bool) throws -> RunFolder {
+        let run = CheckpointStore.folder(of: job.output.output)
+        if !job.options.resume, let step = CheckpointStore.kept(for: job.output.output)?.progress.step {
+            guard job.options.force else { throw UserFacingError.unfinishedRun(folder: run, step: step) }
+            try CheckpointStore.removeSteps(in: run)
+        }
         guard FileSystem.exists(path) else {
             return try RunFolder.write(job, settings, to: path, isCancelled: isCancelled)
         }

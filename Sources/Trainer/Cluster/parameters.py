@@ -135,6 +135,8 @@ class Part:
         self.end = self.start + view.numel()
         # Updates since it is trained without a stage that leaves it out.
         self.count = 0
+        # How the trainer's own engine keeps it in this stage, where not in float32.
+        self.storage: dict[str, Any] | None = None
         width = math.prod(self.shape[1:])
         start = min(max(self.start, shard.start), shard.stop)
         end = max(min(self.end, shard.stop), start)
@@ -158,6 +160,19 @@ class Part:
                 runs.append((run, slice(start, end)))
         return runs
 
+    def places_in_memory(self, rows: slice, device: torch.device) -> torch.Tensor:
+        """Where the numbers of some of the process's rows lie among all that the trainer's own engine would train."""
+        assert self.storage
+        width = math.prod(self.shape[1:])
+        index = torch.arange(
+            (self.rows[0] + rows.start) * width, (self.rows[0] + rows.stop) * width, device=device, dtype=torch.int64
+        )
+        if self.storage["transposed"]:
+            height, width = self.shape[-2:]
+            rest = index % (height * width)
+            index = index - rest + rest % width * height + rest // width
+        return index + self.storage["place"]
+
 
 class Parameter:
     """A parameter, sharded: its weights, its moments, and the tensors of the files that lie in it."""
@@ -166,6 +181,9 @@ class Parameter:
         self.weights = weights
         self.mean: Any = None
         self.square: Any = None
+        # Its gradient in bfloat16, and whether that is how this stage keeps it.
+        self.gradient: torch.Tensor | None = None
+        self.is_rounded = False
         # The running average of the weights in this stage, where the job asks for one.
         self.average: Any = None
         shape, offset = weights.shape, (0,)
@@ -183,14 +201,37 @@ class Parameter:
 
     def enter(self, stage: dict[str, Any], averages: bool) -> None:
         """Begins a stage: what it does not train loses its moments, and an average begins as the weights are."""
+        storage = stage.get("storage") or {}
+        for part in self.parts:
+            part.storage = storage.get(part.name)
+        self.is_rounded = any(part.storage and part.storage["gradient"] == "bf16" for part in self.parts)
+        kind = torch.bfloat16 if stage["moments"] == "bf16" else torch.float32
         others = [part for part in self.parts if part.name not in stage["tensors"]]
         if len(others) == len(self.parts):
             self.mean, self.square = None, None
         elif self.mean is None:
-            self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+            self.mean, self.square = (torch.zeros_like(self.weights, dtype=kind) for _ in range(2))
         for part in others:
             part.count = 0
             for moments in (self.mean, self.square):
                 if moments is not None:
                     part.of(local(moments)).zero_()
         self.average = self.weights.detach().clone() if averages and self.mean is not None else None
+
+    def take_gradient(self, weights: torch.Tensor) -> None:
+        """Keeps a gradient in bfloat16 as soon as it is there, added to that of the pass before, if it should be."""
+        if self.is_rounded:
+            gradient = local(weights.grad)
+            self.gradient = (gradient if self.gradient is None else gradient + self.gradient).to(torch.bfloat16)
+            weights.grad = None
+
+
+def rounded(values: torch.Tensor, places: torch.Tensor, key: int) -> torch.Tensor:
+    """Float32 in bfloat16, up or down by chance, which is a hash of a number's place and the key: ck_pack_bf16."""
+    word = 0xFFFFFFFF
+    hashed = (places * 0x9E3779B9 + key) & word
+    hashed ^= hashed >> 16
+    hashed = (hashed * 0x85EBCA6B) & word
+    hashed ^= hashed >> 13
+    bits = (values.contiguous().view(torch.int32).to(torch.int64) & word) + (hashed >> 16)
+    return (bits >> 16).to(torch.int16).view(torch.bfloat16)

@@ -14,18 +14,14 @@ Hosts may share the folder of the job or have copies of it: what is written ends
 import argparse
 import contextlib
 import datetime
-import fcntl
 import functools
 import hashlib
 import json
 import math
 import os
 import pathlib
-import secrets
 import shutil
 import signal
-import socket
-import struct
 import sys
 import time
 from typing import Any
@@ -38,7 +34,9 @@ try:
     import torch.distributed as dist
     import torch.distributed.checkpoint as dcp
     import transformers
-    from parameters import Parameter, kept_buffers, local, token_losses, views
+    from hosts import Folders, agree, interface_to
+    from job import Job, write_event
+    from parameters import Parameter, Part, kept_buffers, local, rounded, token_losses, views
     from rules import Evaluations, Refusal, StepGuard
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -52,137 +50,14 @@ except ImportError as error:
         " pip install -r requirements.txt"
     )
 
-FORMAT, VERSION = "model-surgery job", 2
 # About how many tokens of an evaluation set are computed at once.
 EVALUATED_AT_ONCE = 2048
+# How many numbers that are kept in bfloat16 are moved at once.
+AT_ONCE = 4_000_000
 # The most that a file of the result holds.
 SHARD_BYTES = 5_000_000_000
-# What is copied from host to host at once.
-BLOCK_BYTES = 64_000_000
 # How long processes wait for those that compare files: the model's are read through once.
 CHECKING = datetime.timedelta(hours=1)
-
-
-class Job:
-    """A run folder: its job, its steps and its sequences."""
-
-    def __init__(self, path: pathlib.Path, model: str | None) -> None:
-        self.folder = path.parent
-        try:
-            self.values: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise Refusal(f"{path}: {error}; give the job.json that trainer heal --on has written") from error
-        if self.values.get("format") != FORMAT or self.values.get("version") != VERSION:
-            raise Refusal(
-                f"{path}: format {self.values.get('format')!r}, version {self.values.get('version')!r}; this worker"
-                f" carries out version {VERSION} of {FORMAT!r}. Use the worker.py that lies beside the job"
-            )
-        self.model = pathlib.Path(model or self.values["model"]["path"])
-        self.steps = self.lines("steps.jsonl")
-        self.stages: list[dict[str, Any]] = self.values["stages"]
-        self.rules: dict[str, Any] = self.values["rules"]
-        self.events = self.folder / "events.jsonl"
-
-    def lines(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a file, which need not be there."""
-        path = self.folder / name
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def draws(self, stage: int) -> list[dict[str, Any]]:
-        """What there is to know of the sequences that steps of a stage take: as many as it has, and spare ones."""
-        return [line for line in self.steps + self.lines("spare.jsonl") if line["stage"] == stage]
-
-    def sequences(self, file: str, length: int, parts: int) -> torch.Tensor:
-        """The rows of a file, mapped into memory: (N, parts, T)."""
-        path = self.folder / file
-        count = path.stat().st_size // 4
-        return torch.from_file(str(path), shared=False, size=count, dtype=torch.int32).view(-1, parts, length)
-
-    def check(self, rank: int) -> str:
-        """Looks whether this process can carry the job out and all files are as planned; the SHA-256 of their sums."""
-        if rank == 0:
-            # The lock is held until the process ends.
-            lock = os.open(self.folder / "worker.lock", os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise Refusal(f"{self.folder}: another worker carries this job out; wait for it, or stop it") from error
-        own, processes = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        if self.values["device"] == "cuda":
-            if not torch.cuda.is_available():
-                raise Refusal(
-                    "PyTorch finds no GPU here; plan the job with --device cpu, or start it where there is one"
-                )
-            if processes > torch.cuda.device_count():
-                raise Refusal(
-                    f"{processes} processes for {torch.cuda.device_count()} GPUs; start as many as there are GPUs"
-                )
-            torch.cuda.set_device(own)
-        try:
-            text = (self.folder / "SHA256SUMS").read_bytes()
-        except OSError as error:
-            raise Refusal(f"{error.filename}: {error.strerror}; copy the run folder as a whole") from error
-        # Each process of a machine takes some.
-        sums = [line.split("  ", 1) for line in text.decode().splitlines()]
-        files = [(self.folder / name, digest) for digest, name in sums]
-        files += [(self.model / file["name"], file["sha256"]) for file in self.values["model"]["files"]]
-        for path, expected in files[own::processes]:
-            try:
-                with path.open("rb") as file:
-                    found = digest_of(file)
-            except OSError as error:
-                raise Refusal(f"{path}: {error.strerror}; the job needs it as it was when it was planned") from error
-            if found != expected:
-                raise Refusal(
-                    f"{path} has the SHA-256 {found[:12]}…, and the job was planned with {expected[:12]}…;"
-                    " copy it again, or plan the job anew"
-                )
-        return hashlib.sha256(text).hexdigest()
-
-
-def digest_of(file: Any) -> str:
-    """The SHA-256 of an open file."""
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def agree(store: dist.Store, rank: int, ranks: int, problem: str | None, sums: str) -> None:
-    """Tells every process what is wrong with one of them, so that none waits for it; all must have the same files."""
-    store.set(f"checked/{rank}", json.dumps([socket.gethostname(), problem, sums]))
-    for other in range(ranks):
-        host, problem, found = json.loads(store.get(f"checked/{other}"))
-        if problem:
-            raise Refusal(problem, other, host)
-        if other == 0:
-            first = found
-        elif found != first:
-            raise Refusal(
-                "its run folder is of another job than that of process 0; copy the folder to each host anew",
-                other,
-                host,
-            )
-
-
-def interface_to(address: str) -> str | None:
-    """The network interface by which an IPv4 address is reached; none where only others know.
-
-    Where a machine's own name stands for 127.0.1.1, as on Debian, gloo would listen where no other host reaches it.
-    """
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # No packet is sent: the system only says where it would go.
-        probe.connect((address, 9))
-        own = probe.getsockname()[0]
-        if own.startswith("127.") and os.environ["WORLD_SIZE"] != os.environ["LOCAL_WORLD_SIZE"]:
-            return None
-        for _, name in socket.if_nameindex():
-            with contextlib.suppress(OSError):
-                siocgifaddr = 0x8915
-                found = fcntl.ioctl(probe, siocgifaddr, struct.pack("256s", name.encode()))
-                if socket.inet_ntoa(found[20:24]) == own:
-                    return name
-    return None
 
 
 def resident(what: str) -> int:
@@ -217,6 +92,8 @@ class Worker:
         # Steps whose sequences were passed over by going back, and what was shown by now, tokens by source.
         self.shift = 0
         self.shown: dict[str, int] = {}
+        # Copied layers that come in bit by bit.
+        self.fading: list[Any] = []
         self.evaluations = Evaluations(job.rules, job.values.get("parent"), len(job.steps))
         for stage in job.stages:
             sequences = stage["batch"] * stage["accumulate"]
@@ -225,7 +102,9 @@ class Worker:
                     f"{self.ranks} processes for {sequences} sequences a step; start 1 to {sequences} processes,"
                     " or plan the job with a larger --batch or --accumulate"
                 )
-        self.find_folders()
+        # The configuration by which its rotary embedding turns.
+        self.turned_by = "config.json"
+        self.folders = Folders(job.folder, self.device)
         self.mesh = init_device_mesh(self.device.type, (self.ranks,))
         self.model, self.trained = self.open_model()
 
@@ -242,65 +121,6 @@ class Worker:
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         return sums.tolist()
-
-    # Other hosts
-
-    def find_folders(self) -> None:
-        """Finds out which processes see the first one's folder, and one process for each folder that is another."""
-        names = [f".seen-{secrets.token_hex(8)}"]
-        dist.broadcast_object_list(names)
-        token = self.job.folder / names[0]
-        if self.rank == 0:
-            token.touch()
-        dist.barrier()
-        self.is_home = token.exists()
-        leads: list[Any] = [None] * self.ranks
-        dist.all_gather_object(leads, not self.is_home and os.environ["LOCAL_RANK"] == "0")
-        self.leads = [rank for rank, leads_another in enumerate(leads) if leads_another]
-        if self.rank == 0:
-            token.unlink()
-
-    def transfer(self, path: pathlib.Path, size: int, sender: int, receiver: int) -> None:
-        """Copies a file from one process to another, some at a time."""
-        if self.rank not in (sender, receiver):
-            return
-        with path.open("rb" if self.rank == sender else "wb") as file:
-            for start in range(0, size, BLOCK_BYTES):
-                count = min(BLOCK_BYTES, size - start)
-                if self.rank == sender:
-                    block = torch.frombuffer(bytearray(file.read(count)), dtype=torch.uint8)
-                    dist.send(block.to(self.device), receiver)
-                else:
-                    block = torch.empty(count, dtype=torch.uint8, device=self.device)
-                    dist.recv(block, sender)
-                    file.write(block.cpu().numpy())
-
-    def bring_home(self, folder: pathlib.Path) -> None:
-        """Brings the parts of a checkpoint to the first process that were written to other folders."""
-        own = [] if self.is_home else sorted(folder.glob(f"__{self.rank}_*"))
-        lists: list[Any] = [None] * self.ranks
-        dist.all_gather_object(lists, [(file.name, file.stat().st_size) for file in own])
-        for sender, files in enumerate(lists):
-            for name, size in files:
-                self.transfer(folder / name, size, sender, 0)
-
-    def hand_out(self, folder: pathlib.Path) -> None:
-        """Copies a checkpoint to the folders of those that do not see it."""
-        found = [[(file.name, file.stat().st_size) for file in sorted(folder.iterdir())] if self.rank == 0 else []]
-        dist.broadcast_object_list(found)
-        for lead in self.leads:
-            if self.rank == lead:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-            for name, size in found[0]:
-                self.transfer(folder / name, size, 0, lead)
-        dist.barrier()
-
-    def remove_copy(self, folder: pathlib.Path) -> None:
-        """Removes what lies in another folder than the first process's."""
-        dist.barrier()
-        if self.rank in self.leads:
-            shutil.rmtree(folder, ignore_errors=True)
 
     # The model
 
@@ -324,7 +144,8 @@ class Worker:
                 f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
             )
         names = {name for stage in self.job.stages for name in stage["tensors"]}
-        files = self.open_files()
+        files = opened([self.job.model / file["name"] for file in self.job.values["model"]["files"]])
+        self.beginning = opened([self.job.folder / name for name in self.job.values.get("beginning") or []])
         found = {
             name: {self.file_name(model, other, files): view for other, view in parts.items()}
             for name, parts in views(model).items()
@@ -335,8 +156,7 @@ class Worker:
         if self.job.values["dtype"] == "bf16":
             policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         for block in blocks:
-            if self.job.values["recompute"] == "layer":
-                block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+            block.forward = functools.partial(self.compute_layer, block.forward)
             fully_shard(block, mesh=self.mesh, mp_policy=policy)
         model.forward = functools.partial(token_losses, model, model.forward)
         fully_shard(model, mesh=self.mesh, mp_policy=policy)
@@ -355,8 +175,19 @@ class Worker:
             raise Refusal(
                 f"{type(model).__name__} has no parameter for the tensor '{min(missing)}', which the job trains"
             )
+        self.fade_in(model, blocks, parameters)
         self.check_borders(model, config)
-        return model, {name: one for name, one in parameters.items() if one.weights.requires_grad}
+        trained = {name: one for name, one in parameters.items() if one.weights.requires_grad}
+        if any(stage.get("storage") for stage in self.job.stages):
+            for parameter in trained.values():
+                parameter.weights.register_post_accumulate_grad_hook(parameter.take_gradient)
+        return model, trained
+
+    def compute_layer(self, forward: Any, *values: Any, **more: Any) -> Any:
+        """A layer, which the backward pass computes again in a stage that says so."""
+        if self.stage >= 0 and self.job.stages[self.stage]["recompute"] == "layer":
+            return checkpoint(forward, *values, use_reentrant=False, **more)
+        return forward(*values, **more)
 
     def file_name(self, model: Any, name: str, files: Any) -> str:
         """What a parameter is called in the files: the head as its family calls it, base models without a prefix."""
@@ -383,14 +214,6 @@ class Worker:
                 refusal = error
         raise Refusal(f"transformers makes no causal language model of config.json: {refusal}")
 
-    def open_files(self) -> dict[str, Any]:
-        """The file of each tensor."""
-        files: dict[str, Any] = {}
-        for file in self.job.values["model"]["files"]:
-            opened = safe_open(self.job.model / file["name"], "pt")
-            files.update(dict.fromkeys(opened.keys(), opened))
-        return files
-
     @torch.no_grad()
     def read(self, parameters: dict[str, Parameter], files: dict[str, Any]) -> None:
         """Fills in this process's shard of each parameter."""
@@ -398,7 +221,10 @@ class Worker:
             for part in parameter.parts:
                 if part.name not in files:
                     raise Refusal(f"{self.job.model}: there is no tensor '{part.name}', which transformers' model has")
-                tensor = files[part.name].get_slice(part.name)
+                # What another run has trained goes before the model's own.
+                kept = f"weights/{part.name}"
+                name = kept if kept in self.beginning else part.name
+                tensor = (self.beginning if name == kept else files)[name].get_slice(name)
                 if list(tensor.get_shape()) != part.shape:
                     raise Refusal(
                         f"{self.job.model}: '{part.name}' is {tensor.get_shape()}, and transformers' model has"
@@ -408,6 +234,31 @@ class Worker:
                 if first < last:
                     part.of(local(parameter.weights)).copy_(tensor[first:last])
 
+    def fade_in(self, model: Any, blocks: Any, parameters: dict[str, Parameter]) -> None:
+        """Has the parts of copied layers that write into the residual stream add only a share of what they compute."""
+        owners = {part.name: name for name, one in parameters.items() for part in one.parts}
+        prefixes = {module: f"{name}." for name, module in model.named_modules()}
+        ramp = self.job.stages[0].get("ramp")
+        for writers in ramp["writers"] if ramp else []:
+            names = [owners[name] for name in writers]
+            block = next(one for one in blocks if names[0].startswith(prefixes[one]))
+            parts = [one for one in block.children() if any(name.startswith(prefixes[one]) for name in names)]
+            for part in parts:
+                part.register_forward_hook(self.faded)
+            # Before the first step it adds nothing, so that what leaves the layer is what enters it.
+            self.fading.append(block)
+
+    @property
+    def share(self) -> float:
+        """What copied layers add of what they compute, from 0 to 1."""
+        ramp = self.job.stages[0].get("ramp") if self.stage <= 0 else None
+        return min(1.0, self.step / ramp["steps"]) if ramp else 1.0
+
+    def faded(self, _: Any, __: Any, result: Any) -> Any:
+        if self.share == 1:
+            return result
+        return (result[0] * self.share, *result[1:]) if isinstance(result, tuple) else result * self.share
+
     def check_borders(self, model: Any, config: Any) -> None:
         """Refuses a model whose tokens see what stands before their document."""
         length = 8
@@ -415,10 +266,18 @@ class Worker:
         positions = torch.arange(length, device=self.device).repeat(2, 2)
         targets = torch.full_like(tokens, -1)
         targets[:, length:] = 1
+        moved: list[str] = []
+        hooks = [block.register_forward_hook(functools.partial(find_moved, moved)) for block in self.fading]
         with torch.no_grad():
             first, _ = model(tokens, positions, targets)
             tokens[:, :length] = tokens[:, :length].flip(1)
             second, _ = model(tokens, positions, targets)
+        for hook in hooks:
+            hook.remove()
+        if moved:
+            raise Refusal(
+                f"a {moved[0]} adds more to its input than attention and feed-forward part do; leave out --seam ramp"
+            )
         # What of the weights was gathered is let go, for a checkpoint may have others.
         model.reshard()
         if not torch.allclose(first, second, rtol=1e-5, atol=1e-5):
@@ -473,10 +332,45 @@ class Worker:
         self.rows = self.job.sequences(stage["sequences"], stage["length"], 3)
         self.draws = self.job.draws(index)
         self.first_step = sum(other["steps"] for other in self.job.stages[:index])
+        self.turn(stage["configuration"])
         # Data that goes on does so behind what was passed over.
         self.shift = self.shift if stage["goes_on"] else 0
         for parameter in self.trained.values():
             parameter.enter(stage, averages=self.job.rules["result"] == "average")
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Begins the run, with the moments of the checkpoint that it begins with, of what is trained in both."""
+        self.enter(0)
+        counts = self.job.values.get("counts") or {}
+        for parameter in self.trained.values():
+            for part in parameter.parts:
+                if part.name not in counts or part.name not in self.job.stages[0]["tensors"]:
+                    continue
+                part.count = counts[part.name]
+                for kind in ("mean", "square"):
+                    first, last = part.rows
+                    if first < last:
+                        values = self.beginning[f"{kind}/{part.name}"].get_slice(f"{kind}/{part.name}")[first:last]
+                        part.of(local(parameter.buffers[kind])).copy_(values)
+
+    def turn(self, file: str) -> None:
+        """Gives the rotary position embedding the base that a stage's configuration has."""
+        if file == self.turned_by:
+            return
+        config = transformers.AutoConfig.from_pretrained(self.job.folder / file)
+        modules = [module for module in self.model.modules() if hasattr(module, "original_inv_freq")]
+        if not modules:
+            raise Refusal(
+                f"{type(self.model).__name__} has no rotary embedding that this worker finds for --rope-theta"
+            )
+        for module in modules:
+            fresh = type(module)(config).to(self.device)
+            values = {key: value for key, value in vars(fresh).items() if not key.startswith("_")}
+            vars(module).update(values)
+            for name, buffer in fresh.named_buffers(recurse=False):
+                setattr(module, name, buffer)
+        self.turned_by = file
 
     def tell_stage(self) -> None:
         stage = self.job.stages[self.stage]
@@ -552,6 +446,8 @@ class Worker:
             self.update(stage, gradients, rate, norm)
         for parameter in self.model.parameters():
             parameter.grad = None
+        for own in self.trained.values():
+            own.gradient = None
         if finding is None:
             self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
             return True
@@ -591,9 +487,11 @@ class Worker:
         """This process's shard of each gradient of the stage; it is zero where nothing moves."""
         gradients = []
         for parameter in self.trained.values():
-            if parameter.mean is None or parameter.weights.grad is None:
+            gradient = parameter.gradient
+            if gradient is None and parameter.weights.grad is not None:
+                gradient = local(parameter.weights.grad)
+            if parameter.mean is None or gradient is None:
                 continue
-            gradient = local(parameter.weights.grad)
             for part in parameter.parts:
                 if part.name not in stage["tensors"]:
                     part.of(gradient).zero_()
@@ -608,11 +506,10 @@ class Worker:
         self, stage: dict[str, Any], gradients: list[tuple[Parameter, torch.Tensor]], rate: float, norm: float
     ) -> None:
         """AdamW on each run of rows at its own rate and decay; frozen rows stay and lose their moments."""
-        numbers = stage["optimizer"]
-        scale = min(1.0, numbers["clip"] / (norm + 1e-6)) if numbers.get("clip") else 1.0
+        clip = stage["optimizer"].get("clip")
+        scale = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
         alike: dict[tuple[float, float], list[tuple[torch.Tensor, ...]]] = {}
         for parameter, gradient in gradients:
-            gradient.mul_(scale)
             shards = [local(parameter.weights), gradient, local(parameter.mean), local(parameter.square)]
             for part in parameter.parts:
                 own = [part.of(shard) for shard in shards]
@@ -620,19 +517,55 @@ class Worker:
                     if run["frozen"]:
                         own[2][rows] = own[3][rows] = 0
                         continue
+                    pieces, how = [one[rows] for one in own], (rate * run["rate"], run["decay"])
+                    if part.storage:
+                        self.move_rounded(stage, part, rows, pieces, how, scale)
+                        continue
+                    pieces[1].mul_(scale)
                     count = torch.tensor(float(part.count), device=self.device)
-                    alike.setdefault((run["rate"], run["decay"]), []).append((*(one[rows] for one in own), count))
+                    alike.setdefault(how, []).append((*pieces, count))
                 part.count += part.name in stage["tensors"]
-        for (share, decay), parts in alike.items():
-            weights, gradient, mean, square, counts = (list(column) for column in zip(*parts))
-            adamw(
-                weights, gradient, mean, square, [], counts, fused=True, amsgrad=False, beta1=numbers["beta1"],
-                beta2=numbers["beta2"], lr=rate * share, weight_decay=decay, eps=numbers["epsilon"], maximize=False,
-            )  # fmt: skip
+        for how, parts in alike.items():
+            self.move(stage, [list(column) for column in zip(*parts)], how)
         for parameter, _ in gradients:
             if parameter.average is not None:
                 share = self.job.rules["average_decay"]
                 local(parameter.average).mul_(share).add_(local(parameter.weights), alpha=1 - share)
+
+    def move(self, stage: dict[str, Any], columns: list[list[torch.Tensor]], how: tuple[float, float]) -> None:
+        """AdamW on weights by their gradients, with both moments and counts, at a rate and a decay."""
+        numbers, (weights, gradients, means, squares, counts) = stage["optimizer"], columns
+        adamw(
+            weights, gradients, means, squares, [], counts, fused=True, amsgrad=False, beta1=numbers["beta1"],
+            beta2=numbers["beta2"], lr=how[0], weight_decay=how[1], eps=numbers["epsilon"], maximize=False,
+        )  # fmt: skip
+
+    def move_rounded(
+        self,
+        stage: dict[str, Any],
+        part: Part,
+        rows: slice,
+        pieces: list[torch.Tensor],
+        how: tuple[float, float],
+        scale: float,
+    ) -> None:
+        """The same of what is kept in bfloat16: some rows at a time in float32, and rounded as the trainer does."""
+        height = max(1, AT_ONCE // max(1, math.prod(part.shape[1:])))
+        word, number = 0xFFFFFFFF, part.count + 1
+        keys = [number * 0x2545F491 & word, (number * 0x2545F491 + 0x9E3779B1) & word]
+        for start in range(0, len(pieces[0]), height):
+            weights, gradient, *moments = (piece[start : start + height] for piece in pieces)
+            whole = [moment.float() for moment in moments]
+            count = torch.tensor(float(part.count), device=self.device)
+            columns = [[weights], [gradient.float() * scale], [whole[0]], [whole[1]], [count]]
+            self.move(stage, columns, how)
+            if stage["moments"] != "bf16":
+                # These were no copies.
+                continue
+            own = slice(rows.start + start, rows.start + start + len(weights))
+            places = part.places_in_memory(own, self.device).view(weights.shape)
+            for moment, values, key in zip(moments, whole, keys):
+                moment.copy_(rounded(values, places, key))
 
     @torch.no_grad()
     def take_average(self) -> None:
@@ -663,7 +596,7 @@ class Worker:
                 "evaluated", step=self.step, set=one["name"], nats=nats, tokens=int(tokens), bytes=one.get("bytes"),
                 bits_per_byte=bits, end_nats=end_nats, end_probability=end_probability, ends=int(ends),
             )  # fmt: skip
-        if self.evaluations.hear(self.step, found, is_mature=self.step > 0):
+        if self.evaluations.hear(self.step, found, is_mature=self.step > 0 and self.share == 1):
             self.tell("healed", step=self.step, tokens=sum(self.shown.values()))
 
     def sums(self, one: dict[str, Any]) -> list[float]:
@@ -712,11 +645,11 @@ class Worker:
         if not is_stopped:
             self.goes_back_to = self.step
         self.kept, self.kept_rollbacks = self.step, self.rollbacks
-        if self.rank == 0 or self.rank in self.leads:
+        if self.rank == 0 or self.rank in self.folders.leads:
             shutil.rmtree(partial, ignore_errors=True)
         dist.barrier()
         dcp.save(self.state(), checkpoint_id=str(partial))
-        self.bring_home(partial)
+        self.folders.bring_home(partial)
         if self.rank == 0:
             (partial / "progress.json").write_text(json.dumps(self.progress(partial)))
             for file in [*partial.iterdir(), partial]:
@@ -729,7 +662,7 @@ class Worker:
             partial.rename(path)
             shutil.rmtree(old, ignore_errors=True)
             self.remove_old()
-        self.remove_copy(partial)
+        self.folders.remove_copy(partial)
         self.tell("kept", step=self.step, folder=str(path))
 
     def progress(self, folder: pathlib.Path) -> dict[str, Any]:
@@ -744,14 +677,19 @@ class Worker:
 
     def remove_old(self) -> None:
         """Removes checkpoints that are neither among the last ones, nor to stay, nor needed to go back to."""
-        stay = {self.place(step) for step in self.job.rules["keep_ends"]}
-        if self.keeps_best and self.evaluations.best:
-            stay.add(self.place(self.evaluations.best))
-        if self.guard.settings["policy"] == "rollback":
-            stay.add(self.place(self.goes_back_to))
-        for path in self.checkpoints()[: -(self.job.rules.get("keep") or 1)]:
+        needed = self.goes_back_to if self.guard.settings["policy"] == "rollback" else 0
+        stay = self.staying(self.job.rules.get("keep") or 1, self.keeps_best) + [self.place(needed)]
+        for path in self.checkpoints():
             if path not in stay:
                 shutil.rmtree(path)
+
+    def staying(self, last: int, best: bool) -> list[pathlib.Path]:
+        """The last checkpoints, those at the ends of stages that are to stay, and perhaps the best."""
+        paths = self.checkpoints()
+        stay = {self.place(step) for step in self.job.rules["keep_ends"]}
+        if best and self.evaluations.best:
+            stay.add(self.place(self.evaluations.best))
+        return [path for path in paths if path in stay or path in paths[max(0, len(paths) - last) :]]
 
     def resume(self) -> None:
         """Goes on from the last checkpoint, whatever number of processes wrote it."""
@@ -778,7 +716,7 @@ class Worker:
 
     def load(self, path: pathlib.Path) -> dict[str, Any]:
         """Brings weights and moments to where a checkpoint has them; what else it says."""
-        self.hand_out(path)
+        self.folders.hand_out(path)
         try:
             progress = json.loads((path / "progress.json").read_text())
             digest = hashlib.sha256((path / ".metadata").read_bytes()).hexdigest()
@@ -793,7 +731,7 @@ class Worker:
             raise Refusal(f"{path}/.metadata is not what was written; remove the checkpoint")
         self.enter(progress["stage"])
         dcp.load(self.state(), checkpoint_id=str(path))
-        self.remove_copy(path)
+        self.folders.remove_copy(path)
         self.model.reshard()
         for parameter in self.trained.values():
             for part in parameter.parts:
@@ -882,7 +820,10 @@ class Worker:
         if self.step > 0:
             self.settle()
         while self.step < steps and self.evaluations.end is None:
-            if job.steps[self.step]["stage"] != self.stage:
+            if self.stage < 0:
+                self.begin()
+                self.tell_stage()
+            elif job.steps[self.step]["stage"] != self.stage:
                 self.enter(job.steps[self.step]["stage"])
                 self.tell_stage()
             if self.step == 0:
@@ -934,6 +875,14 @@ class Worker:
             result_step = best
         self.write(self.job.folder / "result")
         self.tell("memory", step=step, processes=self.memory())
+        staying = [[path.name for path in self.staying(rules.get("keep") or 0, rules["keep_best"])]]
+        dist.broadcast_object_list(staying)
+        for name in staying[0]:
+            progress = self.load(self.job.folder / name)
+            place = self.job.folder / "kept" / name
+            self.write(place, is_whole=True)
+            if self.rank == 0:
+                (place / "progress.json").write_text(json.dumps(progress))
         self.tell(
             "finished", step=step, begun=begun, stage=stage, end=self.evaluations.end,
             healed_at=self.evaluations.state["healed_at"], result_step=result_step,
@@ -947,12 +896,20 @@ class Worker:
         return found
 
 
-def write_event(job: Job, event: str, **values: Any) -> None:
-    """Appends a line to events.jsonl."""
-    line = json.dumps({"event": event, "time": time.time(), **values})
-    with job.events.open("a") as file:
-        file.write(line + "\n")
-    print(line, flush=True)
+def opened(paths: list[pathlib.Path]) -> dict[str, Any]:
+    """The file of each tensor of some."""
+    files: dict[str, Any] = {}
+    for path in paths:
+        file = safe_open(path, "pt")
+        files.update(dict.fromkeys(file.keys(), file))
+    return files
+
+
+def find_moved(moved: list[str], layer: Any, given: Any, result: Any) -> None:
+    """Notes a layer that should add nothing and does."""
+    result = result[0] if isinstance(result, tuple) else result
+    if not torch.equal(result, given[0]):
+        moved.append(type(layer).__name__)
 
 
 def sentence(error: Exception) -> str:

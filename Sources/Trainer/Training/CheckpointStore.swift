@@ -197,6 +197,11 @@ final class CheckpointStore {
             tensors[RunningAverage<DefaultEngine>.prefix + operand]
         }
 
+        /// One of both moments of an operand, as its run has kept it; nil where it has none.
+        func moments(_ kind: String, of operand: String) -> TensorExpression? {
+            tensors["\(kind)/\(operand)"]
+        }
+
         /// Fills in the moments of the operands that are trained in both.
         ///
         /// - Parameters:
@@ -236,7 +241,6 @@ final class CheckpointStore {
 
     private static let recordName = "run.json"
     private static let lockName = ".lock"
-    private static let weightsPrefix = "weights/"
 
     /// The store of the run that makes `output`; makes its folder.
     ///
@@ -310,23 +314,44 @@ final class CheckpointStore {
             tensors[name] = try state.model.engine.tensor(
                 name, type: isPacked ? .u32 : .f32, shape: [buffer.count], in: buffer)
         }
+        try Self.write(tensors, identity, progress, model, in: folder, freeSpace: freeSpace)
+        try removeOld(besides: needed)
+    }
+
+    /// Writes a checkpoint into a run's folder.
+    ///
+    /// - Parameters:
+    ///   - tensors: what it holds, by the names that it has there.
+    ///   - identity: the run.
+    ///   - progress: where it stands.
+    ///   - model: where its model lies.
+    ///   - folder: the run's folder.
+    ///   - freeSpace: the bytes that can be written to the disk of a path.
+    /// - Throws: ``UserFacingError`` when there is no room.
+    static func write(
+        _ tensors: OrderedDictionary<String, TensorExpression>, _ identity: RunIdentity,
+        _ progress: RunProgress, _ model: ModelPlace, in folder: String,
+        freeSpace: @escaping @Sendable (String) -> Int?
+    ) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
-            auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
+            auxiliaryFiles: [AuxiliaryFile(name: recordName, content: .bytes([UInt8](record)))],
             metadata: [:])
         var options = WriteOptions(force: true, shardSize: .max, checksums: false)
         options.freeSpace = freeSpace
-        let path = self.path(step: progress.step)
+        let path = path(in: folder, step: progress.step)
         do { try CheckpointWriter(options: options).write(checkpoint, to: path) } catch {
             // What is there of it would take the room that others need.
             try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
             throw error
         }
-        try removeOld(besides: needed)
     }
+
+    /// What the names of weights begin with in a checkpoint.
+    static var weightsPrefix: String { "weights/" }
 
     /// Removes checkpoints that are neither among the last ones nor exempt.
     private func removeOld(besides needed: Int? = nil) throws(UserFacingError) {

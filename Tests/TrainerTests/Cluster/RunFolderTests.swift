@@ -112,29 +112,57 @@ import Testing
         #expect(lines[2...].map { $0["factor"]?.double } == (0..<3).map { schedule.factor(at: $0) })
     }
 
-    @Test func changedFoldersAreRefused() throws {
-        let path = try planned().path
+    /// A byte of any file that was planned is another, or the file is gone.
+    @Test(arguments: [
+        "job.json", "steps.jsonl", "spare.jsonl", "stage-1.tokens", "config.json", "worker.py", "job.py",
+        "hosts.py",
+        "parameters.py", "rules.py", "requirements.txt",
+    ]) func changedFoldersAreRefused(name: String) throws {
+        let path = try planned { $0.guarding = .rollback }.path
         #expect(try RunFolder.open(path).job.run.count == 16)
-        try folder.write("healed.cluster/steps.jsonl", "{}\n")
-        let error = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
-        #expect(error.kind == .inconsistent && error.message.contains("steps.jsonl is not what was planned"))
+        let file = URL(filePath: "\(path)/\(name)")
+        var bytes = try Data(contentsOf: file)
+        // Another digit, so that a text is still one.
+        let place = try #require(
+            bytes.firstIndex { UInt8(ascii: "0")...UInt8(ascii: "8") ~= $0 } ?? bytes.indices.first)
+        bytes[place] ^= 1
+        try bytes.write(to: file)
+        let changed = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
+        #expect(changed.message.contains("\(name) is not what was"), "\(changed.message)")
+        try FileManager.default.removeItem(at: file)
+        let missing = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
+        #expect(missing.kind == .missing && missing.message.contains(name))
     }
 
     @Test(arguments: [
-        "moments bf16 or 8bit", "gradients bf16", "keep", "rope-theta",
-    ]) func whatTheWorkerCannotDoIsRefused(name: String) throws {
+        (
+            "sizes",
+            "--on does not know --guard rollback where a stage goes on with the data of the one before"
+        ),
+        ("8bit", "--on does not know --moments 8bit, whose blocks of 256 numbers share a scale"),
+    ]) func whatTheWorkerCannotDoIsRefused(name: String, message: String) throws {
         let error = try #require(throws: UserFacingError.self) {
             try planned { job in
                 switch name {
-                case "moments bf16 or 8bit": job.moments = .int8
-                case "gradients bf16": job.gradients = .bf16
-                case "keep": job.keep = 2
-                default: job.ropeTheta = 2e4
+                case "8bit": job.moments = .int8
+                default:
+                    (job.guarding, job.groups) = (.rollback, [])
+                    job.stages = [TrainingStage(["steps": 2]), TrainingStage(["steps": 2, "batch": 4])]
                 }
             }
         }
-        #expect(error.message == "--on does not know --\(name); leave one of the two out")
+        #expect(error.message.hasPrefix(message))
         #expect(!FileManager.default.fileExists(atPath: folder.path("healed.cluster")))
+    }
+
+    /// What is rounded goes by places of the trainer's own engine.
+    @Test func storageIsTold() throws {
+        let stage = try planned { ($0.moments, $0.gradients) = (.bf16, .bf16) }.job.stages[0]
+        let storage = try #require(stage.storage)
+        #expect(stage.moments == .bf16 && storage.keys.sorted() == stage.tensors.keys.sorted())
+        #expect(Set(storage.values.map(\.place)).count == storage.count)
+        #expect(storage["lm_head.weight"]?.gradient == .f32)
+        #expect(storage["model.layers.2.mlp.down_proj.weight"]?.gradient == .bf16)
     }
 
     // MARK: Adopting
