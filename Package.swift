@@ -67,7 +67,10 @@ let package = Package(
             ],
             // What PyTorch and the frameworks of a hand-off carry out, inside the one binary.
             resources: [
-                .embedInCode("Cluster/worker.py"), .embedInCode("Cluster/requirements.txt"),
+                .embedInCode("Cluster/worker.py"), .embedInCode("Cluster/parameters.py"),
+                .embedInCode("Cluster/rules.py"), .embedInCode("Cluster/hosts.py"),
+                .embedInCode("Cluster/job.py"),
+                .embedInCode("Cluster/requirements.txt"),
                 .embedInCode("HandOff/planned.py"),
                 .embedInCode("HandOff/check.py"),
                 .embedInCode("HandOff/axolotl_plugin.py"), .embedInCode("HandOff/megatron_job.py"),

@@ -46,6 +46,11 @@ struct Heal: ParsableCommand {
     func validate() throws {
         do { try job.check(prefix: "--") } catch { throw ValidationError("\(error)") }
         try refuseModels(among: job.files)
+        guard !cluster.planOnly || judgement.maxTime == nil else {
+            throw ValidationError(
+                "--max-time is of one start, and --plan-only starts nothing; give worker.py --max-time SECONDS where it is started"
+            )
+        }
     }
 
     func run() throws {

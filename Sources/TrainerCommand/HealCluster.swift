@@ -24,7 +24,7 @@ struct HealCluster: ParsableArguments {
     var device: ClusterSettings.Device?
     @Option(
         help: ArgumentHelp(
-            "What --on computes in: bf16 or f32 (default: bf16 on cuda, f32 on cpu). Weights, moments and gradients are float32.",
+            "What --on computes in: bf16 or f32 (default: bf16 on cuda, f32 on cpu). Weights are float32, moments and gradients as --moments and --gradients say.",
             valueName: "type"))
     var dtype: ClusterSettings.Precision?
     @Option(

@@ -148,7 +148,7 @@ struct HealOptimizer: ParsableArguments {
     var clip = standard.clip
     @Option(
         help: ArgumentHelp(
-            "How both moments are kept: f32, bf16 or 8bit (8, 4 or 2 bytes a parameter; default: 8bit, with --on f32).",
+            "How both moments are kept: f32, bf16 or 8bit (8, 4 or 2 bytes a parameter; default: 8bit, with --on f32, which takes no 8bit).",
             valueName: "kind"))
     var moments: MomentPrecision?
     @Option(

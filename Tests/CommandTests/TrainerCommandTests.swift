@@ -40,7 +40,9 @@ struct TrainerCommandTests {
         FileManager.default.fileExists(atPath: folder.appending(path: name).path())
     }
 
-    @Test(arguments: ["tokenize", "eval", "heal", "bench", "analyze", "generate", "report", "export"])
+    @Test(arguments: [
+        "tokenize", "eval", "heal", "bench", "analyze", "generate", "report", "export", "adopt", "hand-off",
+    ])
     func explainsItself(
         command: String
     )
@@ -48,6 +50,44 @@ struct TrainerCommandTests {
     {
         let run = try trainer(command, "--help")
         #expect(run.code == 0 && run.output.contains("USAGE: trainer \(command)"))
+    }
+
+    /// A run is planned here and handed to another framework; what that can't do is named, and given up only on purpose.
+    @Test func plannedRunsAreHandedOver() throws {
+        let plan = try heal(
+            "--stages", "steps: 2", "steps: 3", "--on", "torchrun", "--device", "cpu", "--plan-only", "-o",
+            "planned")
+        #expect(plan.code == 0, "\(plan.messages)")
+        #expect(try trainer("hand-off", "planned.cluster").code == 64)
+        #expect(try trainer("hand-off", "planned.cluster", "--to", "axolotl", "--golden", "0").code == 64)
+        let words = ["hand-off", "planned.cluster", "--to", "automodel"]
+        func handOff(_ more: String...) throws -> CommandRun {
+            try CommandRun(words + more, of: "trainer", in: folder)
+        }
+        let unknown = try handOff("--without", "rates")
+        #expect(unknown.code == 64 && unknown.messages.contains("'rates' is none of stages, frozen-rows"))
+        let stage = try handOff("--stage", "3")
+        #expect(stage.code == 64 && stage.messages.contains("the run has 2 stages, and --stage is 3"))
+        let refused = try handOff()
+        #expect(refused.code != 0 && refused.messages.contains("--without stages goes on without it"))
+        #expect(!exists("planned-automodel"))
+        let done = try handOff("--without", "stages", "--golden", "1", "--json")
+        #expect(done.code == 0 && done.messages.isEmpty, "\(done.messages)")
+        let json = try done.json()
+        #expect(json["folder"]?.string?.hasSuffix("planned-automodel") == true)
+        #expect(json["first_loss"]?.isNull == true && json["not_done"]?.array?.isEmpty == false)
+        #expect(json["given_up"]?.array?.map { $0["name"]?.string } == ["stages"])
+        #expect(exists("planned-automodel/launch.sh"))
+        let again = try handOff("--without", "stages", "--golden", "1")
+        #expect(again.code == 64 && again.messages.contains("is there already; give another -o, or --force"))
+    }
+
+    /// A time is of one start, and a plan starts nothing.
+    @Test func plansHaveNoTime() throws {
+        let run = try heal("--on", "torchrun", "--plan-only", "--max-time", "1h")
+        #expect(
+            run.code == 64 && run.messages.contains("give worker.py --max-time SECONDS where it is started"))
+        #expect(!exists("base-healed.cluster"))
     }
 
     @Test func evalTellsProgramsWhatASetIs() throws {

@@ -2,11 +2,13 @@
 
 import importlib.util
 import pathlib
+import sys
 from types import ModuleType
 
 import pytest
 import torch
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "Sources/Trainer/Cluster"))
 PATH = pathlib.Path(__file__).resolve().parents[2] / "Sources/Trainer/Cluster/worker.py"
 
 

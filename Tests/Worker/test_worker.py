@@ -40,10 +40,13 @@ def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def losses(log: pathlib.Path) -> dict[int, float]:
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
-    return {line["step"]: line["loss"] for line in lines}
+def lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def losses(log: pathlib.Path) -> list[float]:
+    """Of the steps that were taken, in order."""
+    return [line["loss"] for line in lines(log)]
 
 
 def weights(folder: pathlib.Path) -> dict[str, torch.Tensor]:
@@ -64,9 +67,9 @@ class Comparison:
 
     def __init__(self, folder: pathlib.Path, model: pathlib.Path, *words: Any) -> None:
         self.folder, self.model = folder, model
-        self.words = command(
-            TRAINER, "heal", model, *words, "--moments", "f32", "--gradients", "f32", "--no-tensorboard"
-        )
+        self.words = command(TRAINER, "heal", model, *words, "--no-tensorboard")
+        for option in ("--moments", "--gradients"):
+            self.words += [] if option in self.words else [option, "f32"]
         run([*self.words, "-o", str(folder / "own"), "--log", str(folder / "own.jsonl")])
         self.own = losses(folder / "own.jsonl")
 
@@ -83,11 +86,10 @@ class Comparison:
     def check(self) -> None:
         """Compares what both have made."""
         other = losses(self.folder / "other.jsonl")
-        assert other.keys() == self.own.keys()
-        worst = max(abs(other[step] - loss) / loss for step, loss in self.own.items())
+        worst = max(abs(two - one) / one for one, two in zip(self.own, other, strict=True))
         before, one, two = (weights(path) for path in (self.model, self.folder / "own", self.folder / "other"))
         heads = json.loads((self.model / "config.json").read_text()).get("num_attention_heads", 1)
-        changes = {}
+        moved = {}
         for name, old in before.items():
             assert one[name].dtype == two[name].dtype == old.dtype and one[name].shape == two[name].shape
             if torch.equal(one[name], old):
@@ -95,11 +97,11 @@ class Comparison:
                 continue
             start, own, other_own = (learning(name, tensor.double(), heads) for tensor in (old, one[name], two[name]))
             if own.numel():
-                changes[name] = float((other_own - own).norm() / (own - start).norm())
-        name = max(changes, key=lambda name: changes[name])
-        print(f"losses of {len(other)} steps within {worst:.1e}, changes within {changes[name]:.1e} ({name})")
+                moved[name] = float((other_own - own).norm() / (own - start).norm())
+        name = max(moved, key=lambda name: moved[name])
+        print(f"losses of {len(other)} steps within {worst:.1e}, changes within {moved[name]:.1e} ({name})")
         assert worst < LOSSES
-        assert changes[name] < CHANGES
+        assert moved[name] < CHANGES
 
 
 @pytest.fixture(scope="session")
@@ -240,6 +242,205 @@ def test_what_is_told_at_the_end(written: pathlib.Path, tmp_path: pathlib.Path) 
             assert two[key] == (pytest.approx(value, rel=CHANGES) if isinstance(value, float) else value)
 
 
+def operation(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    """What the manifest of one of both results says of the run."""
+    done = json.loads((folder / name / "surgery.json").read_text())["operations"][-1]["parameters"]
+    return {key: value for key, value in done.items() if key not in ("on", "device", "dtype")}
+
+
+def evaluated(folder: pathlib.Path, name: str) -> dict[tuple[int, str], float]:
+    found = recorded(folder, name, "evaluated")
+    return {(line["step"], line["set"]): line["result"]["bits_per_byte"] for line in found}
+
+
+# The set gets better while its own language is shown, and worse while the other one is.
+TURN = (
+    "--eval", f"en={EXAMPLES}/data/english.val.jsonl", "--batch", 2, "--length", 64, "--eval-every", 3,
+    "--lr", 1e-2, "--embedding-lr", 1e-2, "--stages", f"steps: 12, data: [{EXAMPLES}/data/english.val.jsonl]",
+    f"steps: 18, data: [{EXAMPLES}/data/korean.val.jsonl], schedule: constant",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more", ["--result best", "--result average --average-decay 0.8", "--patience 2", "--patience 2 --result best"]
+)
+def test_results_and_patience(written: pathlib.Path, tmp_path: pathlib.Path, more: str) -> None:
+    job = Comparison(tmp_path, written, *TURN, *more.split())
+    run(job.by_torchrun(2))
+    job.check()
+    own, other = operation(tmp_path, "own"), operation(tmp_path, "other")
+    assert own == other
+    assert ("ended" in own) == ("patience" in more) and ("result_step" in own) == ("best" in more)
+    one, two = evaluated(tmp_path, "own"), evaluated(tmp_path, "other")
+    assert one.keys() == two.keys() and len(one) > 4
+    assert all(two[place] == pytest.approx(value, rel=LOSSES) for place, value in one.items())
+
+
+def test_until_healed(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The run ends where the set is as good as the parent's, which the trainer evaluates when it plans."""
+    data = ("--data", f"en={EXAMPLES}/data/english.val.jsonl", "--batch", 2, "--length", 64, "--lr", 3e-3)
+    run(command(TRAINER, "heal", written, *data, "--steps", 8, "-o", tmp_path / "parent"))
+    sets = ("--eval", data[1], "--eval-every", 2, "--healed-by", "en", "--until-healed")
+    job = Comparison(tmp_path, written, *data, *sets, "--steps", 40, "--parent", tmp_path / "parent")
+    run(job.by_torchrun(2))
+    job.check()
+    own, other = operation(tmp_path, "own"), operation(tmp_path, "other")
+    assert own == other and own["ended"] == "healed" and own["steps"] < 40
+    for event in ("parent", "healed"):
+        (one,), (two,) = recorded(tmp_path, "own", event), recorded(tmp_path, "other", event)
+        assert {**one, "time": ""} == {**two, "time": ""}
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Rows that are all alike, but for those of step 72."""
+    path, random = tmp_path_factory.mktemp("broken") / "rows.safetensors", torch.Generator().manual_seed(2)
+    rows = (5 + torch.arange(24) % 4).repeat(90 * 2, 1)
+    rows[71 * 2 : 72 * 2] = torch.randint(211, (2, 24), generator=random)
+    save_file({"input_ids": rows}, path)
+    return path
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_guards(grown: pathlib.Path, tmp_path: pathlib.Path, broken: pathlib.Path, policy: str) -> None:
+    """A spike; the run goes back, on with what lies behind, and into a stage that goes on with the same rows."""
+    more = (
+        "--batch",
+        2,
+        "--lr",
+        1e-3,
+        "--embedding-lr",
+        1e-3,
+        "--checkpoint-every",
+        10,
+        "--guard",
+        policy,
+        "--guard-sigma",
+        4,
+    )
+    job = Comparison(tmp_path, grown, "--ids", broken, *more, "--stages", "steps: 78", "steps: 10, lr: 1e-4")
+    run(job.by_torchrun(2))
+    job.check()
+    event = "rolled_back" if policy == "rollback" else "skipped"
+    (own,), (other,) = recorded(tmp_path, "own", event), recorded(tmp_path, "other", event)
+    assert own["step"] == other["step"] and own["documents"] == other["documents"]
+    assert own["mean"] == pytest.approx(other["mean"], rel=LOSSES)
+    for one, two in zip(lines(tmp_path / "own.jsonl"), lines(tmp_path / "other.jsonl"), strict=True):
+        assert (one["step"], one["tokens"], one["sources"]) == (two["step"], two["tokens"], two["sources"])
+
+
+def test_going_on_from_an_earlier_checkpoint(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    job = Comparison(tmp_path, grown, *rows("--stages", *STAGES, "--checkpoint-every", 5))
+    words = [*job.by_torchrun(2), "--keep", "3"]
+    stopped(words, tmp_path, 23, signal.SIGINT)
+    cluster = tmp_path / "other.cluster"
+    assert "no checkpoint of step 7 is kept" in refused([*words, "--resume", "--at-step", "7"])
+    run([*words, "--resume", "--at-step", "20"])
+    events = [line for line in lines(tmp_path / "other.run/record.jsonl") if line.get("event") == "resumed"]
+    assert [line["step"] for line in events] == [20] and not cluster.exists()
+    job.check()
+
+
+def test_checkpoints_that_stay(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """They are the trainer's own: exported, what another run begins with, and what its own engine goes on from."""
+    words = rows("--steps", 20, "--schedule", "constant", "--checkpoint-every", 5, "--keep", 2, "--groups", *GROUPS)
+    job = Comparison(tmp_path, grown, *words)
+    run(job.by_torchrun(2))
+    job.check()
+    found = []
+    for name in ("own", "other"):
+        folders = sorted(path.name for path in (tmp_path / f"{name}.run").glob("step-*"))
+        assert folders == ["step-000015", "step-000020"]
+        last, next_one = tmp_path / f"{name}.run/step-000015", tmp_path / f"{name}-next"
+        run(command(TRAINER, "export", last, "-o", tmp_path / f"{name}-15"))
+        more = [*job.words[:3], *command(*rows("--steps", 10), "--moments", "f32", "--gradients", "f32")]
+        run([*more, *command("--from", last, "-o", next_one, "--log", f"{next_one}.jsonl", "--no-tensorboard")])
+        (tmp_path / name).rename(tmp_path / f"{name}-20")
+        longer = [word if word != "20" else "30" for word in job.words]
+        run([*longer, *command("-o", tmp_path / name, "--resume", "--log", tmp_path / f"{name}-30.jsonl")])
+        found.append((losses(tmp_path / f"{name}-next.jsonl"), losses(tmp_path / f"{name}-30.jsonl")))
+    for one, two in zip(*found):
+        assert len(one) == 10 and one == pytest.approx(two, rel=LOSSES)
+    one, two = weights(tmp_path / "own-15"), weights(tmp_path / "other-15")
+    assert all(torch.allclose(one[name], two[name], rtol=1e-3, atol=1e-5) for name in one)
+
+
+@pytest.mark.parametrize("more", ["--moments bf16", "--gradients bf16", "--moments bf16 --gradients bf16"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
+def test_fewer_bits(tmp_path: pathlib.Path, family: str, more: str) -> None:
+    """Moments are rounded by the same chance as the trainer's, whatever process has them."""
+    model, folder = tmp_path / "model", FIXTURES / "golden" / family
+    run(command(SURGERY, "convert", folder, "--dtype", "f32", "-o", model))
+    rows = ("--ids", folder / "golden.safetensors", "--batch", 2, "--steps", 30, "--lr", 1e-3)
+    job = Comparison(tmp_path, model, *rows, *more.split())
+    run(job.by_torchrun(2))
+    job.check()
+
+
+@pytest.fixture(scope="session")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
+    """Models with a copy of layer 1."""
+    models = {}
+    for family in ("llama", "gpt-neox", "gemma2", "mixtral"):
+        models[family] = tmp_path_factory.mktemp("copied") / family
+        steps = ("--step", "layers --plan 0-1,1", "--step", "convert --dtype f32")
+        run(command(SURGERY, "run", FIXTURES / "golden" / family, "-o", models[family], *steps))
+    return models
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt-neox", "gemma2", "mixtral"])
+def test_a_ramp(copied: dict[str, pathlib.Path], tmp_path: pathlib.Path, family: str) -> None:
+    ids = ("--ids", FIXTURES / "ramp/rows.safetensors", "--batch", 2, "--lr", 2e-3)
+    job = Comparison(tmp_path, copied[family], *ids, "--steps", 12, "--seam", "ramp", "--ramp-share", 0.5)
+    run(job.by_torchrun(2))
+    job.check()
+
+
+def test_a_ramp_that_is_interrupted(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Sets while layers come in, of which none is the best, and a stop among them."""
+    model = tmp_path / "model"
+    run(command(SURGERY, "layers", written, "--plan", "0-1,1", "-o", model))
+    more = ("--steps", 30, "--seam", "ramp", "--ramp-share", 0.6, "--eval-every", 4, "--result", "best")
+    job = Comparison(tmp_path, model, *TEXTS, *more)
+    stopped(job.by_torchrun(2), tmp_path, 7, signal.SIGINT)
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+    one, two = evaluated(tmp_path, "own"), evaluated(tmp_path, "other")
+    assert one.keys() == two.keys()
+    assert all(two[place] == pytest.approx(value, rel=LOSSES) for place, value in one.items())
+
+
+def test_stages_of_their_own(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Another rotary base, longer sequences, layers that are computed again."""
+    text = f"data: [{EXAMPLES}/data/korean.val.jsonl]"
+    stages = (f"{text}, steps: 8", f"{text}, steps: 8, rope-theta: 50000, length: 96, recompute: layer", "steps: 6")
+    more = ("--batch", 2, "--length", 48, "--lr", 3e-3, "--checkpoint-every", 5, "--stages", *stages)
+    job = Comparison(tmp_path, written, "--data", EXAMPLES / "data/english.val.jsonl", *more)
+    stopped(job.by_torchrun(2), tmp_path, 11, signal.SIGINT)
+    run([*job.by_torchrun(2), "--resume"])
+    job.check()
+    one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("own", "other"))
+    assert one == two and "50000" in json.dumps(two)
+
+
+@pytest.mark.parametrize("moments", ["f32", "bf16"])
+def test_beginning_with_a_checkpoint(tmp_path: pathlib.Path, moments: str) -> None:
+    """Weights and moments of the trainer's own run; of what is frozen now the weights alone."""
+    model, family = tmp_path / "model", FIXTURES / "golden/gpt2"
+    run(command(SURGERY, "convert", family, "--dtype", "f32", "-o", model))
+    ids = ("--ids", family / "golden.safetensors", "--batch", 2, "--lr", 1e-3, "--moments", moments)
+    first = command(TRAINER, "heal", model, *ids, "--gradients", "f32", "--steps", 12, "--keep", 1, "--no-tensorboard")
+    run([*first, "-o", str(tmp_path / "first")])
+    more = ("--from", tmp_path / "first.run/step-000012", "--groups", "layers=0: freeze", "--keep", 1)
+    job = Comparison(tmp_path, model, *ids, "--steps", 15, *more)
+    run(job.by_torchrun(2))
+    job.check()
+    assert operation(tmp_path, "own") == operation(tmp_path, "other")
+    run(command(TRAINER, "export", tmp_path / "other.run/step-000015", "-o", tmp_path / "exported"))
+    one, two = weights(tmp_path / "other"), weights(tmp_path / "exported")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_a_time_that_is_over(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
     words = command(TRAINER, "heal", grown, *rows("--steps", 20_000), "-o", tmp_path / "other", *on(2))
     done = subprocess.run([*words, "--max-time", "15s"], capture_output=True, text=True)
@@ -324,6 +525,56 @@ def test_refusals(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
         assert "holds a run; add --resume" in refused([*words, *on(2)])
         assert "device is cpu, was cuda" in refused([*words, *on(2), "--resume"])
     run([*words, *on(2), "--force"])
+
+
+FILES = ("job.json", "steps.jsonl", "stage-1.tokens", "config.json", "worker.py", "job.py", "rules.py")
+
+
+def alone(cluster: pathlib.Path) -> str:
+    """What a worker says that refuses a folder, started as the only process."""
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    words = command(sys.executable, cluster / "worker.py", cluster / "job.json")
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **alone, **meeting})
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("process 0: ")]
+    assert len(said) == 1
+    return said[0]
+
+
+def test_folders_changed_by_hand(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A byte of a file is another: the worker, and the trainer that would go on or adopt, name it in a sentence."""
+    words = command(TRAINER, "heal", grown, *rows("--steps", 3), *on(1), "--moments", "f32", "-o", tmp_path / "other")
+    run([*words, "--plan-only"])
+    cluster = tmp_path / "other.cluster"
+    for name in FILES:
+        path = cluster / name
+        before = path.read_bytes()
+        place = next(place for place, byte in enumerate(before) if byte in b"02468" or path.suffix == ".tokens")
+        path.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+        assert f"{path} has the SHA-256" in alone(cluster)
+        assert f"{name} is not what was" in refused([*words, "--resume"])
+        assert f"{name} is not what was" in refused(command(TRAINER, "adopt", cluster))
+        path.write_bytes(before)
+    (cluster / "SHA256SUMS").rename(tmp_path / "sums")
+    assert "copy the run folder as a whole" in alone(cluster)
+    (tmp_path / "sums").rename(cluster / "SHA256SUMS")
+    run([*words, "--resume"])
+
+
+def test_checkpoints_of_another_job(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    words = command(TRAINER, "heal", grown, *rows("--steps", 4000), *on(1), "--log", tmp_path / "log.jsonl")
+    one, other = ([*words, "-o", str(tmp_path / name), "--seed", seed] for name, seed in (("other", "1"), ("two", "2")))
+    stopped(one, tmp_path, 3, signal.SIGINT)
+    run([*other, "--plan-only"])
+    (path,) = (tmp_path / "other.cluster").glob("checkpoint-*")
+    path.rename(tmp_path / "two.cluster" / path.name)
+    assert "is of the run" in refused([*other, "--resume"])
+    # And one whose pickled part is not what was written, which is not read.
+    (tmp_path / "two.cluster" / path.name).rename(path)
+    with (path / ".metadata").open("ab") as file:
+        file.write(b"x")
+    assert ".metadata is not what was written; remove the checkpoint" in refused([*one, "--resume"])
 
 
 def test_documents_that_see_each_other_are_refused(tmp_path: pathlib.Path) -> None:

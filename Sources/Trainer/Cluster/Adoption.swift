@@ -58,14 +58,21 @@ public struct Adoption {
 
     /// Checks the result and writes the model.
     func adopt(_ events: WorkerEvents, _ isCancelled: () -> Bool) throws -> TrainingOutcome {
-        let masters = try masters(isCancelled)
+        // What only a later stage trains than that of the result is the model's own.
+        let trained = folder.job.stages[...events.resultStage].reduce(into: Set<String>()) {
+            $0.formUnion($1.tensors.keys)
+        }
+        let beginning = try WorkerBeginning.masters(in: folder)
+        let result = try self.masters(of: model.replacing(beginning), isCancelled)
+        let masters = beginning.merging(result.filter { trained.contains($0.key) }) { $1 }
         let engine = try DefaultEngine(threads: options.threads)
-        let drift = try model.drift(to: masters, on: engine, isCancelled: isCancelled)
-        events.tell(.drifted(afterStep: folder.steps, drift))
+        let drift = try model.replacing(beginning).drift(to: masters, on: engine, isCancelled: isCancelled)
+        try WorkerCheckpoints(folder, model).bringHome(events, isCancelled)
+        events.tell(.drifted(afterStep: events.outcome.resultStep, drift))
         try tellExposure(events)
-        let operation = Manifest.Operation(
-            name: TrainingJob.name, parameters: folder.job.operation.object ?? [:])
-        let healed = try model.learning(masters, by: operation)
+        let operation = folder.job.operation(of: events.outcome, stage: events.stage)
+        let stages = try folder.job.identity.stages(on: model, after: Set(beginning.keys))
+        let healed = try stages[events.resultStage].model.learning(masters, by: operation)
         let report = try PreparedJob.writer(options).write(
             healed, to: output, isCancelled: isCancelled,
             progress: { events.tell(.writing(done: $0.done, total: $0.total)) })
@@ -78,18 +85,17 @@ public struct Adoption {
 
     /// How often new tokens were seen in the steps that were taken; nothing where there are none.
     private func tellExposure(_ events: WorkerEvents) throws {
-        guard let origins = try ModelOrigins(of: model), let tokenizer = try? model.tokenizer() else {
+        guard let tokenizer = try? model.tokenizer(), var exposure = try TokenExposure(of: model) else {
             return
         }
-        var exposure = TokenExposure(of: origins, in: model.layout, tokenizer: tokenizer)
-        guard !exposure.tokens.isEmpty else { return }
-        let skipped = try WorkerEvents.lines(of: folder).filter { $0["event"]?.string == "skipped" }
-        try folder.forEachStep(but: Set(skipped.compactMap { $0["step"]?.int })) { exposure.count($0) }
-        events.tell(.exposed(afterStep: folder.steps, exposure.summary { tokenizer.text(of: $0) }))
+        try folder.forEachStep(WorkerEvents.draws(of: folder)) { exposure.count($0) }
+        events.tell(.exposed(afterStep: events.outcome.step, exposure.summary { tokenizer.text(of: $0) }))
     }
 
     /// The tensors of the result, checked: names, shapes, types, finite numbers, and the bytes of what is frozen.
-    private func masters(_ isCancelled: () -> Bool) throws(UserFacingError) -> [String: TensorExpression] {
+    private func masters(
+        of model: PretrainedModel, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> [String: TensorExpression] {
         let path = Path.join(folder.path, RunFolder.resultName)
         let found = try Checkpoint.open(path).tensors
         let expected = folder.job.stages.reduce(into: Set<String>()) { $0.formUnion($1.tensors.keys) }
@@ -157,12 +163,44 @@ public struct Adoption {
     }
 }
 
+extension TokenExposure {
+    /// The tokens that a surgery has added to a model, none of them seen yet; nil where there are none.
+    init?(of model: PretrainedModel) throws(UserFacingError) {
+        guard let origins = try ModelOrigins(of: model), let tokenizer = try? model.tokenizer() else {
+            return nil
+        }
+        self.init(of: origins, in: model.layout, tokenizer: tokenizer)
+        if tokens.isEmpty { return nil }
+    }
+}
+
 extension RunFolder {
     /// All steps.
     var steps: Int { job.stages.reduce(0) { $0 + $1.steps } }
+
+    /// The stage of a step, from 0; the last one's behind it.
+    func stage(ofStep step: Int) -> Int {
+        var end = 0
+        return job.stages.dropLast().firstIndex { stage in
+            end += stage.steps
+            return step <= end
+        } ?? job.stages.count - 1
+    }
 }
 
 extension ClusterJob {
+    /// What the manifest says of a run that has ended in a stage.
+    func operation(of outcome: TrainingOutcome, stage: Int) -> Manifest.Operation {
+        var more: JSONObject = [
+            "on": "torchrun", "device": .string(device.rawValue), "dtype": .string(dtype.rawValue),
+        ]
+        if outcome.resultStep < outcome.step { more["result_step"] = JSON(outcome.resultStep) }
+        if rules.result != .last { more["result"] = .string(rules.result.rawValue) }
+        if let end = outcome.end { more["ended"] = .string(end.rawValue) }
+        return identity.operation(
+            steps: outcome.step, tokens: outcome.sources.tokens, stage: stage, and: more)
+    }
+
     /// Refuses a model whose files are not those that the job was planned with.
     func check(filesIn folder: String) throws(UserFacingError) {
         for file in model.files {

@@ -83,6 +83,39 @@ package struct ClusterJob: Codable, Sendable {
         }
     }
 
+    /// How what copied layers add grows from nothing to all of it.
+    package struct Ramp: Codable, Sendable, Equatable {
+        /// After how many steps they add all of it.
+        package var steps: Int
+        /// Of each of the layers the tensors of the modules whose results are added to the residual stream.
+        package var writers: [[String]]
+
+        /// The ramp of a stage; nil where it has none.
+        init?(_ stage: PreparedStage) {
+            guard let ramp = stage.plan.ramp else { return nil }
+            steps = ramp.steps
+            writers = ramp.layers.map { layer in
+                let own = stage.layout.parameters.filter { $0.layer == layer }
+                let norms: [Module] = [.attentionOutputNorm, .feedForwardOutputNorm]
+                let parts: [[Module]] = [[.attentionOutput], [.down, .expertDown, .sharedDown]]
+                return zip(norms, parts).flatMap { norm, parts in
+                    // A norm behind a part has the last word.
+                    let last = own.contains { $0.module == norm } ? [norm] : parts
+                    return own.filter { last.contains($0.module) }.map(\.name)
+                }
+            }
+        }
+    }
+
+    /// How the trainer's own engine keeps a tensor, by which the worker rounds as it does.
+    package struct Storage: Codable, Sendable, Equatable {
+        /// Where its numbers begin among all that are trained, and whether its last two dimensions lie the other way round
+        /// there: the chance of rounding a moment up is a hash of the place.
+        package var place: Int, transposed: Bool
+        /// How its gradient is kept.
+        package var gradient: GradientPrecision
+    }
+
     /// A stage.
     package struct Stage: Codable, Sendable {
         package var title: String?
@@ -90,17 +123,33 @@ package struct ClusterJob: Codable, Sendable {
         package var batch: Int
         package var accumulate: Int
         package var length: Int
-        /// The file of its sequences.
-        package var sequences: String
+        /// The file of its sequences, and for how many more steps than the stage has it holds some: those that are left where
+        /// the run has gone back.
+        package var sequences: String, spare: Int
+        /// Whether they go on where those of the stage before end, and would go on behind what that has passed over.
+        package var goesOn: Bool
+        /// The tokens that one pass over a source shows, by name.
+        package var sizes: [String: Int]
+        /// What the backward pass computes again.
+        package var recompute: Recomputation
+        /// The file of the model's configuration as the stage has it.
+        package var configuration: String
+        /// How copied layers come in; nil where they are there from the first step.
+        package var ramp: Ramp?
         /// Whether a token's position is its place in the row, in place of that in what it sees.
         package var countsFromRow: Bool
         package var optimizer: Optimizer
+        /// How moments are kept; and of every tensor that is trained how its numbers are, where not all are float32.
+        package var moments: MomentPrecision, storage: [String: Storage]?
         package var guarding: Guard
         /// The rows of every tensor that is trained, by its name, in order; those of others have no part in the stage.
         package var tensors: [String: [Rows]]
 
         enum CodingKeys: String, CodingKey {
-            case title, steps, batch, accumulate, length, sequences, optimizer, tensors
+            case title, steps, batch, accumulate, length, recompute, configuration, ramp, sequences, spare,
+                sizes, optimizer, moments,
+                storage, tensors
+            case goesOn = "goes_on"
             case guarding = "guard"
             case countsFromRow = "counts_from_row"
         }
@@ -115,8 +164,50 @@ package struct ClusterJob: Codable, Sendable {
         package var bytes: Int?
     }
 
+    /// When the run is judged and kept, what ends it and what it becomes.
+    package struct Rules: Codable, Sendable, Equatable {
+        /// The steps after which the sets are evaluated.
+        package var evaluateAfter: [Int]
+        /// Steps between checkpoints; 0 keeps one only when the run is stopped, or a stage ends.
+        package var checkpointEvery: Int
+        /// How many of the last checkpoints are kept, whether the best is, and the ends of stages that are.
+        package var keep: Int?, keepBest: Bool, keepEnds: [Int]
+        /// What becomes the result, and what is left of a running average after an update.
+        package var result: RunResult, averageDecay: Double?
+        /// What ends it before its last step, and the sets that must be healed for that.
+        package var patience: Int?, untilHealed: Bool, healedBy: [String]
+
+        enum CodingKeys: String, CodingKey {
+            case keep, result, patience
+            case evaluateAfter = "evaluate_after"
+            case checkpointEvery = "checkpoint_every"
+            case keepBest = "keep_best"
+            case keepEnds = "keep_ends"
+            case averageDecay = "average_decay"
+            case untilHealed = "until_healed"
+            case healedBy = "healed_by"
+        }
+
+        /// Those of a job.
+        init(_ prepared: PreparedJob) {
+            let job = prepared.job
+            let ends = prepared.stages.indices.map { prepared.steps(before: $0 + 1) }
+            evaluateAfter = Set(job.evaluationSchedule.steps(of: prepared.steps) + ends).sorted()
+            (checkpointEvery, keep, keepBest) = (job.checkpointEvery, job.keep, job.keepBest)
+            keepEnds = zip(ends, prepared.stages).filter(\.1.keepsEnd).map(\.0)
+            (result, averageDecay) = (job.result, job.result == .average ? job.averageDecay : nil)
+            (patience, untilHealed, healedBy) = (job.patience, job.untilHealed, job.healingSets)
+        }
+    }
+
+    /// What the parent makes of the sets, or why there is none.
+    package struct Parent: Codable, Sendable {
+        package var model: String?, reason: String?
+        package var sets: [EvaluationProgress.Finding] = []
+    }
+
     package static let formatName = "model-surgery job"
-    package static let formatVersion = 1
+    package static let formatVersion = 2
 
     package var format = ClusterJob.formatName
     package var version = ClusterJob.formatVersion
@@ -129,31 +220,25 @@ package struct ClusterJob: Codable, Sendable {
     package var model: Model
     package var device: ClusterSettings.Device
     package var dtype: ClusterSettings.Precision
-    /// Whether the backward pass computes the layers again.
-    package var recompute: Recomputation
     package var stages: [Stage]
+    /// The files of what it begins with in place of the model's own values, and how many updates each tensor has had by then.
+    package var beginning: [String]?, counts: [String: Int]?
     package var evaluations: [Evaluation]
-    /// The steps after which the sets are evaluated.
-    package var evaluateAfter: [Int]
-    /// Steps between checkpoints; 0 keeps one only when the run is stopped.
-    package var checkpointEvery: Int
+    package var rules: Rules
+    /// Nil where no parent is wanted.
+    package var parent: Parent?
     /// How many numbers some stage trains.
     package var parameters: Int
     /// What will have been shown at the end.
     package var sources: [SourceProgress]
-    /// What the manifest says of the run, and what its record begins with.
-    package var operation: JSON, facts: JSON
-
-    enum CodingKeys: String, CodingKey {
-        case format, version, tool, run, identity, output, model, device, dtype, recompute, stages,
-            evaluations
-        case parameters, sources, operation, facts
-        case evaluateAfter = "evaluate_after"
-        case checkpointEvery = "checkpoint_every"
-    }
+    /// What its record begins with.
+    package var facts: JSON
 
     /// The job of a run; reads the model's files through once.
-    init(_ prepared: PreparedJob, _ settings: ClusterSettings, evaluations: [Evaluation]) throws {
+    init(
+        _ prepared: PreparedJob, _ settings: ClusterSettings, evaluations: [Evaluation] = [],
+        parent: Parent? = nil, beginning: WorkerBeginning? = nil
+    ) throws {
         let identity = try prepared.identity()
         (tool, run, self.identity) = (prepared.options.tool, identity.name, identity)
         output = prepared.output.output
@@ -162,12 +247,11 @@ package struct ClusterJob: Codable, Sendable {
             head: prepared.model.layout.parameters.first { $0.role == .head }?.name,
             balance: prepared.model.architecture.balanceFactor)
         (device, dtype) = (settings.device, settings.settledPrecision)
-        recompute = prepared.stages[0].plan.recomputation
         stages = prepared.stages.enumerated().map { Stage($1, index: $0) }
         self.evaluations = evaluations
-        let ends = prepared.stages.indices.map { prepared.steps(before: $0 + 1) }
-        evaluateAfter = Set(prepared.job.evaluationSchedule.steps(of: prepared.steps) + ends).sorted()
-        checkpointEvery = prepared.job.checkpointEvery
+        (self.beginning, counts) = (beginning?.files, beginning?.counts)
+        rules = Rules(prepared)
+        self.parent = parent
         parameters = prepared.trainedParameterCount
         sources = prepared.sources
         var facts = prepared.facts
@@ -177,12 +261,6 @@ package struct ClusterJob: Codable, Sendable {
             "torchrun", .string(device.rawValue), .string(dtype.rawValue)
         )
         self.facts = .object(facts)
-        let operation = identity.operation(
-            steps: prepared.steps, tokens: prepared.sources.tokens, stage: prepared.stages.count - 1,
-            and: [
-                "on": "torchrun", "device": .string(device.rawValue), "dtype": .string(dtype.rawValue),
-            ])
-        self.operation = .object(operation.parameters)
     }
 
     /// What is different from a job that was planned before, a phrase each.
@@ -190,6 +268,7 @@ package struct ClusterJob: Codable, Sendable {
         var differences = identity.differences(from: kept.identity)
         if device != kept.device { differences.append("device is \(device), was \(kept.device)") }
         if dtype != kept.dtype { differences.append("dtype is \(dtype), was \(kept.dtype)") }
+        differences += RunIdentity.compare(try? JSON(encoding: rules), try? JSON(encoding: kept.rules))
         return differences
     }
 
@@ -225,21 +304,42 @@ package struct ClusterJob: Codable, Sendable {
         let plans = prepared.stages.map(\.plan)
         let refused = [
             ("from-scratch", job.fromScratch), ("teacher", job.teacher != nil),
-            ("parent", job.parent != nil), ("from", job.from != nil),
-            ("keep", job.keep != nil),
-            ("at-step", prepared.options.atStep != nil), ("keep-best", job.keepBest),
-            ("patience", job.patience != nil),
-            ("until-healed", job.untilHealed),
-            ("result \(job.result.rawValue)", job.result != .last),
-            ("guard rollback", job.guarding == .rollback),
-            ("seam ramp", job.seam == .ramp),
-            ("rope-theta", plans.contains { $0.ropeTheta != nil }),
-            ("moments bf16 or 8bit", plans.contains { $0.moments != .f32 }),
-            ("gradients bf16", plans.contains { $0.gradients != .f32 }),
-            ("stages with a recompute of their own", Set(plans.map(\.recomputation)).count > 1),
+            (
+                "guard rollback where a stage goes on with the data of the one before at another size",
+                job.guarding == .rollback && prepared.dataChangesSize
+            ),
         ]
+        guard plans.allSatisfy({ $0.moments != .int8 }) else {
+            throw UserFacingError(
+                .request,
+                """
+                --on does not know --moments 8bit, whose blocks of 256 numbers share a scale: FSDP2 shards rows, and cuts \
+                through blocks; take bf16 or f32
+                """)
+        }
         guard let name = refused.first(where: \.1)?.0 else { return }
         throw UserFacingError(.request, "--on does not know --\(name); leave one of the two out")
+    }
+}
+
+extension PreparedJob {
+    /// Whether a stage takes other portions of the data that it goes on with, or only so much of it.
+    fileprivate var dataChangesSize: Bool {
+        zip(stages, stages.dropFirst()).contains { before, stage in
+            stage.goesOn
+                && (stage.plan.batch * stage.plan.accumulate != before.plan.batch * before.plan.accumulate
+                    || stage.plan.tokens != nil || before.plan.tokens != nil)
+        }
+    }
+}
+
+extension PreparedStage {
+    /// For how many steps more than its own the stage may need data: going back drops what lies behind a checkpoint, and a run
+    /// that goes back oftener than the guard bears in a row is unlikely to come to its end.
+    var spareSteps: Int {
+        guard plan.guarding.policy == .rollback else { return 0 }
+        let (steps, most) = (plan.steps, plan.guarding.mostInARow)
+        return job.checkpointEvery == 0 ? steps : min(steps, most * job.checkpointEvery)
     }
 }
 
@@ -250,10 +350,29 @@ extension ClusterJob.Stage {
         title = plan.title
         (steps, batch, accumulate, length) = (plan.steps, plan.batch, plan.accumulate, plan.length)
         sequences = "stage-\(index + 1).tokens"
+        spare = stage.spareSteps
+        goesOn = stage.goesOn
+        recompute = plan.recomputation
+        configuration = plan.ropeTheta == nil ? Configuration.fileName : "config-\(index + 1).json"
+        ramp = ClusterJob.Ramp(stage)
+        sizes = Dictionary(stage.sources.map { ($0.name, $0.size) }) { $1 }
         countsFromRow = stage.job.ids != nil
         optimizer = ClusterJob.Optimizer(
             rate: plan.optimizer.rate, beta1: plan.optimizer.beta1, beta2: plan.optimizer.beta2,
             epsilon: plan.optimizer.epsilon, clip: plan.optimizer.clip)
+        moments = plan.moments
+        if plan.moments != .f32 || plan.gradients != .f32 {
+            let trained = stage.layout.parameters.filter(\.isTrained).map { parameter in
+                let gradient: GradientPrecision = parameter.gradient?.precision == .bf16 ? .bf16 : .f32
+                return (
+                    parameter.name,
+                    ClusterJob.Storage(
+                        place: parameter.weights.start, transposed: parameter.isTransposed, gradient: gradient
+                    )
+                )
+            }
+            storage = Dictionary(uniqueKeysWithValues: trained)
+        }
         guarding = ClusterJob.Guard(
             policy: plan.guarding.policy, sigma: plan.guarding.sigma, mostInARow: plan.guarding.mostInARow)
         tensors = ParameterGroup.rows(

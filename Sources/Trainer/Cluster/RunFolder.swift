@@ -9,9 +9,12 @@ internal import OrderedCollections
 /// | --- | --- |
 /// | `job.json` | ``ClusterJob`` |
 /// | `steps.jsonl` | a line a step: its stage, the share of the peak rate, its targets, what it has shown by then |
+/// | `spare.jsonl` | the same of sequences that a run needs only after it has gone back; only with `--guard rollback` |
 /// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions |
 /// | `set-N.tokens` | the rows of an evaluation set: int32, (N, 4, T): the same, and 1 where the target ends a text |
-/// | `config.json`, `worker.py`, `requirements.txt` | the model's configuration, the program, what it needs of Python |
+/// | `beginning/` | weights and moments of the checkpoint that the run begins with: ``WorkerBeginning`` |
+/// | `config.json`, `config-N.json` | the model's configuration, and that of a stage with another rotary base |
+/// | `worker.py`, `job.py`, `hosts.py`, `parameters.py`, `rules.py`, `requirements.txt` | the program, what it needs of Python |
 /// | `SHA256SUMS` | the SHA-256 of each of these |
 /// | `job.sbatch`, `pytorchjob.yaml` | what starts the worker by Slurm and by Kubernetes: ``SlurmScript``, ``KubernetesJob`` |
 ///
@@ -32,6 +35,7 @@ package struct RunFolder: Sendable {
     static let workerName = "worker.py"
     static let sumsName = "SHA256SUMS"
     private static let stepsName = "steps.jsonl"
+    private static let spareName = "spare.jsonl"
 
     /// The run folder of what makes `output`.
     package static func path(of output: String) -> String { Path.absolute(output) + ".cluster" }
@@ -115,6 +119,10 @@ package struct RunFolder: Sendable {
         do {
             var names = [stepsName]
             let steps = try OutputStream(Path.join(partial, stepsName))
+            let spare =
+                prepared.stages.contains { $0.spareSteps > 0 }
+                ? try OutputStream(Path.join(partial, spareName)) : nil
+            if spare != nil { names.append(spareName) }
             var data = StageData(prepared)
             for (index, stage) in prepared.stages.enumerated() {
                 let name = "stage-\(index + 1).tokens"
@@ -125,9 +133,15 @@ package struct RunFolder: Sendable {
                     if isCancelled() { throw UserFacingError.interrupted }
                     try data.writeStep(step, to: tokens, noting: steps)
                 }
+                if let spare {
+                    try data.writeSpare(to: tokens, noting: spare) {
+                        if isCancelled() { throw UserFacingError.interrupted }
+                    }
+                }
                 try tokens.close()
             }
             try steps.close()
+            try spare?.close()
             var sets: [ClusterJob.Evaluation] = []
             for (index, set) in prepared.evaluations.enumerated() {
                 let name = "set-\(index + 1).tokens"
@@ -137,15 +151,25 @@ package struct RunFolder: Sendable {
                     ClusterJob.Evaluation(
                         name: set.name, file: name, length: prepared.window, bytes: set.bytes))
             }
-            let job = try ClusterJob(prepared, settings, evaluations: sets)
+            let parent = try measureParent(prepared, isCancelled)
+            let beginning = try WorkerBeginning(prepared, in: partial)
+            names += beginning?.files ?? []
+            let job = try ClusterJob(
+                prepared, settings, evaluations: sets, parent: parent, beginning: beginning)
             let configuration = prepared.model.checkpoint.configuration?.serialized() ?? []
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            let texts: [(String, [UInt8])] = [
+            var texts: [(String, [UInt8])] = [
                 (jobName, [UInt8](try encoder.encode(job))), (Configuration.fileName, configuration),
-                (workerName, PackageResources.worker_py),
+                (workerName, PackageResources.worker_py), ("parameters.py", PackageResources.parameters_py),
+                ("rules.py", PackageResources.rules_py), ("hosts.py", PackageResources.hosts_py),
+                ("job.py", PackageResources.job_py),
                 ("requirements.txt", PackageResources.requirements_txt),
             ]
+            for (stage, own) in zip(prepared.stages, job.stages)
+            where own.configuration != Configuration.fileName {
+                texts.append((own.configuration, stage.model.checkpoint.configuration?.serialized() ?? []))
+            }
             for (name, bytes) in texts {
                 names.append(name)
                 try AtomicFile(path: Path.join(partial, name)).publish(bytes)
@@ -170,29 +194,48 @@ package struct RunFolder: Sendable {
         }
     }
 
-    /// The documents of a step, counted from 1, for messages; nothing where the folder does not say.
-    func documents(ofStep step: Int) -> String {
-        guard let bytes = try? InputFile(path: Path.join(path, Self.stepsName)).bytes() else { return "" }
-        let lines = bytes.split(separator: UInt8(ascii: "\n"), maxSplits: step)
-        guard lines.indices.contains(step - 1) else { return "" }
-        return (try? JSON(parsing: Array(lines[step - 1]), file: Self.stepsName))?["documents"]?.string ?? ""
+    /// What the parent makes of the sets, by the trainer's own engine.
+    private static func measureParent(
+        _ prepared: PreparedJob, _ isCancelled: () -> Bool
+    ) throws -> ClusterJob.Parent? {
+        switch try prepared.measureParent(isCancelled) {
+        case .measured(let model, let sets):
+            let sets = sets.map { EvaluationProgress.Finding(name: $0.name, result: $0.result) }
+            return ClusterJob.Parent(model: model, sets: sets)
+        case .missing(let reason): return ClusterJob.Parent(reason: reason)
+        case nil: return nil
+        }
     }
 
-    /// Shows each step's sequences, (B, T) of all its parts, to a visitor.
+    /// What there is to know of the sequences of a stage, from 0: of its own steps, and then of spare ones.
+    func draws(of stage: Int) throws(UserFacingError) -> [JSON] {
+        var draws: [JSON] = []
+        for name in [Self.stepsName, Self.spareName] {
+            let file = Path.join(path, name)
+            guard FileSystem.kind(of: file) == .file else { continue }
+            for line in try InputFile(path: file).bytes().split(separator: UInt8(ascii: "\n")) {
+                let draw = try JSON(parsing: Array(line), file: file)
+                if draw["stage"]?.int == stage { draws.append(draw) }
+            }
+        }
+        return draws
+    }
+
+    /// Shows the sequences, (B, T) of all its parts, of each step that was taken to a visitor.
     ///
     /// - Parameters:
-    ///   - skipped: steps that are left out, counted from 1.
+    ///   - draws: where the sequences of a step stand among those of its stage, in steps; steps are counted from 1.
     ///   - visit: is given the sequences of a step.
     /// - Throws: ``UserFacingError`` when a file can't be read.
-    func forEachStep(but skipped: Set<Int>, visit: (TokenBatch) -> Void) throws(UserFacingError) {
+    func forEachStep(_ draws: [Int: Int], visit: (TokenBatch) -> Void) throws(UserFacingError) {
         var step = 0
         for stage in job.stages {
             let file = try InputFile(path: Path.join(path, stage.sequences))
             let (count, length) = (stage.batch * stage.accumulate, stage.length)
             let size = count * 3 * length * 4
-            for index in 0..<stage.steps {
+            for _ in 0..<stage.steps {
                 step += 1
-                if skipped.contains(step) { continue }
+                guard let index = draws[step] else { continue }
                 let bytes = try file.bytes(at: index * size, count: size)
                 let numbers = stride(from: 0, to: size, by: 4).map { place in
                     (0..<4).reduce(into: UInt32(0)) { $0 |= UInt32(bytes[place + $1]) << (8 * $1) }
@@ -207,6 +250,19 @@ package struct RunFolder: Sendable {
         }
     }
 
+    /// Removes the worker's checkpoints after a step, so that it goes on from there.
+    ///
+    /// - Throws: ``UserFacingError`` when there is none of that step.
+    func goBack(to step: Int) throws(UserFacingError) {
+        let prefix = "checkpoint-"
+        let names = try FileSystem.names(path).filter { $0.hasPrefix(prefix) }
+        let steps = names.compactMap { Int($0.dropFirst(prefix.count)) }.sorted()
+        guard steps.contains(step) else { throw .noSuchStep(step, folder: path, kept: steps) }
+        for name in names where Int(name.dropFirst(prefix.count)) ?? 0 > step {
+            try FileSystem.remove(Path.join(path, name))
+        }
+    }
+
     /// Writes the rows of an evaluation set.
     private static func write(_ set: EvaluationSet, length: Int, to path: String) throws(UserFacingError) {
         let file = try OutputStream(path)
@@ -217,6 +273,13 @@ package struct RunFolder: Sendable {
             try file.append([rows.tokens, rows.targets, rows.attentionStart, ends].flatMap(\.self))
         }
         try file.close()
+    }
+}
+
+extension PreparedJob {
+    /// Whether checkpoints stay when the run is done.
+    fileprivate var keepsCheckpoints: Bool {
+        job.keep != nil || job.keepBest || stages.contains(where: \.keepsEnd)
     }
 }
 
@@ -247,6 +310,29 @@ private struct StageData {
     mutating func writeStep(
         _ step: Int, to tokens: OutputStream, noting lines: OutputStream
     ) throws(UserFacingError) {
+        self.step += 1
+        var line: JSONObject = [
+            "step": JSON(self.step), "factor": JSON(job.stages[stage].plan.schedule.factor(at: step)),
+        ]
+        for (key, value) in try writeDraw(to: tokens) { line[key] = value }
+        try lines.append(bytes: JSON.object(line).serialized(indent: nil) + [UInt8(ascii: "\n")])
+    }
+
+    /// Writes the sequences behind those of the stage's own steps; the next stage goes on as if nobody had looked at them.
+    mutating func writeSpare(
+        to tokens: OutputStream, noting lines: OutputStream, check: () throws -> Void
+    ) throws {
+        let position = data.position
+        for _ in 0..<job.stages[stage].spareSteps {
+            try check()
+            try lines.append(
+                bytes: JSON.object(writeDraw(to: tokens)).serialized(indent: nil) + [UInt8(ascii: "\n")])
+        }
+        try data.move(to: position)
+    }
+
+    /// Writes the sequences of a step; what there is to know of them.
+    private mutating func writeDraw(to tokens: OutputStream) throws(UserFacingError) -> JSONObject {
         let plan = job.stages[stage].plan
         var targets = 0
         var documents: [DocumentReference] = []
@@ -269,15 +355,15 @@ private struct StageData {
                 try tokens.append([batch.tokens[range], batch.targets[range], starts].flatMap { Array($0) })
             }
         }
-        self.step += 1
         let sources = earlier.adding(data.sources)
-        let line: JSON = [
-            "step": JSON(self.step), "stage": JSON(stage), "factor": JSON(plan.schedule.factor(at: step)),
-            "targets": JSON(targets), "tokens": JSON(sources.tokens),
+        var line: JSONObject = [
+            "stage": JSON(stage), "targets": JSON(targets), "tokens": JSON(sources.tokens),
             "sources": (try? JSON(encoding: sources.figures)) ?? [:],
             "documents": .string(DocumentReference.list(documents)),
         ]
-        try lines.append(bytes: line.serialized(indent: nil) + [UInt8(ascii: "\n")])
+        // So that the trainer's own engine may go on from a checkpoint that stays.
+        if job.keepsCheckpoints { line["position"] = try? JSON(encoding: data.position) }
+        return line
     }
 }
 

@@ -16,6 +16,10 @@ final class WorkerEvents {
     private(set) var isOutOfTime = false
     /// Why a process did not begin or go on; what a process failed by without knowing why.
     private(set) var refusal: UserFacingError?, crash: String?
+    /// The stage in which the run ended, from 0, and that whose weights the result has.
+    private(set) var stage = 0, resultStage = 0
+    /// What the sets were, in order.
+    private var findings: [(step: Int, name: String, result: EvaluationResult)] = []
     private var hasDiverged = false
     /// The most memory that a process has had, once it is told.
     private var peakMemory: Int?
@@ -62,19 +66,21 @@ final class WorkerEvents {
             (outcome.step, outcome.last) = (step, report)
             tell(.step(report))
         case "skipped":
-            guard let what = line["what"]?.string else { throw malformed(line) }
             outcome.step = step
-            let before = line["mean"]?.double.flatMap { mean in
-                line["deviation"]?.double.map { StepGuard.Finding.Before(mean: mean, deviation: $0) }
-            }
-            let finding = StepGuard.Finding(what: what, value: line["value"]?.double ?? .nan, before: before)
-            tell(.skipped(step: step, finding, documents: folder.documents(ofStep: step)))
+            tell(.skipped(step: step, try finding(line), documents: line["documents"]?.string ?? ""))
+        case "rolled_back":
+            guard let origin = line["origin"]?.int else { throw malformed(line) }
+            outcome.step = step
+            tell(
+                .rolledBack(
+                    from: origin, to: step, try finding(line), documents: line["documents"]?.string ?? ""))
         case "kept": tell(.kept(step: step, folder: folder.path))
         case "memory":
             peakMemory = line["processes"]?.array?.compactMap { $0["peak"]?.int }.max()
         case "diverged": hasDiverged = true
         case "stopped": (stoppedAfter, isOutOfTime) = (step, line["out_of_time"]?.bool == true)
-        case "finished": (isFinished, outcome.step, outcome.resultStep) = (true, step, step)
+        case "healed": tell(.healed(afterStep: step, tokens: line["tokens"]?.int ?? 0))
+        case "finished": try finish(after: step, line)
         case "failed":
             let rank = line["rank"]?.int.map { "process \($0)" } ?? "a process"
             let message = "\(rank): \(line["message"]?.string ?? "it does not say why")"
@@ -107,26 +113,73 @@ final class WorkerEvents {
         var facts = job.facts.object ?? [:]
         facts["processes"] = line["processes"]
         writers.append(
-            RunRecord(facts, run: job.run, in: run, begun: step) { [weak self] in self?.peakMemory })
+            RunRecord(
+                facts, run: job.run, in: run, begun: step, rollbacks: line["rollbacks"]?.int ?? 0
+            ) { [weak self] in self?.peakMemory })
         if let tensorboard {
             let isOwn = Path.isInside(Path.absolute(tensorboard), run)
             writers.append(EventFile(in: tensorboard, begun: step, replacesOthers: isOwn))
         }
         reporters = RunReporters(writers, notify: notify)
-        let stages = job.stages
-        var (stage, end) = (0, stages[0].steps)
-        while stage + 1 < stages.count, step >= end {
-            (stage, end) = (stage + 1, end + stages[stage + 1].steps)
-        }
+        let stage = job.stages[folder.stage(ofStep: step + 1)]
         outcome.step = step
         outcome.sources = job.sources
+        defer { tellParent() }
+        if step > 0 {
+            // What was found before it went on.
+            for line in try Self.lines(of: folder) where line["event"]?.string == "evaluated" {
+                guard let after = line["step"]?.int, after <= step else { continue }
+                findings.append(try finding(line, after: after))
+            }
+        }
         tell(
             .started(
-                step: step, steps: stages.reduce(0) { $0 + $1.steps }, parameters: job.parameters,
-                tokensPerStep: stages[stage].batch * stages[stage].accumulate * stages[stage].length))
+                step: step, steps: folder.steps, parameters: job.parameters,
+                tokensPerStep: stage.batch * stage.accumulate * stage.length))
+    }
+
+    private func tellParent() {
+        guard let parent = folder.job.parent else { return }
+        guard let model = parent.model else {
+            outcome.parent = .missing(parent.reason ?? "")
+            return tell(.noParent(reason: parent.reason ?? ""))
+        }
+        outcome.parent = .measured(model: model, sets: parent.sets.map { ($0.name, $0.result) })
+        for set in parent.sets { tell(.parent(model: model, name: set.name, set.result)) }
+    }
+
+    private func finish(after step: Int, _ line: JSON) throws {
+        guard let resultStep = line["result_step"]?.int else { throw malformed(line) }
+        (isFinished, outcome.step, outcome.resultStep) = (true, step, resultStep)
+        outcome.healedAt = line["healed_at"]?.int
+        (stage, resultStage) = (folder.stage(ofStep: step), folder.stage(ofStep: resultStep))
+        if let end = line["end"]?.string {
+            guard let end = RunEnd(rawValue: end) else { throw malformed(line) }
+            outcome.end = end
+            let shown = outcome.last?.sources ?? [:]
+            outcome.sources = outcome.sources.map {
+                SourceProgress(name: $0.name, shown: shown[$0.name]?.tokens ?? $0.shown, size: $0.size)
+            }
+        }
+        (outcome.before, outcome.after) = (results(after: 0), results(after: resultStep))
+    }
+
+    /// What the sets were after a step.
+    func results(after step: Int) -> [(name: String, result: EvaluationResult)] {
+        folder.job.evaluations.compactMap { set in
+            findings.last { $0.step == step && $0.name == set.name }.map { ($0.name, $0.result) }
+        }
     }
 
     private func evaluated(_ line: JSON, after step: Int) throws {
+        let finding = try finding(line, after: step)
+        findings.append(finding)
+        tell(.evaluated(name: finding.name, afterStep: step, finding.result))
+    }
+
+    private func finding(
+        _ line: JSON, after step: Int
+    ) throws -> (step: Int, name: String, result: EvaluationResult) {
         guard let name = line["set"]?.string, let nats = line["nats"]?.double,
             let tokens = line["tokens"]?.int,
             let ends = line["ends"]?.int, let endNats = line["end_nats"]?.double,
@@ -134,11 +187,15 @@ final class WorkerEvents {
         else { throw malformed(line) }
         let sum = EvaluationSum(
             nats: nats, tokens: tokens, endNats: endNats, endProbability: probability, texts: ends)
-        let result = sum.result(bytes: line["bytes"]?.int)
-        let steps = folder.job.stages.reduce(0) { $0 + $1.steps }
-        if step == 0 { outcome.before.append((name, result)) }
-        if step == steps { outcome.after.append((name, result)) }
-        tell(.evaluated(name: name, afterStep: step, result))
+        return (step, name, sum.result(bytes: line["bytes"]?.int))
+    }
+
+    private func finding(_ line: JSON) throws -> StepGuard.Finding {
+        guard let what = line["what"]?.string else { throw malformed(line) }
+        let before = line["mean"]?.double.flatMap { mean in
+            line["deviation"]?.double.map { StepGuard.Finding.Before(mean: mean, deviation: $0) }
+        }
+        return StepGuard.Finding(what: what, value: line["value"]?.double ?? .nan, before: before)
     }
 
     private func malformed(_ line: JSON) -> UserFacingError {
@@ -173,5 +230,20 @@ extension WorkerEvents {
             lines.append(line)
         }
         return lines
+    }
+
+    /// The steps that have moved the weights, and where their sequences stand among those of their stage.
+    static func draws(of folder: RunFolder) throws(UserFacingError) -> [Int: Int] {
+        var draws: [Int: Int] = [:]
+        for line in try lines(of: folder) {
+            guard let step = line["step"]?.int else { continue }
+            switch line["event"]?.string {
+            case "step": draws[step] = line["draw"]?.int
+            case "skipped": draws[step] = nil
+            case "rolled_back": draws = draws.filter { $0.key <= step }
+            default: break
+            }
+        }
+        return draws
     }
 }

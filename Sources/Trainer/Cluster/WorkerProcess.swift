@@ -101,6 +101,11 @@ public final class ClusterRun {
 
     /// The run folder: as it was planned before where the run goes on.
     private func open(_ isCancelled: () -> Bool) throws -> RunFolder {
+        let run = CheckpointStore.folder(of: job.output.output)
+        if !job.options.resume, let step = CheckpointStore.kept(for: job.output.output)?.progress.step {
+            guard job.options.force else { throw UserFacingError.unfinishedRun(folder: run, step: step) }
+            try CheckpointStore.removeSteps(in: run)
+        }
         guard FileSystem.exists(path) else {
             return try RunFolder.write(job, settings, to: path, isCancelled: isCancelled)
         }
@@ -113,10 +118,14 @@ public final class ClusterRun {
             return try RunFolder.write(job, settings, to: path, isCancelled: isCancelled)
         }
         let folder = try RunFolder.open(path)
-        let differences = try ClusterJob(job, settings, evaluations: []).differences(from: folder.job)
+        var differences = try ClusterJob(job, settings).differences(from: folder.job)
+        if let parent = job.job.parent, parent != folder.job.parent?.model {
+            differences.append("parent is \(parent), was \(folder.job.parent?.model ?? "none")")
+        }
         guard differences.isEmpty else {
             throw UserFacingError.otherRun(folder: path, differences: differences)
         }
+        if let step = job.options.atStep { try folder.goBack(to: step) }
         return folder
     }
 

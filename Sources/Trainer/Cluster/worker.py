@@ -9,183 +9,55 @@ step. So the result does not depend on how many processes there are. PyTorch exe
 and dimension 0, weights, moments and gradients are float32, checkpoints are torch.distributed.checkpoint's.
 What happens goes to events.jsonl beside the job, a line of JSON each. Needs torch 2.6 and transformers 5 or newer.
 Hosts may share the folder of the job or have copies of it: what is written ends up in that of the first process.
-
-R: targets of a pass. C: hidden size. B, T: sequences and tokens of a pass.
 """
 
 import argparse
 import contextlib
 import datetime
-import fcntl
 import functools
 import hashlib
 import json
 import math
 import os
 import pathlib
-import secrets
 import shutil
 import signal
-import socket
-import struct
 import sys
 import time
 from typing import Any
+
+# The folder is to hold what was planned and what a run writes.
+sys.dont_write_bytecode = True
 
 try:
     import torch
     import torch.distributed as dist
     import torch.distributed.checkpoint as dcp
-    import torch.nn.functional as F
     import transformers
+    from hosts import Folders, agree, interface_to
+    from job import Job, write_event
+    from parameters import Parameter, Part, kept_buffers, local, rounded, token_losses, views
+    from rules import Evaluations, Refusal, StepGuard
     from safetensors import safe_open
     from safetensors.torch import save_file
-    from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-    from torch.distributed.tensor import DTensor
-    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
     from torch.optim.adamw import adamw
-    from torch.overrides import TorchFunctionMode
     from torch.utils.checkpoint import checkpoint
-    from transformers.core_model_loading import revert_weight_conversion
 except ImportError as error:
     sys.exit(
         f"{sys.executable}: {error}; worker.py needs torch 2.6 and transformers 5 or newer; install them with"
         " pip install -r requirements.txt"
     )
 
-FORMAT, VERSION = "model-surgery job", 1
-# Rows of logits that are there at once.
-CHUNK = 1024
 # About how many tokens of an evaluation set are computed at once.
 EVALUATED_AT_ONCE = 2048
+# How many numbers that are kept in bfloat16 are moved at once.
+AT_ONCE = 4_000_000
 # The most that a file of the result holds.
 SHARD_BYTES = 5_000_000_000
-# What is copied from host to host at once.
-BLOCK_BYTES = 64_000_000
 # How long processes wait for those that compare files: the model's are read through once.
 CHECKING = datetime.timedelta(hours=1)
-
-
-class Refusal(Exception):
-    """What the user can do something about, in a sentence; of another process where that is named."""
-
-    def __init__(self, message: str, rank: int | None = None, host: str | None = None) -> None:
-        super().__init__(message if host is None else f"{message} (on {host})")
-        self.rank = rank
-
-
-class Job:
-    """A run folder: its job, its steps and its sequences."""
-
-    def __init__(self, path: pathlib.Path, model: str | None) -> None:
-        self.folder = path.parent
-        try:
-            self.values: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise Refusal(f"{path}: {error}; give the job.json that trainer heal --on has written") from error
-        if self.values.get("format") != FORMAT or self.values.get("version") != VERSION:
-            raise Refusal(
-                f"{path}: format {self.values.get('format')!r}, version {self.values.get('version')!r}; this worker"
-                f" carries out version {VERSION} of {FORMAT!r}. Use the worker.py that lies beside the job"
-            )
-        self.model = pathlib.Path(model or self.values["model"]["path"])
-        lines = (self.folder / "steps.jsonl").read_text().splitlines()
-        self.steps: list[dict[str, Any]] = [json.loads(line) for line in lines]
-        self.stages: list[dict[str, Any]] = self.values["stages"]
-        self.events = self.folder / "events.jsonl"
-
-    def sequences(self, file: str, length: int, parts: int) -> torch.Tensor:
-        """The rows of a file, mapped into memory: (N, parts, T)."""
-        path = self.folder / file
-        count = path.stat().st_size // 4
-        return torch.from_file(str(path), shared=False, size=count, dtype=torch.int32).view(-1, parts, length)
-
-    def check(self, rank: int) -> str:
-        """Looks whether this process can carry the job out and all files are as planned; the SHA-256 of their sums."""
-        if rank == 0:
-            # The lock is held until the process ends.
-            lock = os.open(self.folder / "worker.lock", os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise Refusal(f"{self.folder}: another worker carries this job out; wait for it, or stop it") from error
-        own, processes = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
-        if self.values["device"] == "cuda":
-            if not torch.cuda.is_available():
-                raise Refusal(
-                    "PyTorch finds no GPU here; plan the job with --device cpu, or start it where there is one"
-                )
-            if processes > torch.cuda.device_count():
-                raise Refusal(
-                    f"{processes} processes for {torch.cuda.device_count()} GPUs; start as many as there are GPUs"
-                )
-            torch.cuda.set_device(own)
-        try:
-            text = (self.folder / "SHA256SUMS").read_bytes()
-        except OSError as error:
-            raise Refusal(f"{error.filename}: {error.strerror}; copy the run folder as a whole") from error
-        # Each process of a machine takes some.
-        sums = [line.split("  ", 1) for line in text.decode().splitlines()]
-        files = [(self.folder / name, digest) for digest, name in sums]
-        files += [(self.model / file["name"], file["sha256"]) for file in self.values["model"]["files"]]
-        for path, expected in files[own::processes]:
-            try:
-                with path.open("rb") as file:
-                    found = digest_of(file)
-            except OSError as error:
-                raise Refusal(f"{path}: {error.strerror}; the job needs it as it was when it was planned") from error
-            if found != expected:
-                raise Refusal(
-                    f"{path} has the SHA-256 {found[:12]}…, and the job was planned with {expected[:12]}…;"
-                    " copy it again, or plan the job anew"
-                )
-        return hashlib.sha256(text).hexdigest()
-
-
-def digest_of(file: Any) -> str:
-    """The SHA-256 of an open file."""
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def agree(store: dist.Store, rank: int, ranks: int, problem: str | None, sums: str) -> None:
-    """Tells every process what is wrong with one of them, so that none waits for it; all must have the same files."""
-    store.set(f"checked/{rank}", json.dumps([socket.gethostname(), problem, sums]))
-    for other in range(ranks):
-        host, problem, found = json.loads(store.get(f"checked/{other}"))
-        if problem:
-            raise Refusal(problem, other, host)
-        if other == 0:
-            first = found
-        elif found != first:
-            raise Refusal(
-                "its run folder is of another job than that of process 0; copy the folder to each host anew",
-                other,
-                host,
-            )
-
-
-def interface_to(address: str) -> str | None:
-    """The network interface by which an IPv4 address is reached; none where only others know.
-
-    Where a machine's own name stands for 127.0.1.1, as on Debian, gloo would listen where no other host reaches it.
-    """
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # No packet is sent: the system only says where it would go.
-        probe.connect((address, 9))
-        own = probe.getsockname()[0]
-        if own.startswith("127.") and os.environ["WORLD_SIZE"] != os.environ["LOCAL_WORLD_SIZE"]:
-            return None
-        for _, name in socket.if_nameindex():
-            with contextlib.suppress(OSError):
-                siocgifaddr = 0x8915
-                found = fcntl.ioctl(probe, siocgifaddr, struct.pack("256s", name.encode()))
-                if socket.inet_ntoa(found[20:24]) == own:
-                    return name
-    return None
 
 
 def resident(what: str) -> int:
@@ -194,218 +66,6 @@ def resident(what: str) -> int:
         if line.startswith(what):
             return 1024 * int(line.split()[1])
     return 0
-
-
-class Given(torch.nn.Module):
-    """Stands for the layers of a model and hands out some of what they have made, in the same form."""
-
-    def __init__(self, form: type, hidden: torch.Tensor) -> None:
-        super().__init__()
-        self.form, self.hidden = form, hidden
-
-    def forward(self, *_: Any, **__: Any) -> Any:
-        return self.form(last_hidden_state=self.hidden)
-
-
-def token_losses(
-    model: Any, forward: Any, tokens: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor, routed: bool = False
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """The cross entropy of each target, in nats: tokens, positions, targets (B, T), negative for none -> (R).
-
-    With `routed`, what each layer's router says of each token comes with them: (B·T, E) each.
-
-    The head is computed some rows at a time by the family's own forward, whose layers have then been exchanged for
-    what they made; so scales and caps of logits are its own. Without targets it is a zero that has gradients, for all
-    processes must do the same.
-    """
-    layers = model.base_model_prefix
-    if model.config._attn_implementation.startswith("flash"):
-        # It finds the borders of documents by positions, and only in a single row.
-        tokens, positions = tokens.reshape(1, -1), positions.reshape(1, -1)
-    more = {"output_router_logits": True} if routed else {}
-    output = getattr(model, layers)(input_ids=tokens, position_ids=positions, use_cache=False, **more)
-    hidden, routers = output.last_hidden_state, output.router_logits if routed else ()
-    rows = (targets.flatten() >= 0).nonzero().squeeze(1)
-    hidden, targets = hidden.flatten(0, 1), targets.flatten()
-    if rows.numel() == 0:
-        return 0 * head_losses(model, forward, type(output), hidden[:1], targets[:1].clamp(min=0)), routers
-    hidden, targets = hidden[rows], targets[rows]
-    losses = [
-        checkpoint(
-            head_losses,
-            model,
-            forward,
-            type(output),
-            hidden[start : start + CHUNK],
-            targets[start : start + CHUNK],
-            use_reentrant=False,
-        )
-        for start in range(0, rows.numel(), CHUNK)
-    ]
-    return torch.cat(losses), routers
-
-
-def head_losses(model: Any, forward: Any, form: type, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """hidden (R, C), targets (R) -> (R)."""
-    layers = model.base_model_prefix
-    own = model._modules[layers]
-    model._modules[layers] = Given(form, hidden[None])
-    try:
-        logits = forward(input_ids=torch.zeros_like(targets)[None], use_cache=False).logits[0]
-    finally:
-        model._modules[layers] = own
-    return F.cross_entropy(logits.float(), targets.long(), reduction="none")
-
-
-class StepGuard:
-    """Judges a step by the last ones that were taken, as the trainer's StepGuard does."""
-
-    def __init__(self, settings: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-        self.settings = settings
-        self.losses: list[float] = state["losses"] if state else []
-        self.norms: list[float] = state["norms"] if state else []
-        self.in_a_row: int = state["in_a_row"] if state else 0
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return {"losses": self.losses, "norms": self.norms, "in_a_row": self.in_a_row}
-
-    def judge(self, loss: float, norm: float) -> dict[str, Any] | None:
-        """What is wrong with a step, the worse of its two numbers; nothing where it may move the weights."""
-        found = [self.finding("loss", loss, self.losses), self.finding("gradient norm", norm, self.norms)]
-        findings = [finding for finding in found if finding]
-        if findings:
-            self.in_a_row += 1
-            return max(findings, key=lambda finding: finding["deviations"])
-        self.in_a_row = 0
-        if self.settings["policy"] != "off":
-            window = self.settings["window"]
-            self.losses, self.norms = (self.losses + [loss])[-window:], (self.norms + [norm])[-window:]
-        return None
-
-    @property
-    def ends(self) -> bool:
-        """Whether a finding ends the run."""
-        return self.settings["policy"] != "skip" or self.in_a_row > self.settings["most_in_a_row"]
-
-    def finding(self, what: str, value: float, values: list[float]) -> dict[str, Any] | None:
-        if not math.isfinite(value):
-            return {"what": what, "value": None, "mean": None, "deviation": None, "deviations": math.inf}
-        if len(values) < self.settings["fewest"]:
-            return None
-        mean = sum(values) / len(values)
-        squares = sum((one - mean) ** 2 for one in values)
-        deviation = max(math.sqrt(squares / (len(values) - 1)), self.settings["least_deviation"] * abs(mean))
-        if deviation <= 0 or value - mean <= self.settings["sigma"] * deviation:
-            return None
-        deviations = (value - mean) / deviation
-        return {"what": what, "value": value, "mean": mean, "deviation": deviation, "deviations": deviations}
-
-
-class Views(TorchFunctionMode):
-    """Leaves copies out, so that what is made of a tensor is a view that tells where its numbers lie in it."""
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in (torch.Tensor.contiguous, torch.Tensor.clone):
-            return args[0]
-        return function(*args, **(kwargs or {}))
-
-
-def views(model: Any) -> dict[str, dict[str, torch.Tensor]]:
-    """The tensors of the files as views of each parameter of a model without data, by both's names.
-
-    transformers converts names and shapes when it loads a model, as where the experts of a mixture become one
-    parameter, and back when it saves one. The way back, gone without a copy, says where each tensor lies.
-    """
-    parameters = {**dict(model.named_parameters()), **kept_buffers(model)}
-    owners = {values.untyped_storage()._cdata: name for name, values in parameters.items()}
-    with torch.no_grad(), Views():
-        saved = revert_weight_conversion(model, dict(parameters))
-    found: dict[str, dict[str, torch.Tensor]] = {name: {} for name in parameters}
-    for name, view in saved.items():
-        owner = owners.get(view.untyped_storage()._cdata)
-        if owner is None or not view.is_contiguous():
-            raise Refusal(
-                f"transformers computes the tensor '{name}' of a {type(model).__name__} when it saves one; this worker"
-                " trains what lies in a parameter as it is in the files"
-            )
-        found[owner][name] = view
-    for name, values in parameters.items():
-        if values.numel() != sum(view.numel() for view in found[name].values()):
-            raise Refusal(f"transformers does not save all of the parameter '{name}' of a {type(model).__name__}")
-    return found
-
-
-def kept_buffers(model: Any) -> dict[str, torch.Tensor]:
-    """What a model has in its files beside its parameters, such as the corrections of a router."""
-    kept = model.state_dict().keys()
-    return {name: buffer for name, buffer in model.named_buffers() if name in kept}
-
-
-def local(values: torch.Tensor) -> torch.Tensor:
-    """What this process has of a tensor, in a row."""
-    return (values.to_local() if isinstance(values, DTensor) else values).view(-1)
-
-
-class Part:
-    """A tensor of the files, and what this process has of it: some of its rows, in its shard of a parameter."""
-
-    def __init__(self, name: str, view: torch.Tensor, shard: range) -> None:
-        """`shard` are the places of the process's numbers in the parameter."""
-        self.name, self.shape, self.start = name, list(view.shape), view.storage_offset()
-        self.end = self.start + view.numel()
-        # Updates since it is trained without a stage that leaves it out.
-        self.count = 0
-        width = math.prod(self.shape[1:])
-        start = min(max(self.start, shard.start), shard.stop)
-        end = max(min(self.end, shard.stop), start)
-        self.places = slice(start - shard.start, end - shard.start)
-        self.rows = ((start - self.start) // width, (end - self.start) // width)
-
-    def of(self, values: torch.Tensor) -> torch.Tensor:
-        """The process's rows in its shard of a parameter, a gradient or a moment."""
-        return values[self.places].view(-1, *self.shape[1:])
-
-    def whole(self, values: torch.Tensor) -> torch.Tensor:
-        """The tensor in a whole parameter."""
-        return values.view(-1)[self.start : self.end].view(self.shape)
-
-    def runs(self, stage: dict[str, Any]) -> list[tuple[dict[str, Any], slice]]:
-        """The rows of each run of a stage that this process has, counted among its own."""
-        runs, (first, last) = [], self.rows
-        for run in stage["tensors"].get(self.name, []):
-            start, end = (min(max(row, first), last) - first for row in run["rows"])
-            if start < end:
-                runs.append((run, slice(start, end)))
-        return runs
-
-
-class Parameter:
-    """A parameter, sharded: its weights, its moments, and the tensors of the files that lie in it."""
-
-    def __init__(self, weights: torch.Tensor, mesh: DeviceMesh, views: dict[str, torch.Tensor]) -> None:
-        self.weights = weights
-        self.mean: Any = None
-        self.square: Any = None
-        shape, offset = weights.shape, (0,)
-        if isinstance(weights, DTensor):
-            shape, offset = compute_local_shape_and_global_offset(weights.shape, mesh, weights.placements)
-        first = offset[0] * math.prod(weights.shape[1:]) if shape else 0
-        shard = range(first, first + local(weights).numel())
-        self.parts = [Part(name, view, shard) for name, view in views.items()]
-
-    def enter(self, stage: dict[str, Any]) -> None:
-        """Begins a stage: what it does not train loses its moments."""
-        others = [part for part in self.parts if part.name not in stage["tensors"]]
-        if len(others) == len(self.parts):
-            self.mean, self.square = None, None
-        elif self.mean is None:
-            self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        for part in others:
-            part.count = 0
-            for moments in (self.mean, self.square):
-                if moments is not None:
-                    part.of(local(moments)).zero_()
 
 
 class Worker:
@@ -424,9 +84,17 @@ class Worker:
         )
         self.is_stopped = False
         self.step = 0
-        # The step of the last checkpoint.
-        self.kept = 0
+        # The steps of the last checkpoint, and of the last that the job's own rules have asked for.
+        self.kept = self.goes_back_to = 0
+        # How often the run has gone back, and how often it had when it was kept last.
+        self.rollbacks = self.kept_rollbacks = 0
         self.stage = -1
+        # Steps whose sequences were passed over by going back, and what was shown by now, tokens by source.
+        self.shift = 0
+        self.shown: dict[str, int] = {}
+        # Copied layers that come in bit by bit.
+        self.fading: list[Any] = []
+        self.evaluations = Evaluations(job.rules, job.values.get("parent"), len(job.steps))
         for stage in job.stages:
             sequences = stage["batch"] * stage["accumulate"]
             if self.ranks > sequences:
@@ -434,7 +102,9 @@ class Worker:
                     f"{self.ranks} processes for {sequences} sequences a step; start 1 to {sequences} processes,"
                     " or plan the job with a larger --batch or --accumulate"
                 )
-        self.find_folders()
+        # The configuration by which its rotary embedding turns.
+        self.turned_by = "config.json"
+        self.folders = Folders(job.folder, self.device)
         self.mesh = init_device_mesh(self.device.type, (self.ranks,))
         self.model, self.trained = self.open_model()
 
@@ -451,65 +121,6 @@ class Worker:
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         return sums.tolist()
-
-    # Other hosts
-
-    def find_folders(self) -> None:
-        """Finds out which processes see the first one's folder, and one process for each folder that is another."""
-        names = [f".seen-{secrets.token_hex(8)}"]
-        dist.broadcast_object_list(names)
-        token = self.job.folder / names[0]
-        if self.rank == 0:
-            token.touch()
-        dist.barrier()
-        self.is_home = token.exists()
-        leads: list[Any] = [None] * self.ranks
-        dist.all_gather_object(leads, not self.is_home and os.environ["LOCAL_RANK"] == "0")
-        self.leads = [rank for rank, leads_another in enumerate(leads) if leads_another]
-        if self.rank == 0:
-            token.unlink()
-
-    def transfer(self, path: pathlib.Path, size: int, sender: int, receiver: int) -> None:
-        """Copies a file from one process to another, some at a time."""
-        if self.rank not in (sender, receiver):
-            return
-        with path.open("rb" if self.rank == sender else "wb") as file:
-            for start in range(0, size, BLOCK_BYTES):
-                count = min(BLOCK_BYTES, size - start)
-                if self.rank == sender:
-                    block = torch.frombuffer(bytearray(file.read(count)), dtype=torch.uint8)
-                    dist.send(block.to(self.device), receiver)
-                else:
-                    block = torch.empty(count, dtype=torch.uint8, device=self.device)
-                    dist.recv(block, sender)
-                    file.write(block.cpu().numpy())
-
-    def bring_home(self, folder: pathlib.Path) -> None:
-        """Brings the parts of a checkpoint to the first process that were written to other folders."""
-        own = [] if self.is_home else sorted(folder.glob(f"__{self.rank}_*"))
-        lists: list[Any] = [None] * self.ranks
-        dist.all_gather_object(lists, [(file.name, file.stat().st_size) for file in own])
-        for sender, files in enumerate(lists):
-            for name, size in files:
-                self.transfer(folder / name, size, sender, 0)
-
-    def hand_out(self, folder: pathlib.Path) -> None:
-        """Copies a checkpoint to the folders of those that do not see it."""
-        found = [[(file.name, file.stat().st_size) for file in sorted(folder.iterdir())] if self.rank == 0 else []]
-        dist.broadcast_object_list(found)
-        for lead in self.leads:
-            if self.rank == lead:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-            for name, size in found[0]:
-                self.transfer(folder / name, size, 0, lead)
-        dist.barrier()
-
-    def remove_copy(self, folder: pathlib.Path) -> None:
-        """Removes what lies in another folder than the first process's."""
-        dist.barrier()
-        if self.rank in self.leads:
-            shutil.rmtree(folder, ignore_errors=True)
 
     # The model
 
@@ -533,7 +144,8 @@ class Worker:
                 f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
             )
         names = {name for stage in self.job.stages for name in stage["tensors"]}
-        files = self.open_files()
+        files = opened([self.job.model / file["name"] for file in self.job.values["model"]["files"]])
+        self.beginning = opened([self.job.folder / name for name in self.job.values.get("beginning") or []])
         found = {
             name: {self.file_name(model, other, files): view for other, view in parts.items()}
             for name, parts in views(model).items()
@@ -544,8 +156,7 @@ class Worker:
         if self.job.values["dtype"] == "bf16":
             policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
         for block in blocks:
-            if self.job.values["recompute"] == "layer":
-                block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+            block.forward = functools.partial(self.compute_layer, block.forward)
             fully_shard(block, mesh=self.mesh, mp_policy=policy)
         model.forward = functools.partial(token_losses, model, model.forward)
         fully_shard(model, mesh=self.mesh, mp_policy=policy)
@@ -564,8 +175,19 @@ class Worker:
             raise Refusal(
                 f"{type(model).__name__} has no parameter for the tensor '{min(missing)}', which the job trains"
             )
+        self.fade_in(model, blocks, parameters)
         self.check_borders(model, config)
-        return model, {name: one for name, one in parameters.items() if one.weights.requires_grad}
+        trained = {name: one for name, one in parameters.items() if one.weights.requires_grad}
+        if any(stage.get("storage") for stage in self.job.stages):
+            for parameter in trained.values():
+                parameter.weights.register_post_accumulate_grad_hook(parameter.take_gradient)
+        return model, trained
+
+    def compute_layer(self, forward: Any, *values: Any, **more: Any) -> Any:
+        """A layer, which the backward pass computes again in a stage that says so."""
+        if self.stage >= 0 and self.job.stages[self.stage]["recompute"] == "layer":
+            return checkpoint(forward, *values, use_reentrant=False, **more)
+        return forward(*values, **more)
 
     def file_name(self, model: Any, name: str, files: Any) -> str:
         """What a parameter is called in the files: the head as its family calls it, base models without a prefix."""
@@ -592,14 +214,6 @@ class Worker:
                 refusal = error
         raise Refusal(f"transformers makes no causal language model of config.json: {refusal}")
 
-    def open_files(self) -> dict[str, Any]:
-        """The file of each tensor."""
-        files: dict[str, Any] = {}
-        for file in self.job.values["model"]["files"]:
-            opened = safe_open(self.job.model / file["name"], "pt")
-            files.update(dict.fromkeys(opened.keys(), opened))
-        return files
-
     @torch.no_grad()
     def read(self, parameters: dict[str, Parameter], files: dict[str, Any]) -> None:
         """Fills in this process's shard of each parameter."""
@@ -607,7 +221,10 @@ class Worker:
             for part in parameter.parts:
                 if part.name not in files:
                     raise Refusal(f"{self.job.model}: there is no tensor '{part.name}', which transformers' model has")
-                tensor = files[part.name].get_slice(part.name)
+                # What another run has trained goes before the model's own.
+                kept = f"weights/{part.name}"
+                name = kept if kept in self.beginning else part.name
+                tensor = (self.beginning if name == kept else files)[name].get_slice(name)
                 if list(tensor.get_shape()) != part.shape:
                     raise Refusal(
                         f"{self.job.model}: '{part.name}' is {tensor.get_shape()}, and transformers' model has"
@@ -617,6 +234,31 @@ class Worker:
                 if first < last:
                     part.of(local(parameter.weights)).copy_(tensor[first:last])
 
+    def fade_in(self, model: Any, blocks: Any, parameters: dict[str, Parameter]) -> None:
+        """Has the parts of copied layers that write into the residual stream add only a share of what they compute."""
+        owners = {part.name: name for name, one in parameters.items() for part in one.parts}
+        prefixes = {module: f"{name}." for name, module in model.named_modules()}
+        ramp = self.job.stages[0].get("ramp")
+        for writers in ramp["writers"] if ramp else []:
+            names = [owners[name] for name in writers]
+            block = next(one for one in blocks if names[0].startswith(prefixes[one]))
+            parts = [one for one in block.children() if any(name.startswith(prefixes[one]) for name in names)]
+            for part in parts:
+                part.register_forward_hook(self.faded)
+            # Before the first step it adds nothing, so that what leaves the layer is what enters it.
+            self.fading.append(block)
+
+    @property
+    def share(self) -> float:
+        """What copied layers add of what they compute, from 0 to 1."""
+        ramp = self.job.stages[0].get("ramp") if self.stage <= 0 else None
+        return min(1.0, self.step / ramp["steps"]) if ramp else 1.0
+
+    def faded(self, _: Any, __: Any, result: Any) -> Any:
+        if self.share == 1:
+            return result
+        return (result[0] * self.share, *result[1:]) if isinstance(result, tuple) else result * self.share
+
     def check_borders(self, model: Any, config: Any) -> None:
         """Refuses a model whose tokens see what stands before their document."""
         length = 8
@@ -624,10 +266,18 @@ class Worker:
         positions = torch.arange(length, device=self.device).repeat(2, 2)
         targets = torch.full_like(tokens, -1)
         targets[:, length:] = 1
+        moved: list[str] = []
+        hooks = [block.register_forward_hook(functools.partial(find_moved, moved)) for block in self.fading]
         with torch.no_grad():
             first, _ = model(tokens, positions, targets)
             tokens[:, :length] = tokens[:, :length].flip(1)
             second, _ = model(tokens, positions, targets)
+        for hook in hooks:
+            hook.remove()
+        if moved:
+            raise Refusal(
+                f"a {moved[0]} adds more to its input than attention and feed-forward part do; leave out --seam ramp"
+            )
         # What of the weights was gathered is let go, for a checkpoint may have others.
         model.reshard()
         if not torch.allclose(first, second, rtol=1e-5, atol=1e-5):
@@ -680,9 +330,47 @@ class Worker:
         stage = self.job.stages[index]
         self.stage, self.guard = index, StepGuard(stage["guard"])
         self.rows = self.job.sequences(stage["sequences"], stage["length"], 3)
+        self.draws = self.job.draws(index)
         self.first_step = sum(other["steps"] for other in self.job.stages[:index])
+        self.turn(stage["configuration"])
+        # Data that goes on does so behind what was passed over.
+        self.shift = self.shift if stage["goes_on"] else 0
         for parameter in self.trained.values():
-            parameter.enter(stage)
+            parameter.enter(stage, averages=self.job.rules["result"] == "average")
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Begins the run, with the moments of the checkpoint that it begins with, of what is trained in both."""
+        self.enter(0)
+        counts = self.job.values.get("counts") or {}
+        for parameter in self.trained.values():
+            for part in parameter.parts:
+                if part.name not in counts or part.name not in self.job.stages[0]["tensors"]:
+                    continue
+                part.count = counts[part.name]
+                for kind in ("mean", "square"):
+                    first, last = part.rows
+                    if first < last:
+                        values = self.beginning[f"{kind}/{part.name}"].get_slice(f"{kind}/{part.name}")[first:last]
+                        part.of(local(parameter.buffers[kind])).copy_(values)
+
+    def turn(self, file: str) -> None:
+        """Gives the rotary position embedding the base that a stage's configuration has."""
+        if file == self.turned_by:
+            return
+        config = transformers.AutoConfig.from_pretrained(self.job.folder / file)
+        modules = [module for module in self.model.modules() if hasattr(module, "original_inv_freq")]
+        if not modules:
+            raise Refusal(
+                f"{type(self.model).__name__} has no rotary embedding that this worker finds for --rope-theta"
+            )
+        for module in modules:
+            fresh = type(module)(config).to(self.device)
+            values = {key: value for key, value in vars(fresh).items() if not key.startswith("_")}
+            vars(module).update(values)
+            for name, buffer in fresh.named_buffers(recurse=False):
+                setattr(module, name, buffer)
+        self.turned_by = file
 
     def tell_stage(self) -> None:
         stage = self.job.stages[self.stage]
@@ -691,24 +379,53 @@ class Worker:
             tokens_per_step=stage["batch"] * stage["accumulate"] * stage["length"],
         )  # fmt: skip
 
-    def take_step(self) -> None:
-        """Moves the weights by the next sequences."""
-        start, line, stage = time.monotonic(), self.job.steps[self.step], self.job.stages[self.stage]
+    def take(self, draw: int) -> tuple[torch.Tensor, int]:
+        """The sequences of a draw and their targets; notes what they show."""
+        stage, lines = self.job.stages[self.stage], self.draws
         size = stage["batch"] * stage["accumulate"]
-        done = self.step - self.first_step
-        rows = self.rows[done * size : (done + 1) * size]
-        targets = int((rows[:, 1] >= 0).sum())
-        if len(rows) != size or targets != line["targets"]:
+        if draw >= len(lines):
             raise Refusal(
-                f"{stage['sequences']}: step {line['step']} has {targets} targets, and the job has {line['targets']}"
+                f"step {self.step + 1}: the run went back so often that no planned sequences are left; go on with a"
+                " lower --lr or a longer --warmup"
             )
+        rows = self.rows[draw * size : (draw + 1) * size]
+        targets = int((rows[:, 1] >= 0).sum())
+        if len(rows) != size or targets != lines[draw]["targets"]:
+            raise Refusal(
+                f"{stage['sequences']}: the sequences from {draw * size + 1} on have {targets} targets, and the job has"
+                f" {lines[draw]['targets']}; plan it anew"
+            )
+        before = lines[draw - 1] if draw > 0 else self.job.steps[self.first_step - 1] if self.first_step > 0 else None
+        for name, figures in lines[draw]["sources"].items():
+            known = before["sources"].get(name, {"tokens": 0})["tokens"] if before else 0
+            self.shown[name] = self.shown.get(name, 0) + figures["tokens"] - known
+        return rows, targets
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """What was shown by now: passes, coverage and tokens of each source."""
+        sizes: dict[str, int] = {}
+        for stage in self.job.stages[: self.stage + 1]:
+            sizes |= stage["sizes"]
+        return {
+            name: {"passes": tokens / sizes[name], "coverage": min(1, tokens / sizes[name]), "tokens": tokens}
+            for name, tokens in self.shown.items()
+        }
+
+    def take_step(self) -> bool:
+        """Moves the weights by the next sequences; false where the run has gone back instead."""
+        start, line, stage = time.monotonic(), self.job.steps[self.step], self.job.stages[self.stage]
+        draw, before = self.step - self.first_step + self.shift, sum(self.shown.values())
+        rows, targets = self.take(draw)
+        tokens = sum(self.shown.values())
         self.step += 1
         rate = stage["optimizer"]["rate"] * line["factor"]
-        report = {"step": self.step, "lr": rate, "tokens": line["tokens"], "sources": line["sources"]}
+        report = {"step": self.step, "draw": draw, "lr": rate, "tokens": tokens, "sources": self.figures()}
         if targets == 0:
-            # Nothing is asked for, as where only a text's last token was left.
-            return self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
-        own, batch = 0.0, stage["batch"]
+            # Nothing is asked for, as where only a text's last token was left, or nothing at all.
+            if tokens > before:
+                self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
+            return True
+        own, batch, size = 0.0, stage["batch"], len(rows)
         balances = self.job.values["model"].get("balance") is not None
         # Experts are balanced a batch at a time, of which all sequences are then computed at once.
         together = batch * math.ceil(self.ranks / batch) if balances else size
@@ -729,24 +446,52 @@ class Worker:
             self.update(stage, gradients, rate, norm)
         for parameter in self.model.parameters():
             parameter.grad = None
+        for own in self.trained.values():
+            own.gradient = None
         if finding is None:
-            return self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
+            self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
+            return True
         finding.pop("deviations")
-        if self.guard.ends:
-            self.tell("diverged", step=self.step, **finding, in_a_row=self.guard.in_a_row)
+        finding["documents"] = self.draws[draw]["documents"]
+        if self.guard.policy == "stop":
+            self.tell("diverged", step=self.step, **finding, in_a_row=self.guard.state["in_a_row"])
             raise Refusal(
                 f"step {self.step}: the {finding['what']} is {finding['value'] or 'no finite number'}; run again with a"
                 " lower --lr or a longer --warmup"
             )
+        if self.guard.policy == "rollback" and self.goes_back_to > 0:
+            self.go_back(draw, finding)
+            return False
         self.tell("skipped", step=self.step, **finding)
+        return True
+
+    def go_back(self, draw: int, finding: dict[str, Any]) -> None:
+        """Goes back to the last checkpoint of the job's own rules, and on with the sequences behind a draw."""
+        origin, stage, guard = self.step, self.stage, self.guard
+        progress = self.load(self.place(self.goes_back_to))
+        is_same = self.stage == stage
+        if not is_same:
+            self.enter(stage)
+        self.recall(progress)
+        self.shift = draw + 1 - (self.step - self.first_step)
+        guard.go_back(StepGuard(guard.settings, progress["guard"] if is_same else None), origin - self.step - 1)
+        self.guard = guard
+        self.rollbacks += 1
+        if self.rank == 0:
+            for path in self.checkpoints():
+                if path > self.place(self.step):
+                    shutil.rmtree(path)
+        self.tell("rolled_back", step=self.step, origin=origin, **finding)
 
     def gradients(self, stage: dict[str, Any]) -> list[tuple[Parameter, torch.Tensor]]:
         """This process's shard of each gradient of the stage; it is zero where nothing moves."""
         gradients = []
         for parameter in self.trained.values():
-            if parameter.mean is None or parameter.weights.grad is None:
+            gradient = parameter.gradient
+            if gradient is None and parameter.weights.grad is not None:
+                gradient = local(parameter.weights.grad)
+            if parameter.mean is None or gradient is None:
                 continue
-            gradient = local(parameter.weights.grad)
             for part in parameter.parts:
                 if part.name not in stage["tensors"]:
                     part.of(gradient).zero_()
@@ -761,11 +506,10 @@ class Worker:
         self, stage: dict[str, Any], gradients: list[tuple[Parameter, torch.Tensor]], rate: float, norm: float
     ) -> None:
         """AdamW on each run of rows at its own rate and decay; frozen rows stay and lose their moments."""
-        numbers = stage["optimizer"]
-        scale = min(1.0, numbers["clip"] / (norm + 1e-6)) if numbers.get("clip") else 1.0
+        clip = stage["optimizer"].get("clip")
+        scale = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
         alike: dict[tuple[float, float], list[tuple[torch.Tensor, ...]]] = {}
         for parameter, gradient in gradients:
-            gradient.mul_(scale)
             shards = [local(parameter.weights), gradient, local(parameter.mean), local(parameter.square)]
             for part in parameter.parts:
                 own = [part.of(shard) for shard in shards]
@@ -773,41 +517,102 @@ class Worker:
                     if run["frozen"]:
                         own[2][rows] = own[3][rows] = 0
                         continue
+                    pieces, how = [one[rows] for one in own], (rate * run["rate"], run["decay"])
+                    if part.storage:
+                        self.move_rounded(stage, part, rows, pieces, how, scale)
+                        continue
+                    pieces[1].mul_(scale)
                     count = torch.tensor(float(part.count), device=self.device)
-                    alike.setdefault((run["rate"], run["decay"]), []).append((*(one[rows] for one in own), count))
+                    alike.setdefault(how, []).append((*pieces, count))
                 part.count += part.name in stage["tensors"]
-        for (share, decay), parts in alike.items():
-            weights, gradient, mean, square, counts = (list(column) for column in zip(*parts))
-            adamw(
-                weights, gradient, mean, square, [], counts, fused=True, amsgrad=False, beta1=numbers["beta1"],
-                beta2=numbers["beta2"], lr=rate * share, weight_decay=decay, eps=numbers["epsilon"], maximize=False,
-            )  # fmt: skip
+        for how, parts in alike.items():
+            self.move(stage, [list(column) for column in zip(*parts)], how)
+        for parameter, _ in gradients:
+            if parameter.average is not None:
+                share = self.job.rules["average_decay"]
+                local(parameter.average).mul_(share).add_(local(parameter.weights), alpha=1 - share)
+
+    def move(self, stage: dict[str, Any], columns: list[list[torch.Tensor]], how: tuple[float, float]) -> None:
+        """AdamW on weights by their gradients, with both moments and counts, at a rate and a decay."""
+        numbers, (weights, gradients, means, squares, counts) = stage["optimizer"], columns
+        adamw(
+            weights, gradients, means, squares, [], counts, fused=True, amsgrad=False, beta1=numbers["beta1"],
+            beta2=numbers["beta2"], lr=how[0], weight_decay=how[1], eps=numbers["epsilon"], maximize=False,
+        )  # fmt: skip
+
+    def move_rounded(
+        self,
+        stage: dict[str, Any],
+        part: Part,
+        rows: slice,
+        pieces: list[torch.Tensor],
+        how: tuple[float, float],
+        scale: float,
+    ) -> None:
+        """The same of what is kept in bfloat16: some rows at a time in float32, and rounded as the trainer does."""
+        height = max(1, AT_ONCE // max(1, math.prod(part.shape[1:])))
+        word, number = 0xFFFFFFFF, part.count + 1
+        keys = [number * 0x2545F491 & word, (number * 0x2545F491 + 0x9E3779B1) & word]
+        for start in range(0, len(pieces[0]), height):
+            weights, gradient, *moments = (piece[start : start + height] for piece in pieces)
+            whole = [moment.float() for moment in moments]
+            count = torch.tensor(float(part.count), device=self.device)
+            columns = [[weights], [gradient.float() * scale], [whole[0]], [whole[1]], [count]]
+            self.move(stage, columns, how)
+            if stage["moments"] != "bf16":
+                # These were no copies.
+                continue
+            own = slice(rows.start + start, rows.start + start + len(weights))
+            places = part.places_in_memory(own, self.device).view(weights.shape)
+            for moment, values, key in zip(moments, whole, keys):
+                moment.copy_(rounded(values, places, key))
+
+    @torch.no_grad()
+    def take_average(self) -> None:
+        """Makes what the stage moves its running average; nothing is trained after that."""
+        for parameter in self.trained.values():
+            if parameter.average is None:
+                continue
+            for part in parameter.parts:
+                own, average = part.of(local(parameter.weights)), part.of(local(parameter.average))
+                for run, rows in part.runs(self.job.stages[self.stage]):
+                    if not run["frozen"]:
+                        own[rows] = average[rows]
+        self.model.reshard()
 
     # Evaluation
 
     @torch.no_grad()
     def evaluate(self) -> None:
-        """What the model makes of the sets: sums over the tokens of the texts, and over their ends."""
+        """What the model makes of the sets, and what follows of it."""
+        found = {}
         for one in self.job.values["evaluations"]:
-            sums = [0.0] * 5
-            rows = self.job.sequences(one["file"], one["length"], 4)
-            for part in self.parts(rows, self.ranks * max(1, EVALUATED_AT_ONCE // one["length"])):
-                losses = self.losses(part, False)[0].double().cpu()
-                kept = part[:, 1].flatten() >= 0
-                if not bool(kept.any()):
-                    continue
-                ends = part[:, 3].flatten()[kept] > 0
-                texts, last = losses[~ends], losses[ends]
-                own = [texts.sum().item(), len(texts), last.sum().item(), (-last).exp().sum().item(), len(last)]
-                sums = [a + b for a, b in zip(sums, own)]
-            nats, tokens, end_nats, end_probability, ends_count = self.total(*sums)
+            nats, tokens, end_nats, end_probability, ends = self.sums(one)
             if not math.isfinite(nats):
                 raise Refusal(f"{one['name']}: the loss is not a finite number")
+            bits = nats / math.log(2) / one["bytes"] if one.get("bytes") else None
+            found[one["name"]] = {"bits_per_byte": bits, "loss": nats / max(1, tokens)}
             self.tell(
                 "evaluated", step=self.step, set=one["name"], nats=nats, tokens=int(tokens), bytes=one.get("bytes"),
-                bits_per_byte=nats / math.log(2) / one["bytes"] if one.get("bytes") else None, end_nats=end_nats,
-                end_probability=end_probability, ends=int(ends_count),
+                bits_per_byte=bits, end_nats=end_nats, end_probability=end_probability, ends=int(ends),
             )  # fmt: skip
+        if self.evaluations.hear(self.step, found, is_mature=self.step > 0 and self.share == 1):
+            self.tell("healed", step=self.step, tokens=sum(self.shown.values()))
+
+    def sums(self, one: dict[str, Any]) -> list[float]:
+        """Of a set: the nats and the tokens of its texts; the nats, the probabilities and the number of their ends."""
+        sums = [0.0] * 5
+        rows = self.job.sequences(one["file"], one["length"], 4)
+        for part in self.parts(rows, self.ranks * max(1, EVALUATED_AT_ONCE // one["length"])):
+            losses = self.losses(part, False)[0].double().cpu()
+            kept = part[:, 1].flatten() >= 0
+            if not bool(kept.any()):
+                continue
+            ends = part[:, 3].flatten()[kept] > 0
+            texts, last = losses[~ends], losses[ends]
+            own = [texts.sum().item(), len(texts), last.sum().item(), (-last).exp().sum().item(), len(last)]
+            sums = [a + b for a, b in zip(sums, own)]
+        return self.total(*sums)
 
     # Keeping the run
 
@@ -819,48 +624,99 @@ class Worker:
         state: dict[str, Any] = {}
         for name, parameter in self.trained.items():
             state[f"weights/{name}"] = parameter.weights
-            if parameter.mean is not None:
-                state[f"mean/{name}"], state[f"square/{name}"] = parameter.mean, parameter.square
+            for kind, values in parameter.buffers.items():
+                state[f"{kind}/{name}"] = values
         return state
 
-    def keep(self) -> None:
-        """Writes a checkpoint, whole or not at all, and removes the one before."""
-        path = self.job.folder / f"checkpoint-{self.step:06}"
-        if self.step == self.kept:
+    @property
+    def keeps_best(self) -> bool:
+        return self.job.rules["keep_best"] or self.job.rules["result"] == "best"
+
+    def place(self, step: int) -> pathlib.Path:
+        return self.job.folder / f"checkpoint-{step:06}"
+
+    def keep(self, is_stopped: bool = False) -> None:
+        """Writes a checkpoint, whole or not at all, by the job's rules or because the run is stopped."""
+        is_kept = self.step == self.kept and self.rollbacks == self.kept_rollbacks
+        if is_kept if is_stopped else self.step == self.goes_back_to:
             return
-        partial = path.with_name(f".{path.name}.partial")
-        if self.rank == 0 or self.rank in self.leads:
+        path = self.place(self.step)
+        partial, old = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old")
+        if not is_stopped:
+            self.goes_back_to = self.step
+        self.kept, self.kept_rollbacks = self.step, self.rollbacks
+        if self.rank == 0 or self.rank in self.folders.leads:
             shutil.rmtree(partial, ignore_errors=True)
         dist.barrier()
         dcp.save(self.state(), checkpoint_id=str(partial))
-        self.bring_home(partial)
+        self.folders.bring_home(partial)
         if self.rank == 0:
-            progress = {
-                "run": self.job.values["run"], "step": self.step, "stage": self.stage, "guard": self.guard.state,
-                "counts": {part.name: part.count for one in self.trained.values() for part in one.parts},
-                "metadata_sha256": hashlib.sha256((partial / ".metadata").read_bytes()).hexdigest(),
-            }  # fmt: skip
-            (partial / "progress.json").write_text(json.dumps(progress))
+            (partial / "progress.json").write_text(json.dumps(self.progress(partial)))
             for file in [*partial.iterdir(), partial]:
                 descriptor = os.open(file, os.O_RDONLY)
                 os.fsync(descriptor)
                 os.close(descriptor)
-            older = self.checkpoints()
+            if path.exists():
+                # The run has gone back to it, and is stopped there.
+                path.rename(old)
             partial.rename(path)
-            for other in older:
-                shutil.rmtree(other)
-        self.remove_copy(partial)
-        self.kept = self.step
+            shutil.rmtree(old, ignore_errors=True)
+            self.remove_old()
+        self.folders.remove_copy(partial)
         self.tell("kept", step=self.step, folder=str(path))
+
+    def progress(self, folder: pathlib.Path) -> dict[str, Any]:
+        """Where the run stands, beside the tensors of a checkpoint."""
+        return {
+            "run": self.job.values["run"], "step": self.step, "stage": self.stage, "guard": self.guard.state,
+            "counts": {part.name: part.count for one in self.trained.values() for part in one.parts},
+            "shift": self.shift, "shown": self.shown, "evaluations": self.evaluations.state,
+            "goes_back_to": self.goes_back_to, "rollbacks": self.rollbacks,
+            "metadata_sha256": hashlib.sha256((folder / ".metadata").read_bytes()).hexdigest(),
+        }  # fmt: skip
+
+    def remove_old(self) -> None:
+        """Removes checkpoints that are neither among the last ones, nor to stay, nor needed to go back to."""
+        needed = self.goes_back_to if self.guard.settings["policy"] == "rollback" else 0
+        stay = self.staying(self.job.rules.get("keep") or 1, self.keeps_best) + [self.place(needed)]
+        for path in self.checkpoints():
+            if path not in stay:
+                shutil.rmtree(path)
+
+    def staying(self, last: int, best: bool) -> list[pathlib.Path]:
+        """The last checkpoints, those at the ends of stages that are to stay, and perhaps the best."""
+        paths = self.checkpoints()
+        stay = {self.place(step) for step in self.job.rules["keep_ends"]}
+        if best and self.evaluations.best:
+            stay.add(self.place(self.evaluations.best))
+        return [path for path in paths if path in stay or path in paths[max(0, len(paths) - last) :]]
 
     def resume(self) -> None:
         """Goes on from the last checkpoint, whatever number of processes wrote it."""
+        if self.rank == 0:
+            for old in self.job.folder.glob(".checkpoint-*.old"):
+                # It was to be replaced when the run died.
+                path = old.with_name(old.name[1:-4])
+                shutil.rmtree(old) if path.exists() else old.rename(path)
         last = [[path.name for path in self.checkpoints()[-1:]]]
         dist.broadcast_object_list(last)
         if not last[0]:
             return
-        path = self.job.folder / last[0][0]
-        self.hand_out(path)
+        progress = self.load(self.job.folder / last[0][0])
+        self.recall(progress)
+        self.shift, self.shown = progress["shift"], progress["shown"]
+        self.guard = StepGuard(self.job.stages[self.stage]["guard"], progress["guard"])
+
+    def recall(self, progress: dict[str, Any]) -> None:
+        """Takes over what a checkpoint knows of the run so far, but for what was shown."""
+        self.step = self.kept = progress["step"]
+        self.goes_back_to, self.evaluations.state = progress["goes_back_to"], progress["evaluations"]
+        self.kept_rollbacks = progress["rollbacks"]
+        self.rollbacks = max(self.rollbacks, self.kept_rollbacks)
+
+    def load(self, path: pathlib.Path) -> dict[str, Any]:
+        """Brings weights and moments to where a checkpoint has them; what else it says."""
+        self.folders.hand_out(path)
         try:
             progress = json.loads((path / "progress.json").read_text())
             digest = hashlib.sha256((path / ".metadata").read_bytes()).hexdigest()
@@ -875,37 +731,46 @@ class Worker:
             raise Refusal(f"{path}/.metadata is not what was written; remove the checkpoint")
         self.enter(progress["stage"])
         dcp.load(self.state(), checkpoint_id=str(path))
-        self.remove_copy(path)
-        self.step = self.kept = progress["step"]
-        self.guard = StepGuard(self.job.stages[self.stage]["guard"], progress["guard"])
+        self.folders.remove_copy(path)
+        self.model.reshard()
         for parameter in self.trained.values():
             for part in parameter.parts:
                 part.count = progress["counts"][part.name]
+        return progress
 
-    def write_result(self) -> None:
-        """Gathers what was trained, a tensor at a time in float32, and writes it with an index as transformers does."""
-        folder, partial = self.job.folder / "result", self.job.folder / ".result.partial"
+    def write(self, folder: pathlib.Path, is_whole: bool = False) -> None:
+        """Gathers what was trained, a tensor at a time in float32, and writes it with an index as transformers does.
+
+        What `is_whole` has moments and averages, too, each kind under a name of its own.
+        """
+        partial = folder.with_name(f".{folder.name}.partial")
         if self.rank == 0:
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
-            partial.mkdir()
+            partial.mkdir(parents=True)
         files: list[dict[str, torch.Tensor]] = [{}]
         written: list[list[str]] = []
         room = SHARD_BYTES
         total = 0
         trained = {name for stage in self.job.stages for name in stage["tensors"]}
         for parameter in self.trained.values():
-            whole = parameter.weights.full_tensor().detach().cpu()
-            for part in parameter.parts:
-                if part.name not in trained:
-                    continue
-                size = (part.end - part.start) * 4
-                if size > room and files[-1]:
-                    written.append(self.write_file(partial, len(written), files.pop()))
-                    files, room = [{}], SHARD_BYTES
-                files[-1][part.name] = part.whole(whole).clone() if self.rank == 0 else torch.empty(0)
-                room -= size
-                total += size
+            kinds = {"": parameter.weights}
+            if is_whole:
+                kinds = {"weights/": parameter.weights}
+                kinds |= {f"{kind}/": values for kind, values in parameter.buffers.items()}
+            for kind, values in kinds.items():
+                whole = values.full_tensor().detach().cpu()
+                for part in parameter.parts:
+                    if part.name not in trained:
+                        continue
+                    size = (part.end - part.start) * 4
+                    if size > room and files[-1]:
+                        written.append(self.write_file(partial, len(written), files.pop()))
+                        files, room = [{}], SHARD_BYTES
+                    own = part.whole(whole).clone() if self.rank == 0 else torch.empty(0)
+                    files[-1][kind + part.name] = own
+                    room -= size
+                    total += size
         written.append(self.write_file(partial, len(written), files.pop()))
         if self.rank == 0:
             names = [f"model-{index + 1:05}-of-{len(written):05}.safetensors" for index in range(len(written))]
@@ -946,37 +811,82 @@ class Worker:
         job, steps = self.job, len(self.job.steps)
         self.resume()
         self.tell(
-            "started", step=self.step, steps=steps, processes=self.ranks, torch=torch.__version__,
-            transformers=transformers.__version__,
+            "started", step=self.step, steps=steps, processes=self.ranks, rollbacks=self.rollbacks,
+            torch=torch.__version__, transformers=transformers.__version__,
         )  # fmt: skip
         begun = self.step
         if self.stage >= 0 and self.step < steps and job.steps[self.step]["stage"] == self.stage:
             self.tell_stage()
-        while self.step < steps:
-            if job.steps[self.step]["stage"] != self.stage:
+        if self.step > 0:
+            self.settle()
+        while self.step < steps and self.evaluations.end is None:
+            if self.stage < 0:
+                self.begin()
+                self.tell_stage()
+            elif job.steps[self.step]["stage"] != self.stage:
                 self.enter(job.steps[self.step]["stage"])
                 self.tell_stage()
             if self.step == 0:
                 self.evaluate()
             if self.should_stop():
                 if self.step > 0:
-                    self.keep()
+                    self.keep(is_stopped=True)
                 if self.rank == 0:
                     # The same command goes on.
                     (job.folder / "stop").unlink(missing_ok=True)
                 self.tell("stopped", step=self.step, out_of_time=self.is_out_of_time())
                 return False
-            self.take_step()
-            if self.step in job.values["evaluate_after"] and self.step < steps:
-                self.evaluate()
-            every = job.values["checkpoint_every"]
-            if every > 0 and self.step % every == 0 and self.step < steps:
-                self.keep()
-        self.evaluate()
-        self.write_result()
-        self.tell("memory", step=self.step, processes=self.memory())
-        self.tell("finished", step=self.step, begun=begun)
+            if self.take_step():
+                self.settle()
+        self.finish(begun)
         return True
+
+    def settle(self) -> None:
+        """Does what follows a step: evaluates, and keeps the run, where that should be and has not been."""
+        rules, steps = self.job.rules, len(self.job.steps)
+        if (
+            self.step in rules["evaluate_after"]
+            and self.step < steps
+            and not self.evaluations.is_after("last", self.step)
+        ):
+            self.evaluate()
+            if self.keeps_best and self.evaluations.is_after("best", self.step):
+                self.keep()
+        every = rules["checkpoint_every"]
+        ends_stage = self.step < steps and self.job.steps[self.step]["stage"] != self.stage
+        if self.evaluations.end is None and self.step < steps and (ends_stage or every > 0 and self.step % every == 0):
+            self.keep()
+
+    def finish(self, begun: int) -> None:
+        """Writes what becomes of the run, and of the checkpoints those that are to stay."""
+        rules, step, stage = self.job.rules, self.step, self.stage
+        if rules["result"] == "average" or rules.get("keep"):
+            self.keep()
+        if rules["result"] == "average":
+            # What is kept has the weights themselves.
+            self.take_average()
+        if not self.evaluations.is_after("last", step) or rules["result"] == "average":
+            self.evaluate()
+        if self.keeps_best and self.evaluations.is_after("best", step):
+            self.keep()
+        best, result_step = self.evaluations.best, step
+        if rules["result"] == "best" and best is not None and best < step:
+            self.load(self.place(best))
+            result_step = best
+        self.write(self.job.folder / "result")
+        self.tell("memory", step=step, processes=self.memory())
+        staying = [[path.name for path in self.staying(rules.get("keep") or 0, rules["keep_best"])]]
+        dist.broadcast_object_list(staying)
+        for name in staying[0]:
+            progress = self.load(self.job.folder / name)
+            place = self.job.folder / "kept" / name
+            self.write(place, is_whole=True)
+            if self.rank == 0:
+                (place / "progress.json").write_text(json.dumps(progress))
+        self.tell(
+            "finished", step=step, begun=begun, stage=stage, end=self.evaluations.end,
+            healed_at=self.evaluations.state["healed_at"], result_step=result_step,
+        )  # fmt: skip
 
     def memory(self) -> list[dict[str, int]]:
         """Bytes of each process: before it opened the model, the most of them, and the most of its GPU's."""
@@ -986,12 +896,20 @@ class Worker:
         return found
 
 
-def write_event(job: Job, event: str, **values: Any) -> None:
-    """Appends a line to events.jsonl."""
-    line = json.dumps({"event": event, "time": time.time(), **values})
-    with job.events.open("a") as file:
-        file.write(line + "\n")
-    print(line, flush=True)
+def opened(paths: list[pathlib.Path]) -> dict[str, Any]:
+    """The file of each tensor of some."""
+    files: dict[str, Any] = {}
+    for path in paths:
+        file = safe_open(path, "pt")
+        files.update(dict.fromkeys(file.keys(), file))
+    return files
+
+
+def find_moved(moved: list[str], layer: Any, given: Any, result: Any) -> None:
+    """Notes a layer that should add nothing and does."""
+    result = result[0] if isinstance(result, tuple) else result
+    if not torch.equal(result, given[0]):
+        moved.append(type(layer).__name__)
 
 
 def sentence(error: Exception) -> str:

@@ -95,7 +95,7 @@ struct AutoModel: HandOffTool {
               local_batch_size: 1
               max_steps: \(stage.steps)
               num_epochs: 1
-              ckpt_every_steps: \(plan.job.checkpointEvery > 0 ? plan.job.checkpointEvery : stage.steps)
+              ckpt_every_steps: \(plan.job.rules.checkpointEvery > 0 ? plan.job.rules.checkpointEvery : stage.steps)
 
             dist_env:
               backend: nccl

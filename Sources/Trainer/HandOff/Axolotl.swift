@@ -64,7 +64,7 @@ struct Axolotl: HandOffTool {
             plan.dropouts.isEmpty
             ? ""
             : "\noverrides_of_model_config:\n" + plan.dropouts.map { "  \($0): 0.0\n" }.joined()
-        let every = plan.job.checkpointEvery > 0 ? plan.job.checkpointEvery : stage.steps
+        let every = plan.job.rules.checkpointEvery > 0 ? plan.job.rules.checkpointEvery : stage.steps
         return """
             base_model: \(YAML.text(plan.model))
             # What is trained, its rates and decay, and the rate of each step are the plan's (plan.json).

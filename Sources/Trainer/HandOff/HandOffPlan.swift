@@ -25,7 +25,7 @@ struct HandOffPlan {
     /// Sequences of a step.
     var sequencesPerStep: Int { stage.batch * stage.accumulate }
     /// Whether layers are computed again in the backward pass.
-    var recomputesLayers: Bool { job.recompute == .layer }
+    var recomputesLayers: Bool { stage.recompute == .layer }
 
     /// A course may be as far from the planned one, as a share of the peak, before that must be said to be given up.
     static let tolerance = 0.01
@@ -39,6 +39,15 @@ struct HandOffPlan {
         let (job, tool) = (folder.job, target.tool)
         let stage = job.stages[index]
         (self.target, self.job, self.index) = (target, job, index)
+        let unknown = [
+            ("--seam ramp", stage.ramp != nil), ("--from", job.beginning != nil),
+            ("--rope-theta", stage.configuration != Configuration.fileName),
+        ]
+        if let name = unknown.first(where: \.1)?.0 {
+            throw UserFacingError(
+                .unsupported,
+                "the run has \(name), which no framework does; plan one without it, or use --on torchrun")
+        }
         self.model = Path.absolute(model.checkpoint.path)
         configuration = try JSON.read(path: Path.join(folder.path, Configuration.fileName))
         try tool.check(configuration)
@@ -51,20 +60,20 @@ struct HandOffPlan {
         try tool.check(model.architecture, length: stage.length)
         factors = try folder.factors(of: index)
         sequences = try PlannedSequences(path: Path.join(folder.path, stage.sequences), length: stage.length)
-        var unknown: String?
+        var unnamed: String?
         moves = ParameterMoves(model.layout.parameters.map { ($0.name, stage.tensors[$0.name] ?? []) }) {
             name in
             // Transformers has a name of its own for the head, whatever the files call it.
             guard let own = tool.parameter(for: name == job.model.head ? "lm_head.weight" : name) else {
-                unknown = unknown ?? name
+                unnamed = unnamed ?? name
                 return name
             }
             return own
         }
-        if let unknown {
+        if let unnamed {
             throw UserFacingError(
                 .unsupported,
-                "what \(tool.title) calls the tensor '\(unknown)' is not known; hand the run to automodel or axolotl"
+                "what \(tool.title) calls the tensor '\(unnamed)' is not known; hand the run to automodel or axolotl"
             )
         }
         switch tool.schedule {
@@ -129,11 +138,18 @@ struct HandOffPlan {
             remarks.append(
                 "a step whose loss or gradient is out of bounds is not left out, nor does it end the run")
         }
+        if job.rules.patience != nil || job.rules.untilHealed {
+            remarks.append("the run does not end before its last step, whatever the sets are")
+        }
+        if job.rules.result != .last {
+            remarks.append("the result is what the last step leaves, not '\(job.rules.result.rawValue)'")
+        }
         if !job.evaluations.isEmpty {
             remarks.append(
                 "the sets \(job.evaluations.map(\.name).joined(separator: ", ")) are not evaluated in between; trainer eval does it afterwards"
             )
         }
+        if stage.storage != nil { remarks.append("moments and gradients are kept as the framework does") }
         remarks.append("how many tokens of which source were shown is not written down")
         return remarks + tool.remarks(on: self)
     }

@@ -99,19 +99,10 @@ public struct CheckpointExport {
     private static func stages(
         of kept: CheckpointStore.Kept, on model: PretrainedModel
     ) throws(UserFacingError) -> [(model: PretrainedModel, layout: ParameterLayout)] {
-        var stages: [(model: PretrainedModel, layout: ParameterLayout)] = []
-        var trained: Set<String> = []
         // What the run has from another one's checkpoint is among its own weights from its first step on.
         let others = kept.identity.beginning == nil ? [] : Set(kept.masters.keys)
-        var before: StagePlan?
-        for plan in kept.identity.stages {
-            let own = try model.settings(of: plan, after: before)
-            let groups = try GroupPlan(plan.groups, of: own)
-            let layout = try own.layout(of: plan, groups, after: trained.union(others))
-            stages.append((own, layout))
-            trained.formUnion(layout.trainedNames)
-            before = plan
-        }
+        let stages = try kept.identity.stages(on: model, after: others)
+        let trained = stages.reduce(into: Set<String>()) { $0.formUnion($1.layout.trainedNames) }
         guard RunIdentity.shapes(of: trained, in: model.checkpoint) == kept.identity.trained else {
             throw .anotherModel(kept.path, model, ["names, types or shapes of its tensors"])
         }
@@ -119,6 +110,31 @@ public struct CheckpointExport {
             throw .anotherModel(kept.path, model, ["values of tensors that the run does not train"])
         }
         return stages
+    }
+}
+
+extension RunIdentity {
+    /// The stages on a model, laid out again as they were.
+    ///
+    /// - Parameters:
+    ///   - model: the model that the run began with.
+    ///   - others: the tensors that were trained before the run.
+    /// - Returns: of each the model with its settings, and where its tensors lie.
+    /// - Throws: ``UserFacingError`` when the model is none that the stages fit.
+    func stages(
+        on model: PretrainedModel, after others: Set<String> = []
+    ) throws(UserFacingError) -> [(model: PretrainedModel, layout: ParameterLayout)] {
+        var laidOut: [(model: PretrainedModel, layout: ParameterLayout)] = []
+        var trained = others
+        var before: StagePlan?
+        for plan in stages {
+            let own = try model.settings(of: plan, after: before)
+            let layout = try own.layout(of: plan, GroupPlan(plan.groups, of: own), after: trained)
+            laidOut.append((own, layout))
+            trained.formUnion(layout.trainedNames)
+            before = plan
+        }
+        return laidOut
     }
 }
 

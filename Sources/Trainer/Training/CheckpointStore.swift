@@ -28,10 +28,10 @@ struct RunProgress: Codable, Sendable, Equatable {
 }
 
 /// What the evaluations of a run have come to.
-struct EvaluationProgress: Codable, Sendable, Equatable {
+package struct EvaluationProgress: Codable, Sendable, Equatable {
     /// What a set was found to be.
-    struct Finding: Codable, Sendable, Equatable {
-        var name: String, result: EvaluationResult
+    package struct Finding: Codable, Sendable, Equatable {
+        package var name: String, result: EvaluationResult
     }
     /// An evaluation of all sets.
     struct Evaluation: Codable, Sendable, Equatable {
@@ -199,14 +199,21 @@ final class CheckpointStore {
             tensors[RunningAverage<DefaultEngine>.prefix + operand]
         }
 
-        /// Fills in the moments and averages of the operands that are trained in both.
+        /// One of both moments of an operand, as its run has kept it; nil where it has none.
+        func moments(_ kind: String, of operand: String) -> TensorExpression? {
+            tensors["\(kind)/\(operand)"]
+        }
+
+        /// Fills in the moments of the operands that are trained in both.
         ///
         /// - Parameters:
         ///   - state: the stage.
-        ///   - all: whether all of the stage's must be there.
+        ///   - all: whether it is the stage that was kept, of which all must be there, its running average among it; in another
+        ///     the average begins anew.
         /// - Throws: ``UserFacingError`` when one is of another kind or size, or is not there and must be.
         func load<Device: Engine>(into state: TrainingState<Device>, all: Bool) throws(UserFacingError) {
-            for (name, buffer, isPacked) in state.buffers {
+            for (name, buffer, isPacked) in state.buffers
+            where all || !name.hasPrefix(RunningAverage<Device>.prefix) {
                 guard let tensor = tensors[name] else {
                     if all { throw .badRunState(path: path, reason: "it has no '\(name)'") }
                     continue
@@ -236,7 +243,6 @@ final class CheckpointStore {
 
     private static let recordName = "run.json"
     private static let lockName = ".lock"
-    private static let weightsPrefix = "weights/"
 
     /// The store of the run that makes `output`; makes its folder.
     ///
@@ -310,23 +316,44 @@ final class CheckpointStore {
             tensors[name] = try state.model.engine.tensor(
                 name, type: isPacked ? .u32 : .f32, shape: [buffer.count], in: buffer)
         }
+        try Self.write(tensors, identity, progress, model, in: folder, freeSpace: freeSpace)
+        try removeOld(besides: needed)
+    }
+
+    /// Writes a checkpoint into a run's folder.
+    ///
+    /// - Parameters:
+    ///   - tensors: what it holds, by the names that it has there.
+    ///   - identity: the run.
+    ///   - progress: where it stands.
+    ///   - model: where its model lies.
+    ///   - folder: the run's folder.
+    ///   - freeSpace: the bytes that can be written to the disk of a path.
+    /// - Throws: ``UserFacingError`` when there is no room.
+    static func write(
+        _ tensors: OrderedDictionary<String, TensorExpression>, _ identity: RunIdentity,
+        _ progress: RunProgress, _ model: ModelPlace, in folder: String,
+        freeSpace: @escaping @Sendable (String) -> Int?
+    ) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
-            auxiliaryFiles: [AuxiliaryFile(name: Self.recordName, content: .bytes([UInt8](record)))],
+            auxiliaryFiles: [AuxiliaryFile(name: recordName, content: .bytes([UInt8](record)))],
             metadata: [:])
         var options = WriteOptions(force: true, shardSize: .max, checksums: false)
         options.freeSpace = freeSpace
-        let path = self.path(step: progress.step)
+        let path = path(in: folder, step: progress.step)
         do { try CheckpointWriter(options: options).write(checkpoint, to: path) } catch {
             // What is there of it would take the room that others need.
             try? FileSystem.remove(Path.join(folder, ".\(Path.name(path)).partial"))
             throw error
         }
-        try removeOld(besides: needed)
     }
+
+    /// What the names of weights begin with in a checkpoint.
+    static var weightsPrefix: String { "weights/" }
 
     /// Removes checkpoints that are neither among the last ones nor exempt.
     private func removeOld(besides needed: Int? = nil) throws(UserFacingError) {

@@ -374,18 +374,11 @@ public final class TrainingLoop {
 
     /// What the parent makes of the sets; its memory is given back before the run takes its own.
     private func measureParent(_ isCancelled: () -> Bool) throws -> ParentYardstick? {
-        let evaluation = EvaluationRequest(
-            model: "", sets: job.job.eval.map { ($0.name, $0.path) }, text: job.job.text,
-            endOfText: EndOfText(token: nil, isLeftOut: job.job.noEndOfText), length: job.window,
-            threads: job.options.threads)
-        let parent = try job.job.parentChoice.measure(
-            evaluation, for: job.model.checkpoint, isCancelled: isCancelled)
+        let parent = try job.measureParent(isCancelled)
         switch parent {
         case .measured(let model, let sets):
             for set in sets { reporters.tell(.parent(model: model, name: set.name, set.result)) }
-        case .missing(let reason):
-            if job.job.untilHealed { throw UserFacingError.noParentToHealTo(reason) }
-            reporters.tell(.noParent(reason: reason))
+        case .missing(let reason): reporters.tell(.noParent(reason: reason))
         case nil: break
         }
         return parent
@@ -513,6 +506,22 @@ extension EvaluationProgress.Evaluation {
 }
 
 extension PreparedJob {
+    /// What the parent makes of the sets; nil where none is wanted.
+    ///
+    /// - Throws: ``UserFacingError`` where the run needs one and there is none, or it was stopped.
+    func measureParent(_ isCancelled: () -> Bool) throws -> ParentYardstick? {
+        let evaluation = EvaluationRequest(
+            model: "", sets: job.eval.map { ($0.name, $0.path) }, text: job.text,
+            endOfText: EndOfText(token: nil, isLeftOut: job.noEndOfText), length: window,
+            threads: options.threads)
+        let parent = try job.parentChoice.measure(
+            evaluation, for: model.checkpoint, isCancelled: isCancelled)
+        if case .missing(let reason) = parent, job.untilHealed {
+            throw UserFacingError.noParentToHealTo(reason)
+        }
+        return parent
+    }
+
     /// Whether the best checkpoint is kept, for its own sake or to become the result.
     fileprivate var keepsBest: Bool { job.keepBest || job.result == .best }
 }

@@ -98,47 +98,71 @@ import Testing
             #expect(try numbers("stage-\(index + 1).tokens") == expected)
         }
         var shown: [TokenBatch] = []
-        try written.forEachStep(but: [2]) { shown.append($0) }
+        try written.forEachStep([1: 0, 3: 0, 4: 1, 5: 2]) { shown.append($0) }
         #expect(shown.map(\.tokens) == (batches[..<1] + batches[2...]).map(\.tokens))
         #expect(shown.map(\.targets) == (batches[..<1] + batches[2...]).map(\.targets))
         #expect(!batches[1].documents.isEmpty)
-        #expect(written.documents(ofStep: 2) == DocumentReference.list(batches[1].documents))
-        #expect(written.documents(ofStep: 6).isEmpty)
         let lines = try lines("steps.jsonl")
         #expect(lines.map { $0["step"]?.int } == [1, 2, 3, 4, 5])
         #expect(lines.map { $0["stage"]?.int } == [0, 0, 1, 1, 1])
+        #expect(lines.map { $0["documents"]?.string } == batches.map { DocumentReference.list($0.documents) })
         #expect(lines.map { $0["targets"]?.int } == [46, 46, 46, 46, 46])
         #expect(lines.map { $0["tokens"]?.int } == [48, 96, 144, 192, 240])
         let schedule = prepared.stages[1].plan.schedule
         #expect(lines[2...].map { $0["factor"]?.double } == (0..<3).map { schedule.factor(at: $0) })
     }
 
-    @Test func changedFoldersAreRefused() throws {
-        let path = try planned().path
+    /// A byte of any file that was planned is another, or the file is gone.
+    @Test(arguments: [
+        "job.json", "steps.jsonl", "spare.jsonl", "stage-1.tokens", "config.json", "worker.py", "job.py",
+        "hosts.py",
+        "parameters.py", "rules.py", "requirements.txt",
+    ]) func changedFoldersAreRefused(name: String) throws {
+        let path = try planned { $0.guarding = .rollback }.path
         #expect(try RunFolder.open(path).job.run.count == 16)
-        try folder.write("healed.cluster/steps.jsonl", "{}\n")
-        let error = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
-        #expect(error.kind == .inconsistent && error.message.contains("steps.jsonl is not what was planned"))
+        let file = URL(filePath: "\(path)/\(name)")
+        var bytes = try Data(contentsOf: file)
+        // Another digit, so that a text is still one.
+        let place = try #require(
+            bytes.firstIndex { UInt8(ascii: "0")...UInt8(ascii: "8") ~= $0 } ?? bytes.indices.first)
+        bytes[place] ^= 1
+        try bytes.write(to: file)
+        let changed = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
+        #expect(changed.message.contains("\(name) is not what was"), "\(changed.message)")
+        try FileManager.default.removeItem(at: file)
+        let missing = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
+        #expect(missing.kind == .missing && missing.message.contains(name))
     }
 
     @Test(arguments: [
-        "guard rollback", "moments bf16 or 8bit", "gradients bf16", "keep", "result average",
-        "rope-theta",
-    ]) func whatTheWorkerCannotDoIsRefused(name: String) throws {
+        (
+            "sizes",
+            "--on does not know --guard rollback where a stage goes on with the data of the one before"
+        ),
+        ("8bit", "--on does not know --moments 8bit, whose blocks of 256 numbers share a scale"),
+    ]) func whatTheWorkerCannotDoIsRefused(name: String, message: String) throws {
         let error = try #require(throws: UserFacingError.self) {
             try planned { job in
                 switch name {
-                case "guard rollback": job.guarding = .rollback
-                case "moments bf16 or 8bit": job.moments = .int8
-                case "gradients bf16": job.gradients = .bf16
-                case "keep": job.keep = 2
-                case "result average": job.result = .average
-                default: job.ropeTheta = 2e4
+                case "8bit": job.moments = .int8
+                default:
+                    (job.guarding, job.groups) = (.rollback, [])
+                    job.stages = [TrainingStage(["steps": 2]), TrainingStage(["steps": 2, "batch": 4])]
                 }
             }
         }
-        #expect(error.message == "--on does not know --\(name); leave one of the two out")
+        #expect(error.message.hasPrefix(message))
         #expect(!FileManager.default.fileExists(atPath: folder.path("healed.cluster")))
+    }
+
+    /// What is rounded goes by places of the trainer's own engine.
+    @Test func storageIsTold() throws {
+        let stage = try planned { ($0.moments, $0.gradients) = (.bf16, .bf16) }.job.stages[0]
+        let storage = try #require(stage.storage)
+        #expect(stage.moments == .bf16 && storage.keys.sorted() == stage.tensors.keys.sorted())
+        #expect(Set(storage.values.map(\.place)).count == storage.count)
+        #expect(storage["lm_head.weight"]?.gradient == .f32)
+        #expect(storage["model.layers.2.mlp.down_proj.weight"]?.gradient == .bf16)
     }
 
     // MARK: Adopting
@@ -162,7 +186,7 @@ import Testing
         try CheckpointWriter(options: WriteOptions(checksums: false)).write(result, to: run.path + "/result")
         let steps = try lines("steps.jsonl").map { line in
             """
-            {"event":"step","step":\(line["step"]?.int ?? 0),"loss":2.5,"grad_norm":1,"lr":0.003,"seconds":0.1,"tokens":48,"sources":{}}
+            {"event":"step","step":\(line["step"]?.int ?? 0),"draw":\((line["step"]?.int ?? 1) - 1),"loss":2.5,"grad_norm":1,"lr":0.003,"seconds":0.1,"tokens":48,"sources":{}}
             """
         }
         let events =
@@ -170,7 +194,7 @@ import Testing
                 #"{"event":"started","step":0,"processes":2}"#, steps[0], steps[1],
                 // It was stopped there, and went on from the step before.
                 #"{"event":"stopped","step":2}"#, #"{"event":"started","step":1,"processes":3}"#,
-            ] + steps[1...] + [#"{"event":"finished","step":3}"#]
+            ] + steps[1...] + [#"{"event":"finished","step":3,"result_step":3}"#]
         try folder.write("healed.cluster/events.jsonl", events.joined(separator: "\n") + "\n")
     }
 

@@ -67,6 +67,13 @@ import Testing
         #expect(given.givenUp.map(\.name) == ["stages", "frozen-rows", "row-rates"])
     }
 
+    /// What changes the model that is computed has no like elsewhere, and is not given up.
+    @Test(arguments: ["--rope-theta", "--seam ramp"]) func whatNoFrameworkDoesIsRefused(name: String) throws {
+        let run = try plan { if name == "--seam ramp" { $0.seam = .ramp } else { $0.ropeTheta = 2e4 } }
+        let error = try #require(throws: UserFacingError.self) { try HandOff(run.path, to: .axolotl) }
+        #expect(error.message.hasPrefix("the run has \(name), which no framework does"))
+    }
+
     /// A run that asks for nothing of the kind is handed over as it is.
     @Test(arguments: HandOffTarget.allCases) func whatIsNotAskedForIsNotSaid(target: HandOffTarget) throws {
         let handOff = try HandOff(try plan { $0.schedule = .constant }.path, to: target)

@@ -117,6 +117,20 @@ import Testing
         #expect(one == other)
     }
 
+    /// A stage that moves nothing has the average that it began with: its weights, not the average of the stage before.
+    @Test func anAverageBeginsWithItsStage() throws {
+        for (name, result) in [("mean", RunResult.average), ("last", .last)] {
+            var run = try run(name)
+            run.job.stages = [
+                TrainingStage(["steps": 3]), TrainingStage(["steps": 2, "lr": 0, "embedding-lr": 0]),
+            ]
+            (run.job.steps, run.job.result) = (nil, result)
+            if result == .average { run.job.averageDecay = 0.5 }
+            try run()
+        }
+        #expect(try values("mean") == values("last"))
+    }
+
     /// The running average is what the weights of all steps make it.
     @Test func theAverageIsOfAllSteps() throws {
         var run = try run("average")
