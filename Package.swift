@@ -38,8 +38,10 @@ let package = Package(
         .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
         // zlib, by which the chunks of HDF5 files and texts called .gz are packed.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        // Zstandard, by which texts called .zst are packed.
+        // Zstandard, by which texts called .zst and pages of Parquet files are packed.
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        // Snappy, by which most pages of Parquet files are packed.
+        .systemLibrary(name: "CSnappy", pkgConfig: "snappy", providers: [.apt(["libsnappy-dev"])]),
         // OpenSSL's libcrypto, which hashes: libhdf5 loads it anyway.
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         // System calls that Swift's Glibc module leaves out: copies inside the kernel, exchanging names.
@@ -53,8 +55,8 @@ let package = Package(
         .target(
             name: "Formats",
             dependencies: [
-                "COniguruma", "CHDF5", "CZlib", "CZstd", "COpenSSL", "CKernels", "CSystemCalls",
-                orderedCollections, logging, yaml,
+                "COniguruma", "CHDF5", "CZlib", "CZstd", "CSnappy", "COpenSSL", "CKernels",
+                "CSystemCalls", orderedCollections, logging, yaml,
             ], swiftSettings: strict),
         .target(name: "Models", dependencies: ["Formats", orderedCollections], swiftSettings: strict),
         .target(

@@ -5,10 +5,12 @@ public import Formats
 public struct TextArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The key of a line's text; a dot leads into an object inside.", valueName: "key"))
+            "The key of a line's text, or a Parquet file's column; a dot leads into an object inside.",
+            valueName: "key"))
     package var textKey = "text"
     @Flag(help: "Compose texts (Unicode's NFC), as Hangul in parts needs it.") package var nfc = false
-    @Flag(help: "Pass over lines that can't be used, and count them.") package var skipBadLines = false
+    @Flag(help: "Pass over lines or rows that can't be used, and count them.") package var skipBadLines =
+        false
     @Flag(help: "Encode control tokens that a text spells out as text.") package var plainText = false
 
     /// Makes one; the parser fills it.
@@ -28,7 +30,7 @@ public struct TextArguments: ParsableArguments {
 
     /// What a command's `--help` says of the files.
     public static let files = """
-        FILE is JSON lines (.jsonl, .ndjson, .json: an object with a "text" a line) or .txt (one document), each also \
-        with .gz or .zst; a folder or a quoted pattern ('texts/*.jsonl') of such; a pipe, or - for standard input.
+        FILE is JSON lines (.jsonl, .ndjson, .json: an object with a "text" a line), .parquet (a column "text") or \
+        .txt (one document), each also with .gz or .zst; a folder or a quoted pattern ('texts/*.jsonl') of such; a pipe, or - for standard input.
         """
 }

@@ -2,7 +2,10 @@
 extension UserFacingError {
     /// What files of text are called.
     static let textKinds =
-        ".jsonl, .ndjson or .json (an object with a text a line), or .txt (one document), each also with .gz or .zst"
+        """
+        .jsonl, .ndjson or .json (an object with a text a line), .parquet (a text a row), or .txt (one document), each \
+        also with .gz or .zst
+        """
 
     /// The file's name ends in something else than the kinds that are read.
     package static func unknownKind(path: String) -> Self {

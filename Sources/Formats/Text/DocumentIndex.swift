@@ -17,7 +17,9 @@ package struct DocumentIndex: Sendable {
     private let reader: DocumentReader
 
     private struct File: Sendable {
-        let text: TextFile
+        let kind: TextFile.Kind
+        /// What documents are read from: of rows, their texts alone, in a file without a name.
+        let content: InputFile
         /// Its first document.
         let start: Int
     }
@@ -49,7 +51,7 @@ package struct DocumentIndex: Sendable {
         for path in found.paths {
             let file = try TextFile(path: path)
             let start = places.count
-            try Documents.forEachBatch(of: file, options) { batch throws(UserFacingError) in
+            let content = try Self.forEachBatch(of: file, options) { batch throws(UserFacingError) in
                 if isCancelled() { throw .interrupted(" before all text was checked; begin again") }
                 for (index, part) in batch.parts.enumerated() {
                     guard let text = try batch.text(index, noting: &findings) else { continue }
@@ -58,11 +60,11 @@ package struct DocumentIndex: Sendable {
                     unsafe digest.update(text.span.bytes)
                     byteCount += text.count
                     if file.kind == .whole, places.count > start { continue }
-                    if file.kind == .lines { digest.endDocument() }
+                    if file.kind != .whole { digest.endDocument() }
                     let (offset, count, line) =
-                        file.kind == .lines
-                        ? (batch.offset + part.lowerBound, part.count, batch.line(of: index))
-                        : (0, file.file.size, 1)
+                        file.kind == .whole
+                        ? (0, file.file.size, 1)
+                        : (batch.offset + part.lowerBound, part.count, batch.line(of: index))
                     guard let size = Int32(exactly: count) else {
                         throw .documentTooLong(path: path, line: line, bytes: count)
                     }
@@ -70,7 +72,7 @@ package struct DocumentIndex: Sendable {
                 }
             }
             if file.kind == .whole, places.count > start { digest.endDocument() }
-            files.append(File(text: file, start: start))
+            files.append(File(kind: file.kind, content: content, start: start))
         }
         guard hasText else { throw .noDocuments(paths: paths, skipped: findings.firstSkipped) }
         path = paths.joined(separator: ", ")
@@ -80,6 +82,24 @@ package struct DocumentIndex: Sendable {
         self.byteCount = byteCount
         sha256 = digest.finish()
         reader = DocumentReader(options)
+    }
+
+    /// Reads a file.
+    ///
+    /// - Returns: what can be read in any order: the file, or the texts of its rows in a file without a name.
+    private static func forEachBatch(
+        of file: TextFile, _ options: TextOptions, _ visit: (DocumentBatch) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) -> InputFile {
+        guard file.kind == .rows else {
+            try Documents.forEachBatch(of: file, options, visit)
+            return file.file
+        }
+        return try TextFile.temporary(for: file.file.path) { write throws(UserFacingError) in
+            try Documents.forEachBatch(of: file, options) { batch throws(UserFacingError) in
+                try visit(batch)
+                try write(batch.bytes.span)
+            }
+        }
     }
 
     /// Opens what one path names, and checks every document.
@@ -109,11 +129,12 @@ package struct DocumentIndex: Sendable {
     package func text(_ index: Int) throws(UserFacingError) -> String {
         let place = places[index]
         let file = file(of: index)
-        let path = file.file.path
-        let bytes = try file.file.bytes(at: place.offset, count: Int(place.count))
+        let path = file.content.path
+        let bytes = try file.content.bytes(at: place.offset, count: Int(place.count))
         var findings = TextFindings()
         let text =
             switch file.kind {
+            case .rows: reader.document(ofRow: bytes, noting: &findings)
             case .lines:
                 try reader.document(
                     ofLine: bytes.span, path: path, line: Int(place.line), noting: &findings)
@@ -136,13 +157,13 @@ package struct DocumentIndex: Sendable {
     }
 
     /// The last file that begins at a document or before it.
-    private func file(of document: Int) -> TextFile {
+    private func file(of document: Int) -> File {
         var (low, high) = (0, files.count - 1)
         while low < high {
             let middle = (low + high + 1) / 2
             if files[middle].start <= document { low = middle } else { high = middle - 1 }
         }
-        return files[low].text
+        return files[low]
     }
 }
 

@@ -1,8 +1,8 @@
 /// Files of documents, read in order and a part at a time, so that text of any size takes the same memory.
 ///
 /// `.jsonl`, `.ndjson` and `.json`: each line is an object that holds a document; blank lines are passed over. `.txt`: the
-/// whole file is one document. Each may be packed by gzip or Zstandard. Folders, patterns, pipes and `-`, which is standard
-/// input, stand for the files in them.
+/// whole file is one document. `.parquet`: each row's text is one. Each may be packed by gzip or Zstandard. Folders, patterns,
+/// pipes and `-`, which is standard input, stand for the files in them.
 ///
 /// ``DocumentIndex`` reads documents in any order.
 public struct Documents: Sendable {
@@ -46,7 +46,7 @@ public struct Documents: Sendable {
             let file = try TextFile(path: path)
             try Self.forEachBatch(of: file, options) { batch throws(UserFacingError) in
                 try visit(batch)
-                let share = Double(batch.offset + batch.bytes.count) / Double(max(file.file.size, 1))
+                let share = Double(batch.readTo) / Double(max(file.file.size, 1))
                 progress(before + Int(Double(size) * share), total)
                 if isCancelled() { throw .interrupted(" before all text was read; begin again") }
             }
@@ -60,7 +60,7 @@ public struct Documents: Sendable {
     /// - Parameters:
     ///   - file: the file.
     ///   - options: how documents are read.
-    ///   - range: the bytes to read, which begin and end with a line; nil for all.
+    ///   - range: the bytes to read, which begin and end with a line; nil for all, as of what has no lines.
     ///   - firstLine: the number of the first line.
     ///   - visit: is given some texts at a time.
     /// - Throws: what `visit` throws, and when the file can't be read.
@@ -68,6 +68,7 @@ public struct Documents: Sendable {
         of file: TextFile, _ options: TextOptions, in range: Range<Int>? = nil, firstLine: Int = 1,
         _ visit: (DocumentBatch) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
+        if case .rows = file.kind { return try ParquetTexts(file, options).forEachBatch(visit) }
         let reader = DocumentReader(options)
         let range = range ?? 0..<file.file.size
         var (offset, line, lineStart) = (range.lowerBound, firstLine, range.lowerBound)
@@ -91,6 +92,7 @@ public struct Documents: Sendable {
             var bytes = try file.file.bytes(at: offset, count: min(size, end - offset))
             guard offset + bytes.count < end else { return bytes }
             switch file.kind {
+            case .rows: preconditionFailure("rows are read by ParquetTexts")
             case .whole:
                 bytes.removeSubrange(DocumentBatch.cut(bytes[...])...)
                 return bytes
@@ -124,6 +126,11 @@ struct DocumentReader: Sendable {
     ) throws(UserFacingError) -> [UInt8]? {
         guard let text = try key.text(ofLine: line, path: path, line: number) else { return nil }
         return options.document(text, isStart: true, hasLines: false, noting: &findings)
+    }
+
+    /// The document of a row, which is UTF-8.
+    func document(ofRow text: [UInt8], noting findings: inout TextFindings) -> [UInt8] {
+        options.document(text, isStart: true, hasLines: false, noting: &findings)
     }
 
     /// The document of a whole file, or a part of it; nil where it is not UTF-8.
@@ -162,15 +169,18 @@ struct DocumentReader: Sendable {
 
 /// Some consecutive texts of a file: documents, or parts of one that is long.
 package struct DocumentBatch: Sendable {
-    /// The bytes of the file.
+    /// The bytes of the file; of rows those of their texts.
     let bytes: [UInt8]
-    /// Where each text lies in `bytes`: a line with its line feed, or a part of the document.
+    /// Where each text lies in `bytes`: a line with its line feed, a row's text, or a part of the document.
     package let parts: [Range<Int>]
-    /// Where the bytes lie in the file.
+    /// Where the bytes lie in the file; of rows, among all texts that are read.
     let offset: Int
+    /// Up to where the file is read.
+    let readTo: Int
     /// The file.
     package let path: String
     private let kind: TextFile.Kind
+    private let rows: ParquetTexts.Rows?
     private let reader: DocumentReader
     private let firstLine: Int
     /// Where the line that `bytes` begin in begins in the file.
@@ -183,7 +193,17 @@ package struct DocumentBatch: Sendable {
     init(document bytes: [UInt8], of file: TextFile, _ reader: DocumentReader) {
         (self.bytes, kind, parts) = (bytes, .whole, [0..<bytes.count])
         (path, offset, self.reader) = (file.file.path, 0, reader)
-        (firstLine, lineStart) = (1, 0)
+        (firstLine, lineStart, rows, readTo) = (1, 0, nil, bytes.count)
+    }
+
+    /// Texts of consecutive rows.
+    init(
+        _ texts: [UInt8], _ parts: [Range<Int>], _ rows: ParquetTexts.Rows, of file: TextFile,
+        _ reader: DocumentReader, offset: Int, firstRow: Int, readTo: Int
+    ) {
+        (bytes, kind, self.parts, self.rows) = (texts, .rows, parts, rows)
+        (path, self.offset, self.reader) = (file.file.path, offset, reader)
+        (firstLine, lineStart, self.readTo) = (firstRow, 0, readTo)
     }
 
     /// Bytes that lie somewhere in a file, divided into texts.
@@ -196,6 +216,7 @@ package struct DocumentBatch: Sendable {
         while start < bytes.count {
             let end: Int
             switch file.kind {
+            case .rows: preconditionFailure("rows are not divided")
             case .lines: end = (bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count - 1) + 1
             case .whole:
                 let rest = bytes[start...]
@@ -206,7 +227,7 @@ package struct DocumentBatch: Sendable {
         }
         (self.bytes, self.kind, self.parts) = (bytes, file.kind, parts)
         (self.path, self.offset, self.reader) = (file.file.path, offset, reader)
-        (self.firstLine, self.lineStart) = (firstLine, lineStart)
+        (self.firstLine, self.lineStart, rows, readTo) = (firstLine, lineStart, nil, offset + bytes.count)
     }
 
     /// Where a long document is divided: at best after a single line feed between visible characters, where every known
@@ -234,11 +255,18 @@ package struct DocumentBatch: Sendable {
     /// - Parameters:
     ///   - index: which.
     ///   - findings: is told what was there.
-    /// - Returns: UTF-8; nil when there is none on the line, or it can't be used and is passed over.
+    /// - Returns: UTF-8; nil when there is none on the line or in the row, or it can't be used and is passed over.
     /// - Throws: ``UserFacingError`` when the text is not what the kind of file asks for.
     package func text(_ index: Int, noting findings: inout TextFindings) throws(UserFacingError) -> [UInt8]? {
         let part = parts[index]
         switch kind {
+        case .rows:
+            guard let error = rowError(index) else {
+                return reader.document(ofRow: Array(bytes[part]), noting: &findings)
+            }
+            guard reader.options.skipsBadLines else { throw error }
+            findings.skip(error)
+            return nil
         case .lines:
             do {
                 return try reader.document(
@@ -261,6 +289,20 @@ package struct DocumentBatch: Sendable {
         }
     }
 
+    /// Why a row's text can't be used; nil when it can.
+    private func rowError(_ index: Int) -> UserFacingError? {
+        guard let rows else { return nil }
+        let row = line(of: index)
+        guard !rows.nulls.contains(index) else {
+            return .nullText(path: path, row: row, place: rows.place, column: rows.column)
+        }
+        guard !isUTF8(bytes.span.extracting(parts[index])) else { return nil }
+        let text = Array(bytes[parts[index]])
+        return .notUTF8(
+            path: path, row: row, place: rows.place, column: rows.column, byte: firstInvalid(text),
+            encoding: TextEncoding(guessing: text[firstInvalid(text)...].prefix(1 << 16)))
+    }
+
     /// Where a text stops being UTF-8, and what it looks like instead; nil when it is UTF-8.
     private func encodingError(in part: Range<Int>) -> UserFacingError? {
         let text = Array(bytes[part])
@@ -280,10 +322,15 @@ package struct DocumentBatch: Sendable {
             encoding: TextEncoding(guessing: sample), isAlone: isAlone)
     }
 
-    /// The line on which a text begins, from 1.
+    /// Where a text begins, in words: its file, and its line or row.
+    package func place(of index: Int) -> String {
+        "\(path), \(rows == nil ? "line" : "row") \(line(of: index))"
+    }
+
+    /// The line on which a text begins, or its row, from 1.
     package func line(of index: Int) -> Int {
         switch kind {
-        case .lines: firstLine + index
+        case .lines, .rows: firstLine + index
         case .whole: line(at: parts[index].lowerBound)
         }
     }

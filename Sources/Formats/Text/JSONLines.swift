@@ -38,9 +38,11 @@ package enum JSONLines {
 }
 
 extension UserFacingError {
-    /// The file is one document, where lines of JSON are needed.
+    /// The file is one document or a Parquet file, where lines of JSON are needed.
     package static func notJSONLines(path: String) -> Self {
-        Self(.unsupported, "\(path): lines of JSON are expected (.jsonl, .ndjson or .json), not one text")
+        Self(
+            .unsupported,
+            "\(path): lines of JSON are expected (.jsonl, .ndjson or .json), not one text or Parquet")
     }
 
     /// A line is not JSON.

@@ -12,6 +12,8 @@ struct TextFile: Sendable {
         case lines
         /// The file is one.
         case whole
+        /// A row each of a Parquet file.
+        case rows
     }
 
     /// What can be read in any order; it goes by the path that was given.
@@ -46,6 +48,7 @@ struct TextFile: Sendable {
         return switch Path.suffix(String(name)) {
         case "jsonl", "ndjson", "json": .lines
         case "txt": .whole
+        case "parquet", "pq": .rows
         default: nil
         }
     }
@@ -55,12 +58,15 @@ struct TextFile: Sendable {
 
     /// By the name; where a pipe has none, by the first character.
     private static func kind(_ path: String, _ head: ArraySlice<UInt8>) throws(UserFacingError) -> Kind {
+        // What a Parquet file is called says nothing, and no other file begins so.
+        if head.starts(with: ParquetFile.magic) { return .rows }
         let text = head.starts(with: byteOrderMark) ? head.dropFirst(byteOrderMark.count) : head
         let first = text.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
         let isJSON = first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
         guard let kind = kind(ofName: path) ?? (isPipe(path) ? (isJSON ? .lines : .whole) : nil) else {
             throw .unknownKind(path: path)
         }
+        guard kind != .rows else { throw .noParquet(path: path) }
         guard kind == .lines, isJSON else { return kind }
         if first == UInt8(ascii: "[") { throw .notLines(path: path, found: "an array", filter: ".[]") }
         // An object whose first line is its bracket alone is written over several lines.
@@ -78,14 +84,7 @@ struct TextFile: Sendable {
             throw .packedText(
                 path: path, format: format, advice: "unpack it: \(command) '\(path)' | trainer … -")
         }
-        if head.starts(with: "PAR1".utf8) || ["parquet", "pq"].contains(Path.suffix(path)) {
-            throw .packedText(
-                path: path, format: "a Parquet file",
-                advice: """
-                    write its texts as JSON lines first, as in python3 -c "import pandas; pandas.\
-                    read_parquet('\(path)').to_json('texts.jsonl', orient='records', lines=True, force_ascii=False)"
-                    """)
-        }
+        if head.starts(with: ParquetFile.encryptedMagic) { throw .encryptedParquet(path: path) }
         if head.starts(with: "BZh".utf8),
             head.dropFirst(4).starts(with: [0x31, 0x41, 0x59, 0x26, 0x53, 0x59])
         {
@@ -125,7 +124,7 @@ struct TextFile: Sendable {
     }
 
     /// A file without a name, filled.
-    private static func temporary(
+    static func temporary(
         for path: String,
         _ fill: ((Span<UInt8>) throws(UserFacingError) -> Void) throws(UserFacingError) -> Void
     ) throws(UserFacingError) -> InputFile {

@@ -1,8 +1,8 @@
 /// Files of text divided into parts that are read by themselves, in any order, by any number of threads or machines.
 ///
-/// A part of lines is those that begin in a range of the file's bytes. What can't be entered in the middle is one part: a
-/// `.txt`, which is one document, and a file that is packed. Which parts there are follows from the files' names and sizes
-/// alone, so memory holds some bytes a file.
+/// A part of lines is those that begin in a range of the file's bytes; a row group of a Parquet file is one. What can't be
+/// entered in the middle is one part: a `.txt`, which is one document, and a file that is packed. Which parts there are follows
+/// from the files' names and sizes and the row groups alone, so memory holds some bytes a file and a row group.
 package struct TextParts: Sendable {
     /// A file of text, as it was when the parts were made.
     package struct File: Sendable {
@@ -26,6 +26,8 @@ package struct TextParts: Sendable {
         case lines
         /// The file, which is one document or is packed.
         case whole
+        /// A row group each, of which the texts take so many bytes.
+        case rowGroups([Int])
     }
 
     /// The files, in order.
@@ -52,22 +54,38 @@ package struct TextParts: Sendable {
         for path in found.paths {
             guard !TextFile.isPipe(path) else { throw .pipeInPlaceOfFile(path: path) }
             let input = try InputFile(path: path)
-            var division = Division.whole
-            if Packing(try TextFile.head(of: input)) == nil, try TextFile(path: path).kind == .lines {
-                division = .lines
-            }
+            let division = try Self.division(of: input, options)
             files.append(File(path: path, identity: input.identity, division: division, start: count))
-            count += division == .lines ? (input.size + partSize - 1) / partSize : 1
+            switch division {
+            case .lines: count += (input.size + partSize - 1) / partSize
+            case .whole: count += 1
+            case .rowGroups(let sizes): count += sizes.count
+            }
         }
         (self.files, self.count, findings) = (files, count, found.findings)
         (self.options, self.partSize) = (options, partSize)
     }
 
+    private static func division(
+        of input: InputFile, _ options: TextOptions
+    ) throws(UserFacingError) -> Division {
+        guard Packing(try TextFile.head(of: input)) == nil else { return .whole }
+        let text = try TextFile(path: input.path)
+        return switch text.kind {
+        case .lines: .lines
+        case .whole: .whole
+        case .rows: .rowGroups(try ParquetTexts(text, options).groupSizes)
+        }
+    }
+
     /// The bytes that a part has in its file.
     package func byteCount(_ part: Int) -> Int {
         let file = file(of: part)
-        guard case .lines = file.division else { return file.size }
-        return min(partSize, file.size - (part - file.start) * partSize)
+        return switch file.division {
+        case .whole: file.size
+        case .lines: min(partSize, file.size - (part - file.start) * partSize)
+        case .rowGroups(let sizes): sizes[part - file.start]
+        }
     }
 
     /// Reads the texts of a part, each of which is a document.
@@ -87,6 +105,11 @@ package struct TextParts: Sendable {
             let bytes = try text.file.bytes()
             return try visit(DocumentBatch(document: bytes, of: text, DocumentReader(options)))
         }
+        if case .rowGroups(let sizes) = file.division {
+            let texts = try ParquetTexts(text, options)
+            guard texts.groupSizes == sizes else { throw .changedFile(path: file.path) }
+            return try texts.forEachBatch(ofRowGroup: part - file.start, visit)
+        }
         guard case .lines = file.division else { return try Documents.forEachBatch(of: text, options, visit) }
         guard let range = try lines(of: part, file, text.file) else { return }
         do throws(UserFacingError) {
@@ -100,22 +123,23 @@ package struct TextParts: Sendable {
         }
     }
 
-    /// Why the first line of a part is passed over that is, with the number that the line has in its file.
+    /// Why the first line or row of a part is passed over that is, with the number that it has in its file.
     package func firstSkipped(of part: Int) throws(UserFacingError) -> String? {
         let file = file(of: part)
         let text = try TextFile(path: file.path)
-        var (range, firstLine): (Range<Int>?, Int) = (nil, 1)
-        if case .lines = file.division {
-            guard let lines = try lines(of: part, file, text.file) else { return nil }
-            range = lines
-            firstLine += try Self.lineFeeds(in: 0..<lines.lowerBound, of: text.file)
-        }
         var findings = TextFindings()
-        try Documents.forEachBatch(of: text, options, in: range, firstLine: firstLine) {
-            batch throws(UserFacingError) in
+        func look(_ batch: DocumentBatch) throws(UserFacingError) {
             for index in batch.parts.indices where findings.firstSkipped == nil {
                 _ = try batch.text(index, noting: &findings)
             }
+        }
+        switch file.division {
+        case .rowGroups: try ParquetTexts(text, options).forEachBatch(ofRowGroup: part - file.start, look)
+        case .whole: try Documents.forEachBatch(of: text, options, look)
+        case .lines:
+            guard let lines = try lines(of: part, file, text.file) else { return nil }
+            let before = try Self.lineFeeds(in: 0..<lines.lowerBound, of: text.file)
+            try Documents.forEachBatch(of: text, options, in: lines, firstLine: before + 1, look)
         }
         return findings.firstSkipped
     }

@@ -46,7 +46,7 @@ package struct TextPaths: Sendable {
         let others = found.filter { TextFile.kind(ofName: $0) == nil }
         guard !texts.isEmpty else {
             // What the only file of a folder is says more than that it is none.
-            if let first = others.first, ["parquet", "csv", "tsv", "arrow"].contains(Path.suffix(first)) {
+            if let first = others.first, ["csv", "tsv", "arrow"].contains(Path.suffix(first)) {
                 _ = try TextFile(path: first)
             }
             throw .noFiles(argument: argument, passedOver: others)

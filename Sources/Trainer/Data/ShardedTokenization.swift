@@ -460,7 +460,7 @@ extension DocumentBatch {
             let tokens = try tokenizer.encode(String(decoding: text, as: UTF8.self))
             return EncodedDocument(tokens: tokens, byteCount: text.count)
         } catch {
-            throw error.within("\(path), line \(line(of: index))")
+            throw error.within(place(of: index))
         }
     }
 }

@@ -275,7 +275,7 @@ struct WildTextTests {
     }
 
     @Test(arguments: [
-        ("a.parquet", "PAR1....PAR1", "read_parquet("), ("a.jsonl", "PAR1....PAR1", "read_parquet("),
+        ("a.parquet", "PAR1....PAR1", "the file is damaged"), ("a.jsonl", "PARE....PARE", "encrypted"),
         ("a.csv", "a,b\n", "read_csv("), ("a.jsonl", "[{\"text\":\"a\"}]", "jq -c '.[]'"),
         ("a.json", " [\n{\"text\":\"a\"}]", "jq -c '.[]'"),
         ("a.json", "{\n \"text\": \"a\"\n}\n", "jq -c '.'"),

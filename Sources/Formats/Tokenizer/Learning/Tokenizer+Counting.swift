@@ -47,7 +47,7 @@ extension Tokenizer {
                         do throws(UserFacingError) {
                             figures.tokens += try self.count(text)
                         } catch {
-                            throw error.within("\(batch.path), line \(batch.line(of: part))")
+                            throw error.within(batch.place(of: part))
                         }
                     } catch {
                         total.withLock {

@@ -113,7 +113,7 @@ extension WordCounts {
                         do throws(UserFacingError) {
                             try counts.add(text: text, tokenizer)
                         } catch {
-                            throw error.within("\(batch.path), line \(batch.line(of: part))")
+                            throw error.within(batch.place(of: part))
                         }
                     }
                     outcome.withLock { $0 = .success(findings) }
