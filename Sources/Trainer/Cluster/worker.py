@@ -13,6 +13,7 @@ Hosts may share the folder of the job or have copies of it: what is written ends
 
 import argparse
 import contextlib
+import ctypes
 import datetime
 import functools
 import hashlib
@@ -943,6 +944,14 @@ def report(store: dist.Store | None, job: Job | None, rank: int, of: int, messag
             write_event(job, "failed", rank=of, refused=refused, message=message)
 
 
+def give_memory_back() -> None:
+    """Has the C library return blocks of a megabyte when they are freed; kept, they are a quarter of a process."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        # M_MMAP_THRESHOLD of malloc.h, which begins at 128 kB and grows by itself unless it is set.
+        library.mallopt(-3, 1 << 20)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Carries out a training job, as one of torchrun's processes.")
     parser.add_argument("job", type=pathlib.Path, help="job.json")
@@ -967,6 +976,8 @@ def main() -> int:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         backend = "nccl" if job.values["device"] == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+        if job.values["device"] == "cpu":
+            give_memory_back()
         worker = Worker(job, arguments.max_time)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, worker.stop)
