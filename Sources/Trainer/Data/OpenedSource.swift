@@ -96,6 +96,22 @@ public struct SourceCache {
         return result
     }
 
+    /// Takes some of the documents of a source for all that lie there, from here on.
+    ///
+    /// - Parameters:
+    ///   - encoder: the documents, laid out and not turned round.
+    ///   - source: the source that they are of.
+    ///   - options: how they are read.
+    /// - Throws: ``UserFacingError`` when one can't be read or encoded, or none has a token.
+    mutating func put(
+        _ encoder: DocumentEncoder, for source: TextSource, options: TextOptions
+    ) throws(UserFacingError) {
+        let key = Key(path: source.path, options: options, layout: encoder.layout, infilling: nil)
+        opened[key] = OpenedSource(
+            source: source, encoder: encoder, size: try encoder.size(threads: threads),
+            content: try encoder.content())
+    }
+
     /// What there is to know of the texts that were opened, a sentence each, and each once.
     public var warnings: [String] { Array(OrderedSet(opened.values.flatMap(\.encoder.warnings))) }
 
