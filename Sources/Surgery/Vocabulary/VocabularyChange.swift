@@ -138,6 +138,18 @@ public struct VocabularyChange: SurgeryOperation {
         if let learned = made.learned {
             let tokenizer = try source.tokenizerFiles().tokenizer().reading(textOptions)
             outcome.warnings += learned.findings.warnings(for: tokenizer)
+            let forecast = ExposureForecast(learned.counts.map(Double.init))
+            outcome.warnings += [
+                forecast.warning(
+                    "in one pass over the corpus",
+                    advice: forecast.taught > 0
+                        ? "learn as many (--learn \(forecast.taught)), give more text, or heal for more passes"
+                        : "give more text, or learn fewer")
+            ].compactMap(\.self)
+            outcome.facts["exposure"] = [
+                "under_100": JSON(forecast.rare), "taught": JSON(forecast.taught),
+                "median": JSON(forecast.median),
+            ]
         }
         if let first = unused.first {
             outcome.warnings.append(

@@ -164,15 +164,18 @@ struct DocumentEncoder: Sendable {
     ///
     /// - Parameters:
     ///   - threads: how many threads encode.
+    ///   - new: tokens to count by themselves, none of them counted yet; nil for none.
     ///   - isCancelled: asked now and then; true stops.
     /// - Returns: the size.
     /// - Throws: ``UserFacingError`` when a document can't be encoded, when none has a token, or when it was stopped.
-    func size(threads: Int, isCancelled: () -> Bool = { false }) throws(UserFacingError) -> DataSize {
-        var size = DataSize(documents: count)
+    func size(
+        threads: Int, counting new: TokenExposure? = nil, isCancelled: () -> Bool = { false }
+    ) throws(UserFacingError) -> DataSize {
+        var size = DataSize(documents: count, new: new)
         var start = 0
         while start < count {
             let (first, end): (Int, Int)
-            let counts: [(tokens: Int, form: SourceInfilling.Form)]
+            let counts: [(tokens: Int, form: SourceInfilling.Form, new: [Int32])]
             switch source {
             case .text(let file):
                 // Documents that were chosen are few.
@@ -181,15 +184,19 @@ struct DocumentEncoder: Sendable {
                 )
                 counts = try mapConcurrently(end - first, threads: threads) { index throws(UserFacingError) in
                     let document = try document(first + index)
-                    return (document.tokens.count, document.form)
+                    return (document.tokens.count, document.form, new?.known(in: document.tokens) ?? [])
                 }
             case .tokens(let packed):
                 (first, end) = (start, min(start + Self.documentsAtOnce, count))
                 counts = (first..<end).map {
-                    (layout.count(ofText: layout.textCount(of: packed.tokenCount(number($0)))), .asItIs)
+                    let place = number($0)
+                    return (
+                        layout.count(ofText: layout.textCount(of: packed.tokenCount(place))), .asItIs,
+                        new?.known(in: packed.tokens(place)) ?? []
+                    )
                 }
             }
-            for count in counts { size.add(count.tokens, count.form) }
+            for count in counts { size.add(count.tokens, count.form, new: count.new) }
             if isCancelled() { throw .interrupted(" before all tokens were counted; begin again") }
             start = end
         }
@@ -216,11 +223,15 @@ struct DataSize: Sendable {
     /// Documents that would have been, and are longer than a sequence.
     private(set) var tooLong = 0
 
-    init(documents: Int) { self.documents = documents }
+    /// How often a pass predicts each of the tokens that were counted by themselves; nil where none were.
+    private(set) var new: TokenExposure?
+
+    init(documents: Int, new: TokenExposure? = nil) { (self.documents, self.new) = (documents, new) }
 
     /// Counts a document.
-    mutating func add(_ count: Int, _ form: SourceInfilling.Form) {
+    mutating func add(_ count: Int, _ form: SourceInfilling.Form, new targets: [Int32] = []) {
         tokens += count
+        new?.count(targets: targets)
         longest = max(longest, count)
         switch form {
         case .asItIs: break

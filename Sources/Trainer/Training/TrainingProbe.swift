@@ -111,7 +111,7 @@ public struct TrainingProbe {
         _ sets: [EvaluationSet], threads: Int
     ) throws -> PreparedStage {
         var context = PreparedStage.Context(
-            model: model, tokenizer: tokenizer, lacksFiles: false, texts: texts,
+            model: model, tokenizer: tokenizer, lacksFiles: false, texts: texts, newTokens: nil,
             evaluationBytes: sets.reduce(0) { $0 + $1.byteCount }, kept: nil, trainedBefore: [],
             threads: threads, isCancelled: { false })
         return try PreparedStage(job, index: 0, after: [], title: nil, keepsEnd: false, &context)
