@@ -44,6 +44,8 @@ public struct RecipeRun {
     public enum Event {
         /// What the user should know.
         case warning(String)
+        /// What an operation says of its work before it is done.
+        case note(String)
         /// How far an operation is: what, how much is done, of how much.
         case progress(doing: String, done: Int, total: Int)
         /// An operation was applied; nothing is written yet.
@@ -110,7 +112,8 @@ public struct RecipeRun {
             } else if let job = step.operation as? EvaluationJob {
                 try evaluate(step, job, state ?? open())
             } else if let operation = step.operation as? any SurgeryOperation {
-                state = try operate(step, operation, state ?? open())
+                let next = steps[(index + 1)...].lazy.compactMap { $0.operation as? TrainingJob }.first
+                state = try operate(step, operation, state ?? open(), before: next)
                 if isLast || step.output != nil {
                     state = try write(state ?? open(), to: step.output ?? output)
                 }
@@ -167,12 +170,15 @@ public struct RecipeRun {
     }
 
     private func operate(
-        _ step: Step, _ operation: any SurgeryOperation, _ state: State
+        _ step: Step, _ operation: any SurgeryOperation, _ state: State, before healing: TrainingJob?
     ) throws -> State {
         var state = state
         let context = OperationContext(
             threads: options.threads, isDryRun: options.isDryRun,
             checkAgreement: { (model) throws(UserFacingError) in _ = try checked(model) },
+            probe: RowProbe(
+                healing: healing, threads: options.threads, isDryRun: options.isDryRun,
+                say: { tell(.note($0)) }),
             isCancelled: isCancelled,
             progress: { tell(.progress(doing: $0, done: $1, total: $2)) })
         // A step may have put it into another library's terms.

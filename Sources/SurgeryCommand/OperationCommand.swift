@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandLineSupport
 import Formats
 import Models
+import Recipes
 import Surgery
 
 /// A command that does one operation to a model and writes the result.
@@ -49,6 +50,12 @@ func watching<Result>(
         OperationContext(
             threads: Processor.count,
             checkAgreement: { (model) throws(UserFacingError) in try options.checkAgreement(of: model) },
+            probe: RowProbe(
+                threads: Processor.count, isDryRun: options.dryRun,
+                say: { text in
+                    progress.clear()
+                    report(text)
+                }),
             isCancelled: { Interruption.signal != nil }, progress: progress.show))
 }
 

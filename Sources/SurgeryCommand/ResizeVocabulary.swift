@@ -15,11 +15,16 @@ struct ResizeVocabulary: OperationCommand {
             --learn continues the training of the tokenizer's own byte-pair encoding on text: merges are appended, so text \
             in which no new token applies is encoded as before. Every new token is checked to be reachable.
 
+            --init auto tries subword-mean, bil, eeve and mean-cov (with tied embeddings those that fit): each is trained \
+            for 50 steps on --corpus, all weights at trainer heal's rates, and the one that predicts held-back documents \
+            best is written. It takes the time and memory of training, which it says first.
+
             \(TextArguments.files)
 
             examples:
               surgery resize-vocab --learn 2000 --corpus korean.jsonl --held-out korean.val.jsonl
               surgery resize-vocab models/base --tokenizer models/other --init mean
+              surgery resize-vocab --learn 2000 --corpus korean.jsonl --init auto
               surgery resize-vocab models/base --size 32064
             """)
 

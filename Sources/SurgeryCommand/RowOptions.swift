@@ -7,8 +7,10 @@ struct RowOptions: ParsableArguments {
         name: .customLong("init"),
         help: ArgumentHelp(
             "How new rows begin. (default: \(InitializationPair.standard.name); mean-cov with --size)",
-            discussion: InitializationPair.allNames.joined(separator: ", ")))
-    var initialization: InitializationPair?
+            discussion:
+                "auto, which trains those that fit a little and takes the best, or \(InitializationPair.allNames.joined(separator: ", "))"
+        ))
+    var initialization: InitializationChoice?
 
     @Option(help: "How new rows of the output head begin, where that differs.")
     var initOutput: RowInitialization?
@@ -34,8 +36,8 @@ struct RowOptions: ParsableArguments {
 
 extension RowInitialization: ExpressibleByArgument {}
 
-extension InitializationPair: ExpressibleByArgument {
-    /// A pair by its name.
+extension InitializationChoice: ExpressibleByArgument {
+    /// A choice by its name.
     public init?(argument: String) { self.init(name: argument) }
     /// What is shown as the default.
     public var defaultValueDescription: String { name }

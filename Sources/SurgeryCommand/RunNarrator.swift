@@ -47,6 +47,7 @@ final class RunNarrator {
     private func say(_ event: RecipeRun.Event) {
         switch event {
         case .warning(let text): warn(text)
+        case .note(let text): report(text)
         case .made(let step, let outcome): made(step, outcome)
         case .planned(let plan, let source, let outcome):
             for warning in outcome.warnings { warn(warning) }

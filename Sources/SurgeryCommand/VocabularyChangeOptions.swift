@@ -10,7 +10,7 @@ struct VocabularyChangeOptions: ParsableArguments {
 
     @Option(
         parsing: .upToNextOption,
-        help: "Texts to learn from, as trainer tokenize reads them.")
+        help: "Texts to learn from, and for --init auto to try rows on, as trainer tokenize reads them.")
     var corpus: [String] = []
 
     @Option(help: "Go over to the tokenizer in this folder; rows of tokens that both have come along.")

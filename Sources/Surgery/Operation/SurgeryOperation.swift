@@ -13,7 +13,7 @@ public protocol SurgeryOperation: Parameterized {
     func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome
 }
 
-/// What an operation that takes long is given besides its parameters; no result depends on it.
+/// What an operation that takes long is given besides its parameters; no result depends on it, but on what the probe finds.
 public struct OperationContext {
     /// The most threads that work.
     public var threads: Int
@@ -22,6 +22,8 @@ public struct OperationContext {
     public var isDryRun: Bool
     /// Given each further model that an operation opens, once; throws where its parts do not fit together.
     public var checkAgreement: (Checkpoint) throws(UserFacingError) -> Void
+    /// What tries ways in which new rows may begin; nil where nothing can train.
+    public var probe: (any InitializationProbe)?
     /// Asked often; true stops.
     public var isCancelled: () -> Bool
     /// Told how far something is: what, as in "reading", how much is done, of how much.
@@ -32,12 +34,13 @@ public struct OperationContext {
         threads: Int = 1, isDryRun: Bool = false,
         checkAgreement: @escaping (Checkpoint) throws(UserFacingError) -> Void = {
             (model) throws(UserFacingError) in try model.checkAgreement()
-        }, isCancelled: @escaping () -> Bool = { false },
+        }, probe: (any InitializationProbe)? = nil, isCancelled: @escaping () -> Bool = { false },
         progress: @escaping (_ doing: String, _ done: Int, _ total: Int) -> Void = { _, _, _ in }
     ) {
         self.threads = threads
         self.isDryRun = isDryRun
         self.checkAgreement = checkAgreement
+        self.probe = probe
         self.isCancelled = isCancelled
         self.progress = progress
     }

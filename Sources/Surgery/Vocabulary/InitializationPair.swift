@@ -11,14 +11,14 @@ public struct InitializationPair: Sendable, Equatable {
     public init?(name: String) {
         if let method = RowInitialization(rawValue: name) {
             (self.name, input, output) = (name, method, method)
-        } else if name == Self.eeve.name {
-            self = .eeve
+        } else if let pair = [Self.bil, .eeve].first(where: { $0.name == name }) {
+            self = pair
         } else {
             return nil
         }
     }
 
-    private init(_ name: String, _ input: RowInitialization, _ output: RowInitialization) {
+    init(_ name: String, _ input: RowInitialization, _ output: RowInitialization) {
         (self.name, self.input, self.output) = (name, input, output)
     }
 
@@ -26,9 +26,11 @@ public struct InitializationPair: Sendable, Equatable {
     public static let standard = InitializationPair("subword-mean", .subwordMean, .subwordMean)
     /// As transformers' `resize_token_embeddings` does.
     public static let transformers = InitializationPair("mean-cov", .meanCovariance, .meanCovariance)
+    /// Beyond Initialization Loss, arXiv 2608.03494: the pieces' mean, and their mean by characters.
+    public static let bil = InitializationPair("bil", .subwordMean, .subwordCharacters)
     /// Kim et al., EEVE, arXiv 2402.14714: the pieces' mean, and the first piece.
     public static let eeve = InitializationPair("eeve", .subwordMean, .subwordFirst)
 
     /// All names.
-    public static let allNames = RowInitialization.allCases.map(\.rawValue) + ["eeve"]
+    public static let allNames = RowInitialization.allCases.map(\.rawValue) + [bil.name, eeve.name]
 }

@@ -19,6 +19,9 @@ public enum RowInitialization: String, Codable, Sendable, CaseIterable {
     case subwordLast = "subword-last"
     /// The mean of the pieces' rows, each weighted by the bytes of its text.
     case subwordWeighted = "subword-weighted"
+    /// The mean of the pieces' rows, each weighted by the characters of its text, of one that is divided its bytes' share
+    /// (Beyond Initialization Loss, arXiv 2608.03494, output rows).
+    case subwordCharacters = "subword-characters"
 
     /// A sum of the rows of the eight common tokens that are nearest to the token, by the cosine, in the model whose
     /// tokenizer this one goes over to; each counts as much as its cosine.

@@ -17,6 +17,29 @@ struct RowPlan {
         let id: Int32
         /// How many bytes of the text it is.
         let bytes: Int
+        /// How many characters; a byte is a share of its character.
+        let characters: Float
+    }
+
+    /// The pieces of a text from their tokens and bytes, in order.
+    static func pieces(_ parts: [(id: Int32, bytes: [UInt8])]) -> [Piece] {
+        // A byte of a character of n bytes is an n-th of it, wherever the pieces divide it; one whose character does not
+        // begin in the text counts as those of most scripts.
+        var (size, left) = (3, 0)
+        return parts.map { id, bytes in
+            var characters: Float = 0
+            for byte in bytes {
+                if byte & 0xC0 != 0x80 {
+                    size = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
+                    left = size
+                } else if left == 0 {
+                    size = 3
+                }
+                left = max(0, left - 1)
+                characters += 1 / Float(size)
+            }
+            return Piece(id: id, bytes: max(bytes.count, 1), characters: bytes.isEmpty ? 1 : characters)
+        }
     }
 
     /// The rows in order.
@@ -109,7 +132,7 @@ struct RowPlan {
                     RowSample(
                         range: 0..<height, count: run.count, variance: 1e-9,
                         seed: seed &+ UInt64(run.lowerBound))))
-        case .subwordMean, .subwordFirst, .subwordLast, .subwordWeighted:
+        case .subwordMean, .subwordFirst, .subwordLast, .subwordWeighted, .subwordCharacters:
             var combinations = RowCombinations()
             for row in run {
                 guard case .token(let pieces) = rows[row] else { continue }
@@ -138,14 +161,18 @@ struct RowPlan {
         return try base.derived(.combined(combinations))
     }
 
+    private func shares(of numbers: [Float]) -> [Float] {
+        let total = numbers.reduce(0, +)
+        return numbers.map { $0 / total }
+    }
+
     private func append(_ pieces: [Piece], _ method: RowInitialization, to sums: inout RowCombinations) {
         let ids = pieces.map(\.id)
         switch method {
         case .subwordFirst: sums.append(meanOf: Array(ids.prefix(1)))
         case .subwordLast: sums.append(meanOf: Array(ids.suffix(1)))
-        case .subwordWeighted:
-            let total = Float(pieces.reduce(0) { $0 + $1.bytes })
-            sums.append(ids, weights: pieces.map { Float($0.bytes) / total })
+        case .subwordWeighted: sums.append(ids, weights: shares(of: pieces.map { Float($0.bytes) }))
+        case .subwordCharacters: sums.append(ids, weights: shares(of: pieces.map(\.characters)))
         default: sums.append(meanOf: ids)
         }
     }

@@ -8,7 +8,7 @@ public struct VocabularyChange: SurgeryOperation {
     /// What it takes.
     public static let parameterList = [
         OperationParameter("learn", .integer, "learn so many tokens from corpus"),
-        OperationParameter("corpus", .paths, "texts to learn from"),
+        OperationParameter("corpus", .paths, "texts to learn from, and for init auto to try rows on"),
         OperationParameter("tokenizer", .path, "go over to the tokenizer in this folder"),
         OperationParameter(
             "keep-old", .flag, "tokens that the other tokenizer does not have follow behind its own"),
@@ -17,7 +17,9 @@ public struct VocabularyChange: SurgeryOperation {
             "tokens-as", .choice(TokenList.Kind.allCases.map(\.rawValue)), "how they are added"),
         OperationParameter("size", .integer, "only change the number of rows"),
         OperationParameter("held-out", .paths, "texts to count the tokens of before and after"),
-        OperationParameter("init", .choice(InitializationPair.allNames), "how new rows begin"),
+        OperationParameter(
+            "init", .choice(InitializationChoice.allNames),
+            "how new rows begin; auto trains several ways a little and takes the best"),
         OperationParameter(
             "init-output", .choice(RowInitialization.allCases.map(\.rawValue)),
             "how new rows of the output head begin, where that differs"),
@@ -32,7 +34,7 @@ public struct VocabularyChange: SurgeryOperation {
 
     /// Learn so many tokens from `corpus`.
     public var learn: Int?
-    /// Texts to learn from.
+    /// Texts to learn from, and to try rows on.
     public var corpus: [String]?
     /// The folder of the tokenizer to go over to.
     public var tokenizer: String?
@@ -46,7 +48,7 @@ public struct VocabularyChange: SurgeryOperation {
     public var size: Int?
     /// Texts to say of how many bytes a token stands for before and after.
     public var heldOut: [String]?
-    /// How new rows begin, a name of ``InitializationPair``; nil for what goes best with the change.
+    /// How new rows begin, a name of ``InitializationChoice``; nil for what goes best with the change.
     public var initialization: String?
     /// How new rows of the head begin, where that differs.
     public var initOutput: RowInitialization?
@@ -90,23 +92,42 @@ public struct VocabularyChange: SurgeryOperation {
         let chosen = [learn != nil, tokenizer != nil, tokens != nil, size != nil].count { $0 }
         guard chosen == 1 else { throw .wrongChoice("give one of learn, tokenizer, tokens and size") }
         if let learn, learn < 1 { throw .wrongChoice("learn \(learn): give a number from 1 on") }
-        if (learn == nil) != (corpus ?? []).isEmpty { throw .wrongChoice("learn and corpus go together") }
+        if learn != nil, (corpus ?? []).isEmpty { throw .wrongChoice("learn and corpus go together") }
+        if learn == nil, !isProbed, !(corpus ?? []).isEmpty {
+            throw .wrongChoice("corpus goes with learn, or with init auto")
+        }
         if keepOld == true && tokenizer == nil { throw .wrongChoice("keep-old goes with tokenizer") }
-        if let initialization, InitializationPair(name: initialization) == nil {
+        if let initialization, InitializationChoice(name: initialization) == nil {
             throw .wrongChoice(
-                "init '\(initialization)' is none of \(InitializationPair.allNames.joined(separator: ", "))")
+                "init '\(initialization)' is none of \(InitializationChoice.allNames.joined(separator: ", "))"
+            )
+        }
+        if isProbed, size != nil {
+            throw .wrongChoice(
+                "init auto tries rows on text, and no text has those that size adds; give zero, mean or mean-cov"
+            )
+        }
+        if isProbed, initOutput != nil {
+            throw .wrongChoice("init auto chooses for both ends; leave init-output out")
         }
     }
+
+    /// Whether a probe decides how rows begin.
+    private var isProbed: Bool { initialization.flatMap(InitializationChoice.init(name:)) == .auto }
 
     /// The result, not written yet, and what is told of it.
     public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
         try check()
         if context.isDryRun, let outcome = try guess(of: source) { return outcome }
+        if isProbed {
+            guard let probe = context.probe else { throw .noProbe }
+            try probe.check(self)
+        }
         let made = try change(of: source, context)
-        let result = try source.resized(try request(made.change, context))
+        let (result, table) = try resized(source, made.change, context)
         let unused = try checkTokens(made.list, in: result)
         let report = VocabularyReport(
-            result: result, learned: made.learned,
+            result: result, learned: made.learned, table: table, isOpen: isProbed && table == nil,
             texts: try heldOutTexts(source: source, result: result.checkpoint, context))
         var outcome = Outcome(result.checkpoint)
         outcome.changes = result.changes
@@ -117,6 +138,18 @@ public struct VocabularyChange: SurgeryOperation {
         if let learned = made.learned {
             let tokenizer = try source.tokenizerFiles().tokenizer().reading(textOptions)
             outcome.warnings += learned.findings.warnings(for: tokenizer)
+            let forecast = ExposureForecast(learned.counts.map(Double.init))
+            outcome.warnings += [
+                forecast.warning(
+                    "in one pass over the corpus",
+                    advice: forecast.taught > 0
+                        ? "learn as many (--learn \(forecast.taught)), give more text, or heal for more passes"
+                        : "give more text, or learn fewer")
+            ].compactMap(\.self)
+            outcome.facts["exposure"] = [
+                "under_100": JSON(forecast.rare), "taught": JSON(forecast.taught),
+                "median": JSON(forecast.median),
+            ]
         }
         if let first = unused.first {
             outcome.warnings.append(
@@ -199,11 +232,31 @@ public struct VocabularyChange: SurgeryOperation {
         return kind == .merges ? list.unusedBehindSpace(by: new) : []
     }
 
+    /// The model with the change; where a probe decides how rows begin, with what it finds best, and its table, which a dry
+    /// run does not have.
+    private func resized(
+        _ source: Checkpoint, _ change: VocabularyResize.Change, _ context: OperationContext
+    ) throws(UserFacingError) -> (ResizedCheckpoint, InitializationTable?) {
+        guard isProbed, let probe = context.probe else {
+            var pair = initialization.flatMap { InitializationPair(name: $0) } ?? .standard
+            if case .rows = change, initialization == nil { pair = .transformers }
+            return (try source.resized(try request(change, pair, context)), nil)
+        }
+        var (results, candidates): ([ResizedCheckpoint], [InitializationCandidate]) = ([], [])
+        for pair in InitializationPair.tried(isTied: try VocabularyTensors(of: source).isTied) {
+            let result = try source.vocabularyResized(try request(change, pair, context))
+            results.append(result)
+            candidates.append(InitializationCandidate(pair: pair, checkpoint: result.checkpoint))
+        }
+        let table = try probe.table(of: candidates, for: self, context)
+        guard let best = table == nil ? 0 : table?.best else { throw .noneFinite }
+        results[best].checkpoint.operations = source.operations
+        return (results[best], table)
+    }
+
     private func request(
-        _ change: VocabularyResize.Change, _ context: OperationContext
+        _ change: VocabularyResize.Change, _ pair: InitializationPair, _ context: OperationContext
     ) throws(UserFacingError) -> VocabularyResize {
-        var pair = initialization.flatMap { InitializationPair(name: $0) } ?? .standard
-        if case .rows = change, initialization == nil { pair = .transformers }
         let needsDonor = pair.input.needsDonor || (initOutput ?? pair.output).needsDonor
         var donor: Checkpoint?
         if needsDonor, let tokenizer { donor = try Checkpoint.openModel(tokenizer) }
@@ -239,4 +292,20 @@ public struct VocabularyChange: SurgeryOperation {
 extension UserFacingError {
     /// Parameters that contradict each other.
     fileprivate static func wrongChoice(_ advice: String) -> Self { Self(.request, advice) }
+
+    /// Nothing is there that could train.
+    fileprivate static var noProbe: Self {
+        Self(
+            .request,
+            "init auto trains, which surgery by itself does not; name a method, as in \(InitializationPair.standard.name)"
+        )
+    }
+
+    /// No way in which rows may begin was trained to a finite loss.
+    fileprivate static var noneFinite: Self {
+        Self(
+            .diverged,
+            "init auto: after the steps no method has a finite loss on the text held back; name a method, as in \(InitializationPair.standard.name)"
+        )
+    }
 }

@@ -139,7 +139,7 @@ struct VocabularyPlan {
     }
 
     private func pieces(of bytes: [UInt8], in old: Tokenizer) -> [RowPlan.Piece] {
-        old.pieces(of: bytes).map { RowPlan.Piece(id: $0, bytes: max(old.bytes(of: $0).count, 1)) }
+        RowPlan.pieces(old.pieces(of: bytes).map { ($0, old.bytes(of: $0)) })
     }
 
     // MARK: Another tokenizer

@@ -4,6 +4,10 @@ internal import Formats
 struct VocabularyReport {
     let result: ResizedCheckpoint
     let learned: LearnedTokens?
+    /// What a probe has found; nil where none was asked for, or a dry run has not trained.
+    let table: InitializationTable?
+    /// Whether only a probe will tell how rows begin.
+    let isOpen: Bool
     let texts: [(path: String, before: TextFigures, after: TextFigures)]
 
     /// For people.
@@ -31,6 +35,7 @@ struct VocabularyReport {
                         ? "; \(Units.grouped(origins.dropped)) of the source's dropped" : "")
             ))
         if origins.initialized + origins.padding > 0 { rows.append(("new rows", methods)) }
+        rows += (table?.lines ?? []).map { ($0.label, $0.text) }
         for (index, text) in figures.enumerated() {
             rows.append(
                 (
@@ -42,6 +47,7 @@ struct VocabularyReport {
     }
 
     private var methods: String {
+        if isOpen { return "as the probe will find best" }
         let methods = result.initializations
         return methods.input == methods.output
             ? methods.input.rawValue
@@ -60,6 +66,8 @@ struct VocabularyReport {
     /// For programs and the manifest; Documentation/surgery-resize-vocab.md describes the keys.
     var facts: JSONObject {
         var facts = result.facts
+        if isOpen { (facts["init"], facts["init_output"]) = ("auto", "auto") }
+        if let table { facts["init_probe"] = table.facts }
         facts["text"] = .array(
             figures.map {
                 [

@@ -75,7 +75,7 @@ extension PreparedStage {
     ///   - engine: what computes them.
     ///   - rates: what was measured for the stages before, by the shapes of products and how often each is done.
     /// - Returns: the seconds.
-    fileprivate func expectedSeconds(on engine: DefaultEngine, _ rates: inout [[[Int]]: Double]) -> Double {
+    func expectedSeconds(on engine: DefaultEngine, _ rates: inout [[[Int]]: Double]) -> Double {
         let products = layout.products(rows: plan.batch * plan.length)
         let small = products.map { shape, count in
             (

@@ -8,6 +8,8 @@ struct DocumentEncoder: Sendable {
     private let tokenizer: Tokenizer
     private let vocabularySize: Int
     private var infilling: SourceInfilling?
+    /// The documents that count, in their order; nil for all.
+    private var selection: [Int]?
 
     private enum Source: Sendable {
         case text(DocumentIndex)
@@ -28,12 +30,10 @@ struct DocumentEncoder: Sendable {
         path: String, options: TextOptions = TextOptions(), tokenizer: Tokenizer, layout: DocumentLayout,
         vocabularySize: Int, infilling: SourceInfilling? = nil
     ) throws(UserFacingError) {
-        self.infilling = infilling
-        self.tokenizer = tokenizer
-        self.layout = layout
-        self.vocabularySize = vocabularySize
         guard PackedTokens.isPacked(path) else {
-            source = .text(try DocumentIndex(path: path, options: options, tokenizer: tokenizer))
+            try self.init(
+                paths: [path], options: options, tokenizer: tokenizer, layout: layout,
+                vocabularySize: vocabularySize, infilling: infilling)
             return
         }
         guard infilling == nil else { throw .infillingOfTokens(path: path) }
@@ -42,7 +42,26 @@ struct DocumentEncoder: Sendable {
             throw .otherTokenizer(
                 path: path, found: packed.tokenizer, expected: tokenizer.sha256 ?? "unknown")
         }
-        source = .tokens(packed)
+        self.init(.tokens(packed), tokenizer, layout, vocabularySize, nil)
+    }
+
+    /// Opens the documents of several paths as those of one source; none is of packed tokens.
+    ///
+    /// - Throws: as above.
+    init(
+        paths: [String], options: TextOptions = TextOptions(), tokenizer: Tokenizer, layout: DocumentLayout,
+        vocabularySize: Int, infilling: SourceInfilling? = nil
+    ) throws(UserFacingError) {
+        let text = try DocumentIndex(paths: paths, options: options, tokenizer: tokenizer)
+        self.init(.text(text), tokenizer, layout, vocabularySize, infilling)
+    }
+
+    private init(
+        _ source: Source, _ tokenizer: Tokenizer, _ layout: DocumentLayout, _ vocabularySize: Int,
+        _ infilling: SourceInfilling?
+    ) {
+        (self.source, self.tokenizer, self.layout) = (source, tokenizer, layout)
+        (self.vocabularySize, self.infilling) = (vocabularySize, infilling)
     }
 
     /// The same documents, turned round in another way or in none.
@@ -54,6 +73,16 @@ struct DocumentEncoder: Sendable {
         encoder.infilling = infilling
         return encoder
     }
+
+    /// Some of the documents alone, numbered anew in the order in which they are given.
+    func only(_ documents: [Int]) -> DocumentEncoder {
+        var encoder = self
+        encoder.selection = documents.map(number)
+        return encoder
+    }
+
+    /// A document's number among all that lie there.
+    private func number(_ index: Int) -> Int { selection?[index] ?? index }
 
     /// The path as it was given.
     var path: String {
@@ -79,7 +108,8 @@ struct DocumentEncoder: Sendable {
 
     /// How many documents there are.
     var count: Int {
-        switch source {
+        if let selection { return selection.count }
+        return switch source {
         case .text(let file): file.count
         case .tokens(let packed): packed.count
         }
@@ -94,10 +124,10 @@ struct DocumentEncoder: Sendable {
     ) throws(UserFacingError) -> (tokens: [Int32], form: SourceInfilling.Form) {
         var form = SourceInfilling.Form.asItIs
         if let infilling, case .text(let file) = source {
-            let text = try file.text(index)
+            let text = try file.text(number(index))
             let turned: (form: SourceInfilling.Form, tokens: [Int32]?)
             do {
-                turned = try infilling.document(text, index, layout, tokenizer)
+                turned = try infilling.document(text, number(index), layout, tokenizer)
             } catch {
                 throw error.within(path)
             }
@@ -121,9 +151,10 @@ struct DocumentEncoder: Sendable {
         let document: EncodedDocument
         switch source {
         case .text(let file):
-            document = try file.encoded(index, by: tokenizer)
+            document = try file.encoded(number(index), by: tokenizer)
         case .tokens(let packed):
-            document = EncodedDocument(tokens: packed.tokens(index), byteCount: packed.byteCount(index))
+            document = EncodedDocument(
+                tokens: packed.tokens(number(index)), byteCount: packed.byteCount(number(index)))
         }
         return EncodedDocument(
             tokens: Array(layout.text(in: try check(document.tokens))), byteCount: document.byteCount)
@@ -133,29 +164,39 @@ struct DocumentEncoder: Sendable {
     ///
     /// - Parameters:
     ///   - threads: how many threads encode.
+    ///   - new: tokens to count by themselves, none of them counted yet; nil for none.
     ///   - isCancelled: asked now and then; true stops.
     /// - Returns: the size.
     /// - Throws: ``UserFacingError`` when a document can't be encoded, when none has a token, or when it was stopped.
-    func size(threads: Int, isCancelled: () -> Bool = { false }) throws(UserFacingError) -> DataSize {
-        var size = DataSize(documents: count)
+    func size(
+        threads: Int, counting new: TokenExposure? = nil, isCancelled: () -> Bool = { false }
+    ) throws(UserFacingError) -> DataSize {
+        var size = DataSize(documents: count, new: new)
         var start = 0
         while start < count {
             let (first, end): (Int, Int)
-            let counts: [(tokens: Int, form: SourceInfilling.Form)]
+            let counts: [(tokens: Int, form: SourceInfilling.Form, new: [Int32])]
             switch source {
             case .text(let file):
-                (first, end) = (start, file.end(of: Self.bytesAtOnce, from: start))
+                // Documents that were chosen are few.
+                (first, end) = (
+                    start, selection?.count ?? file.end(of: Self.bytesAtOnce, from: start)
+                )
                 counts = try mapConcurrently(end - first, threads: threads) { index throws(UserFacingError) in
                     let document = try document(first + index)
-                    return (document.tokens.count, document.form)
+                    return (document.tokens.count, document.form, new?.known(in: document.tokens) ?? [])
                 }
             case .tokens(let packed):
                 (first, end) = (start, min(start + Self.documentsAtOnce, count))
                 counts = (first..<end).map {
-                    (layout.count(ofText: layout.textCount(of: packed.tokenCount($0))), .asItIs)
+                    let place = number($0)
+                    return (
+                        layout.count(ofText: layout.textCount(of: packed.tokenCount(place))), .asItIs,
+                        new?.known(in: packed.tokens(place)) ?? []
+                    )
                 }
             }
-            for count in counts { size.add(count.tokens, count.form) }
+            for count in counts { size.add(count.tokens, count.form, new: count.new) }
             if isCancelled() { throw .interrupted(" before all tokens were counted; begin again") }
             start = end
         }
@@ -182,11 +223,15 @@ struct DataSize: Sendable {
     /// Documents that would have been, and are longer than a sequence.
     private(set) var tooLong = 0
 
-    init(documents: Int) { self.documents = documents }
+    /// How often a pass predicts each of the tokens that were counted by themselves; nil where none were.
+    private(set) var new: TokenExposure?
+
+    init(documents: Int, new: TokenExposure? = nil) { (self.documents, self.new) = (documents, new) }
 
     /// Counts a document.
-    mutating func add(_ count: Int, _ form: SourceInfilling.Form) {
+    mutating func add(_ count: Int, _ form: SourceInfilling.Form, new targets: [Int32] = []) {
         tokens += count
+        new?.count(targets: targets)
         longest = max(longest, count)
         switch form {
         case .asItIs: break

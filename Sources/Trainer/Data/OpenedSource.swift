@@ -20,6 +20,7 @@ public struct SourceCache {
     private let tokenizer: Tokenizer
     private let vocabularySize: Int
     private let threads: Int
+    private let new: TokenExposure?
     private var opened: OrderedDictionary<Key, OpenedSource> = [:]
 
     /// What makes two sources the same: where they lie, how they are read, and how documents are laid out and turned round.
@@ -41,7 +42,11 @@ public struct SourceCache {
     ///   - tokenizer: the model's.
     ///   - vocabularySize: rows of the model's embedding.
     ///   - threads: how many threads count tokens.
-    public init(tokenizer: Tokenizer, vocabularySize: Int, threads: Int = 1) {
+    ///   - new: tokens to count by themselves, none of them counted yet; nil for none.
+    public init(
+        tokenizer: Tokenizer, vocabularySize: Int, threads: Int = 1, counting new: TokenExposure? = nil
+    ) {
+        self.new = new
         self.tokenizer = tokenizer
         self.vocabularySize = vocabularySize
         self.threads = threads
@@ -88,12 +93,28 @@ public struct SourceCache {
                 }
             let found = OpenedSource(
                 source: source, encoder: encoder,
-                size: try encoder.size(threads: threads, isCancelled: isCancelled),
+                size: try encoder.size(threads: threads, counting: new, isCancelled: isCancelled),
                 content: try encoder.content())
             opened[key] = found
             result.append(found)
         }
         return result
+    }
+
+    /// Takes some of the documents of a source for all that lie there, from here on.
+    ///
+    /// - Parameters:
+    ///   - encoder: the documents, laid out and not turned round.
+    ///   - source: the source that they are of.
+    ///   - options: how they are read.
+    /// - Throws: ``UserFacingError`` when one can't be read or encoded, or none has a token.
+    mutating func put(
+        _ encoder: DocumentEncoder, for source: TextSource, options: TextOptions
+    ) throws(UserFacingError) {
+        let key = Key(path: source.path, options: options, layout: encoder.layout, infilling: nil)
+        opened[key] = OpenedSource(
+            source: source, encoder: encoder, size: try encoder.size(threads: threads),
+            content: try encoder.content())
     }
 
     /// What there is to know of the texts that were opened, a sentence each, and each once.

@@ -42,8 +42,16 @@ public struct TokenExposure: Sendable, Equatable {
         }
     }
 
+    /// Those of a document's tokens that are among them, each as often as it comes.
+    func known(in tokens: [Int32]) -> [Int32] { tokens.filter { place(of: $0) != nil } }
+
+    /// Counts tokens that are targets once each.
+    mutating func count(targets: [Int32]) {
+        for target in targets { if let place = place(of: target) { Self.countOne(&self.targets[place]) } }
+    }
+
     private func place(of token: Int32) -> Int? {
-        guard token < places.count, places[Int(token)] >= 0 else { return nil }
+        guard token >= 0, token < places.count, places[Int(token)] >= 0 else { return nil }
         return Int(places[Int(token)])
     }
 

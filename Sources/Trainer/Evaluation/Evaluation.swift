@@ -80,6 +80,14 @@ public struct EvaluationSet: Sendable {
         let encoder = try DocumentEncoder(
             path: path, options: options, tokenizer: tokenizer.reading(options), layout: layout,
             vocabularySize: vocabularySize)
+        try self.init(name: name, of: encoder, tokens: limit)
+    }
+
+    /// Encodes documents; with `tokens` as many as that of them.
+    ///
+    /// - Throws: ``UserFacingError`` naming what they are of, and what is wrong with it.
+    init(name: String, of encoder: DocumentEncoder, tokens limit: Int? = nil) throws(UserFacingError) {
+        let (layout, path) = (encoder.layout, encoder.path)
         warnings = encoder.warnings
         self.name = name
         end = layout.end

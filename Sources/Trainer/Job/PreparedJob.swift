@@ -101,11 +101,17 @@ public struct PreparedJob {
             try beginning.check(against: model)
             trainedBefore.formUnion(beginning.masters.keys)
         }
+        let origins = try ModelOrigins(of: model)
+        let added = tokenizer.flatMap { tokenizer in
+            origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
+        }
+        exposure = added.flatMap { $0.tokens.isEmpty ? nil : $0 }
+        let new = exposure
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
         try withoutActuallyEscaping(isCancelled) { isCancelled in
             var context = PreparedStage.Context(
-                model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty,
+                model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty, newTokens: new,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
                 trainedBefore: trainedBefore, teacher: teacher,
                 threads: options.threads, isCancelled: isCancelled)
@@ -132,11 +138,6 @@ public struct PreparedJob {
             settled.note("teacher", teacher.path, .model, "what it was before the surgery")
         }
         self.settled = settled
-        let origins = try ModelOrigins(of: model)
-        let added = tokenizer.flatMap { tokenizer in
-            origins.map { TokenExposure(of: $0, in: model.layout, tokenizer: tokenizer) }
-        }
-        exposure = added.flatMap { $0.tokens.isEmpty ? nil : $0 }
         window = stages.map(\.plan.length).min() ?? model.usualLength
         warnings = model.notes + notes + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
@@ -274,6 +275,24 @@ extension PreparedJob {
     /// How often a source may be read before repeating it is worth little.
     private static let usefulPasses = 4.0
 
+    /// How often the run will show each new token; nil where there are none, and where rows of tokens are read, which
+    /// nobody has counted.
+    static func exposure(in stages: [PreparedStage]) -> ExposureForecast? {
+        var counts: [Double] = []
+        for (index, stage) in stages.enumerated() {
+            guard let first = stage.newTokens.first else { return nil }
+            // What goes on counts since it began.
+            if index + 1 < stages.count, stages[index + 1].goesOn { continue }
+            if counts.isEmpty { counts = first.targets.map { _ in 0 } }
+            for (source, pass) in zip(stage.sources, stage.newTokens) {
+                for (place, count) in pass.targets.enumerated() {
+                    counts[place] += source.passes * Double(count)
+                }
+            }
+        }
+        return counts.isEmpty ? nil : ExposureForecast(counts)
+    }
+
     private static func warnings(_ stages: [PreparedStage], _ model: PretrainedModel) -> [String] {
         var warnings: [String] = []
         for stage in stages {
@@ -291,6 +310,12 @@ extension PreparedJob {
         // What documents are and how they are read is the same in every stage.
         var seen: Set<String> = []
         warnings.removeAll { !seen.insert($0).inserted }
+        if let forecast = exposure(in: stages),
+            let warning = forecast.warning(
+                "in this run", advice: "train longer, give text that has more of them, or add fewer")
+        {
+            warnings.append(warning)
+        }
         let texts = stages.filter { !$0.contents.isEmpty }
         guard let job = texts.first?.job, !job.fromScratch else { return warnings }
         if !texts.contains(where: { $0.job.sources.contains(where: \.isReplay) }) {

@@ -32,6 +32,8 @@ public struct PreparedStage {
     let goesOn: Bool
     /// What is in each source of text, known since it was opened: a pipe is read once.
     let contents: [TextContent]
+    /// How often one pass over each source of text predicts each new token; none where there are no new ones.
+    let newTokens: [TokenExposure]
     /// How many documents of each source are turned round for infilling, in PSM and in SPM.
     public let infilled: [InfilledDocuments]
     /// What its user should know before it goes wrong.
@@ -50,6 +52,8 @@ public struct PreparedStage {
         var lacksFiles: Bool
         /// The texts of all stages; nil where none is read.
         var texts: SourceCache?
+        /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
+        var newTokens: TokenExposure?
         /// Memory that the sets take that are evaluated.
         var evaluationBytes: Int
         /// What a run that is resumed began with.
@@ -124,6 +128,7 @@ public struct PreparedStage {
         var warnings: [String] = []
         var contents: [TextContent] = []
         var infilled: [InfilledDocuments] = []
+        var newTokens: [TokenExposure] = []
         let sequences: Int?
         let progress: (Int) -> [SourceProgress]
         var dataBytes = context.evaluationBytes
@@ -157,7 +162,7 @@ public struct PreparedStage {
                 context.texts
                 ?? SourceCache(
                     tokenizer: tokenizer, vocabularySize: architecture.vocabularySize,
-                    threads: context.threads)
+                    threads: context.threads, counting: context.newTokens)
             let opened = try texts.open(
                 job.sources, options: job.text, layout: layout, infilling: plan.infilling,
                 length: plan.length, isCancelled: context.isCancelled)
@@ -170,6 +175,7 @@ public struct PreparedStage {
             contents = opened.map(\.content)
             warnings += notes + opened.compactMap { $0.warning(ofSequences: plan.length) }
             infilled = opened.map(\.infilled)
+            newTokens = opened.compactMap(\.size.new)
         }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
@@ -219,7 +225,7 @@ public struct PreparedStage {
         self.job = job
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
-        self.infilled = infilled
+        (self.infilled, self.newTokens) = (infilled, newTokens)
         self.settled = settled
         let masters =
             earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore

@@ -248,6 +248,28 @@ public struct RunPage {
         )
     }
 
+    /// What trying ways in which new rows may begin has found; nil where none were tried.
+    private func rowProbe(_ found: JSON?) -> Markup? {
+        guard let found, let methods = found["methods"]?.array else { return nil }
+        let chosen = found["chosen"]?.string
+        var table = PageTable(
+            "How new rows could begin: bits per byte of held-back text, before and after \(found["steps"]?.int ?? 0) steps",
+            columns: [
+                .init(title: "method", isNumeric: false), .init(title: "before"), .init(title: "after"),
+            ])
+        for method in methods {
+            let name = method["init"]?.string ?? "?"
+            func number(_ key: String) -> Markup {
+                "\(method[key]?.double.map { Units.fixed($0, digits: 4) } ?? "–")"
+            }
+            table.add([
+                name == chosen ? "<strong>\(name)</strong>" : "\(name)", number("bits_per_byte_before"),
+                number("bits_per_byte_after"),
+            ])
+        }
+        return table.markup
+    }
+
     private var surgery: Section? {
         let parts = runs.compactMap { run -> Markup? in
             guard let operations = run.fact("surgery")?.array, !operations.isEmpty else { return nil }
@@ -270,7 +292,7 @@ public struct RunPage {
                         """,
                 ])
             }
-            return table.markup
+            return "\(table.markup)\(operations.compactMap { rowProbe($0["init_probe"]) })"
         }
         return parts.isEmpty ? nil : Section(id: "surgery", title: "Surgery", content: "\(parts)")
     }

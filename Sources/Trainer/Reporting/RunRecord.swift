@@ -156,7 +156,10 @@ extension PreparedJob {
                 }),
             "surgery": .array(
                 operations.map {
-                    ["name": .string($0.name), "parameters": .object($0.parameters)]
+                    [
+                        "name": .string($0.name), "parameters": .object($0.parameters),
+                        "init_probe": $0.facts["init_probe"] ?? .null,
+                    ]
                 }),
             "warnings": .array((warnings + evaluations.flatMap(\.warnings)).map { .string($0) }),
         ]

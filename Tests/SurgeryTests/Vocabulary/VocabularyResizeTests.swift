@@ -1,5 +1,6 @@
 import Formats
 import OrderedCollections
+import TestSupport
 import Testing
 
 @testable import Surgery
@@ -80,7 +81,8 @@ struct VocabularyResizeTests {
     /// The first new row by method; the old ones are (0, 1), (4, 9), (16, 25), (36, 49) and (64, 81).
     private static let beginnings: [(String, [Double])] = [
         ("zero", [0, 0]), ("subword-first", [36, 49]), ("subword-last", [16, 25]),
-        ("subword-weighted", [29.333333, 41]), ("mean", [24, 33]),
+        ("subword-weighted", [29.333333, 41]), ("subword-characters", [29.333333, 41]), ("bil", [26, 37]),
+        ("mean", [24, 33]),
     ]
 
     @Test(arguments: beginnings)
@@ -89,6 +91,87 @@ struct VocabularyResizeTests {
         let request = VocabularyResize(.extended(abc), input: pair.input, output: pair.output)
         let new = try floats(try model().vocabularyResized(request), "model.embed_tokens.weight")
         for (found, wanted) in zip(new[10..<12], expected) { #expect(abs(Double(found) - wanted) < 1e-5) }
+    }
+
+    /// A character that pieces divide counts to each by its bytes.
+    @Test func piecesHaveShares() {
+        func characters(_ text: String, _ sizes: [Int]) -> [Float] {
+            var rest = Array(text.utf8)[...]
+            let parts = sizes.map { size in
+                defer { rest = rest.dropFirst(size) }
+                return (id: Int32(0), bytes: Array(rest.prefix(size)))
+            }
+            return RowPlan.pieces(parts).map { ($0.characters * 1_000).rounded() / 1_000 }
+        }
+        #expect(characters("a하é", [1, 3, 2]) == [1, 1, 1])
+        #expect(characters("하늘", [1, 1, 4]) == [0.333, 0.333, 1.333])
+        #expect(characters("é🙂", [1, 2, 3]) == [0.5, 0.75, 0.75])
+        // Bytes without their character's beginning.
+        #expect(
+            RowPlan.pieces([(0, [0x80]), (0, [0x80, 0x61]), (0, [])]).map { ($0.characters * 3).rounded() }
+                == [1, 4, 3])
+    }
+
+    /// What a probe would find.
+    private struct FixedProbe: InitializationProbe {
+        let after: [String: Double]
+        func check(_ change: VocabularyChange) throws(UserFacingError) {}
+        func table(
+            of candidates: [InitializationCandidate], for change: VocabularyChange,
+            _ context: OperationContext
+        ) throws(UserFacingError) -> InitializationTable? {
+            if after.isEmpty { return nil }
+            let rows = candidates.map {
+                InitializationTable.Row(name: $0.pair.name, before: 9, after: after[$0.pair.name] ?? .nan)
+            }
+            return InitializationTable(
+                rows: rows, steps: 1, tokens: 2, documents: 3, heldBackTokens: 4, bytes: 5, texts: ["a"])
+        }
+    }
+
+    /// The model after `--init auto` with tokens of a file, where a probe finds this.
+    private func probed(_ after: [String: Double], tied: Bool = false) throws -> Outcome {
+        let folder = try TemporaryFolder()
+        var change = VocabularyChange()
+        (change.tokens, change.initialization) = (try folder.write("tokens.txt", "abc\n"), "auto")
+        return try model(tied: tied).applying(change, OperationContext(probe: FixedProbe(after: after)))
+    }
+
+    @Test(arguments: [
+        (["subword-mean": 2, "bil": 2, "eeve": 1, "mean-cov": 3], "eeve", [26.0, 37], 36.0),
+        // Of equals the first; what is no number loses.
+        (["bil": 2, "eeve": 2], "bil", [26, 37], 29.333333),
+    ])
+    func theBestOfAProbeIsTaken(
+        _ after: [String: Double], _ name: String, _ input: [Double], _ output: Double
+    ) throws {
+        let outcome = try probed(after)
+        let tensors = outcome.checkpoint.tensors
+        let new = try #require(tensors["model.embed_tokens.weight"]).floats()[10..<12]
+        for (found, wanted) in zip(new, input) { #expect(abs(Double(found) - wanted) < 1e-5) }
+        // The head's rows are of 100 + n².
+        let head = try #require(tensors["lm_head.weight"]).floats()[10]
+        #expect(abs(Double(head) - 100 - output) < 1e-4)
+        #expect(outcome.facts["init_probe"]?["chosen"]?.string == name)
+        #expect(outcome.checkpoint.operations.map(\.name) == ["resize-vocab"])
+        #expect(
+            outcome.facts["init_probe"]?["methods"]?[3]?["bits_per_byte_after"]
+                == (after["mean-cov"].map { JSON($0) } ?? .null))
+    }
+
+    @Test func tiedRowsAreTriedInOneWayForBothEnds() throws {
+        let outcome = try probed(["subword-characters": 1], tied: true)
+        let methods = try #require(outcome.facts["init_probe"]?["methods"]?.array)
+        #expect(
+            methods.compactMap { $0["init"]?.string } == ["subword-mean", "subword-characters", "mean-cov"])
+        #expect(outcome.facts["init"] == "subword-characters")
+    }
+
+    @Test func aProbeWithoutFindings() throws {
+        // In a dry run it does not know yet.
+        #expect(try probed([:]).facts["init"] == "auto")
+        let error = #expect(throws: UserFacingError.self) { try probed(["other": 1]) }
+        #expect(error?.kind == .diverged)
     }
 
     @Test func rowsWithoutATokenStayAndAreTakenFirst() throws {

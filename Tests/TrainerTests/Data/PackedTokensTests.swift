@@ -37,6 +37,9 @@ import Testing
         let own = try PackedTokens(path: "\(folder.path)/two.safetensors")
         #expect((0..<own.count).map { own.tokens($0) + [2] } == documents)
         #expect(packed.count == documents.count && documents.count > 20)
+        let counted = try packed.size(threads: 1, counting: TokenExposure(of: 3..<1_024))
+        let known = documents.joined().reduce(into: [Int32: UInt32]()) { $0[$1, default: 0] += 1 }
+        #expect(counted.new?.targets == (3..<1_024).map { known[$0] ?? 0 })
         #expect(try (0..<packed.count).map { try packed.tokens($0) } == documents)
         let bytes = try texts.map { file in
             try (0..<file.count).reduce(0) { $0 + (try file.text($1).byteCount) }

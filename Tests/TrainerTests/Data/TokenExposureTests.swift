@@ -30,7 +30,8 @@ import Testing
     @Test(arguments: Packing.allCases) func aPassCountsEveryTokenOnce(_ packing: Packing) throws {
         let tokenizer = try Tokenizer.open(example("blank"))
         let files = ["data/english.val.jsonl", "data/korean.val.jsonl"].map(example)
-        var cache = SourceCache(tokenizer: tokenizer, vocabularySize: 1_024)
+        var cache = SourceCache(
+            tokenizer: tokenizer, vocabularySize: 1_024, counting: TokenExposure(of: 2..<1_024))
         let layout = try DocumentLayout(start: 1, end: 2, tokenizer: tokenizer)
         let sizes = try cache.open(files.map { TextSource(path: $0) }, layout: layout).map(\.size.tokens)
         let sources = try cache.open(
@@ -49,6 +50,9 @@ import Testing
             }
         }
         #expect(exposure.targets == expected)
+        // Opening has counted as much.
+        let opened = try sources.map { try #require($0.size.new?.targets) }
+        #expect(zip(opened[0], opened[1]).map(&+) == expected && opened[0] != opened[1])
         #expect(exposure.inputs == counted(batches, exposure.tokens).inputs)
         // The end of a text is an input only where the next text sees it.
         #expect((exposure.inputs[0] == 0) == (packing == .documents))
@@ -115,5 +119,39 @@ import Testing
         #expect(origins.newRows.values.contains { $0.joined().count == 64 })
         let untouched = try PretrainedModel(base)
         #expect(try ModelOrigins(of: untouched) == nil)
+    }
+
+    /// What a run will show is foretold as it is counted in the run, and said where it is little.
+    @Test func aRunSaysHowManyTokensItCanTeach() throws {
+        let folder = try TemporaryFolder()
+        let corpus = try folder.write(
+            "corpus.jsonl",
+            (0..<40).map { "{\"text\": \"the workbook \($0 % 7) and the worksheet\"}" }.joined(
+                separator: "\n"))
+        var change = VocabularyChange()
+        (change.learn, change.corpus) = (5, [corpus])
+        let outcome = try Checkpoint.open(example("base")).applying(change)
+        #expect(
+            outcome.warnings.contains { $0.contains("seen fewer than 100 times in one pass over the corpus") }
+        )
+        #expect(try #require(outcome.facts["exposure"]?["under_100"]?.int) > 0)
+        var run = JobRun(on: example("base"), to: folder.path("healed"))
+        run.checkpoint = outcome.checkpoint
+        run.job.data = [TextSource(path: corpus)]
+        (run.job.epochs, run.job.batch, run.job.length, run.job.noTensorboard) = (2, 2, 32, true)
+        run.job.noParent = true
+        let prepared = try run.prepared()
+        let forecast = try #require(PreparedJob.exposure(in: prepared.stages))
+        var found: ExposureSummary?
+        try run { if case .exposed(_, let summary) = $0 { found = summary } }
+        let counts = try #require(found?.rarest.map { Double($0.targets) })
+        #expect(counts.count == 5 && counts.contains { $0 > 0 })
+        #expect(ExposureForecast(counts) == forecast)
+        let warning = try #require(prepared.warnings.first { $0.contains("times in this run") })
+        #expect(warning.contains("\(forecast.rare) of 5 new tokens"))
+        // A longer run teaches more.
+        run.job.epochs = 400
+        let longer = try #require(PreparedJob.exposure(in: run.prepared().stages))
+        #expect(longer.rare < forecast.rare && longer.median == 200 * forecast.median)
     }
 }

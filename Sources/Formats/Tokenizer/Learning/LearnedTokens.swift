@@ -34,6 +34,8 @@ public struct LearnedTokens: Sendable, Equatable {
     public internal(set) var tokensBefore = 0
     /// How many tokens it is with the new ones.
     public internal(set) var tokensAfter = 0
+    /// How often each of the new ones comes in it then, in their order: not where it became a part of a longer one.
+    public internal(set) var counts: [Int] = []
 }
 
 // Why no tokens were learned.

@@ -49,6 +49,7 @@ struct MergeLearner {
             }
         }
         learned.tokensAfter = index.symbolCount
+        learned.counts = index.counts(from: Int32(tokenizer.vocabulary.count), count: learned.tokens.count)
         return learned
     }
 

@@ -55,6 +55,18 @@ struct PairIndex: Sendable {
         for position in stride(from: count - 2, through: 0, by: -1) { enter(position) }
     }
 
+    /// How often each of some symbols that follow one another stands in the corpus.
+    func counts(from first: Int32, count: Int) -> [Int] {
+        var counts = [Int](repeating: 0, count: count)
+        var position = 0
+        while position < symbols.count {
+            let number = Int(symbols[position]) - Int(first)
+            if counts.indices.contains(number) { counts[number] += weights[Int(wordOf[position])] }
+            position = Int(next[position])
+        }
+        return counts
+    }
+
     /// The number of a pair, when the two have ever stood side by side.
     func number(_ left: Int32, _ right: Int32) -> Int? {
         let found = numbers.merge(left, right).id

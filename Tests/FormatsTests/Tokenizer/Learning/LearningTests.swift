@@ -123,6 +123,17 @@ struct LearningTests {
         // Where words are divided before the model, learning counts exactly what encoding gives.
         if old.dividesWords {
             #expect(learned.tokensBefore == before.tokens && learned.tokensAfter == after.tokens)
+            var counts = [Int](repeating: 0, count: 60)
+            _ = try corpus.forEachBatch { batch throws(UserFacingError) in
+                for index in batch.parts.indices {
+                    var findings = TextFindings()
+                    guard let text = try batch.text(index, noting: &findings) else { continue }
+                    for id in try new.encode(String(decoding: text, as: UTF8.self)) where id > old.largestID {
+                        counts[Int(id) - old.largestID - 1] += 1
+                    }
+                }
+            }
+            #expect(learned.counts == counts && counts.contains { $0 > 0 })
         }
     }
 
