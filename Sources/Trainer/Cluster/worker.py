@@ -531,7 +531,13 @@ class Worker:
         for parameter, _ in gradients:
             if parameter.average is not None:
                 share = self.job.rules["average_decay"]
-                local(parameter.average).mul_(share).add_(local(parameter.weights), alpha=1 - share)
+                average, weights = local(parameter.average), local(parameter.weights)
+                average.mul_(share).add_(weights, alpha=1 - share)
+                for part in parameter.parts:
+                    for run, rows in part.runs(stage):
+                        if run["frozen"]:
+                            # A sum of shares would round them.
+                            part.of(average)[rows] = part.of(weights)[rows]
 
     def move(self, stage: dict[str, Any], columns: list[list[torch.Tensor]], how: tuple[float, float]) -> None:
         """AdamW on weights by their gradients, with both moments and counts, at a rate and a decay."""

@@ -146,6 +146,14 @@ public struct AdamW<Device: Engine> {
         resume(ages: [:], updates: 0)
     }
 
+    /// Where the values are that are not moved, among all that are trained.
+    var frozen: [Range<Int>] {
+        groups.flatMap { group in
+            let start = group.block.weights.words.lowerBound
+            return group.frozen.map { start + $0.lowerBound..<start + $0.upperBound }
+        }
+    }
+
     /// How many updates each trained operand has had, by its name.
     var agesNow: [String: Int] {
         groups.reduce(into: [:]) { $0[$1.block.name] = (ages[$1.block.name] ?? 0) + updates }

@@ -20,10 +20,12 @@ struct RunningAverage<Device: Engine> {
     /// Makes it what the weights are.
     func begin(with weights: Device.Buffer) { engine.scale(values, Tensor(weights), factor: 1) }
 
-    /// Moves it towards the weights.
-    func update(with weights: Device.Buffer) {
+    /// Moves it towards the weights; frozen ones it has as they are, which a sum of shares would round.
+    func update(with weights: Device.Buffer, frozen: [Range<Int>]) {
+        let weights = Tensor(weights)
         engine.scale(values, values, factor: Float(decay))
-        engine.add(values, values, Tensor(weights), factor: Float(1 - decay))
+        engine.add(values, values, weights, factor: Float(1 - decay))
+        for range in frozen { engine.scale(values[range], weights[range], factor: 1) }
     }
 
     /// Makes the weights what it is.

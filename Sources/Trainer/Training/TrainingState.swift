@@ -78,7 +78,7 @@ public final class TrainingState<Device: Engine> {
         taken.verdict = guarding.judge(loss: taken.loss, gradientNorm: taken.gradientNorm)
         if taken.verdict == .take {
             optimizer.update(model, factor: factor)
-            average?.update(with: model.weights)
+            average?.update(with: model.weights, frozen: optimizer.frozen)
             batches.forEach(observe)
         } else {
             taken.documents = DocumentReference.list(batches.flatMap(\.documents))

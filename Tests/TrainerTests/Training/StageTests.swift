@@ -63,6 +63,21 @@ import Testing
         }
     }
 
+    /// A running average of rows that are not moved has their bits.
+    @Test func frozenRowsOfAnAverageStay() throws {
+        var run = try run("mean", stages: [["steps": 6, "groups": ["old-rows: freeze"]]])
+        run.job.result = .average
+        try run()
+        let (before, after) = (
+            try grown().tensors, try Checkpoint.open(folder.path("mean")).tensors
+        )
+        for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+            let (old, new) = (try #require(before[name]), try #require(after[name]))
+            #expect(try old.rows(0..<211).floats() == new.rows(0..<211).floats(), "\(name)")
+            #expect(try old.rows(211..<251).floats() != new.rows(211..<251).floats(), "\(name)")
+        }
+    }
+
     private func bytes(_ output: String) throws -> Data {
         try Data(contentsOf: URL(filePath: folder.path("\(output)/model.safetensors")))
     }
