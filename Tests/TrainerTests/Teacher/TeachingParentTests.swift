@@ -31,8 +31,10 @@ import Testing
         try CheckpointWriter().write(grown, to: folder.path("grown"))
     }
 
-    private func run(_ change: (inout TrainingJob) -> Void = { _ in }) throws -> JobRun {
-        var run = JobRun(on: folder.path("grown"), to: folder.path("healed"))
+    private func run(
+        to output: String = "healed", _ change: (inout TrainingJob) -> Void = { _ in }
+    ) throws -> JobRun {
+        var run = JobRun(on: folder.path("grown"), to: folder.path(output))
         run.job.data = [TextSource(name: "ko", path: folder.path("korean.jsonl"), weight: 0.5)]
         run.job.replay = [TextSource(name: "en", path: folder.path("english.jsonl"), weight: 0.5)]
         (run.job.steps, run.job.batch, run.job.length, run.job.lr) = (4, 2, 24, 1e-3)
@@ -61,7 +63,7 @@ import Testing
         #expect(row.value == .string(teacher.path) && row.origin == .model)
         let all = try figures(run())
         let replay = try figures(
-            run {
+            run(to: "kept") {
                 $0.teacherOn = .replay
                 $0.teacherWeight = 1
             })
