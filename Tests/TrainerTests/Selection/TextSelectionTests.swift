@@ -162,10 +162,9 @@ import Testing
         #expect(throws: UserFacingError.self) {
             try selection([file], settings()).write(to: folder.path("out.jsonl"))
         }
-        let lenient = SelectionSettings(reading: TextOptions(skipsBadLines: true))
-        var settings = lenient
-        settings.rules = []
-        let report = try selection([file], settings).write(to: folder.path("more.jsonl"))
+        var lenient = SelectionSettings(reading: TextOptions(skipsBadLines: true))
+        lenient.rules = []
+        let report = try selection([file], lenient).write(to: folder.path("more.jsonl"))
         #expect(report.documents == 2)
         #expect(report.json["skipped_lines"]?.int == 2)
         #expect(try SelectionLedger(path: folder.path("more.jsonl.ledger")).fate(of: 1).line == 4)
@@ -259,11 +258,11 @@ import Testing
         var generator = MersenneTwister(seed: 4)
         let text = hangul(400, spaceEvery: 3, &generator)
         let file = try folder.write("a.jsonl", line(text) + line(text.replacing(" ", with: "") + "."))
-        var settings = SelectionSettings()
-        settings.rules = SelectionRule.published.filter {
+        var chosen = SelectionSettings()
+        chosen.rules = SelectionRule.published.filter {
             ["gopher_enough_stop_words", "gopher_below_avg_threshold"].contains($0.name)
         }
-        let report = try selection([file], settings).write(to: folder.path("out.jsonl"))
+        let report = try selection([file], chosen).write(to: folder.path("out.jsonl"))
         #expect(report.kept == 1)
         #expect(report.reasons.first { $0.name == "near_duplicate" }?.documents == 1)
     }
