@@ -119,7 +119,7 @@ import Testing
     @Test func aStoppedRunGoesOn() throws {
         let (files, _) = try corpus()
         _ = try selection(files, settings()).write(to: folder.path("whole.jsonl"))
-        for limit in [3, 25, 45, 70] {
+        for limit in [3, 25, 45, 40] {
             let asked = Counter()
             let output = folder.path("cut.jsonl")
             #expect(throws: UserFacingError.self) {
