@@ -15,9 +15,7 @@ struct TrainerCommand: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Tokenize.self, Eval.self, Heal.self, Adopt.self, HandOffCommand.self, Bench.self, Analyze.self,
-            Generate.self, Replay.self, Report.self, Export.self,
-            Tokenize.self, Eval.self, Heal.self, Adopt.self, Bench.self, Analyze.self, Generate.self,
-            Report.self, Export.self, Plan.self,
+            Select.self, Tokenize.self, Replay.self, Heal.self, Adopt.self, HandOffCommand.self, Plan.self,
+            Eval.self, Analyze.self, Generate.self, Report.self, Export.self, Bench.self,
         ])
 }

@@ -228,4 +228,10 @@ typedef struct {
 } ck_adamw;
 /* One step on n parameters. https://arxiv.org/abs/1711.05101, algorithm 2, as PyTorch computes it. */
 void ck_adamw_step(float *p, const float *g, float *m, float *v, size_t n, const ck_adamw *h);
+
+/* --- hashing.c: what texts are compared by --- */
+/* hash(n): XXH64 with seed 0 of bytes[start[i] ..< end[i]]. */
+void ck_xxh64(uint64_t *hash, const uint8_t *bytes, const uint32_t *start, const uint32_t *end, size_t n);
+/* minimum(m) = the least of itself and of ((x a + b) mod 2^64) mod (2^61 - 1) over x(n). */
+void ck_minhash(uint64_t *minimum, size_t m, const uint64_t *x, size_t n, const uint64_t *a, const uint64_t *b);
 #endif

@@ -9,6 +9,17 @@ package enum FileDigest {
         return digest.finish()
     }
 
+    /// The first 96 bits of the digest of bytes.
+    package static func sha256Start(_ bytes: [UInt8]) -> (high: UInt64, low: UInt32) {
+        let digest = SHA256()
+        unsafe digest.update(bytes.span.bytes)
+        let start = digest.finishBytes().prefix(12)
+        return (
+            start.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },
+            start.suffix(4).reduce(0) { $0 << 8 | UInt32($1) }
+        )
+    }
+
     /// The digest of tensors: of each its name, type, shape and bytes.
     package static func sha256(_ tensors: [(name: String, tensor: TensorExpression)]) throws(UserFacingError)
         -> String
@@ -84,11 +95,16 @@ package enum FileDigest {
 
     /// The digest of all bytes, in hexadecimal.
     consuming func finish() -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(
+            decoding: finishBytes().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    /// The digest of all bytes.
+    consuming func finishBytes() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         let status = unsafe EVP_DigestFinal_ex(context, &digest, nil)
         precondition(status == 1, "libcrypto could not end a SHA-256")
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        return digest
     }
 }

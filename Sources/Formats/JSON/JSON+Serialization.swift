@@ -73,29 +73,34 @@ private struct JSONWriter {
         bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: indent * depth))
     }
 
-    private mutating func write(string: String) {
-        bytes.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
+    private mutating func write(string: String) { bytes.append(jsonString: string.utf8) }
+}
+
+extension [UInt8] {
+    /// Appends text, which is UTF-8, as a string of JSON.
+    package mutating func append(jsonString text: some Sequence<UInt8>) {
+        append(UInt8(ascii: "\""))
+        for byte in text {
             switch byte {
-            case UInt8(ascii: "\""): escape(UInt8(ascii: "\""))
-            case UInt8(ascii: "\\"): escape(UInt8(ascii: "\\"))
-            case 0x08: escape(UInt8(ascii: "b"))
-            case 0x09: escape(UInt8(ascii: "t"))
-            case 0x0A: escape(UInt8(ascii: "n"))
-            case 0x0C: escape(UInt8(ascii: "f"))
-            case 0x0D: escape(UInt8(ascii: "r"))
+            case UInt8(ascii: "\""): appendEscape(UInt8(ascii: "\""))
+            case UInt8(ascii: "\\"): appendEscape(UInt8(ascii: "\\"))
+            case 0x08: appendEscape(UInt8(ascii: "b"))
+            case 0x09: appendEscape(UInt8(ascii: "t"))
+            case 0x0A: appendEscape(UInt8(ascii: "n"))
+            case 0x0C: appendEscape(UInt8(ascii: "f"))
+            case 0x0D: appendEscape(UInt8(ascii: "r"))
             case 0..<0x20:
-                bytes.append(contentsOf: "\\u00".utf8)
-                bytes.append(UInt8(ascii: byte < 0x10 ? "0" : "1"))
-                bytes.append(contentsOf: String(byte & 0xF, radix: 16).utf8)
-            default: bytes.append(byte)
+                append(contentsOf: "\\u00".utf8)
+                append(UInt8(ascii: byte < 0x10 ? "0" : "1"))
+                append(contentsOf: String(byte & 0xF, radix: 16).utf8)
+            default: append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
+        append(UInt8(ascii: "\""))
     }
 
-    private mutating func escape(_ letter: UInt8) {
-        bytes.append(UInt8(ascii: "\\"))
-        bytes.append(letter)
+    private mutating func appendEscape(_ letter: UInt8) {
+        append(UInt8(ascii: "\\"))
+        append(letter)
     }
 }

@@ -155,7 +155,7 @@ extension UserFacingError {
     }
 
     /// A file is another than when the work began.
-    static func changedFile(path: String) -> Self {
+    package static func changedFile(path: String) -> Self {
         Self(
             .inconsistent,
             "\(path): it has changed since the work began; leave the file alone until it is done, and begin again"

@@ -46,7 +46,20 @@ struct TextKey: Sendable {
         }
     }
 
+    /// Where the value of the key stands in a line that has a text; nil in others.
+    func place(ofLine line: Span<UInt8>) -> Range<Int>? {
+        var parser = JSONParser(duplicates: .lastWins)
+        let mark = byteOrderMark
+        if line.hasBytes(mark.span, at: 0) { parser.position = mark.count }
+        parser.skipSpace(line)
+        return parser.position == line.count ? nil : try? place(line, &parser)
+    }
+
     private func text(_ line: Span<UInt8>, _ parser: inout JSONParser) throws(Fault) -> [UInt8] {
+        try string(place(line, &parser), line)
+    }
+
+    private func place(_ line: Span<UInt8>, _ parser: inout JSONParser) throws(Fault) -> Range<Int> {
         guard isUTF8(line) else { throw .found("bytes that are not UTF-8") }
         guard line[parser.position] == UInt8(ascii: "{") else {
             let other: JSON
@@ -56,13 +69,13 @@ struct TextKey: Sendable {
         var members = try self.members(line, &parser)
         parser.skipSpace(line)
         guard parser.position == line.count else { throw .syntax(parser.failure("nothing after the object")) }
-        if let value = try value(of: name, members, line) { return try string(value, line) }
+        if let value = try value(of: name, members, line) { return value }
         guard parts.count > 1 else { throw .found(describe(members, line)) }
         for (index, part) in parts.enumerated() {
             guard let value = try value(of: part, members, line) else {
                 throw .found(describe(members, line))
             }
-            if index == parts.count - 1 { return try string(value, line) }
+            if index == parts.count - 1 { return value }
             guard line[value.lowerBound] == UInt8(ascii: "{") else {
                 throw .found("an object whose \"\(part)\" is no object")
             }

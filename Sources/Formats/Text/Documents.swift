@@ -120,6 +120,9 @@ struct DocumentReader: Sendable {
         key = TextKey(options.textKey)
     }
 
+    /// Where a line has the value of the text's key; nil where it has none.
+    func place(ofLine line: Span<UInt8>) -> Range<Int>? { key.place(ofLine: line) }
+
     /// The document of a line; nil where the line is blank.
     func document(
         ofLine line: Span<UInt8>, path: String, line number: Int, noting findings: inout TextFindings
@@ -301,6 +304,34 @@ package struct DocumentBatch: Sendable {
         return .notUTF8(
             path: path, row: row, place: rows.place, column: rows.column, byte: firstInvalid(text),
             encoding: TextEncoding(guessing: text[firstInvalid(text)...].prefix(1 << 16)))
+    }
+
+    /// The line of JSON of a document with a text in the place of its own; all other keys stay as they are written.
+    ///
+    /// - Parameters:
+    ///   - index: which; it has a text.
+    ///   - text: UTF-8.
+    /// - Returns: the line, with its line feed. What is no line of JSON becomes an object with the text alone.
+    package func record(_ index: Int, text: [UInt8]) -> [UInt8] {
+        var record: [UInt8] = []
+        record.reserveCapacity(parts[index].count + text.count / 8)
+        guard case .lines = kind, let place = reader.place(ofLine: bytes.span.extracting(parts[index])) else {
+            record.append(contentsOf: "{".utf8)
+            record.append(jsonString: reader.options.textKey.utf8)
+            record.append(contentsOf: ":".utf8)
+            record.append(jsonString: text)
+            record.append(contentsOf: "}\n".utf8)
+            return record
+        }
+        var line = bytes[parts[index]]
+        while let last = line.last, [0x20, 0x09, 0x0A, 0x0D].contains(last) { line.removeLast() }
+        let start = line.startIndex
+        let mark = line.starts(with: byteOrderMark) ? byteOrderMark.count : 0
+        record += line[start + mark..<start + place.lowerBound]
+        record.append(jsonString: text)
+        record += line[(start + place.upperBound)...]
+        record.append(UInt8(ascii: "\n"))
+        return record
     }
 
     /// Where a text stops being UTF-8, and what it looks like instead; nil when it is UTF-8.

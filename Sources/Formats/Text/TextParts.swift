@@ -144,14 +144,17 @@ package struct TextParts: Sendable {
         return findings.firstSkipped
     }
 
-    private func file(of part: Int) -> File {
+    private func file(of part: Int) -> File { files[fileNumber(of: part)] }
+
+    /// Which file a part is of.
+    package func fileNumber(of part: Int) -> Int {
         var (low, high) = (0, files.count - 1)
         while low < high {
             let middle = (low + high + 1) / 2
             if files[middle].start <= part { low = middle } else { high = middle - 1 }
         }
         // Files without a byte begin where the next one does, and have no part.
-        return files[low]
+        return low
     }
 
     // MARK: Lines

@@ -4,7 +4,7 @@ private import Foundation
 @_spi(_Unicode) private import Swift
 
 /// The four normalisation forms of Unicode (Standard Annex #15).
-enum UnicodeForm: String, Sendable {
+package enum UnicodeForm: String, Sendable {
     case composed = "NFC"
     case decomposed = "NFD"
     case compatibilityComposed = "NFKC"
@@ -13,7 +13,7 @@ enum UnicodeForm: String, Sendable {
     /// The text in this form.
     ///
     /// A character that the reference's tables don't have yet stays as it is and parts the text.
-    func apply(to text: [UInt8]) -> [UInt8] {
+    package func apply(to text: [UInt8]) -> [UInt8] {
         if isKept(text.span) { return text }
         var output: [UInt8] = []
         output.reserveCapacity(text.count + text.count / 4)

@@ -1,0 +1,88 @@
+internal import Formats
+
+/// What became of a document when it was looked at by itself.
+struct Examination {
+    /// The text, cleaned.
+    var text: [UInt8]
+    /// Why it is dropped; 0 where it isn't.
+    var code: UInt16 = 0
+    /// What was measured where it is dropped; the number of evaluation set where that is why.
+    var score = 0.0
+    var set = 0
+    /// Whether cleaning has changed it.
+    var isChanged = false
+    /// What tells it apart from other texts, and its bands.
+    var fingerprint = Fingerprint.none
+    var bands: [Fingerprint] = []
+    /// What of evaluations is in it.
+    var runs: [UInt32] = []
+}
+
+/// Looks at documents one by one: cleans them, asks the rules, looks for evaluation texts, and takes what they are compared by.
+struct DocumentExaminer {
+    private let settings: SelectionSettings
+    private let cleaner: TextCleaner
+    private let contamination: Contamination?
+    private let minHash: MinHash
+    private var measured = MeasuredText()
+    private var shingler = Shingler()
+    private var cutter = RunCutter()
+    /// What was cleaned away of all documents so far.
+    private(set) var counts = TextCleaner.Counts()
+
+    /// Above this share of their letters texts are Hangul: they are compared by characters, and rules for English leave them.
+    private static let hangulShare = 0.5
+
+    init(
+        _ settings: SelectionSettings, _ cleaner: TextCleaner, _ contamination: Contamination?,
+        _ minHash: MinHash
+    ) {
+        (self.settings, self.cleaner, self.contamination, self.minHash) = (
+            settings, cleaner, contamination, minHash
+        )
+    }
+
+    /// Looks at a document.
+    mutating func examine(_ source: [UInt8], key: UInt64) -> Examination {
+        let before = counts.personal
+        var found = Examination(text: cleaner.clean(source, key: key, counting: &counts))
+        found.isChanged = found.text != source
+        measured.set(found.text)
+        if settings.dropsPersonal, counts.personal > before {
+            return dropped(&found, .personalData, Double(counts.personal - before))
+        }
+        if found.isChanged, measured.value(of: .visibleCharacters) == 0 {
+            return dropped(&found, .nothingLeft, 0)
+        }
+        let isHangul = measured.hangulShare() > Self.hangulShare
+        for (index, rule) in settings.rules.enumerated() where rule.isOfEveryScript || !isHangul {
+            let value = measured.value(of: rule.measure)
+            if rule.drops(value) {
+                (found.code, found.score) = (UInt16(index + 1), value)
+                return found
+            }
+        }
+        if let contamination {
+            let finding = contamination.find(in: found.text, by: &cutter)
+            found.runs = finding.runs
+            if finding.share >= contamination.threshold, finding.share > 0 {
+                found.set = finding.set
+                return dropped(&found, .contamination, finding.share)
+            }
+        }
+        if settings.dropsDuplicates {
+            let (high, low) = FileDigest.sha256Start(found.text)
+            found.fingerprint = Fingerprint(high: high, low: low)
+        }
+        if settings.dropsNearDuplicates {
+            found.bands = minHash.fingerprints(
+                of: minHash.signature(of: shingler.shingles(of: found.text, isHangul: isHangul)))
+        }
+        return found
+    }
+
+    private func dropped(_ found: inout Examination, _ reason: Reason.Other, _ score: Double) -> Examination {
+        (found.code, found.score) = (settings.code(of: reason), score)
+        return found
+    }
+}

@@ -1,0 +1,213 @@
+public import Formats
+
+/// What became of every document of a selection, in a file: why it was dropped, with which score, and which document it equals.
+///
+/// The file begins with `TRLEDGER`, the version and the size of a header (4 bytes each), and the header as JSON: the settings,
+/// the reasons in the order of their codes, the files, and of each part of a file its file, first document and first line.
+/// Behind it stand 16 bytes a document, in the order of the files: code and detail (2 bytes each), score (float32), the number
+/// of the document that it equals (2³² − 1 for none), and its line, counted from 0 in its part. Numbers have their lowest byte
+/// first.
+public struct SelectionLedger: Sendable {
+    /// How many documents there are.
+    public let count: Int
+    private let input: InputFile
+    private let recordStart: Int
+    private let reasons: [Reason]
+    private let files: [String]
+    private let sets: [String]
+    private let parts: [Part]
+
+    static let start = Array("TRLEDGER".utf8)
+    static let (version, recordSize, noDocument): (UInt32, Int, UInt32) = (1, 16, .max)
+
+    /// Where the documents of a part are.
+    struct Part: Sendable {
+        let file: Int
+        let firstDocument: Int
+        let firstLine: Int
+    }
+
+    /// A record.
+    struct Entry {
+        var code: UInt16
+        var detail: UInt16
+        var score: Float
+        var equal: UInt32
+        var line: UInt32
+
+        func append(to bytes: inout [UInt8]) {
+            bytes.append(number: code)
+            bytes.append(number: detail)
+            bytes.append(number: score.bitPattern)
+            bytes.append(number: equal)
+            bytes.append(number: line)
+        }
+    }
+
+    /// The bytes before the records.
+    static func head(
+        _ settings: SelectionSettings, files: [String], parts: [Part], documents: Int, tool: String
+    ) -> [UInt8] {
+        let json: JSON = [
+            "tool": .string(tool), "documents": JSON(documents), "settings": settings.json,
+            "reasons": .array(settings.reasons.map(\.json)), "files": .array(files.map { .string($0) }),
+            "parts": .array(
+                parts.map { .array([JSON($0.file), JSON($0.firstDocument), JSON($0.firstLine)]) }),
+        ]
+        let header = json.serialized(indent: nil)
+        var bytes = start
+        bytes.append(number: version)
+        bytes.append(number: UInt32(header.count))
+        return bytes + header
+    }
+
+    /// Opens a ledger.
+    ///
+    /// - Throws: ``UserFacingError`` when it is none, or not whole.
+    public init(path: String) throws(UserFacingError) {
+        input = try InputFile(path: path)
+        guard input.size >= 16, try input.bytes(at: 0, count: 8) == Self.start else {
+            throw .noLedger(path: path)
+        }
+        let numbers = try input.bytes(at: 8, count: 8)
+        var place = 0
+        let version: UInt32 = numbers.number(at: &place)
+        let size = Int(numbers.number(at: &place, as: UInt32.self))
+        guard version == Self.version, size <= input.size - 16 else { throw .noLedger(path: path) }
+        let json = try JSON(parsing: try input.bytes(at: 16, count: size), file: path)
+        guard let count = json["documents"]?.int, count >= 0,
+            input.size == 16 + size + count * Self.recordSize
+        else { throw .noLedger(path: path) }
+        (self.count, recordStart) = (count, 16 + size)
+        reasons = (json["reasons"]?.array ?? []).compactMap { Reason($0) }
+        files = (json["files"]?.array ?? []).compactMap(\.string)
+        sets = (json["settings"]?["against"]?.array ?? []).compactMap { $0["name"]?.string }
+        parts = (json["parts"]?.array ?? []).compactMap { part in
+            guard let file = part[0]?.int, let document = part[1]?.int, let line = part[2]?.int else {
+                return nil
+            }
+            return Part(file: file, firstDocument: document, firstLine: line)
+        }
+    }
+
+    /// What became of a document.
+    public struct Fate: Sendable {
+        /// Its number, from 0, in the order of the files.
+        public let number: Int
+        /// Its file, as it was named.
+        public let file: String
+        /// Its line, from 1.
+        public let line: Int
+        /// Why it was dropped; nil where it was kept.
+        public let reason: String?
+        /// What was measured.
+        public let score: Double?
+        /// The number that this must not pass.
+        public let limit: Double?
+        /// Whether that is the least, or else the most.
+        public let isLeast: Bool
+        /// The evaluation set of which a text is in it.
+        public let set: String?
+        /// The document that it equals.
+        public let equal: Int?
+        /// Whether cleaning changed it.
+        public let isChanged: Bool
+
+        /// As one object of JSON.
+        public var json: JSON {
+            var json: JSON = [
+                "document": JSON(number), "file": .string(file), "line": JSON(line),
+                "kept": .bool(reason == nil),
+                "changed": .bool(isChanged),
+            ]
+            if let reason { json["reason"] = .string(reason) }
+            if let score { json["score"] = JSON(score) }
+            if let limit { json[isLeast ? "least" : "most"] = JSON(limit) }
+            if let set { json["set"] = .string(set) }
+            if let equal { json["equals"] = JSON(equal) }
+            return json
+        }
+    }
+
+    /// The number of a document that is named by its number, or as `FILE:LINE`.
+    ///
+    /// - Throws: ``UserFacingError`` that says which documents there are.
+    public func number(of name: String) throws(UserFacingError) -> Int {
+        if let number = Int(name), (0..<count).contains(number) { return number }
+        if let colon = name.lastIndex(of: ":"), let line = Int(name[name.index(after: colon)...]) {
+            let path = String(name[..<colon])
+            let matches = files.indices.filter { files[$0] == path || Path.name(files[$0]) == path }
+            for (index, part) in parts.enumerated() where matches.contains(part.file) {
+                let end = index + 1 < parts.count ? parts[index + 1].firstDocument : count
+                let place = try entries(part.firstDocument..<end).firstIndex {
+                    part.firstLine + Int($0.line) == line
+                }
+                if let place { return part.firstDocument + place }
+            }
+        }
+        throw .noSuchDocument(name: name, count: count, file: files.first ?? "texts.jsonl")
+    }
+
+    private static func entry(_ bytes: [UInt8], _ place: inout Int) -> Entry {
+        let code: UInt16 = bytes.number(at: &place)
+        let detail: UInt16 = bytes.number(at: &place)
+        let score = Float(bitPattern: bytes.number(at: &place))
+        let equal: UInt32 = bytes.number(at: &place)
+        return Entry(code: code, detail: detail, score: score, equal: equal, line: bytes.number(at: &place))
+    }
+
+    /// The entries of some documents that follow each other.
+    func entries(_ range: Range<Int>) throws(UserFacingError) -> [Entry] {
+        let bytes = try input.bytes(
+            at: recordStart + range.lowerBound * Self.recordSize, count: range.count * Self.recordSize)
+        var place = 0
+        return range.map { _ in Self.entry(bytes, &place) }
+    }
+
+    /// What became of a document.
+    public func fate(of number: Int) throws(UserFacingError) -> Fate {
+        var (low, high) = (0, parts.count - 1)
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if parts[middle].firstDocument <= number { low = middle } else { high = middle - 1 }
+        }
+        guard let entry = try entries(number..<number + 1).first, parts.indices.contains(low) else {
+            throw .noLedger(path: input.path)
+        }
+        let part = parts[low]
+        let reason = entry.code > 0 && Int(entry.code) <= reasons.count ? reasons[Int(entry.code) - 1] : nil
+        let isContaminated = reason?.name == Reason.others[Reason.Other.contamination.rawValue]
+        let set = isContaminated ? Int(entry.detail >> 1) : sets.count
+        return Fate(
+            number: number, file: files.indices.contains(part.file) ? files[part.file] : "",
+            line: part.firstLine + Int(entry.line), reason: reason?.name,
+            score: reason == nil ? nil : Double(entry.score), limit: reason?.number,
+            isLeast: reason?.bound == "least",
+            set: sets.indices.contains(set) ? sets[set] : nil,
+            equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail & 1 == 1)
+    }
+
+    /// What became of a document, and of those that it equals, one after the other.
+    public func way(of number: Int) throws(UserFacingError) -> [Fate] {
+        var way = [try fate(of: number)]
+        while let next = way.last?.equal, way.count < 4 { way.append(try fate(of: next)) }
+        return way
+    }
+}
+
+extension UserFacingError {
+    /// A file is no ledger.
+    static func noLedger(path: String) -> Self {
+        Self(
+            .malformed,
+            "\(path): it is no whole ledger of this version, which trainer select writes beside its output")
+    }
+
+    /// No document is called so.
+    static func noSuchDocument(name: String, count: Int, file: String) -> Self {
+        Self(
+            .request,
+            "no document is called '\(name)'; give its number, 0 to \(max(0, count - 1)), its file and line, as in \(file):1, or all"
+        )
+    }
+}

@@ -1,0 +1,112 @@
+public import Formats
+
+/// How many documents a selection kept and dropped, and why.
+public struct SelectionReport: Sendable {
+    /// How many documents there were.
+    public private(set) var documents = 0
+    /// How many were kept.
+    public private(set) var kept = 0
+    /// The bytes that these have in the output.
+    public private(set) var keptBytes = 0
+    /// How many documents each reason dropped, with the number that they must not pass, in the order in which it was asked.
+    public var reasons: [(name: String, group: String, limit: Double?, documents: Int)] {
+        settings.reasons.enumerated().map { ($1.name, $1.group, $1.number, dropped[$0]) }
+    }
+    /// What was found of evaluation sets.
+    public private(set) var evaluations: [Evaluation] = []
+    /// What was counted in reading and cleaning.
+    var figures = PartFigures()
+    private var dropped: [Int]
+    private var droppedBySet: [Int: Int] = [:]
+    private let settings: SelectionSettings
+    private let tool: String
+
+    /// What of a set of evaluation texts stands in the documents that the rules keep.
+    public struct Evaluation: Sendable {
+        /// Its name.
+        public let name: String
+        /// Its texts that were looked for, those that are too short for it, and those that were found, in all documents together.
+        public let texts, tooShort, found: Int
+        /// The share of its runs of words or characters that was found.
+        public let share: Double
+        /// How many documents were dropped for it.
+        public let documents: Int
+    }
+
+    init(_ settings: SelectionSettings, tool: String) {
+        (self.settings, self.tool) = (settings, tool)
+        dropped = settings.reasons.map { _ in 0 }
+    }
+
+    /// What was found in the files that whoever selects from them should know of, a sentence each.
+    public var warnings: [String] {
+        var warnings: [String] = []
+        let findings = figures.findings
+        if !findings.passedOver.isEmpty {
+            warnings.append(
+                "files passed over that are no text: \(findings.passedOver.prefix(5).joined(separator: ", "))"
+            )
+        }
+        if !findings.repeated.isEmpty {
+            warnings.append("\(findings.repeated.joined(separator: ", ")): named more than once, read once")
+        }
+        if findings.skippedLines > 0 {
+            warnings.append("lines passed over that can't be used: \(Units.grouped(findings.skippedLines))")
+        }
+        if kept == 0 { warnings.append("no document was kept") }
+        return warnings
+    }
+
+    /// How many documents cleaning changed, and of what.
+    public var cleaning: [(name: String, count: Int)] {
+        [("documents changed", figures.changed)]
+            + PartFigures.fields.map {
+                ($0.name.replacing("_", with: " "), figures.cleaned[keyPath: $0.path])
+            }
+    }
+
+    mutating func count(_ entry: SelectionLedger.Entry, bytes: UInt64, contaminationCode: UInt16) {
+        documents += 1
+        guard entry.code > 0 else {
+            kept += 1
+            keptBytes += Int(bytes)
+            return
+        }
+        dropped[Int(entry.code) - 1] += 1
+        if entry.code == contaminationCode { droppedBySet[Int(entry.detail >> 1), default: 0] += 1 }
+    }
+
+    mutating func setContamination(_ contamination: Contamination, _ found: [Bool]) {
+        evaluations = zip(contamination.sets, contamination.figures(found)).enumerated().map { number, set in
+            Evaluation(
+                name: set.0.name, texts: set.0.texts, tooShort: set.0.tooShort, found: set.1.textsFound,
+                share: Double(set.1.runsFound) / Double(max(1, set.1.runs)),
+                documents: droppedBySet[number] ?? 0)
+        }
+    }
+
+    /// As the report's file has it.
+    public var json: JSON {
+        [
+            "format": "trainer selection", "version": "1", "tool": .string(tool), "settings": settings.json,
+            "documents": JSON(documents), "kept": JSON(kept), "text_bytes": JSON(figures.textBytes),
+            "kept_bytes": JSON(keptBytes),
+            "dropped": .array(
+                zip(settings.reasons, dropped).map { reason, count in
+                    var json = reason.json
+                    json["documents"] = JSON(count)
+                    return json
+                }),
+            "cleaned": figures.cleanedJSON, "changed": JSON(figures.changed),
+            "skipped_lines": JSON(figures.findings.skippedLines),
+            "composed_hangul": JSON(figures.findings.composedHangul),
+            "evaluations": .array(
+                evaluations.map {
+                    [
+                        "name": .string($0.name), "texts": JSON($0.texts), "too_short": JSON($0.tooShort),
+                        "found": JSON($0.found), "share": JSON($0.share), "documents": JSON($0.documents),
+                    ]
+                }),
+        ]
+    }
+}

@@ -1,0 +1,138 @@
+public import Formats
+
+/// What is selected, and how.
+public struct SelectionSettings: Sendable {
+    /// What texts are cleaned of.
+    public struct Cleaning: OptionSet, Sendable {
+        /// The steps as bits.
+        public let rawValue: Int
+        /// Steps from their bits.
+        public init(rawValue: Int) { self.rawValue = rawValue }
+
+        /// Unicode's NFC.
+        public static let composed = Self(rawValue: 1)
+        /// Control characters and invisible ones; every line end becomes a line feed.
+        public static let controls = Self(rawValue: 1 << 1)
+        /// Tags, comments, scripts and entities of HTML.
+        public static let html = Self(rawValue: 1 << 2)
+        /// Mail addresses, telephone numbers and Korean resident numbers become marks.
+        public static let personal = Self(rawValue: 1 << 3)
+
+        /// The steps by name, as they are typed.
+        public static let names: [(name: String, step: Cleaning)] = [
+            ("nfc", .composed), ("controls", .controls), ("html", .html), ("personal", .personal),
+        ]
+    }
+
+    /// How the files are read.
+    public var reading: TextOptions
+    /// What texts are cleaned of.
+    public var cleaning: Cleaning = [.composed, .controls]
+    /// Whether documents with personal data are dropped.
+    public var dropsPersonal = false
+    /// Lines that stand in at least so many documents are taken away; nil takes none away.
+    public var boilerplate: Int?
+    /// Whether a paragraph that stands in an earlier document is taken away.
+    public var dropsParagraphs = false
+    /// The rules, in the order in which they are asked.
+    public var rules = SelectionRule.published
+    /// Whether documents that are the same are dropped but for the first.
+    public var dropsDuplicates = true
+    /// Whether documents that are nearly the same are dropped but for the first.
+    public var dropsNearDuplicates = true
+    /// Evaluation texts that documents must not hold.
+    public var evaluations: [TextSource] = []
+    /// The key of a text in the evaluation files.
+    public var evaluationKey: String
+    /// The share of an evaluation text's runs that makes a document one that holds it.
+    public var contaminationShare = 0.5
+
+    /// Everything as it is by default.
+    public init(reading: TextOptions = TextOptions()) {
+        self.reading = reading
+        evaluationKey = reading.textKey
+    }
+
+    /// How the files are read, composed where texts are.
+    var textOptions: TextOptions {
+        var options = reading
+        options.composes = options.composes || cleaning.contains(.composed)
+        return options
+    }
+
+    /// All reasons for which documents are dropped, in the order of their codes, which begin at 1.
+    var reasons: [Reason] {
+        rules.map {
+            Reason(
+                name: $0.name, group: $0.group.rawValue, number: $0.number,
+                bound: $0.isLeast ? "least" : "most")
+        } + Reason.others.map { Reason(name: $0, group: "selection", number: nil, bound: nil) }
+    }
+
+    /// The code of a reason that is no rule.
+    func code(of reason: Reason.Other) -> UInt16 { UInt16(rules.count + 1 + reason.rawValue) }
+
+    /// Everything that decides what is selected.
+    var json: JSON {
+        [
+            "text_key": .string(reading.textKey), "skip_bad_lines": .bool(reading.skipsBadLines),
+            "cleaning": .array(
+                Cleaning.names.filter { cleaning.contains($0.step) }.map { .string($0.name) }),
+            "drop_personal": .bool(dropsPersonal), "boilerplate": boilerplate.map { JSON($0) } ?? .null,
+            "paragraphs": .bool(dropsParagraphs),
+            "rules": .array(
+                rules.map {
+                    [
+                        "name": .string($0.name), "group": .string($0.group.rawValue),
+                        $0.isLeast ? "least" : "most": JSON($0.number),
+                    ]
+                }),
+            "duplicates": .bool(dropsDuplicates), "near_duplicates": .bool(dropsNearDuplicates),
+            "minhash": [
+                "bands": JSON(MinHash.bands), "rows": JSON(MinHash.rows), "words": JSON(MinHash.words),
+                "hangul_characters": JSON(MinHash.characters),
+            ],
+            "against": .array(
+                evaluations.map { ["name": .string($0.name), "file": .string($0.path)] }),
+            "against_key": .string(evaluationKey), "against_share": JSON(contaminationShare),
+        ]
+    }
+}
+
+/// Why a document was dropped.
+struct Reason: Sendable, Equatable {
+    let name: String
+    let group: String
+    /// The number that it must not pass, and whether that is the least or the most.
+    let number: Double?
+    let bound: String?
+
+    /// The reasons that are no rules, in the order of their codes.
+    enum Other: Int, CaseIterable {
+        /// Cleaning has left nothing.
+        case nothingLeft
+        case personalData, contamination, duplicate, nearDuplicate
+    }
+
+    static let others = [
+        "nothing_left", "personal_data", "contamination", "duplicate_document", "near_duplicate",
+    ]
+
+    /// As the ledger has it.
+    var json: JSON {
+        var json: JSON = ["name": .string(name), "group": .string(group)]
+        if let number, let bound { json[bound] = JSON(number) }
+        return json
+    }
+
+    init(name: String, group: String, number: Double?, bound: String?) {
+        (self.name, self.group, self.number, self.bound) = (name, group, number, bound)
+    }
+
+    /// As the ledger has it; nil where that is none.
+    init?(_ json: JSON) {
+        guard let name = json["name"]?.string, let group = json["group"]?.string else { return nil }
+        let bound = ["least", "most"].first { json[$0] != nil }
+        self.init(name: name, group: group, number: bound.flatMap { json[$0]?.double }, bound: bound)
+    }
+}

@@ -1,0 +1,55 @@
+import Foundation
+import Formats
+import TestSupport
+import Testing
+
+@Suite struct SelectCommandTests {
+    let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try folder.write(
+            "a.jsonl", "{\"text\": \"one two three\"}\n{\"text\": \"one\"}\n{\"text\": \"one two three\"}\n")
+    }
+
+    private func select(_ arguments: String...) throws -> CommandRun {
+        try CommandRun(["select"] + arguments, of: "trainer", in: folder.url)
+    }
+
+    @Test func choosesAndExplains() throws {
+        let run = try select(
+            "a.jsonl", "-o", "out.jsonl", "--rules", "none", "--rule", "gopher_short_doc=2", "--json")
+        #expect(run.code == 0, "\(run.messages)")
+        let report = try run.json()
+        #expect(report["documents"]?.int == 3 && report["kept"]?.int == 1)
+        #expect(
+            try String(decoding: folder.bytes("out.jsonl"), as: UTF8.self)
+                == "{\"text\": \"one two three\"}\n")
+        let why = try select("-o", "out.jsonl", "--explain", "a.jsonl:2", "--json").json()
+        #expect(
+            why["reason"]?.string == "gopher_short_doc" && why["least"]?.double == 2
+                && why["score"]?.double == 1)
+        let way = try select("-o", "out.jsonl", "--explain", "2")
+        #expect(
+            way.messages.contains(
+                "document 2, a.jsonl, line 3: dropped by duplicate_document, score 1.0000, equals document 0")
+        )
+        #expect(way.messages.contains("which is document 0, a.jsonl, line 1: kept"))
+        let all = try select("-o", "out.jsonl", "--explain", "all").output.split(separator: "\n")
+        #expect(all.count == 3)
+    }
+
+    @Test(arguments: [
+        ["a.jsonl", "-o", "o.jsonl", "--rule", "nothing=1"], ["a.jsonl", "-o", "o.jsonl", "--rules", "best"],
+        ["a.jsonl", "-o", "o.jsonl", "--script", "elvish=0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--script", "hangul=2"],
+        ["a.jsonl", "-o", "o.jsonl", "--boilerplate", "1"],
+        ["a.jsonl", "-o", "o.jsonl", "--against-share", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--plain-text"], ["-o", "o.jsonl"], ["a.jsonl", "-o", "a.jsonl"],
+    ])
+    func refusesWhatCannotBe(arguments: [String]) throws {
+        let run = try CommandRun(["select"] + arguments, of: "trainer", in: folder.url)
+        #expect(run.code == 64, "\(run.messages)")
+        #expect(!FileSystem.exists(folder.path("o.jsonl")))
+    }
+}
