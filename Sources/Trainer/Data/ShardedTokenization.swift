@@ -225,6 +225,10 @@ public struct ShardedTokenization: Sendable {
             FileSystem.kind(of: Path.join(folder, name($0).text)) != .file
         }
         guard missing == 0 else { return missing }
+        // A process that was killed after a shard had its name has left what the shard was made of.
+        for number in 0..<shardCount {
+            try? FileSystem.remove(Path.join(folder, name(number).stem + Self.unorderedEnding))
+        }
         var (shards, documents, tokens): ([JSON], Int, Int) = ([], 0, 0)
         for number in 0..<shardCount {
             let file = try PackedFile(path: Path.join(folder, name(number).text))
