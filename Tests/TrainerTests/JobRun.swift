@@ -1,4 +1,6 @@
 import Formats
+import Foundation
+import TestSupport
 
 @testable import Trainer
 
@@ -21,4 +23,19 @@ struct JobRun {
     func callAsFunction(notify: @escaping (TrainingEvent) -> Void = { _ in }) throws -> TrainingOutcome {
         try TrainingLoop(prepared(), notify: notify).callAsFunction { false }
     }
+}
+
+/// Writes `english.jsonl` and `korean.jsonl`, two documents each, and `source`, a model in bfloat16 with a tokenizer that three
+/// steps of English have taught next to nothing.
+func barelyTrainedModel(in folder: TemporaryFolder) throws {
+    for name in ["english", "korean"] {
+        let text = try String(contentsOfFile: example("data/\(name).val.jsonl"), encoding: .utf8)
+        try folder.write("\(name).jsonl", text.split(separator: "\n").prefix(2).joined(separator: "\n"))
+    }
+    try blankModel(in: folder)
+    var run = JobRun(on: folder.path, to: folder.path("source"))
+    run.job.data = [TextSource(name: "en", path: folder.path("english.jsonl"), weight: 1)]
+    (run.job.steps, run.job.batch, run.job.length, run.job.lr) = (3, 2, 24, 1e-2)
+    run.job.fromScratch = true
+    try run()
 }

@@ -13,17 +13,7 @@ import Testing
     /// `source`, a model in bfloat16 with a tokenizer, and `grown`, which has a layer and some tokens more.
     init() throws {
         folder = try TemporaryFolder()
-        for name in ["english", "korean"] {
-            let text = try String(contentsOfFile: example("data/\(name).val.jsonl"), encoding: .utf8)
-            try folder.write(
-                "\(name).jsonl", text.split(separator: "\n").prefix(2).joined(separator: "\n"))
-        }
-        try blankModel(in: folder)
-        var run = JobRun(on: folder.path, to: folder.path("source"))
-        run.job.data = [TextSource(name: "en", path: folder.path("english.jsonl"), weight: 1)]
-        (run.job.steps, run.job.batch, run.job.length, run.job.lr) = (3, 2, 24, 1e-2)
-        run.job.fromScratch = true
-        try run()
+        try barelyTrainedModel(in: folder)
         var vocabulary = VocabularyChange()
         (vocabulary.learn, vocabulary.corpus) = (40, [folder.path("korean.jsonl")])
         let grown = try Checkpoint.open(folder.path("source")).applying(DepthUpScaling(to: 3)).checkpoint
