@@ -43,14 +43,7 @@ struct Generate: ParsableCommand {
         help: ArgumentHelp(
             "What logits are divided by; 0 takes the most likely token, always.", valueName: "number"))
     var temperature = 0.0
-    @Option(help: ArgumentHelp("Choose among so many tokens (default: all).", valueName: "count"))
-    var topK: Int?
-    @Option(
-        help: ArgumentHelp(
-            "Choose among the likeliest tokens with this probability together (default: 1).",
-            valueName: "share"))
-    var topP: Double?
-    @Option(help: ArgumentHelp("What chance follows from.", valueName: "number")) var seed: UInt64 = 0
+    @OptionGroup var sampling: SamplingOptions
     @OptionGroup(title: "Reading of text") var reading: TextArguments
     @OptionGroup var compute: ComputeOptions
     @Flag(help: "Print one JSON object on standard output.") var json = false
@@ -65,11 +58,13 @@ struct Generate: ParsableCommand {
         guard temperature >= 0, temperature.isFinite else {
             throw ValidationError("--temperature must be 0 or more, not \(temperature)")
         }
-        if let topK, topK < 1 { throw ValidationError("--top-k must be at least 1, not \(topK)") }
-        if let topP, !(topP > 0 && topP <= 1) {
+        if let topK = sampling.topK, topK < 1 {
+            throw ValidationError("--top-k must be at least 1, not \(topK)")
+        }
+        if let topP = sampling.topP, !(topP > 0 && topP <= 1) {
             throw ValidationError("--top-p must be above 0 and at most 1, not \(topP)")
         }
-        guard temperature > 0 || (topK == nil && topP == nil) else {
+        guard temperature > 0 || (sampling.topK == nil && sampling.topP == nil) else {
             throw ValidationError(
                 "--top-k and --top-p need a --temperature above 0: the most likely token is chosen without")
         }
@@ -91,7 +86,9 @@ struct Generate: ParsableCommand {
             do throws(UserFacingError) {
                 results = try generator.generate(
                     prompts.map { GenerationPrompt($0) },
-                    sampling: Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed),
+                    sampling: Sampling(
+                        temperature: temperature, topK: sampling.topK, topP: sampling.topP,
+                        seed: sampling.seed),
                     maximumTokens: maximumTokens, isCancelled: { isCancelled() || failure != nil },
                     notify: { _, text in
                         guard streams else { return }

@@ -43,14 +43,7 @@ struct Replay: ParsableCommand {
         ))
     var length: Int?
     @Option(help: ArgumentHelp("What logits are divided by.", valueName: "number")) var temperature = 1.0
-    @Option(help: ArgumentHelp("Choose among so many tokens (default: all).", valueName: "count"))
-    var topK: Int?
-    @Option(
-        help: ArgumentHelp(
-            "Choose among the likeliest tokens with this probability together (default: 1).",
-            valueName: "share"))
-    var topP: Double?
-    @Option(help: ArgumentHelp("What chance follows from.", valueName: "number")) var seed: UInt64 = 0
+    @OptionGroup var sampling: SamplingOptions
     @Option(
         help: ArgumentHelp(
             "Real texts, or tokens that tokenize packed, whose first tokens some documents begin with.",
@@ -82,7 +75,8 @@ struct Replay: ParsableCommand {
     private var request: ReplayRequest {
         var request = ReplayRequest(tokens: tokens)
         request.length = length
-        request.sampling = Sampling(temperature: temperature, topK: topK, topP: topP, seed: seed)
+        request.sampling = Sampling(
+            temperature: temperature, topK: sampling.topK, topP: sampling.topP, seed: sampling.seed)
         (request.prefixes, request.prefixShare, request.prefixTokens) = (prefixes, prefixShare, prefixTokens)
         request.text = reading.options
         return request
