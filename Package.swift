@@ -71,7 +71,8 @@ let package = Package(
             resources: [
                 .embedInCode("Cluster/worker.py"), .embedInCode("Cluster/parameters.py"),
                 .embedInCode("Cluster/rules.py"), .embedInCode("Cluster/hosts.py"),
-                .embedInCode("Cluster/job.py"),
+                .embedInCode("Cluster/job.py"), .embedInCode("Cluster/opening.py"),
+                .embedInCode("Cluster/losses.py"), .embedInCode("Cluster/teacher.py"),
                 .embedInCode("Cluster/requirements.txt"),
                 .embedInCode("HandOff/planned.py"),
                 .embedInCode("HandOff/check.py"),

@@ -410,6 +410,88 @@ def test_a_ramp_that_is_interrupted(written: pathlib.Path, tmp_path: pathlib.Pat
     assert all(two[place] == pytest.approx(value, rel=LOSSES) for place, value in one.items())
 
 
+def lessons(folder: pathlib.Path) -> int:
+    """Compares what both runs say of their teacher, step by step; how many targets were taught."""
+    own, other = ([line.get("teacher") for line in lines(folder / f"{name}.jsonl")] for name in ("own", "other"))
+    for one, two in zip(own, other, strict=True):
+        if one is None:
+            assert two is None
+            continue
+        assert one.keys() == two.keys() and (one["taught"], one["targets"]) == (two["taught"], two["targets"])
+        for key in one.keys() & {"cross_entropy", "kl"}:
+            assert two[key] == pytest.approx(one[key], rel=LOSSES, abs=1e-6)
+    return sum(one["taught"] for one in own if one)
+
+
+GROWN = ("--step", "layers --plan 0-1,1", "--step", "resize-vocab --size 80", "--step", "convert --dtype f32")
+TEACHERS = {
+    # The model, the type of its teacher, which is named after it where it is another, and how that teaches.
+    "llama-linear": ("bf16", "llama-linear", "--teacher-temperature 2"),
+    "gemma2": ("f32", "gemma2", "--teacher-weight 0.8 --accumulate 2"),
+    "gpt-neox": ("f16", "gemma2", "--teacher-weight 0.3 --teacher-temperature 3 --gradients bf16"),
+    "mixtral-aux": ("bf16", "olmoe", "--teacher-weight 1 --recompute layer --moments bf16"),
+}
+
+
+@pytest.mark.parametrize("family", TEACHERS)
+def test_a_teacher(tmp_path: pathlib.Path, family: str) -> None:
+    """Teachers of each stored type and of other families, for models with a layer and tokens more."""
+    model, teacher, (dtype, other, more) = tmp_path / "model", tmp_path / "teacher", TEACHERS[family]
+    run(command(SURGERY, "run", FIXTURES / "golden" / family, "-o", model, *GROWN))
+    run(command(SURGERY, "convert", FIXTURES / "golden" / other, "--dtype", dtype, "-o", teacher))
+    ids = ("--ids", FIXTURES / "teacher/rows-grown.safetensors", "--batch", 2, "--steps", 30, "--lr", 1e-3)
+    job = Comparison(tmp_path, model, *ids, "--teacher", teacher, *more.split())
+    run(job.by_torchrun(2))
+    job.check()
+    said = operation(tmp_path, "other")["teacher"]
+    assert operation(tmp_path, "own")["teacher"] == said and 0 < said["taught"] == lessons(tmp_path) < said["targets"]
+
+
+def test_a_teacher_on_the_replay(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """By stage: on the replay, not at all, on all text; with new tokens, a stop, and checkpoints that stay."""
+    model = tmp_path / "model"
+    learn = ("--learn", 40, "--corpus", EXAMPLES / "data/korean.val.jsonl")
+    run(command(SURGERY, "resize-vocab", written, *learn, "-o", model))
+    stages = ("steps: 8", "steps: 6, teacher-weight: 0", "steps: 12, teacher-temperature: 2, teacher-on: all")
+    more = ("--teacher", "parent", "--teacher-on", "replay", "--checkpoint-every", 5, "--keep", 1, "--stages", *stages)
+    job = Comparison(tmp_path, model, *TEXTS, *more)
+    stopped(job.by_torchrun(2), tmp_path, 17, signal.SIGINT)
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+    taught = lessons(tmp_path)
+    said = operation(tmp_path, "other")["teacher"]
+    assert operation(tmp_path, "own")["teacher"] == said and 0 < said["taught"] == taught < said["targets"]
+    kept = [json.loads((tmp_path / f"{name}.run/step-000026/run.json").read_text()) for name in ("own", "other")]
+    assert (
+        kept[0]["progress"]["taught"] == kept[1]["progress"]["taught"] == {"taught": taught, "targets": said["targets"]}
+    )
+
+
+def test_a_teacher_that_lies_elsewhere(tmp_path: pathlib.Path) -> None:
+    """The worker is told where, and refuses another model and a job without one; the trainer needs none to adopt."""
+    family, model, teacher = FIXTURES / "golden/gpt2", tmp_path / "model", tmp_path / "teacher"
+    for folder in (model, teacher):
+        run(command(SURGERY, "convert", family, "--dtype", "f32", "-o", folder))
+    ids = ("--ids", family / "golden.safetensors", "--batch", 2, "--steps", 6, "--lr", 1e-3)
+    job = Comparison(tmp_path, model, *ids, "--teacher", teacher)
+    run([*job.by_torchrun(2), "--plan-only"])
+    cluster, there = tmp_path / "other.cluster", teacher.rename(tmp_path / "there")
+    assert f"{teacher}/model.safetensors: No such file" in alone(cluster)
+    (tmp_path / "another").mkdir()
+    save_file({"x": torch.zeros(1)}, tmp_path / "another/model.safetensors")
+    assert "another/model.safetensors has the SHA-256" in alone(cluster, "--teacher", tmp_path / "another")
+    start = command(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+    run([*start, *command(cluster / "worker.py", cluster / "job.json", "--teacher", there)])
+    run(command(TRAINER, "adopt", cluster))
+    steps = [line for line in lines(tmp_path / "other.run/record.jsonl") if "event" not in line]
+    (tmp_path / "other.jsonl").write_text("".join(json.dumps(line) + "\n" for line in steps))
+    job.check()
+    assert lessons(tmp_path) == operation(tmp_path, "other")["teacher"]["taught"] > 0
+    other = command(TRAINER, "heal", model, *ids, *on(1), "-o", tmp_path / "plain", "--plan-only")
+    run(other)
+    assert "has no teacher; leave out --teacher" in alone(tmp_path / "plain.cluster", "--teacher", there)
+
+
 def test_stages_of_their_own(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Another rotary base, longer sequences, layers that are computed again."""
     text = f"data: [{EXAMPLES}/data/korean.val.jsonl]"
@@ -527,14 +609,14 @@ def test_refusals(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run([*words, *on(2), "--force"])
 
 
-FILES = ("job.json", "steps.jsonl", "stage-1.tokens", "config.json", "worker.py", "job.py", "rules.py")
+FILES = ("job.json", "steps.jsonl", "stage-1.tokens", "config.json", "worker.py", "opening.py", "rules.py")
 
 
-def alone(cluster: pathlib.Path) -> str:
+def alone(cluster: pathlib.Path, *more: Any) -> str:
     """What a worker says that refuses a folder, started as the only process."""
     alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    words = command(sys.executable, cluster / "worker.py", cluster / "job.json")
+    words = command(sys.executable, cluster / "worker.py", cluster / "job.json", *more)
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **alone, **meeting})
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith("process 0: ")]
@@ -582,3 +664,8 @@ def test_documents_that_see_each_other_are_refused(tmp_path: pathlib.Path) -> No
     run(command(SURGERY, "convert", family, "--dtype", "f32", "-o", model))
     words = command(TRAINER, "heal", model, "--ids", family / "golden.safetensors", "--batch", 2, "--steps", 3)
     assert "lets the tokens of a document see" in refused([*words, *on(2), "-o", str(tmp_path / "other")])
+    # Nor may a teacher be one.
+    learner = tmp_path / "learner"
+    run(command(SURGERY, "convert", FIXTURES / "golden/gpt2", "--dtype", "f32", "-o", learner))
+    words = [*words[:2], *command(learner), *words[3:], *command("--teacher", model, *on(2), "-o", tmp_path / "two")]
+    assert "lets the tokens of a document see" in refused(words)

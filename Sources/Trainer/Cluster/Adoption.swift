@@ -70,13 +70,14 @@ public struct Adoption {
         try WorkerCheckpoints(folder, model).bringHome(events, isCancelled)
         events.tell(.drifted(afterStep: events.outcome.resultStep, drift))
         try tellExposure(events)
-        let operation = folder.job.operation(of: events.outcome, stage: events.stage)
+        var outcome = events.outcome
+        outcome.taught = try WorkerEvents.taught(of: folder, through: outcome.step)
+        let operation = folder.job.operation(of: outcome, stage: events.stage)
         let stages = try folder.job.identity.stages(on: model, after: Set(beginning.keys))
         let healed = try stages[events.resultStage].model.learning(masters, by: operation)
         let report = try PreparedJob.writer(options).write(
             healed, to: output, isCancelled: isCancelled,
             progress: { events.tell(.writing(done: $0.done, total: $0.total)) })
-        var outcome = events.outcome
         outcome.drift = drift
         outcome.overflows = report.overflows.map { ($0.tensor, $0.count) }
         events.tell(.finished(outcome))
@@ -197,6 +198,9 @@ extension ClusterJob {
         if outcome.resultStep < outcome.step { more["result_step"] = JSON(outcome.resultStep) }
         if rules.result != .last { more["result"] = .string(rules.result.rawValue) }
         if let end = outcome.end { more["ended"] = .string(end.rawValue) }
+        if let teacher, let taught = outcome.taught {
+            more["teacher"] = identity.teaching(by: teacher.model.path, taught)
+        }
         return identity.operation(
             steps: outcome.step, tokens: outcome.sources.tokens, stage: stage, and: more)
     }

@@ -41,13 +41,38 @@ package struct ClusterJob: Codable, Sendable {
         package var sha256: String
     }
 
-    /// The model: its folder and the files of its weights, and what the head is called in them, where it has one of its own.
+    /// A model: its folder and the files of its weights, and what the head is called in them, where it has one of its own.
     package struct Model: Codable, Sendable {
         package var path: String
         package var files: [File]
+        /// The file of its configuration in the run folder.
+        package var configuration: String
         package var head: String?
         /// The share of the load-balancing loss of a mixture of experts, where its configuration asks for one.
         package var balance: Double?
+
+        /// A model; reads its files through once.
+        init(_ model: PretrainedModel, configuration: String) throws(UserFacingError) {
+            path = Path.absolute(model.checkpoint.path)
+            files = try ClusterJob.files(of: model)
+            self.configuration = configuration
+            head = model.layout.parameters.first { $0.role == .head }?.name
+            balance = model.architecture.balanceFactor
+        }
+    }
+
+    /// The teacher, and the file of its token for each of the model's: int32, (V), negative where it has none.
+    package struct Teacher: Codable, Sendable {
+        package var model: Model
+        package var tokens: String
+
+        static let configurationName = "config-teacher.json", tokensName = "teacher.tokens"
+
+        /// A teacher; reads its files through once.
+        init(_ teacher: PreparedTeacher) throws(UserFacingError) {
+            model = try Model(teacher.model, configuration: Self.configurationName)
+            tokens = Self.tokensName
+        }
     }
 
     /// Rows of a tensor that are moved alike: their share of the rate, their decay, or nothing at all.
@@ -136,6 +161,8 @@ package struct ClusterJob: Codable, Sendable {
         package var configuration: String
         /// How copied layers come in; nil where they are there from the first step.
         package var ramp: Ramp?
+        /// How it learns from the teacher; nil where it doesn't.
+        package var teaching: Teaching?
         /// Whether a token's position is its place in the row, in place of that in what it sees.
         package var countsFromRow: Bool
         package var optimizer: Optimizer
@@ -146,13 +173,17 @@ package struct ClusterJob: Codable, Sendable {
         package var tensors: [String: [Rows]]
 
         enum CodingKeys: String, CodingKey {
-            case title, steps, batch, accumulate, length, recompute, configuration, ramp, sequences, spare,
+            case title, steps, batch, accumulate, length, recompute, configuration, ramp, teaching, sequences,
+                spare,
                 sizes, optimizer, moments,
                 storage, tensors
             case goesOn = "goes_on"
             case guarding = "guard"
             case countsFromRow = "counts_from_row"
         }
+
+        /// The parts of a sequence: tokens, targets, first visible positions, and with a teacher 1 where it teaches.
+        package var parts: Int { teaching == nil ? 3 : 4 }
     }
 
     /// A set that is evaluated.
@@ -207,7 +238,7 @@ package struct ClusterJob: Codable, Sendable {
     }
 
     package static let formatName = "model-surgery job"
-    package static let formatVersion = 2
+    package static let formatVersion = 3
 
     package var format = ClusterJob.formatName
     package var version = ClusterJob.formatVersion
@@ -218,6 +249,8 @@ package struct ClusterJob: Codable, Sendable {
     /// The result's folder.
     package var output: String
     package var model: Model
+    /// From whose predictions some stage learns; nil for none.
+    package var teacher: Teacher?
     package var device: ClusterSettings.Device
     package var dtype: ClusterSettings.Precision
     package var stages: [Stage]
@@ -242,10 +275,8 @@ package struct ClusterJob: Codable, Sendable {
         let identity = try prepared.identity()
         (tool, run, self.identity) = (prepared.options.tool, identity.name, identity)
         output = prepared.output.output
-        model = Model(
-            path: Path.absolute(prepared.model.checkpoint.path), files: try Self.files(of: prepared.model),
-            head: prepared.model.layout.parameters.first { $0.role == .head }?.name,
-            balance: prepared.model.architecture.balanceFactor)
+        model = try Model(prepared.model, configuration: Configuration.fileName)
+        teacher = try prepared.teacher.map { (teacher) throws(UserFacingError) in try Teacher(teacher) }
         (device, dtype) = (settings.device, settings.settledPrecision)
         stages = prepared.stages.enumerated().map { Stage($1, index: $0) }
         self.evaluations = evaluations
@@ -303,7 +334,7 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("teacher", job.teacher != nil),
+            ("from-scratch", job.fromScratch),
             (
                 "guard rollback where a stage goes on with the data of the one before at another size",
                 job.guarding == .rollback && prepared.dataChangesSize
@@ -355,6 +386,7 @@ extension ClusterJob.Stage {
         recompute = plan.recomputation
         configuration = plan.ropeTheta == nil ? Configuration.fileName : "config-\(index + 1).json"
         ramp = ClusterJob.Ramp(stage)
+        teaching = plan.teaching
         sizes = Dictionary(stage.sources.map { ($0.name, $0.size) }) { $1 }
         countsFromRow = stage.job.ids != nil
         optimizer = ClusterJob.Optimizer(

@@ -12,13 +12,15 @@ enum KubernetesJob {
     /// The file's text.
     static func text(_ job: ClusterJob, _ settings: ClusterSettings) -> String {
         let processes = settings.processesToAskFor
-        var replicas = [replica("Master", 1, settings)]
-        if settings.hosts > 1 { replicas.append(replica("Worker", settings.hosts - 1, settings)) }
+        let models = ["model"] + (job.teacher == nil ? [] : ["teacher"])
+        var replicas = [replica("Master", 1, settings, models)]
+        if settings.hosts > 1 { replicas.append(replica("Worker", settings.hosts - 1, settings, models)) }
         return """
             # Carries the job of this folder out by the training operator of Kubeflow: \(settings.hostsAndProcesses).
             #   kubectl apply -f \(fileName)
-            # Three things are yours to fill in: IMAGE, with Python, torch and transformers as requirements.txt has them; RUN, the claim of
-            # the volume that holds this folder, which all pods can write to; MODEL, that of the volume that holds the model.
+            # These are yours to fill in: IMAGE, with Python, torch and transformers as requirements.txt has them; RUN, the claim of
+            # the volume that holds this folder, which all pods can write to; \
+            \(models.map { "\($0.uppercased()), that of the volume that holds the \($0)" }.joined(separator: "; ")).
             apiVersion: kubeflow.org/v1
             kind: PyTorchJob
             metadata:
@@ -34,17 +36,34 @@ enum KubernetesJob {
     }
 
     /// The pods of a kind.
-    private static func replica(_ kind: String, _ count: Int, _ settings: ClusterSettings) -> String {
+    private static func replica(
+        _ kind: String, _ count: Int, _ settings: ClusterSettings, _ models: [String]
+    ) -> String {
         let processes = settings.processesToAskFor
         let asked = settings.device == .cuda ? "nvidia.com/gpu" : "cpu"
         let script = """
             trap 'touch stop' TERM
             if [ "$PET_NODE_RANK" = 0 ]; then rm -f stop; fi
-            torchrun worker.py job.json --model /model &
+            torchrun worker.py job.json \(models.map { "--\($0) /\($0)" }.joined(separator: " ")) &
             \(ShellScript.waiting)
             if [ "$status" -eq 0 ] && [ ! -d result ]; then exit 143; fi
             exit "$status"
             """
+        let mounts = models.map { name in
+            """
+                            - name: \(name)
+                              mountPath: /\(name)
+                              readOnly: true
+            """
+        }
+        let volumes = models.map { name in
+            """
+                        - name: \(name)
+                          persistentVolumeClaim:
+                            claimName: \(name.uppercased())
+                            readOnly: true
+            """
+        }
         return """
                 \(kind):
                   replicas: \(count)
@@ -67,19 +86,14 @@ enum KubernetesJob {
                           volumeMounts:
                             - name: run
                               mountPath: /run-folder
-                            - name: model
-                              mountPath: /model
-                              readOnly: true
+            \(mounts.joined(separator: "\n"))
                             - name: shared-memory
                               mountPath: /dev/shm
                       volumes:
                         - name: run
                           persistentVolumeClaim:
                             claimName: RUN
-                        - name: model
-                          persistentVolumeClaim:
-                            claimName: MODEL
-                            readOnly: true
+            \(volumes.joined(separator: "\n"))
                         - name: shared-memory
                           emptyDir:
                             medium: Memory

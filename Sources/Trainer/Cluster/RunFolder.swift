@@ -10,11 +10,12 @@ internal import OrderedCollections
 /// | `job.json` | ``ClusterJob`` |
 /// | `steps.jsonl` | a line a step: its stage, the share of the peak rate, its targets, what it has shown by then |
 /// | `spare.jsonl` | the same of sequences that a run needs only after it has gone back; only with `--guard rollback` |
-/// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions |
+/// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions; with a teacher (N, 4, T), 1 where it teaches the target |
+/// | `teacher.tokens` | the teacher's token for each of the model's, negative where it has none: int32, (V) |
 /// | `set-N.tokens` | the rows of an evaluation set: int32, (N, 4, T): the same, and 1 where the target ends a text |
 /// | `beginning/` | weights and moments of the checkpoint that the run begins with: ``WorkerBeginning`` |
-/// | `config.json`, `config-N.json` | the model's configuration, and that of a stage with another rotary base |
-/// | `worker.py`, `job.py`, `hosts.py`, `parameters.py`, `rules.py`, `requirements.txt` | the program, what it needs of Python |
+/// | `config.json`, `config-N.json`, `config-teacher.json` | the configuration of the model, of a stage with another rotary base, of the teacher |
+/// | `worker.py` and what it imports, `requirements.txt` | the program, what it needs of Python |
 /// | `SHA256SUMS` | the SHA-256 of each of these |
 /// | `job.sbatch`, `pytorchjob.yaml` | what starts the worker by Slurm and by Kubernetes: ``SlurmScript``, ``KubernetesJob`` |
 ///
@@ -156,19 +157,25 @@ package struct RunFolder: Sendable {
             names += beginning?.files ?? []
             let job = try ClusterJob(
                 prepared, settings, evaluations: sets, parent: parent, beginning: beginning)
-            let configuration = prepared.model.checkpoint.configuration?.serialized() ?? []
+            if let teacher = prepared.teacher {
+                names.append(ClusterJob.Teacher.tokensName)
+                let tokens = try OutputStream(Path.join(partial, ClusterJob.Teacher.tokensName))
+                try tokens.append(teacher.shared.tokens)
+                try tokens.close()
+            }
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            var texts: [(String, [UInt8])] = [
-                (jobName, [UInt8](try encoder.encode(job))), (Configuration.fileName, configuration),
-                (workerName, PackageResources.worker_py), ("parameters.py", PackageResources.parameters_py),
-                ("rules.py", PackageResources.rules_py), ("hosts.py", PackageResources.hosts_py),
-                ("job.py", PackageResources.job_py),
-                ("requirements.txt", PackageResources.requirements_txt),
-            ]
+            var texts =
+                [
+                    (jobName, [UInt8](try encoder.encode(job))),
+                    (Configuration.fileName, configuration(of: prepared.model)),
+                ] + program
+            if let teacher = prepared.teacher {
+                texts.append((ClusterJob.Teacher.configurationName, configuration(of: teacher.model)))
+            }
             for (stage, own) in zip(prepared.stages, job.stages)
             where own.configuration != Configuration.fileName {
-                texts.append((own.configuration, stage.model.checkpoint.configuration?.serialized() ?? []))
+                texts.append((own.configuration, configuration(of: stage.model)))
             }
             for (name, bytes) in texts {
                 names.append(name)
@@ -192,6 +199,21 @@ package struct RunFolder: Sendable {
             try? FileSystem.remove(partial)
             throw error
         }
+    }
+
+    /// The worker's files, and what they need of Python.
+    private static var program: [(String, [UInt8])] {
+        [
+            (workerName, PackageResources.worker_py), ("job.py", PackageResources.job_py),
+            ("hosts.py", PackageResources.hosts_py), ("opening.py", PackageResources.opening_py),
+            ("parameters.py", PackageResources.parameters_py), ("losses.py", PackageResources.losses_py),
+            ("teacher.py", PackageResources.teacher_py), ("rules.py", PackageResources.rules_py),
+            ("requirements.txt", PackageResources.requirements_txt),
+        ]
+    }
+
+    private static func configuration(of model: PretrainedModel) -> [UInt8] {
+        model.checkpoint.configuration?.serialized() ?? []
     }
 
     /// What the parent makes of the sets, by the trainer's own engine.
@@ -232,7 +254,7 @@ package struct RunFolder: Sendable {
         for stage in job.stages {
             let file = try InputFile(path: Path.join(path, stage.sequences))
             let (count, length) = (stage.batch * stage.accumulate, stage.length)
-            let size = count * 3 * length * 4
+            let size = count * stage.parts * length * 4
             for _ in 0..<stage.steps {
                 step += 1
                 guard let index = draws[step] else { continue }
@@ -241,7 +263,7 @@ package struct RunFolder: Sendable {
                     (0..<4).reduce(into: UInt32(0)) { $0 |= UInt32(bytes[place + $1]) << (8 * $1) }
                 }.map { Int32(bitPattern: $0) }
                 var batch = TokenBatch(batch: 0, sequenceLength: length, tokens: [], targets: [])
-                for row in stride(from: 0, to: numbers.count, by: 3 * length) {
+                for row in stride(from: 0, to: numbers.count, by: stage.parts * length) {
                     let part = { Array(numbers[row + $0 * length..<row + ($0 + 1) * length]) }
                     batch.append(part(0), targets: part(1), attentionStart: part(2))
                 }
@@ -333,13 +355,19 @@ private struct StageData {
 
     /// Writes the sequences of a step; what there is to know of them.
     private mutating func writeDraw(to tokens: OutputStream) throws(UserFacingError) -> JSONObject {
-        let plan = job.stages[stage].plan
+        let (plan, teacher) = (job.stages[stage].plan, job.stages[stage].teacher)
         var targets = 0
         var documents: [DocumentReference] = []
         for _ in 0..<plan.accumulate {
             let batch = try data.next(plan.batch)
             targets += batch.targetCount
             documents += batch.documents
+            var taught = [Int32](repeating: 0, count: batch.tokens.count)
+            if let teacher, let teaching = plan.teaching {
+                for row in batch.taughtRows(tokens: teacher.shared.tokens, on: teaching.text) {
+                    taught[row] = 1
+                }
+            }
             for row in 0..<batch.batch {
                 let range = row * plan.length..<(row + 1) * plan.length
                 let starts = batch.attentionStart[range]
@@ -352,7 +380,8 @@ private struct StageData {
                         rows that are filled in front can't be trained on with --on; fill them behind, or leave --on out
                         """)
                 }
-                try tokens.append([batch.tokens[range], batch.targets[range], starts].flatMap { Array($0) })
+                let parts = [batch.tokens[range], batch.targets[range], starts, taught[range]]
+                try tokens.append(parts.prefix(teacher == nil ? 3 : 4).flatMap { Array($0) })
             }
         }
         let sources = earlier.adding(data.sources)

@@ -16,7 +16,7 @@ enum SlurmScript {
         return """
             #!/bin/bash
             # Carries the job of this folder out by Slurm on \(settings.hostsAndProcesses). Submit it in this folder, which all hosts share:
-            #   sbatch job.sbatch [--model FOLDER]     (the model lies in \(job.model.path) unless another folder is named)
+            #   sbatch job.sbatch \(job.folderOptions)
             # The partition, the account and the time limit are the cluster's: give them to sbatch, or add them here. torchrun has to be
             # on PATH, of a Python that has what requirements.txt names.
             #SBATCH --job-name=\(settings.name(of: job))
@@ -44,6 +44,15 @@ enum SlurmScript {
             exit "$status"
 
             """
+    }
+}
+
+extension ClusterJob {
+    /// How the worker is told where models lie, and where it looks else.
+    fileprivate var folderOptions: String {
+        let options = [("--model", model.path)] + (teacher.map { [("--teacher", $0.model.path)] } ?? [])
+        return options.map { "[\($0.0) FOLDER]" }.joined(separator: " ") + "     (else it is looked for in "
+            + options.map(\.1).joined(separator: ", the teacher in ") + ")"
     }
 }
 

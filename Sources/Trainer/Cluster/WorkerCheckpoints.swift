@@ -136,7 +136,8 @@ struct WorkerCheckpoints {
             ages: ages, earlier: start == 0 ? [] : sources(earlier.filter { $0.value > 0 }),
             sources: sources(progress.shown), evaluations: try evaluations(progress, events),
             exposure: exposure?.state ?? [], goesBackTo: progress.goesBackTo == 0 ? nil : progress.goesBackTo,
-            rollbacks: progress.rollbacks)
+            rollbacks: progress.rollbacks,
+            taught: try WorkerEvents.taught(of: folder, through: progress.step))
     }
 
     /// What the evaluations had come to.

@@ -232,18 +232,31 @@ extension WorkerEvents {
         return lines
     }
 
-    /// The steps that have moved the weights, and where their sequences stand among those of their stage.
-    static func draws(of folder: RunFolder) throws(UserFacingError) -> [Int: Int] {
-        var draws: [Int: Int] = [:]
+    /// What is told of each step that has moved the weights.
+    private static func steps(of folder: RunFolder) throws(UserFacingError) -> [Int: JSON] {
+        var steps: [Int: JSON] = [:]
         for line in try lines(of: folder) {
             guard let step = line["step"]?.int else { continue }
             switch line["event"]?.string {
-            case "step": draws[step] = line["draw"]?.int
-            case "skipped": draws[step] = nil
-            case "rolled_back": draws = draws.filter { $0.key <= step }
+            case "step": steps[step] = line
+            case "skipped": steps[step] = nil
+            case "rolled_back": steps = steps.filter { $0.key <= step }
             default: break
             }
         }
-        return draws
+        return steps
+    }
+
+    /// The steps that have moved the weights, and where their sequences stand among those of their stage.
+    static func draws(of folder: RunFolder) throws(UserFacingError) -> [Int: Int] {
+        try steps(of: folder).compactMapValues { $0["draw"]?.int }
+    }
+
+    /// How many targets a teacher has taught by a step; nil where there was none.
+    static func taught(of folder: RunFolder, through step: Int) throws(UserFacingError) -> TaughtTargets? {
+        try steps(of: folder).filter { $0.key <= step }.values.reduce(nil) { sum, line in
+            guard let figures = try? line["teacher"]?.decoded(as: TeacherFigures.self) else { return sum }
+            return (sum ?? TaughtTargets()) + figures
+        }
     }
 }

@@ -1,5 +1,6 @@
 """What is to be done: a run folder, which is compared with what was planned, and to which is added what happens."""
 
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -11,13 +12,27 @@ from typing import Any
 import torch
 from rules import Refusal
 
-FORMAT, VERSION = "model-surgery job", 2
+FORMAT, VERSION = "model-surgery job", 3
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFiles:
+    """A model that a job names: where it lies here, its files and configuration, and what they call its head."""
+
+    folder: pathlib.Path
+    files: list[dict[str, Any]]
+    configuration: pathlib.Path
+    head: str | None
+
+    @property
+    def paths(self) -> list[pathlib.Path]:
+        return [self.folder / file["name"] for file in self.files]
 
 
 class Job:
     """A run folder: its job, its steps and its sequences."""
 
-    def __init__(self, path: pathlib.Path, model: str | None) -> None:
+    def __init__(self, path: pathlib.Path, model: str | None = None, teacher: str | None = None) -> None:
         self.folder = path.parent
         try:
             self.sums = (self.folder / "SHA256SUMS").read_bytes()
@@ -37,11 +52,21 @@ class Job:
                 f"{path} is not of version {VERSION} of {FORMAT!r}, which this worker carries out; give the job.json"
                 " that lies beside it"
             )
-        self.model = pathlib.Path(model or self.values["model"]["path"])
+        self.model = self.named(self.values["model"], model)
+        self.teacher: ModelFiles | None = None
+        if named := self.values.get("teacher"):
+            self.teacher = self.named(named["model"], teacher)
+        elif teacher:
+            raise Refusal(f"{path} has no teacher; leave out --teacher")
         self.steps = self.lines("steps.jsonl")
         self.stages: list[dict[str, Any]] = self.values["stages"]
         self.rules: dict[str, Any] = self.values["rules"]
         self.events = self.folder / "events.jsonl"
+
+    def named(self, model: dict[str, Any], folder: str | None) -> ModelFiles:
+        """A model of the job, which may lie in another folder here."""
+        configuration = self.folder / model["configuration"]
+        return ModelFiles(pathlib.Path(folder or model["path"]), model["files"], configuration, model.get("head"))
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The lines of a file, which need not be there."""
@@ -53,10 +78,13 @@ class Job:
         return [line for line in self.steps + self.lines("spare.jsonl") if line["stage"] == stage]
 
     def sequences(self, file: str, length: int, parts: int) -> torch.Tensor:
-        """The rows of a file, mapped into memory: (N, parts, T)."""
+        """The rows of a file: (N, parts, T)."""
+        return self.numbers(file).view(-1, parts, length)
+
+    def numbers(self, file: str) -> torch.Tensor:
+        """The numbers of a file, mapped into memory."""
         path = self.folder / file
-        count = path.stat().st_size // 4
-        return torch.from_file(str(path), shared=False, size=count, dtype=torch.int32).view(-1, parts, length)
+        return torch.from_file(str(path), shared=False, size=path.stat().st_size // 4, dtype=torch.int32)
 
     def check(self, rank: int) -> str:
         """Looks whether this process can carry the job out and all files are as planned; the SHA-256 of their sums."""
@@ -79,7 +107,9 @@ class Job:
                 )
             torch.cuda.set_device(own)
         # Each process of a machine takes some.
-        files = self.files + [(self.model / one["name"], one["sha256"]) for one in self.values["model"]["files"]]
+        files = list(self.files)
+        for model in (self.model, *([self.teacher] if self.teacher else [])):
+            files += [(path, file["sha256"]) for path, file in zip(model.paths, model.files)]
         compare(files[own::processes])
         return hashlib.sha256(self.sums).hexdigest()
 

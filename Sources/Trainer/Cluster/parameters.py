@@ -1,84 +1,15 @@
-"""The model of a job: transformers' own, sharded by FSDP2, in which the tensors of the files are found again.
-
-R: targets of a pass. C: hidden size. B, T: sequences and tokens of a pass.
-"""
+"""The parameters of a model, which FSDP2 has sharded, and where the tensors of the files lie in them."""
 
 import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from rules import Refusal
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 from torch.overrides import TorchFunctionMode
-from torch.utils.checkpoint import checkpoint
 from transformers.core_model_loading import revert_weight_conversion
-
-# Rows of logits that are there at once.
-CHUNK = 1024
-
-
-class Given(torch.nn.Module):
-    """Stands for the layers of a model and hands out some of what they have made, in the same form."""
-
-    def __init__(self, form: type, hidden: torch.Tensor) -> None:
-        super().__init__()
-        self.form, self.hidden = form, hidden
-
-    def forward(self, *_: Any, **__: Any) -> Any:
-        return self.form(last_hidden_state=self.hidden)
-
-
-def token_losses(
-    model: Any, forward: Any, tokens: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor, routed: bool = False
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """The cross entropy of each target, in nats: tokens, positions, targets (B, T), negative for none -> (R).
-
-    With `routed`, what each layer's router says of each token comes with them: (B·T, E) each.
-
-    The head is computed some rows at a time by the family's own forward, whose layers have then been exchanged for
-    what they made; so scales and caps of logits are its own. Without targets it is a zero that has gradients, for all
-    processes must do the same.
-    """
-    layers = model.base_model_prefix
-    if model.config._attn_implementation.startswith("flash"):
-        # It finds the borders of documents by positions, and only in a single row.
-        tokens, positions = tokens.reshape(1, -1), positions.reshape(1, -1)
-    more = {"output_router_logits": True} if routed else {}
-    output = getattr(model, layers)(input_ids=tokens, position_ids=positions, use_cache=False, **more)
-    hidden, routers = output.last_hidden_state, output.router_logits if routed else ()
-    rows = (targets.flatten() >= 0).nonzero().squeeze(1)
-    hidden, targets = hidden.flatten(0, 1), targets.flatten()
-    if rows.numel() == 0:
-        return 0 * head_losses(model, forward, type(output), hidden[:1], targets[:1].clamp(min=0)), routers
-    hidden, targets = hidden[rows], targets[rows]
-    losses = [
-        checkpoint(
-            head_losses,
-            model,
-            forward,
-            type(output),
-            hidden[start : start + CHUNK],
-            targets[start : start + CHUNK],
-            use_reentrant=False,
-        )
-        for start in range(0, rows.numel(), CHUNK)
-    ]
-    return torch.cat(losses), routers
-
-
-def head_losses(model: Any, forward: Any, form: type, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """hidden (R, C), targets (R) -> (R)."""
-    layers = model.base_model_prefix
-    own = model._modules[layers]
-    model._modules[layers] = Given(form, hidden[None])
-    try:
-        logits = forward(input_ids=torch.zeros_like(targets)[None], use_cache=False).logits[0]
-    finally:
-        model._modules[layers] = own
-    return F.cross_entropy(logits.float(), targets.long(), reduction="none")
 
 
 class Views(TorchFunctionMode):

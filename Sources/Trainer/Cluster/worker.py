@@ -1,6 +1,7 @@
 """Carries out a training job that `trainer heal --on torchrun` has planned: one process of several.
 
-usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER] [--max-time SECONDS]
+usage: torchrun --standalone --nproc-per-node N worker.py job.json [--model FOLDER] [--teacher FOLDER]
+                [--max-time SECONDS]
        torchrun --nnodes M --node-rank 0 --master-addr HOST --master-port 29500 --nproc-per-node N worker.py job.json
        (the same on each of the M hosts, HOST being the first; --node-rank counts them)
 
@@ -25,6 +26,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 # The folder is to hold what was planned and what a run writes.
@@ -37,12 +39,13 @@ try:
     import transformers
     from hosts import Folders, agree, interface_to
     from job import Job, write_event
-    from parameters import Parameter, Part, kept_buffers, local, rounded, token_losses, views
+    from losses import token_losses
+    from opening import OpenedModel, Tensors, check_borders, open_model
+    from parameters import Parameter, Part, local, rounded
     from rules import Evaluations, Refusal, StepGuard
-    from safetensors import safe_open
     from safetensors.torch import save_file
+    from teacher import Teacher
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
     from torch.optim.adamw import adamw
     from torch.utils.checkpoint import checkpoint
 except ImportError as error:
@@ -108,6 +111,7 @@ class Worker:
         self.folders = Folders(job.folder, self.device)
         self.mesh = init_device_mesh(self.device.type, (self.ranks,))
         self.model, self.trained = self.open_model()
+        self.teacher = Teacher(job, self.mesh, self.device) if job.teacher else None
 
     # Events
 
@@ -126,60 +130,28 @@ class Worker:
     # The model
 
     def open_model(self) -> tuple[Any, dict[str, Parameter]]:
-        """Builds the model by config.json, shards it, and reads of the files what this process has of each tensor."""
-        config = transformers.AutoConfig.from_pretrained(self.job.folder)
-        # It is for this worker to add what balances experts.
-        config.output_router_logits = False
-        with torch.device("meta"):
-            model = self.make_model(config)
-        # Nothing is dropped out: the trainer knows no such thing.
-        model.eval()
-        layers = getattr(model, model.base_model_prefix, None)
-        blocks = (
-            next((part for part in layers.children() if isinstance(part, torch.nn.ModuleList)), None)
-            if layers
-            else None
-        )
-        if blocks is None:
-            raise Refusal(
-                f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
-            )
-        names = {name for stage in self.job.stages for name in stage["tensors"]}
-        files = opened([self.job.model / file["name"] for file in self.job.values["model"]["files"]])
-        self.beginning = opened([self.job.folder / name for name in self.job.values.get("beginning") or []])
-        found = {
-            name: {self.file_name(model, other, files): view for other, view in parts.items()}
-            for name, parts in views(model).items()
-        }
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(not names.isdisjoint(found[name]))
-        policy = MixedPrecisionPolicy()
-        if self.job.values["dtype"] == "bf16":
-            policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-        for block in blocks:
+        """Opens the model that is trained, with what another run has trained in place of its own."""
+        job, names = self.job, {name for stage in self.job.stages for name in stage["tensors"]}
+        tensors = Tensors(job.model.paths)
+        self.beginning = Tensors([job.folder / name for name in job.values.get("beginning") or []])
+        tensors.replace(self.beginning, "weights/")
+        opened = open_model(job.model, tensors, self.mesh, self.device, job.values["dtype"], names)
+        model = opened.model
+        for block in opened.blocks:
             block.forward = functools.partial(self.compute_layer, block.forward)
-            fully_shard(block, mesh=self.mesh, mp_policy=policy)
         model.forward = functools.partial(token_losses, model, model.forward)
-        fully_shard(model, mesh=self.mesh, mp_policy=policy)
-        model.to_empty(device=self.device)
-        model.tie_weights()
-        with torch.no_grad():
-            for module in model.modules():
-                if module._non_persistent_buffers_set:
-                    model._init_weights(module)
-        parameters = {
-            name: Parameter(values, self.mesh, found[name])
-            for name, values in [*model.named_parameters(), *kept_buffers(model).items()]
-        }
-        self.read(parameters, files)
-        if missing := names - {part.name for parameter in parameters.values() for part in parameter.parts}:
+        self.fade_in(opened)
+        moved: list[str] = []
+        hooks = [block.register_forward_hook(functools.partial(find_moved, moved)) for block in self.fading]
+        check_borders(model, self.device)
+        for hook in hooks:
+            hook.remove()
+        if moved:
             raise Refusal(
-                f"{type(model).__name__} has no parameter for the tensor '{min(missing)}', which the job trains"
+                f"a {moved[0]} adds more to its input than attention and feed-forward part do; leave out --seam ramp"
             )
-        self.fade_in(model, blocks, parameters)
-        self.check_borders(model, config)
-        trained = {name: one for name, one in parameters.items() if one.weights.requires_grad}
-        if any(stage.get("storage") for stage in self.job.stages):
+        trained = {name: one for name, one in opened.parameters.items() if one.weights.requires_grad}
+        if any(stage.get("storage") for stage in job.stages):
             for parameter in trained.values():
                 parameter.weights.register_post_accumulate_grad_hook(parameter.take_gradient)
         return model, trained
@@ -190,59 +162,14 @@ class Worker:
             return checkpoint(forward, *values, use_reentrant=False, **more)
         return forward(*values, **more)
 
-    def file_name(self, model: Any, name: str, files: Any) -> str:
-        """What a parameter is called in the files: the head as its family calls it, base models without a prefix."""
-        head = self.job.values["model"].get("head")
-        if head and name == "lm_head.weight" and name not in files:
-            return head
-        short = name.removeprefix(model.base_model_prefix + ".")
-        return name if name in files or short not in files else short
-
-    def make_model(self, config: Any) -> Any:
-        """transformers' model with the fastest attention that it has here; plain where PyTorch's own can't do it."""
-        kinds = ["sdpa", "eager"]
-        # PyTorch's own attention knows no cap of scores.
-        if getattr(config, "attn_logit_softcapping", None):
-            kinds = ["eager"]
-        if self.job.values["dtype"] == "bf16" and transformers.utils.is_flash_attn_2_available():
-            kinds.insert(0, "flash_attention_2")
-        for kind in kinds:
-            try:
-                return transformers.AutoModelForCausalLM.from_config(
-                    config, dtype=torch.float32, attn_implementation=kind
-                )
-            except ValueError as error:
-                refusal = error
-        raise Refusal(f"transformers makes no causal language model of config.json: {refusal}")
-
-    @torch.no_grad()
-    def read(self, parameters: dict[str, Parameter], files: dict[str, Any]) -> None:
-        """Fills in this process's shard of each parameter."""
-        for parameter in parameters.values():
-            for part in parameter.parts:
-                if part.name not in files:
-                    raise Refusal(f"{self.job.model}: there is no tensor '{part.name}', which transformers' model has")
-                # What another run has trained goes before the model's own.
-                kept = f"weights/{part.name}"
-                name = kept if kept in self.beginning else part.name
-                tensor = (self.beginning if name == kept else files)[name].get_slice(name)
-                if list(tensor.get_shape()) != part.shape:
-                    raise Refusal(
-                        f"{self.job.model}: '{part.name}' is {tensor.get_shape()}, and transformers' model has"
-                        f" {part.shape}"
-                    )
-                first, last = part.rows
-                if first < last:
-                    part.of(local(parameter.weights)).copy_(tensor[first:last])
-
-    def fade_in(self, model: Any, blocks: Any, parameters: dict[str, Parameter]) -> None:
+    def fade_in(self, opened: OpenedModel) -> None:
         """Has the parts of copied layers that write into the residual stream add only a share of what they compute."""
-        owners = {part.name: name for name, one in parameters.items() for part in one.parts}
-        prefixes = {module: f"{name}." for name, module in model.named_modules()}
+        owners = {part.name: name for name, one in opened.parameters.items() for part in one.parts}
+        prefixes = {module: f"{name}." for name, module in opened.model.named_modules()}
         ramp = self.job.stages[0].get("ramp")
         for writers in ramp["writers"] if ramp else []:
             names = [owners[name] for name in writers]
-            block = next(one for one in blocks if names[0].startswith(prefixes[one]))
+            block = next(one for one in opened.blocks if names[0].startswith(prefixes[one]))
             parts = [one for one in block.children() if any(name.startswith(prefixes[one]) for name in names)]
             for part in parts:
                 part.register_forward_hook(self.faded)
@@ -260,51 +187,25 @@ class Worker:
             return result
         return (result[0] * self.share, *result[1:]) if isinstance(result, tuple) else result * self.share
 
-    def check_borders(self, model: Any, config: Any) -> None:
-        """Refuses a model whose tokens see what stands before their document."""
-        length = 8
-        tokens = torch.arange(4 * length, device=self.device).view(2, -1) % config.vocab_size
-        positions = torch.arange(length, device=self.device).repeat(2, 2)
-        targets = torch.full_like(tokens, -1)
-        targets[:, length:] = 1
-        moved: list[str] = []
-        hooks = [block.register_forward_hook(functools.partial(find_moved, moved)) for block in self.fading]
-        with torch.no_grad():
-            first, _ = model(tokens, positions, targets)
-            tokens[:, :length] = tokens[:, :length].flip(1)
-            second, _ = model(tokens, positions, targets)
-        for hook in hooks:
-            hook.remove()
-        if moved:
-            raise Refusal(
-                f"a {moved[0]} adds more to its input than attention and feed-forward part do; leave out --seam ramp"
-            )
-        # What of the weights was gathered is let go, for a checkpoint may have others.
-        model.reshard()
-        if not torch.allclose(first, second, rtol=1e-5, atol=1e-5):
-            raise Refusal(
-                f"{type(model).__name__} lets the tokens of a document see the one before it; this family can't be"
-                " trained by this worker, whose sequences hold several documents"
-            )
-
     # Steps
 
-    def parts(self, rows: torch.Tensor, at_once: int) -> list[torch.Tensor]:
-        """What this process computes of some rows, at most so many at once; as many parts on every process."""
-        own = rows[self.rank :: self.ranks]
-        size = max(1, math.ceil(at_once / self.ranks))
-        passes = math.ceil(math.ceil(len(rows) / self.ranks) / size)
-        parts = [own[index * size : (index + 1) * size] for index in range(passes)]
-        nothing = rows[:1].clone()
-        nothing[:, 1] = -1
-        return [part if len(part) else nothing for part in parts]
+    def passes(self, rows: torch.Tensor, at_once: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Some rows, about so many at once, and those of them that this process computes; as often on every process."""
+        for some in rows.split(max(1, math.ceil(at_once / self.ranks)) * self.ranks):
+            own = some[self.rank :: self.ranks]
+            if len(own) == 0:
+                own = some[:1].clone()
+                # Nothing is asked for.
+                own[:, 1], own[:, 3:] = -1, 0
+            yield some, own
 
-    def losses(self, rows: torch.Tensor, counts_from_row: bool, routed: bool = False) -> Any:
-        """rows (B, 3 or more, T): tokens, targets, first visible positions; see `token_losses`."""
+    def losses(self, rows: torch.Tensor, counts_from_row: bool, routed: bool = False, teaching: Any = None) -> Any:
+        """rows (B, 3 or 4, T): tokens, targets, first visible positions, what is taught; see `token_losses`."""
         rows = rows.to(self.device, torch.int64)
         places = torch.arange(rows.shape[2], device=self.device).expand(len(rows), -1)
         positions = places if counts_from_row else places - rows[:, 2]
-        return self.model(rows[:, 0], positions, rows[:, 1], routed)
+        lesson = self.teacher.lesson(rows, positions, teaching) if self.teacher and teaching else None
+        return self.model(rows[:, 0], positions, rows[:, 1], routed, lesson)
 
     def balance(self, routers: tuple[torch.Tensor, ...], targets: torch.Tensor) -> torch.Tensor:
         """This process's share of the loss that balances experts (arXiv:2101.03961, equation 4), a sum over batches.
@@ -330,7 +231,7 @@ class Worker:
         """Begins a stage: what it does not train loses its moments."""
         stage = self.job.stages[index]
         self.stage, self.guard = index, StepGuard(stage["guard"])
-        self.rows = self.job.sequences(stage["sequences"], stage["length"], 3)
+        self.rows = self.job.sequences(stage["sequences"], stage["length"], 4 if stage.get("teaching") else 3)
         self.draws = self.job.draws(index)
         self.first_step = sum(other["steps"] for other in self.job.stages[:index])
         self.turn(stage["configuration"])
@@ -352,7 +253,7 @@ class Worker:
                 for kind in ("mean", "square"):
                     first, last = part.rows
                     if first < last:
-                        values = self.beginning[f"{kind}/{part.name}"].get_slice(f"{kind}/{part.name}")[first:last]
+                        values = self.beginning[f"{kind}/{part.name}"][first:last]
                         part.of(local(parameter.buffers[kind])).copy_(values)
 
     def turn(self, file: str) -> None:
@@ -427,20 +328,31 @@ class Worker:
                 self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
             return True
         own, batch, size = 0.0, stage["batch"], len(rows)
+        teaching, entropy, divergence = stage.get("teaching"), 0.0, 0.0
         balances = self.job.values["model"].get("balance") is not None
         # Experts are balanced a batch at a time, of which all sequences are then computed at once.
         together = batch * math.ceil(self.ranks / batch) if balances else size
         for some in rows.split(together):
-            for part in self.parts(some, together if balances else batch):
-                losses, routers = self.losses(part, stage["counts_from_row"], balances)
+            for whole, part in self.passes(some, together if balances else batch):
+                # The teacher reads where it teaches some process something.
+                is_taught = bool((whole[:, 3:] > 0).any())
+                how = (stage["counts_from_row"], balances, teaching if is_taught else None)
+                losses, routers, found = self.losses(part, *how)
                 loss = losses.sum() / targets
+                if teaching:
+                    entropy += (found[0] if found else losses).sum().item()
+                    divergence += found[1].sum().item() if found else 0.0
                 if routers:
                     loss = loss + self.balance(routers, (some[:, 1] >= 0).sum(1).view(-1, batch) / targets)
                 # FSDP takes the mean over the processes of what is a sum.
                 (loss * self.ranks).backward()
                 own += loss.item()
+        if self.teacher:
+            # What it gathered for its head is let go until the next step.
+            self.teacher.model.reshard()
         gradients = self.gradients(stage)
-        loss, square = self.total(own, sum(float(g.double().square().sum()) for _, g in gradients))
+        own_square = sum(float(g.double().square().sum()) for _, g in gradients)
+        loss, square, entropy, divergence = self.total(own, own_square, entropy, divergence)
         norm = math.sqrt(square)
         finding = self.guard.judge(loss, norm)
         if finding is None:
@@ -450,6 +362,10 @@ class Worker:
         for own in self.trained.values():
             own.gradient = None
         if finding is None:
+            if teaching:
+                taught = int((rows[:, 3] > 0).sum())
+                report["teacher"] = {"cross_entropy": entropy / targets, "taught": taught, "targets": targets}
+                report["teacher"] |= {"kl": divergence / taught} if taught > 0 else {}
             self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
             return True
         finding.pop("deviations")
@@ -610,7 +526,7 @@ class Worker:
         """Of a set: the nats and the tokens of its texts; the nats, the probabilities and the number of their ends."""
         sums = [0.0] * 5
         rows = self.job.sequences(one["file"], one["length"], 4)
-        for part in self.parts(rows, self.ranks * max(1, EVALUATED_AT_ONCE // one["length"])):
+        for _, part in self.passes(rows, self.ranks * max(1, EVALUATED_AT_ONCE // one["length"])):
             losses = self.losses(part, False)[0].double().cpu()
             kept = part[:, 1].flatten() >= 0
             if not bool(kept.any()):
@@ -903,15 +819,6 @@ class Worker:
         return found
 
 
-def opened(paths: list[pathlib.Path]) -> dict[str, Any]:
-    """The file of each tensor of some."""
-    files: dict[str, Any] = {}
-    for path in paths:
-        file = safe_open(path, "pt")
-        files.update(dict.fromkeys(file.keys(), file))
-    return files
-
-
 def find_moved(moved: list[str], layer: Any, given: Any, result: Any) -> None:
     """Notes a layer that should add nothing and does."""
     result = result[0] if isinstance(result, tuple) else result
@@ -962,6 +869,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Carries out a training job, as one of torchrun's processes.")
     parser.add_argument("job", type=pathlib.Path, help="job.json")
     parser.add_argument("--model", help="the model's folder, where it is not the one that the job names")
+    parser.add_argument("--teacher", help="the teacher's folder, where it is not the one that the job names")
     parser.add_argument("--max-time", type=float, metavar="SECONDS", help="stop after so long, and keep the run")
     arguments = parser.parse_args()
     if "RANK" not in os.environ:
@@ -973,7 +881,7 @@ def main() -> int:
         store, _, _ = next(dist.rendezvous("env://", timeout=CHECKING))
         problem, sums = None, ""
         try:
-            job = Job(arguments.job.absolute(), arguments.model)
+            job = Job(arguments.job.absolute(), arguments.model, arguments.teacher)
             sums = job.check(rank)
         except Refusal as refusal:
             problem = str(refusal)

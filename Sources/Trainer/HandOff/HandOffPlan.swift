@@ -41,6 +41,7 @@ struct HandOffPlan {
         (self.target, self.job, self.index) = (target, job, index)
         let unknown = [
             ("--seam ramp", stage.ramp != nil), ("--from", job.beginning != nil),
+            ("--teacher", stage.teaching != nil),
             ("--rope-theta", stage.configuration != Configuration.fileName),
         ]
         if let name = unknown.first(where: \.1)?.0 {

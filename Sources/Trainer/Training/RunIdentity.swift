@@ -126,6 +126,14 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         return Manifest.Operation(name: TrainingJob.name, parameters: parameters)
     }
 
+    /// What the manifest says of a teacher, which lies in a folder.
+    func teaching(by path: String, _ taught: TaughtTargets) -> JSON {
+        [
+            "name": .string(Path.name(path)), "sha256": teacher.map { .string($0) } ?? .null,
+            "taught": JSON(taught.taught), "targets": JSON(taught.targets),
+        ]
+    }
+
     private static func file(_ path: String, weight: Double? = nil) throws(UserFacingError) -> File {
         let file = try InputFile(path: path)
         return File(path: path, bytes: file.size, sha256: try FileDigest.sha256(file), weight: weight)

@@ -435,11 +435,7 @@ public final class TrainingLoop {
         if job.job.result != .last { more["result"] = .string(job.job.result.rawValue) }
         if let end = evaluations.end { more["ended"] = .string(end.rawValue) }
         if let teacher = job.teacher, let taught {
-            more["teacher"] = [
-                "name": .string(Path.name(teacher.path)),
-                "sha256": identity.teacher.map { .string($0) } ?? .null,
-                "taught": .init(taught.taught), "targets": .init(taught.targets),
-            ]
+            more["teacher"] = identity.teaching(by: teacher.path, taught)
         }
         let operation = identity.operation(
             steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)

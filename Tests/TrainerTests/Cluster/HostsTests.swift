@@ -18,16 +18,16 @@ import Testing
         try folder.makeFolder("bin")
     }
 
-    private func prepared() throws -> PreparedJob {
+    private func prepared(teacher: String? = nil) throws -> PreparedJob {
         var run = JobRun(on: try fixture("golden/llama"), to: folder.path("Deep healed"))
         run.job.ids = try fixture("golden/llama/golden.safetensors")
-        (run.job.steps, run.job.batch) = (1, 24)
+        (run.job.steps, run.job.batch, run.job.teacher) = (1, 24, teacher)
         (run.job.moments, run.job.gradients) = (.f32, .f32)
         return try run.prepared()
     }
 
-    private func planned(_ settings: ClusterSettings) throws -> RunFolder {
-        try RunFolder.write(prepared(), settings, to: folder.path("run"))
+    private func planned(_ settings: ClusterSettings, teacher: String? = nil) throws -> RunFolder {
+        try RunFolder.write(prepared(teacher: teacher), settings, to: folder.path("run"))
     }
 
     // MARK: Rendezvous
@@ -120,6 +120,27 @@ import Testing
         let mounted = container["volumeMounts"]?.array?.map { $0["name"]?.string }
         #expect(mounted == pods?["volumes"]?.array?.map { $0["name"]?.string })
         #expect(replicas?["Master"]?["template"] == replicas?["Worker"]?["template"])
+    }
+
+    /// A teacher lies on a volume of its own.
+    @Test func teachersAreMounted() throws {
+        let teacher = try fixture("golden/llama")
+        let path = try planned(settings, teacher: teacher).path
+        let replicas = try pyTorchJob(path)["spec"]?["pytorchReplicaSpecs"]
+        let pods = try #require(replicas?["Worker"]?["template"]?["spec"])
+        let container = try #require(pods["containers"]?.array?.first)
+        #expect(
+            container["command"]?.array?.last?.string?.contains("--model /model --teacher /teacher &") == true
+        )
+        #expect(
+            container["volumeMounts"]?.array?.compactMap { $0["mountPath"]?.string }.contains("/teacher")
+                == true)
+        let claims = pods["volumes"]?.array?.compactMap { $0["persistentVolumeClaim"]?["claimName"]?.string }
+        #expect(claims == ["RUN", "MODEL", "TEACHER"])
+        let script = try String(contentsOfFile: path + "/job.sbatch", encoding: .utf8)
+        #expect(
+            script.contains(
+                "[--model FOLDER] [--teacher FOLDER]     (else it is looked for in \(teacher), the"))
     }
 
     /// A pod that is asked to end lets the worker keep the run, and ends by a status that is started again.

@@ -112,13 +112,50 @@ import Testing
         #expect(lines[2...].map { $0["factor"]?.double } == (0..<3).map { schedule.factor(at: $0) })
     }
 
+    /// A stage with a teacher tells of each target whether it is taught, and a file what the teacher calls the tokens.
+    @Test func whatIsTaughtIsTold() throws {
+        let teacher = try fixture("golden/llama")
+        let prepared = try run {
+            $0.teacher = teacher
+            $0.stages = [
+                TrainingStage(["teacher-weight": 0, "steps": 2]),
+                TrainingStage(["teacher-temperature": 2, "steps": 3]),
+            ]
+        }.prepared()
+        let written = try RunFolder.write(prepared, settings, to: folder.path("healed.cluster"))
+        #expect(written.job.stages.map(\.parts) == [3, 4])
+        #expect(written.job.stages[1].teaching == Teaching(weight: 0.5, temperature: 2, text: .all))
+        let named = try #require(written.job.teacher)
+        #expect(named.model.path == teacher && named.model.files.map(\.name) == ["model.safetensors"])
+        let tokens = try numbers(named.tokens)
+        #expect(tokens == (0..<251).map { $0 < 211 ? $0 : -1 })
+        let rows = try numbers("stage-2.tokens")
+        var (data, taught): (any TrainingData, [Int32]) = (prepared.stages[1].data, [])
+        for step in 0..<3 {
+            let batch = try data.next(2)
+            let own = batch.taughtRows(tokens: tokens, on: .all)
+            for row in 0..<2 {
+                let start = (step * 2 + row) * 4 * 24
+                #expect(Array(rows[start..<start + 24]) == Array(batch.tokens[row * 24..<(row + 1) * 24]))
+                taught += rows[start + 72..<start + 96]
+                let places = (0..<24).filter { rows[start + 72 + $0] == 1 }
+                #expect(places == own.filter { $0 / 24 == row }.map { $0 % 24 })
+            }
+        }
+        #expect(taught.contains(0) && taught.contains(1))
+        var shown: [TokenBatch] = []
+        try written.forEachStep([3: 0]) { shown.append($0) }
+        #expect(shown.map(\.tokens) == [Array(rows[0..<24] + rows[96..<120])])
+    }
+
     /// A byte of any file that was planned is another, or the file is gone.
     @Test(arguments: [
-        "job.json", "steps.jsonl", "spare.jsonl", "stage-1.tokens", "config.json", "worker.py", "job.py",
-        "hosts.py",
-        "parameters.py", "rules.py", "requirements.txt",
+        "job.json", "steps.jsonl", "spare.jsonl", "stage-1.tokens", "teacher.tokens", "config.json",
+        "config-teacher.json", "worker.py", "job.py", "hosts.py", "opening.py", "parameters.py", "losses.py",
+        "teacher.py", "rules.py", "requirements.txt",
     ]) func changedFoldersAreRefused(name: String) throws {
-        let path = try planned { $0.guarding = .rollback }.path
+        let teacher = try fixture("golden/llama")
+        let path = try planned { ($0.guarding, $0.teacher) = (.rollback, teacher) }.path
         #expect(try RunFolder.open(path).job.run.count == 16)
         let file = URL(filePath: "\(path)/\(name)")
         var bytes = try Data(contentsOf: file)

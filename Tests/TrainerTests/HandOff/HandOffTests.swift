@@ -68,8 +68,16 @@ import Testing
     }
 
     /// What changes the model that is computed has no like elsewhere, and is not given up.
-    @Test(arguments: ["--rope-theta", "--seam ramp"]) func whatNoFrameworkDoesIsRefused(name: String) throws {
-        let run = try plan { if name == "--seam ramp" { $0.seam = .ramp } else { $0.ropeTheta = 2e4 } }
+    @Test(arguments: ["--rope-theta", "--seam ramp", "--teacher"])
+    func whatNoFrameworkDoesIsRefused(name: String) throws {
+        let teacher = try fixture("golden/llama")
+        let run = try plan { job in
+            switch name {
+            case "--seam ramp": job.seam = .ramp
+            case "--teacher": job.teacher = teacher
+            default: job.ropeTheta = 2e4
+            }
+        }
         let error = try #require(throws: UserFacingError.self) { try HandOff(run.path, to: .axolotl) }
         #expect(error.message.hasPrefix("the run has \(name), which no framework does"))
     }
