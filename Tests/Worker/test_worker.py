@@ -195,6 +195,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder / "written"
 
 
+SENTINELS = ("<PRE>", "<SUF>", "<MID>", "<EOT>")
 TEXTS = (
     "--data", f"ko={EXAMPLES}/data/korean.val.jsonl:0.75", "--replay", f"en={EXAMPLES}/data/english.val.jsonl:0.25",
     "--eval", f"en={EXAMPLES}/data/english.val.jsonl", "--batch", 5, "--accumulate", 2, "--length", 64, "--lr", 3e-3,
@@ -490,6 +491,26 @@ def test_a_teacher_that_lies_elsewhere(tmp_path: pathlib.Path) -> None:
     other = command(TRAINER, "heal", model, *ids, *on(1), "-o", tmp_path / "plain", "--plan-only")
     run(other)
     assert "has no teacher; leave out --teacher" in alone(tmp_path / "plain.cluster", "--teacher", there)
+
+
+def test_infilling(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Documents that are turned round, with four tokens that a surgery has added."""
+    model, names, data = tmp_path / "model", tmp_path / "sentinels.txt", tmp_path / "data.jsonl"
+    names.write_text("\n".join(SENTINELS) + "\n")
+    run(command(SURGERY, "resize-vocab", written, "--tokens", names, "--tokens-as", "special", "-o", model))
+    text = " ".join(line["text"] for line in lines(EXAMPLES / "data/english.val.jsonl"))
+    texts = [text[start : start + 80] for start in range(0, len(text), 80)]
+    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    more = ("--steps", 20, "--batch", 3, "--length", 64, "--lr", 3e-3, "--infill", 0.9)
+    job = Comparison(tmp_path, model, "--data", data, *more)
+    words = job.by_torchrun(2)
+    run([*words, "--plan-only"])
+    shown = torch.from_file(str(tmp_path / "other.cluster/stage-1.tokens"), size=20 * 3 * 3 * 64, dtype=torch.int32)
+    tokens = json.loads((model / "tokenizer.json").read_text())["added_tokens"]
+    middle = next(one["id"] for one in tokens if one["content"] == SENTINELS[2])
+    assert int((shown.view(-1, 3, 64)[:, 0] == middle).sum()) > 10
+    run([*words, "--resume"])
+    job.check()
 
 
 def test_stages_of_their_own(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
