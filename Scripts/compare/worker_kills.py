@@ -4,7 +4,7 @@ usage: worker_kills.py TRAINER SURGERY PYTHON FOLDER [--kills 10] [--seed 1]
 TRAINER, SURGERY: the built commands; PYTHON: one with torch and transformers; FOLDER: where models and runs are made and removed
 
 A small model is healed by two processes on the CPU, 50 steps in three stages with frozen rows, a checkpoint every third step. One of the
-processes, drawn by chance, gets SIGKILL at a moment drawn from the time that a run takes, or while a checkpoint is being written (every
+processes, drawn by chance, gets SIGKILL at a moment drawn from the time that they are there, or while a checkpoint is being written (every
 second time). The command has to end within a minute by 1 and to say which process it was; then it goes on with --resume, so that the
 kills lie one after the other in a run, and the next run begins when one is at its end. Counted is what was lost: the step from which
 it went on is never before the last checkpoint that was told of. Exit code 1 where something was lost or a loss differs by more than 1e-4.
@@ -44,11 +44,22 @@ def losses(name):
 
 
 def children(process):
-    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    try:
+        return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        # It has just ended.
+        return []
 
 
 def workers(process):
     return [one for torchrun in children(process) for one in children(torchrun)]
+
+
+def started(process):
+    """When its processes are there, or it has ended."""
+    while process.poll() is None and not workers(process.pid):
+        time.sleep(0.02)
+    return time.monotonic()
 
 
 def events(name):
@@ -60,8 +71,10 @@ shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 steps = ("--step", "dus --to 4", "--step", "resize-vocab --size 251")
 subprocess.run([options.surgery, "run", fixtures / "golden/llama", "-o", folder / "grown", *steps], check=True, capture_output=True)
-start = time.monotonic()
-subprocess.run(heal("undisturbed"), check=True, capture_output=True)
+process = subprocess.Popen(heal("undisturbed"), stderr=subprocess.PIPE, text=True)
+start, said = started(process), process.communicate()[1]
+if process.returncode != 0:
+    sys.exit(f"undisturbed: {said}")
 usual = time.monotonic() - start
 expected = losses("undisturbed")
 kills = runs = writing = lost = 0
@@ -74,7 +87,7 @@ while kills < options.kills:
         before = max((event["step"] for event in events(name) if event["event"] == "kept"), default=0)
         seen = len(events(name))
         if kills < options.kills:
-            moment, during = time.monotonic() + draw.uniform(0.2, 0.9) * usual, kills % 2 == 1
+            moment, during = started(process) + draw.uniform(0, 0.9) * usual, kills % 2 == 1
             cluster = folder / f"{name}.cluster"
             while process.poll() is None and time.monotonic() < moment:
                 time.sleep(0.005)
