@@ -4,11 +4,11 @@ usage: hosts.py TRAINER SURGERY PYTHON FOLDER [--processes 2]
 TRAINER, SURGERY: the built commands; PYTHON: one with torch and transformers; FOLDER: where models and runs are made and removed
 
 Needs root, for the namespaces, and iproute2. Each host has processes of its own and sees only its end of the wire; the first is where
-`trainer heal --hosts 2 --rendezvous` runs, the other gets the command that it prints. The job has frozen rows, rates by row
-and three stages, 50 steps in all. It runs once on one host with as many processes as the two have together, then:
+`trainer heal --hosts 2 --rendezvous` runs, the other gets the command that it prints. The job has frozen rows, rates by row,
+a teacher and three stages, 50 steps in all. It runs once on one host with as many processes as the two have together, then:
 
   shared    both hosts see the run folder
-  copied    the second one has a copy of it, and of the model
+  copied    the second one has a copy of it, of the model and of the teacher
   stopped   copied, and stopped twice by SIGINT and gone on with
   killed    copied, and a process of the second host is killed (SIGKILL); how long the first one takes to end; gone on with
 
@@ -71,8 +71,8 @@ def losses(log):
 def heal(name, processes, *more):
     return [
         options.trainer, "heal", folder / "grown", "--ids", fixtures / "groups/rows.safetensors", "--batch", 8, "--lr", 3e-3,
-        "--embedding-lr", 3e-3, "--stages", *STAGES, "--checkpoint-every", 5, "--moments", "f32", "--gradients", "f32",
-        "--no-tensorboard", "--on", f"torchrun:{processes}", "--device", "cpu", "--python", options.python,
+        "--embedding-lr", 3e-3, "--teacher", fixtures / "golden/llama", "--stages", *STAGES, "--checkpoint-every", 5,
+        "--moments", "f32", "--gradients", "f32", "--no-tensorboard", "--on", f"torchrun:{processes}", "--device", "cpu", "--python", options.python,
         "-o", folder / name, "--log", folder / f"{name}.jsonl", *more,
     ]
 
@@ -91,7 +91,8 @@ class Run:
         assert command[0] == "torchrun", self.said
         while not (folder / f"{name}.cluster/job.json").exists() and self.first.poll() is None:
             time.sleep(0.02)
-        more = [] if place == f"{name}.cluster" else ["--model", folder / "elsewhere-model"]
+        copies = ["--model", folder / "elsewhere-model", "--teacher", folder / "elsewhere-teacher"]
+        more = [] if place == f"{name}.cluster" else copies
         self.second = subprocess.Popen(
             on(1, options.python, "-m", "torch.distributed.run", *command[1:], *more), cwd=folder / place,
             stdout=(folder / f"{name}.second.log").open("a"), stderr=subprocess.STDOUT,
@@ -117,6 +118,7 @@ def main():
     run(options.surgery, "run", fixtures / "golden/llama", "-o", folder / "grown", "--step", "dus --to 4",
         "--step", "resize-vocab --size 251")
     shutil.copytree(folder / "grown", folder / "elsewhere-model")
+    shutil.copytree(fixtures / "golden/llama", folder / "elsewhere-teacher")
     run(*heal("one", 2 * options.processes))
     expected = losses(folder / "one.jsonl")
     print(f"{2 * options.processes} processes; the hosts are {FIRST} and {SECOND}")
