@@ -17,8 +17,8 @@ struct Plan: ParsableCommand {
                 --recompute layer --flops 989e12 --utilization 0.4 --price 2.5/hour
 
             Left out are what CUDA, NCCL and PyTorch's allocator take themselves, about 2 GB; so leave a tenth. With --json: \
-            parameters, active_parameters, devices ([{devices, weights, moments, gradients, gathered, activations, logits, program, total, \
-            host}]), fits, and tokens, operations_per_token, seconds, cost where they are asked for.
+            parameters, active_parameters, devices ([{devices, weights, moments, teacher, gradients, gathered, activations, logits, program, \
+            total, host}]), fits, and tokens, operations_per_token, seconds, cost where they are asked for.
             """)
 
     @Argument(help: "A folder with config.json.") var model = "."
@@ -37,6 +37,9 @@ struct Plan: ParsableCommand {
         parsing: .upToNextOption,
         help: ArgumentHelp("Leave the tensors whose names are like these as they are.", valueName: "pattern"))
     var freeze: [String] = []
+    @Option(
+        help: ArgumentHelp("A folder with config.json of the teacher of trainer heal.", valueName: "model"))
+    var teacher: String?
     @Option(
         help: ArgumentHelp("What a device computes a second at its best, as in 989e12.", valueName: "FLOP/s"))
     var flops: Double?
@@ -104,8 +107,8 @@ struct Plan: ParsableCommand {
     /// The parts of the memory, as a table has them.
     private static var parts: [(String, KeyPath<ClusterNeed, Int>)] {
         [
-            ("weights", \.weights), ("moments", \.moments), ("gradients", \.gradients),
-            ("gathered", \.gathered),
+            ("weights", \.weights), ("moments", \.moments), ("teacher", \.teacher),
+            ("gradients", \.gradients), ("gathered", \.gathered),
             ("activations", \.activations), ("logits", \.logits), ("program", \.program), ("in all", \.total),
             ("host", \.host),
         ]
@@ -138,7 +141,7 @@ struct Plan: ParsableCommand {
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
         (job.batch, job.accumulate, job.length) = (extent.batch, extent.accumulate, extent.length)
         (job.recompute, job.stages) = (extent.recompute, extent.stages)
-        (job.train, job.freeze) = (train, freeze)
+        (job.train, job.freeze, job.teacher) = (train, freeze, teacher)
         return job
     }
 }

@@ -1,4 +1,20 @@
+internal import Formats
 public import Models
+
+/// A teacher told from its config.json alone: its shape, and how many bytes a number has in its files.
+public struct DescribedTeacher: Sendable {
+    let model: DescribedModel, width: Int
+
+    /// Reads the configuration of a folder, which says how numbers are stored.
+    ///
+    /// - Throws: ``UserFacingError`` when there is none, or it asks for something unknown.
+    public init(_ folder: String) throws {
+        model = try PretrainedModel.described(folder)
+        let configuration = try JSON.read(path: Path.join(folder, Configuration.fileName))
+        let type = (configuration["dtype"] ?? configuration["torch_dtype"])?.string
+        width = ["bfloat16", "float16"].contains(type) ? 2 : 4
+    }
+}
 
 /// The memory that each process of PyTorch's engine takes, and the work of a token, told from the shapes in config.json alone.
 ///
@@ -12,6 +28,8 @@ public struct ClusterNeed: Sendable, Equatable {
     public let processes: Int
     /// A process's rows of all weights and, of what is trained, of both moments, in float32.
     public let weights: Int, moments: Int
+    /// A process's rows of the teacher's weights, as they are stored; 0 where there is none.
+    public let teacher: Int
     /// At the fullest moment of a step: its rows of the gradients.
     public let gradients: Int
     /// At that moment: weights and gradients that are whole, a layer's or those of no layer, and what is sent of them.
@@ -32,7 +50,8 @@ public struct ClusterNeed: Sendable, Equatable {
     /// The most that a process takes of its device.
     public var total: Int {
         let step = weights + moments + gradients + gathered + activations + logits
-        return program + (device == .cuda ? step : max(step, weights + loading, weights + moments + writing))
+        return program + teacher
+            + (device == .cuda ? step : max(step, weights + loading, weights + moments + writing))
     }
 
     /// The most that the first process of a host takes of the host's memory, beside the device's.
@@ -42,29 +61,34 @@ public struct ClusterNeed: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - model: its shape.
+    ///   - teacher: from whose predictions stages learn that say so; nil for none.
     ///   - stages: one at least; the fullest counts.
     ///   - processes: among how many everything is dealt out.
     ///   - settings: what computes, and in what.
     /// - Throws: ``UserFacingError`` when tensors that one product reads are trained only in part.
     public init(
-        _ model: DescribedModel, _ stages: [StagePlan], processes: Int, _ settings: ClusterSettings
+        _ model: DescribedModel, teacher: DescribedTeacher? = nil, _ stages: [StagePlan], processes: Int,
+        _ settings: ClusterSettings
     ) throws {
         let isTrained: @Sendable (String) -> Bool = { name in stages.contains { $0.trained.contains(name) } }
-        let layout = try ParameterLayout(
-            model.architecture, naming: TensorNaming(model.family, names: []),
-            storage: ParameterLayout.Storage(isTrained: isTrained))
-        let shapes = ShardedShapes(layout, model.architecture, processes: processes)
+        let shapes = try ShardedShapes(model, processes: processes, isTrained: isTrained)
+        let taught = try teacher.map { teacher in
+            let its = try ShardedShapes(teacher.model, processes: processes) { _ in false }
+            return (its, teacher.model.architecture)
+        }
         let width = settings.settledPrecision == .bf16 ? 2 : 4
         (self.processes, device) = (processes, settings.device)
         // As it was measured: PyTorch's and transformers' code that is loaded late, and the threads' own.
         program = device == .cpu ? 150_000_000 : 0
         weights = 4 * shapes.own
+        self.teacher = (teacher?.width ?? 0) * (taught?.0.own ?? 0)
         loading = 2 * shapes.own
         writing = 2 * 2 * min(shapes.trained, Self.resultFile / 2)
         moments = 8 * stages.map { plan in shapes.ownOf { plan.trained.contains($0) } }.reduce(0, max)
         var fullest = Moment()
         for plan in stages {
-            let moments = Self.moments(plan, model.architecture, shapes, width)
+            let moments = Self.moments(
+                plan, model.architecture, shapes, plan.teaching == nil ? nil : taught, width)
             fullest = moments.reduce(fullest) { $1.total > $0.total ? $1 : $0 }
         }
         gradients = fullest.gradients
@@ -82,7 +106,8 @@ public struct ClusterNeed: Sendable, Equatable {
 
     /// The moments of a step that may be the fullest.
     private static func moments(
-        _ plan: StagePlan, _ architecture: Architecture, _ shapes: ShardedShapes, _ width: Int
+        _ plan: StagePlan, _ architecture: Architecture, _ shapes: ShardedShapes,
+        _ teacher: (shapes: ShardedShapes, architecture: Architecture)?, _ width: Int
     ) -> [Moment] {
         let processes = shapes.processes
         let tokens = (plan.batch + processes - 1) / processes * plan.length
@@ -118,7 +143,36 @@ public struct ClusterNeed: Sendable, Equatable {
         // The norm of all gradients is a sum in float64.
         let atNorm = Moment(
             gradients: 4 * shapes.ownTrained, gathered: 16 * shapes.largestOwn, activations: 0, logits: 0)
-        return [atHead, atLayer, atEnd, atNorm]
+        guard let teacher else { return [atHead, atLayer, atEnd, atNorm] }
+        return withTeacher(
+            teacher.shapes, teacher.architecture, [atHead, atLayer, atEnd], tokens: tokens, rows: rows, width,
+            student: architecture, mask: mask, gradients: before) + [atNorm]
+    }
+}
+
+extension ClusterNeed {
+    /// The moments of a step in which a teacher is there, that of its own pass among them: what of it belongs to no layer is whole
+    /// until the backward pass ends, and beside the model's logits there are its own.
+    private static func withTeacher(
+        _ shapes: ShardedShapes, _ architecture: Architecture, _ moments: [Moment], tokens: Int, rows: Int,
+        _ width: Int, student: Architecture, mask: Int, gradients: Int
+    ) -> [Moment] {
+        let states = tokens * width * architecture.hiddenSize
+        let shared = min(student.vocabularySize, architecture.vocabularySize)
+        var found = moments.map { moment in
+            var moment = moment
+            moment.gathered += width * shapes.rest
+            if moment.activations > 0 { moment.activations += states }
+            // Both models' logarithms over the tokens that they share, a gradient of those, and two of all logits.
+            if moment.logits > 0 { moment.logits += 4 * rows * (3 * shared + 2 * student.vocabularySize) }
+            return moment
+        }
+        let layer = architecture.layers.map { tokens * $0.savedBytes(architecture.hiddenSize, width: width) }
+        found.append(
+            Moment(
+                gradients: gradients, gathered: width * (shapes.rest + 2 * shapes.largestLayer),
+                activations: mask + 2 * states + (layer.max() ?? 0), logits: 0))
+        return found
     }
 }
 
@@ -133,9 +187,12 @@ private struct ShardedShapes {
     /// How many experts each layer has; 1 where it has none.
     private let experts: [Int]
 
-    init(_ layout: ParameterLayout, _ architecture: Architecture, processes: Int) {
+    init(_ model: DescribedModel, processes: Int, isTrained: @escaping @Sendable (String) -> Bool) throws {
+        let layout = try ParameterLayout(
+            model.architecture, naming: TensorNaming(model.family, names: []),
+            storage: ParameterLayout.Storage(isTrained: isTrained))
         (self.processes, parameters) = (processes, layout.parameters)
-        experts = architecture.layers.map {
+        experts = model.architecture.layers.map {
             if case .experts(let part) = $0.feedForward { part.count } else { 1 }
         }
         var layers: [Int: Int] = [:]
@@ -193,8 +250,10 @@ public struct ClusterWork: Sendable, Equatable {
     /// attention, which is causal (<https://arxiv.org/abs/2204.02311>, appendix B, halved). Recomputed layers count once more forward.
     public let operations: Double
 
-    /// The work of a token in sequences of a length.
-    public init(_ model: DescribedModel, length: Int, recomputation: Recomputation) throws {
+    /// The work of a token in sequences of a length; a teacher reads it, too, which is a third of what training it would take.
+    public init(
+        _ model: DescribedModel, teacher: DescribedTeacher? = nil, length: Int, recomputation: Recomputation
+    ) throws {
         let architecture = model.architecture
         let layout = try ParameterLayout(architecture, naming: TensorNaming(model.family, names: []))
         var layers = 0.0
@@ -217,7 +276,10 @@ public struct ClusterWork: Sendable, Equatable {
         parameters = layout.parameterCount
         active = Int(layers + head)
         operations =
-            6 * (layers + head) + 6 * attention + (recomputation == .layer ? 2 * layers + 2 * attention : 0)
+            try 6 * (layers + head) + 6 * attention
+            + (recomputation == .layer ? 2 * layers + 2 * attention : 0)
+            + (teacher.map { try ClusterWork($0.model, length: length, recomputation: .none).operations / 3 }
+                ?? 0)
     }
 }
 

@@ -20,7 +20,7 @@ public struct ClusterPlan: Sendable {
     ///
     /// - Parameters:
     ///   - model: the model's shape.
-    ///   - job: what is asked for.
+    ///   - job: what is asked for; its teacher is a folder, which config.json is enough for.
     ///   - devices: how many there are at most.
     ///   - memory: the bytes of each; nil where that is open.
     ///   - settings: what they are and compute in.
@@ -45,6 +45,7 @@ public struct ClusterPlan: Sendable {
             }
             return plan
         }
+        let teacher = try job.teacher.map { try DescribedTeacher($0) }
         let naming = TensorNaming(model.family, names: [])
         let names = try ParameterLayout(model.architecture, naming: naming).parameters.map(\.name)
         for plan in stages {
@@ -56,14 +57,18 @@ public struct ClusterPlan: Sendable {
         }
         let most = min(devices, stages.map { $0.batch * $0.accumulate }.min() ?? 1)
         let counts = Set((0...12).map { 1 << $0 }.filter { $0 < most } + [most]).sorted()
-        needs = try counts.map { try ClusterNeed(model, stages, processes: $0, settings) }
+        needs = try counts.map { try ClusterNeed(model, teacher: teacher, stages, processes: $0, settings) }
         let enough = try memory.flatMap { memory in
-            try (1...most).first { try ClusterNeed(model, stages, processes: $0, settings).total <= memory }
+            try (1...most).first {
+                try ClusterNeed(model, teacher: teacher, stages, processes: $0, settings).total <= memory
+            }
         }
         (fitting, devicesInUse) = (enough, most)
         let largest = stages.max { $0.batch * $0.length < $1.batch * $1.length } ?? stages[0]
         (sequences, length) = (largest.batch * largest.accumulate, largest.length)
-        work = try ClusterWork(model, length: largest.length, recomputation: largest.recomputation)
+        work = try ClusterWork(
+            model, teacher: largest.teaching == nil ? nil : teacher, length: largest.length,
+            recomputation: largest.recomputation)
         let shown = zip(job.stageJobs, stages).map { stage, plan in
             stage.tokens ?? stage.steps.map { $0 * plan.batch * plan.accumulate * plan.length }
         }

@@ -42,6 +42,29 @@ import Testing
         #expect(plan.needs[0].total > 12 * 10_731_524_096 && plan.needs[3].host < plan.needs[0].host)
     }
 
+    /// A teacher is dealt out as it is stored, and read forward alone.
+    @Test(arguments: [("bfloat16", 2), ("float32", 4)]) func teachersAreCounted(type: String, width: Int)
+        throws
+    {
+        let folder = try TemporaryFolder()
+        var its = Self.solar
+        (its["num_hidden_layers"], its["dtype"]) = (24, .string(type))
+        try folder.write("config.json", JSON.object(its).serialized())
+        let (alone, taught) = (try plan(), try plan { $0.teacher = folder.path })
+        let small = try plan(its)
+        for (with, without) in zip(taught.needs, alone.needs) {
+            #expect(with.teacher == width * small.work.parameters / with.processes && without.teacher == 0)
+            #expect((with.weights, with.moments) == (without.weights, without.moments))
+            // Embedding and head are whole in bfloat16, too.
+            #expect(with.total - without.total - with.teacher > 2 * 2 * 32_000 * 4096)
+        }
+        let forward = try plan(its) { $0.recompute = .none }.work.operations / 3
+        #expect(taught.work.operations == alone.work.operations + forward)
+        #expect(
+            try plan { ($0.teacher, $0.teacherWeight) = (folder.path, 0) }.work.operations
+                == alone.work.operations)
+    }
+
     @Test func theFewestThatFitAreFound() throws {
         let plan = try plan(memory: 80_000_000_000) { $0.batch = 16 }
         let fitting = try #require(plan.fitting)
