@@ -302,9 +302,11 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return path
 
 
-@pytest.mark.parametrize("policy", ["skip", "rollback"])
+@pytest.mark.parametrize("policy", ["skip", "rollback", "rollback with a teacher"])
 def test_guards(grown: pathlib.Path, tmp_path: pathlib.Path, broken: pathlib.Path, policy: str) -> None:
     """A spike; the run goes back, on with what lies behind, and into a stage that goes on with the same rows."""
+    policy, *teacher = policy.split(" with a ")
+    teaches = ("--teacher", "parent", "--parent", FIXTURES / "golden/llama", "--teacher-weight", 0.1)
     more = (
         "--batch",
         2,
@@ -318,10 +320,12 @@ def test_guards(grown: pathlib.Path, tmp_path: pathlib.Path, broken: pathlib.Pat
         policy,
         "--guard-sigma",
         4,
+        *(teaches if teacher else ()),
     )
     job = Comparison(tmp_path, grown, "--ids", broken, *more, "--stages", "steps: 78", "steps: 10, lr: 1e-4")
     run(job.by_torchrun(2))
     job.check()
+    assert operation(tmp_path, "own") == operation(tmp_path, "other")
     event = "rolled_back" if policy == "rollback" else "skipped"
     (own,), (other,) = recorded(tmp_path, "own", event), recorded(tmp_path, "other", event)
     assert own["step"] == other["step"] and own["documents"] == other["documents"]

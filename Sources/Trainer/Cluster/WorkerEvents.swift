@@ -156,10 +156,11 @@ final class WorkerEvents {
         if let end = line["end"]?.string {
             guard let end = RunEnd(rawValue: end) else { throw malformed(line) }
             outcome.end = end
-            let shown = outcome.last?.sources ?? [:]
-            outcome.sources = outcome.sources.map {
-                SourceProgress(name: $0.name, shown: shown[$0.name]?.tokens ?? $0.shown, size: $0.size)
-            }
+        }
+        // A run that has ended early, or has gone back, has shown something else than was planned.
+        let shown = outcome.last?.sources ?? [:]
+        outcome.sources = outcome.sources.map {
+            SourceProgress(name: $0.name, shown: shown[$0.name]?.tokens ?? $0.shown, size: $0.size)
         }
         (outcome.before, outcome.after) = (results(after: 0), results(after: resultStep))
     }
