@@ -1,0 +1,82 @@
+internal import Formats
+
+/// What is left to be done when every document's fate is known.
+struct SelectionPlan: Sendable {
+    let ledger: SelectionLedger
+    /// Where each part's documents begin, in the ledger and in the output.
+    let starts: [Int]
+    let offsets: [Int]
+    var report: SelectionReport
+}
+
+/// The pass over what the others have left, which says of every document what becomes of it.
+struct LedgerPass {
+    let run: SelectionRun
+    let contamination: Contamination?
+    let tool: String
+
+    /// Writes the ledger.
+    ///
+    /// - Parameter clusters: which documents are the same.
+    /// - Returns: what is left to be done.
+    /// - Throws: ``UserFacingError`` when a file can't be read or written.
+    func carryOut(_ clusters: Clusters) throws(UserFacingError) -> SelectionPlan {
+        let (settings, places, parts) = (run.settings, run.places, run.parts)
+        var report = SelectionReport(settings, tool: tool)
+        var (ledgerParts, firstLine, lastFile): ([SelectionLedger.Part], Int, Int) = ([], 1, -1)
+        var found = [Bool](repeating: false, count: contamination?.runCount ?? 0)
+        let file = try AtomicFile(path: places.ledger)
+        // The header's size depends on where parts begin, so parts are gone through once more before the records.
+        for part in 0..<parts.count {
+            var reader = try SelectionPartReader(path: places.part(part))
+            while try reader.next() != nil {}
+            let number = parts.fileNumber(of: part)
+            if number != lastFile { (firstLine, lastFile) = (1, number) }
+            ledgerParts.append(
+                SelectionLedger.Part(file: number, firstDocument: clusters.starts[part], firstLine: firstLine)
+            )
+            guard let figures = reader.figures else { throw .brokenPart(path: places.part(part)) }
+            firstLine += figures.lines
+            report.figures.add(figures)
+            for run in reader.runs where found.indices.contains(Int(run)) { found[Int(run)] = true }
+        }
+        report.figures.findings.add(parts.findings)
+        let head = SelectionLedger.head(
+            settings, files: parts.files.map(\.path), parts: ledgerParts,
+            documents: clusters.starts.last ?? 0, tool: tool)
+        try file.write(head, at: 0)
+        var (written, offsets) = (head.count, [0])
+        let (duplicate, near) = (settings.code(of: .duplicate), settings.code(of: .nearDuplicate))
+        for part in 0..<parts.count {
+            var reader = try SelectionPartReader(path: places.part(part))
+            var (number, length) = (clusters.starts[part], 0)
+            while let block = try reader.next() {
+                var bytes: [UInt8] = []
+                for document in block.documents {
+                    var entry = SelectionLedger.Entry(
+                        code: document.code, detail: document.detail, score: document.score,
+                        equal: SelectionLedger.noDocument, line: document.line)
+                    if entry.code == 0, let first = clusters.duplicate(of: number) {
+                        (entry.code, entry.score, entry.equal) = (duplicate, 1, UInt32(first))
+                    } else if entry.code == 0, case let first = clusters.root(number), first != number {
+                        (entry.code, entry.equal) = (near, UInt32(first))
+                        entry.score = Float(clusters.hits[number]) / Float(MinHash.bands)
+                    }
+                    report.count(
+                        entry, bytes: document.length, contaminationCode: settings.code(of: .contamination))
+                    if entry.code == 0 { length += Int(document.length) }
+                    entry.append(to: &bytes)
+                    number += 1
+                }
+                try file.write(bytes, at: written)
+                written += bytes.count
+            }
+            offsets.append((offsets.last ?? 0) + length)
+        }
+        try file.publish()
+        if let contamination { report.setContamination(contamination, found) }
+        return SelectionPlan(
+            ledger: try SelectionLedger(path: places.ledger),
+            starts: clusters.starts, offsets: offsets, report: report)
+    }
+}
