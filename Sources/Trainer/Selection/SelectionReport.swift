@@ -14,6 +14,8 @@ public struct SelectionReport: Sendable {
     }
     /// What was found of evaluation sets.
     public private(set) var evaluations: [Evaluation] = []
+    /// How many documents were chosen of how many; nil where all were kept.
+    public internal(set) var choice: ChoiceFigures?
     /// What was counted in reading and cleaning.
     var figures = PartFigures()
     private var dropped: [Int]
@@ -53,6 +55,10 @@ public struct SelectionReport: Sendable {
         if findings.skippedLines > 0 {
             warnings.append("lines passed over that can't be used: \(Units.grouped(findings.skippedLines))")
         }
+        if let choice, choice.unmeasured > 0 {
+            warnings.append(
+                "documents that can't be measured, and come last: \(Units.grouped(choice.unmeasured))")
+        }
         if kept == 0 { warnings.append("no document was kept") }
         return warnings
     }
@@ -87,6 +93,12 @@ public struct SelectionReport: Sendable {
 
     /// As the report's file has it.
     public var json: JSON {
+        var json = selection
+        if let choice { json["choice"] = choice.json }
+        return json
+    }
+
+    private var selection: JSON {
         [
             "format": "trainer selection", "version": "1", "tool": .string(tool), "settings": settings.json,
             "documents": JSON(documents), "kept": JSON(kept), "text_bytes": JSON(figures.textBytes),
@@ -107,6 +119,30 @@ public struct SelectionReport: Sendable {
                         "found": JSON($0.found), "share": JSON($0.share), "documents": JSON($0.documents),
                     ]
                 }),
+        ]
+    }
+}
+
+/// How many documents were chosen.
+public struct ChoiceFigures: Sendable {
+    /// How many there were to choose from, and how many were chosen.
+    public let candidates, chosen: Int
+    /// What these take of the amount: documents, bytes of text or tokens.
+    public let taken: Int
+    /// Documents of which something could not be measured, as of a text without a token.
+    public let unmeasured: Int
+
+    init(_ choice: Choice) {
+        candidates = choice.numbers.count
+        chosen = choice.isChosen.count { $0 }
+        taken = choice.taken
+        unmeasured = choice.numbers.indices.count { index in choice.scores.contains { $0[index].isNaN } }
+    }
+
+    var json: JSON {
+        [
+            "candidates": JSON(candidates), "chosen": JSON(chosen), "taken": JSON(taken),
+            "unmeasured": JSON(unmeasured),
         ]
     }
 }

@@ -44,6 +44,18 @@ struct SelectionRun: Sendable {
         }
     }
 
+    /// Does something for one part after the other.
+    func forEachPartInOrder(
+        _ stage: TextSelection.Stage, _ body: (Int) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
+        work.begin(stage)
+        for part in 0..<parts.count {
+            try work.check()
+            try body(part)
+            work.advance(parts.byteCount(part))
+        }
+    }
+
     /// Reads the documents of a part in order.
     ///
     /// - Parameters:
@@ -82,6 +94,8 @@ struct SelectionPlaces: Sendable {
     var settings: String { file("settings.json") }
     func part(_ number: Int) -> String { file("\(number).part") }
     func units(_ number: Int) -> String { file("\(number).units") }
+    func scores(_ number: Int) -> String { file("\(number).scores") }
+    func measures(_ number: Int) -> String { file("\(number).measures") }
     func file(_ name: String) -> String { Path.join(folder, name) }
 }
 
@@ -91,7 +105,7 @@ final class SelectionWork: Sendable {
     private let isCancelled: @Sendable () -> Bool
     private let progress: @Sendable (TextSelection.Stage, Int, Int) -> Void
     private let done = Atomic(0)
-    private let isStopped = Atomic(false)
+    private let wasStopped = Atomic(false)
     private let state = Guarded<(stage: TextSelection.Stage, failure: UserFacingError?)>((.documents, nil))
 
     init(
@@ -114,16 +128,19 @@ final class SelectionWork: Sendable {
         progress(state.withLock { $0.stage }, done.wrappingAdd(bytes, ordering: .relaxed).newValue, total)
     }
 
+    /// Whether the run was stopped.
+    var isStopped: Bool { wasStopped.load(ordering: .relaxed) || isCancelled() }
+
     /// Stops a thread where the run was stopped.
     func check() throws(UserFacingError) {
-        guard isStopped.load(ordering: .relaxed) || isCancelled() else { return }
+        guard isStopped else { return }
         throw .interrupted(" while \(state.withLock { $0.stage }.rawValue); the same command goes on")
     }
 
     /// Has the other threads stop as well.
     func stop(_ error: UserFacingError) -> UserFacingError {
         state.withLock { $0.failure = $0.failure ?? error }
-        isStopped.store(true, ordering: .relaxed)
+        wasStopped.store(true, ordering: .relaxed)
         return error
     }
 }

@@ -47,6 +47,9 @@ public struct SelectionSettings: Sendable {
     /// The share of an evaluation text's runs that makes a document one that holds it.
     public var contaminationShare = 0.5
 
+    /// Which of the documents that all this leaves are chosen; nil for all.
+    public var choice: DocumentChoice?
+
     /// Everything as it is by default.
     public init(reading: TextOptions = TextOptions()) {
         self.reading = reading
@@ -74,6 +77,12 @@ public struct SelectionSettings: Sendable {
 
     /// Everything that decides what is selected.
     var json: JSON {
+        var json = selection
+        if let choice { json["choice"] = choice.json }
+        return json
+    }
+
+    private var selection: JSON {
         [
             "text_key": .string(reading.textKey), "skip_bad_lines": .bool(reading.skipsBadLines),
             "cleaning": .array(
@@ -111,11 +120,12 @@ struct Reason: Sendable, Equatable {
     enum Other: Int, CaseIterable {
         /// Cleaning has left nothing.
         case nothingLeft
-        case personalData, contamination, duplicate, nearDuplicate
+        case personalData, contamination, duplicate, nearDuplicate, notChosen
     }
 
     static let others = [
         "nothing_left", "personal_data", "contamination", "duplicate_document", "near_duplicate",
+        "not_chosen",
     ]
 
     /// As the ledger has it.

@@ -14,6 +14,8 @@ public struct TextSelection: Sendable {
     private let threads: Int
     private let tool: String
     private let contamination: Contamination?
+    /// What tells the task and the model from others.
+    private let choiceIdentity: JSON
 
     /// The bytes of a part, on which what is in the work folder depends, and not the output.
     private static let partSize = 8 << 20
@@ -45,6 +47,22 @@ public struct TextSelection: Sendable {
             ? nil
             : try Contamination(
                 settings.evaluations, options: options, threshold: settings.contaminationShare)
+        guard let choice = settings.choice else {
+            choiceIdentity = .null
+            return
+        }
+        choiceIdentity = [
+            "task": try choice.taskFiles(settings),
+            "model": .string(try Self.model(settings, threads: threads)?.fingerprint ?? ""),
+        ]
+    }
+
+    /// The model that measures documents; nil where none does.
+    private static func model(
+        _ settings: SelectionSettings, threads: Int
+    ) throws(UserFacingError) -> DocumentModel? {
+        guard let choice = settings.choice, choice.needsModel, let path = choice.model else { return nil }
+        return try DocumentModel(path: path, options: settings.reading, threads: threads)
     }
 
     /// What a run is doing.
@@ -52,6 +70,9 @@ public struct TextSelection: Sendable {
         case units = "looking for repeated lines"
         case documents = "reading"
         case keys = "comparing"
+        case words = "counting words"
+        case scores = "scoring"
+        case model = "asking the model"
         case output = "writing"
     }
 
@@ -71,7 +92,8 @@ public struct TextSelection: Sendable {
     ) throws(UserFacingError) -> SelectionReport {
         let places = SelectionPlaces(output: output)
         guard replaces || FileSystem.kind(of: output) == nil else { throw .outputExists(path: output) }
-        let sources = parts.files.map(\.path) + settings.evaluations.map(\.path)
+        let sources =
+            parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
         if let there = FileSystem.resolved(output),
             sources.contains(where: { FileSystem.resolved($0) == there })
         {
@@ -85,7 +107,15 @@ public struct TextSelection: Sendable {
         let cleaner = TextCleaner(settings.cleaning, repeated: try RepeatedUnitsPass(run: run).carryOut())
         try ExaminationPass(run: run, cleaner: cleaner, contamination: contamination).carryOut()
         let clusters = try ComparisonPass(run: run).carryOut()
-        let plan = try LedgerPass(run: run, contamination: contamination, tool: tool).carryOut(clusters)
+        var chosen: Choice?
+        if let choice = settings.choice {
+            chosen = try ChoicePass(
+                run: run, clusters: clusters, cleaner: cleaner, choice: choice,
+                model: try Self.model(settings, threads: threads)
+            ).carryOut()
+        }
+        let plan = try LedgerPass(run: run, contamination: contamination, tool: tool)
+            .carryOut(clusters, chosen)
         try OutputPass(run: run, cleaner: cleaner).carryOut(plan)
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
         try FileSystem.replace(output, with: places.file("output"))
@@ -99,10 +129,11 @@ public struct TextSelection: Sendable {
         let sources = parts.files.map { file -> JSON in
             ["file": .string(file.path), "bytes": JSON(file.size), "modified": JSON(file.modified)]
         }
-        let wanted: JSON = [
+        var wanted: JSON = [
             "tool": .string(tool), "settings": settings.json, "sources": .array(sources),
             "against": .array(contamination?.files ?? []),
         ]
+        if settings.choice != nil { wanted["choice"] = choiceIdentity }
         try FileSystem.create(places.folder)
         let lock = try WorkLock(path: places.file("lock"))
         if FileSystem.exists(places.settings) {

@@ -129,6 +129,9 @@ struct Clusters: Sendable {
         return Int(firsts[document])
     }
 
+    /// Whether a document equals no earlier one.
+    func isFirst(_ document: Int) -> Bool { !isDuplicate(document) && root(document) == document }
+
     func isDuplicate(_ document: Int) -> Bool { duplicate(of: document) != nil }
 }
 

@@ -17,10 +17,12 @@ struct LedgerPass {
 
     /// Writes the ledger.
     ///
-    /// - Parameter clusters: which documents are the same.
+    /// - Parameters:
+    ///   - clusters: which documents are the same.
+    ///   - choice: what was chosen of those that are left; nil where all are.
     /// - Returns: what is left to be done.
     /// - Throws: ``UserFacingError`` when a file can't be read or written.
-    func carryOut(_ clusters: Clusters) throws(UserFacingError) -> SelectionPlan {
+    func carryOut(_ clusters: Clusters, _ choice: Choice?) throws(UserFacingError) -> SelectionPlan {
         let (settings, places, parts) = (run.settings, run.places, run.parts)
         var report = SelectionReport(settings, tool: tool)
         var (ledgerParts, firstLine, lastFile): ([SelectionLedger.Part], Int, Int) = ([], 1, -1)
@@ -43,9 +45,10 @@ struct LedgerPass {
         report.figures.findings.add(parts.findings)
         let head = SelectionLedger.head(
             settings, files: parts.files.map(\.path), parts: ledgerParts,
-            documents: clusters.starts.last ?? 0, tool: tool)
+            documents: clusters.starts.last ?? 0, tool: tool, measures: choice.map { _ in measureNames })
         try file.write(head, at: 0)
         var (written, offsets) = (head.count, [0])
+        var candidate = 0
         let (duplicate, near) = (settings.code(of: .duplicate), settings.code(of: .nearDuplicate))
         for part in 0..<parts.count {
             var reader = try SelectionPartReader(path: places.part(part))
@@ -61,6 +64,9 @@ struct LedgerPass {
                     } else if entry.code == 0, case let first = clusters.root(number), first != number {
                         (entry.code, entry.equal) = (near, UInt32(first))
                         entry.score = Float(clusters.hits[number]) / Float(MinHash.bands)
+                    } else if entry.code == 0, let choice {
+                        if !choice.isChosen[candidate] { entry.code = settings.code(of: .notChosen) }
+                        candidate += 1
                     }
                     report.count(
                         entry, bytes: document.length, contaminationCode: settings.code(of: .contamination))
@@ -73,10 +79,35 @@ struct LedgerPass {
             }
             offsets.append((offsets.last ?? 0) + length)
         }
+        if let choice {
+            try write(choice, documents: clusters.starts.last ?? 0, to: file, at: written)
+            report.choice = ChoiceFigures(choice)
+        }
         try file.publish()
         if let contamination { report.setContamination(contamination, found) }
         return SelectionPlan(
             ledger: try SelectionLedger(path: places.ledger),
             starts: clusters.starts, offsets: offsets, report: report)
+    }
+
+    private var measureNames: [String] { run.settings.choice?.measures.map(\.rawValue) ?? [] }
+
+    /// Writes the table of ranks: see ``SelectionLedger``.
+    private func write(
+        _ choice: Choice, documents: Int, to file: borrowing AtomicFile, at offset: Int
+    ) throws(UserFacingError) {
+        var (bytes, offset, candidate): ([UInt8], Int, Int) = ([], offset, 0)
+        for number in 0..<documents {
+            let isThere = candidate < choice.numbers.count && Int(choice.numbers[candidate]) == number
+            bytes.append(number: isThere ? choice.ranks[candidate] : 0)
+            for scores in choice.scores {
+                bytes.append(number: (isThere ? Float(scores[candidate]) : .nan).bitPattern)
+            }
+            if isThere { candidate += 1 }
+            guard bytes.count > 1 << 20 || number == documents - 1 else { continue }
+            try file.write(bytes, at: offset)
+            offset += bytes.count
+            bytes.removeAll(keepingCapacity: true)
+        }
     }
 }

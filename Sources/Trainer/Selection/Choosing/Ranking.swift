@@ -1,0 +1,66 @@
+/// In which order documents are taken, and which of them.
+enum Ranking {
+    /// Where each document stands by a score, from 0 to 1: the share of the documents that it is ahead of, equals counted half.
+    ///
+    /// - Parameter scores: the larger the better; what is no number stands behind all others, at 0.
+    /// - Returns: a standing for each.
+    static func standings(_ scores: [Double]) -> [Double] {
+        places(scores).map { 1 - $0 / 2 / Double(scores.count) }
+    }
+
+    /// Twice the middle of the places that each document shares with its equals, a whole number.
+    private static func places(_ scores: [Double]) -> [Double] {
+        let order = order(scores)
+        var places = [Double](repeating: Double(2 * scores.count), count: scores.count)
+        var start = 0
+        while start < order.count, !scores[order[start]].isNaN {
+            var end = start + 1
+            while end < order.count, scores[order[end]] == scores[order[start]] { end += 1 }
+            for place in start..<end { places[order[place]] = Double(start + end) }
+            start = end
+        }
+        return places
+    }
+
+    /// Documents by a score, the largest first; of equals the first, and what is no number last.
+    static func order(_ scores: [Double]) -> [Int] {
+        scores.indices.sorted { one, two in
+            let (first, second) = (scores[one], scores[two])
+            if first.isNaN || second.isNaN { return first.isNaN == second.isNaN ? one < two : second.isNaN }
+            return first == second ? one < two : first > second
+        }
+    }
+
+    /// What documents are ordered by: their score, or the mean of their standings where several scores are there.
+    static func combined(_ scores: [[Double]], count: Int) -> [Double] {
+        if scores.count == 1 { return scores[0] }
+        var sums = [Double](repeating: 0, count: count)
+        for list in scores.map(places) {
+            for index in sums.indices { sums[index] += list[index] }
+        }
+        return scores.isEmpty ? sums : sums.map { 1 - $0 / 2 / Double(count * scores.count) }
+    }
+}
+
+/// What is still to be had of an amount.
+struct Allowance {
+    private var left: Int
+
+    /// - Parameters:
+    ///   - amount: how much.
+    ///   - count: of how many documents; a share is rounded up.
+    init(_ amount: DocumentChoice.Amount, of count: Int) {
+        left =
+            switch amount {
+            case .share(let share): min(count, Int((share * Double(count)).rounded(.up)))
+            case .bytes(let most), .tokens(let most): most
+            }
+    }
+
+    /// Takes a document of a size where it fits; one that doesn't is passed over.
+    mutating func take(_ size: Int) -> Bool {
+        guard size <= left else { return false }
+        left -= size
+        return true
+    }
+}

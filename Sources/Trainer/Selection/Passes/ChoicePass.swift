@@ -1,0 +1,145 @@
+internal import Formats
+
+/// What was chosen of the documents that nothing has dropped.
+struct Choice: Sendable {
+    /// The documents, by their numbers.
+    var numbers: [UInt32] = []
+    /// What was measured of each, a list a measure.
+    var scores: [[Double]] = []
+    /// The place of each in the order in which they are taken, from 1.
+    var ranks: [UInt32] = []
+    var isChosen: [Bool] = []
+    /// How much of the amount each takes: documents, bytes or tokens.
+    var sizes: [Int] = []
+
+    /// How many of the amount were taken.
+    var taken: Int { zip(isChosen, sizes).reduce(0) { $0 + ($1.0 ? $1.1 : 0) } }
+}
+
+/// The pass over what was measured, which chooses.
+struct ChoicePass {
+    let run: SelectionRun
+    let clusters: Clusters
+    let cleaner: TextCleaner
+    let choice: DocumentChoice
+    let model: DocumentModel?
+
+    /// Measures and chooses.
+    ///
+    /// - Throws: ``UserFacingError`` when something can't be read or when no document can be chosen.
+    func carryOut() throws(UserFacingError) -> Choice {
+        var chosen = Choice()
+        for part in 0..<run.parts.count {
+            let start = clusters.starts[part]
+            chosen.numbers += try run.candidates(of: part, clusters).map { UInt32(start) + $0 }
+        }
+        guard !chosen.numbers.isEmpty else { throw .nothingToChooseFrom(clusters.starts.last ?? 0) }
+        try measure(&chosen)
+        let keys = Ranking.combined(chosen.scores, count: chosen.numbers.count)
+        let order = Ranking.order(keys)
+        chosen.ranks = [UInt32](repeating: 0, count: order.count)
+        for (place, index) in order.enumerated() { chosen.ranks[index] = UInt32(place + 1) }
+        chosen.isChosen = [Bool](repeating: false, count: order.count)
+        var allowance = Allowance(choice.amount, of: order.count)
+        for index in order where allowance.take(chosen.sizes[index]) { chosen.isChosen[index] = true }
+        guard chosen.isChosen.contains(true) else {
+            throw .tooSmallBudget(least: chosen.sizes.min() ?? 0)
+        }
+        return chosen
+    }
+
+    /// Has the passes measure that are needed, and reads what they have left.
+    private func measure(_ chosen: inout Choice) throws(UserFacingError) {
+        let weights =
+            choice.measures.contains(.ngrams)
+            ? try NgramPass(run: run, clusters: clusters, cleaner: cleaner, choice: choice).carryOut() : nil
+        if choice.readsTexts {
+            try ScorePass(run: run, clusters: clusters, cleaner: cleaner, weights: weights).carryOut()
+        }
+        if let model {
+            try ModelPass(run: run, clusters: clusters, cleaner: cleaner, choice: choice, model: model)
+                .carryOut()
+        }
+        chosen.scores = choice.measures.map { _ in [] }
+        for part in 0..<run.parts.count {
+            let rows = try run.candidates(of: part, clusters).count
+            var texts: [ScorePass.Row] = []
+            if choice.readsTexts {
+                try NumberRows(path: run.places.scores(part), columns: ScorePass.Row.columns, rows: rows)
+                    .forEach { texts.append(ScorePass.Row($0)) }
+            }
+            var models: [ModelPass.Row] = []
+            if model != nil {
+                try NumberRows(path: run.places.measures(part), columns: ModelPass.Row.columns, rows: rows)
+                    .forEach { models.append(ModelPass.Row($0)) }
+            }
+            for (number, measure) in choice.measures.enumerated() {
+                switch measure {
+                case .similarity: chosen.scores[number] += models.map(\.similarity)
+                case .ngrams: chosen.scores[number] += texts.map(\.ngrams)
+                }
+            }
+            switch choice.amount {
+            case .share: chosen.sizes += [Int](repeating: 1, count: rows)
+            case .bytes: chosen.sizes += texts.map { Int($0.bytes) }
+            case .tokens: chosen.sizes += models.map { Int($0.tokens) }
+            }
+        }
+    }
+}
+
+extension SelectionRun {
+    /// The documents of a part that nothing has dropped, by their numbers in it.
+    func candidates(of part: Int, _ clusters: Clusters) throws(UserFacingError) -> [UInt32] {
+        var candidates: [UInt32] = []
+        var reader = try SelectionPartReader(path: places.part(part))
+        while let block = try reader.next() {
+            for document in block.keys
+            where clusters.isFirst(clusters.starts[part] + Int(document.index)) {
+                candidates.append(document.index)
+            }
+        }
+        return candidates
+    }
+
+    /// Reads the documents of a part that nothing has dropped.
+    ///
+    /// - Parameters:
+    ///   - part: which.
+    ///   - clusters: which documents are the same.
+    ///   - cleaner: what cleans them.
+    ///   - visit: is given each, with its text as it was cleaned.
+    /// - Throws: ``UserFacingError`` when the file can't be read or has changed, and what `visit` throws.
+    func forEachCandidate(
+        of part: Int, _ clusters: Clusters, _ cleaner: TextCleaner,
+        _ visit: (Document, [UInt8]) throws(UserFacingError) -> Void
+    ) throws(UserFacingError) {
+        let candidates = try candidates(of: part, clusters)
+        guard !candidates.isEmpty else { return }
+        var (next, findings, counts) = (0, TextFindings(), TextCleaner.Counts())
+        _ = try forEachDocument(of: part, noting: &findings) { document throws(UserFacingError) in
+            guard next < candidates.count, Int(candidates[next]) == document.index else { return }
+            next += 1
+            let key = Self.key(part, document.index)
+            try visit(document, cleaner.clean(document.text, key: key, counting: &counts))
+        }
+        guard next == candidates.count else {
+            throw .changedFile(path: parts.files[parts.fileNumber(of: part)].path)
+        }
+    }
+}
+
+extension UserFacingError {
+    /// All documents were dropped before any could be chosen.
+    fileprivate static func nothingToChooseFrom(_ count: Int) -> Self {
+        Self(
+            .inconsistent,
+            "no document is left to choose from: rules, copies and evaluations drop all \(count); see what they drop without --by, or ask fewer rules (--without, --rules none)"
+        )
+    }
+
+    /// Not even the smallest document fits.
+    fileprivate static func tooSmallBudget(least: Int) -> Self {
+        Self(.request, "no document fits into --budget; the smallest takes \(least): give that at least")
+    }
+}

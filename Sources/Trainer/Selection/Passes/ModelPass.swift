@@ -1,0 +1,78 @@
+internal import Formats
+
+/// The pass that has a model measure documents.
+///
+/// One part comes after the other, for the model itself computes on all threads.
+struct ModelPass {
+    let run: SelectionRun
+    let clusters: Clusters
+    let cleaner: TextCleaner
+    let choice: DocumentChoice
+    let model: DocumentModel
+
+    /// About how many bytes of text are measured at once.
+    private static let bytesAtOnce = 1 << 18
+
+    /// What stands in a row of a part's file.
+    struct Row {
+        /// The cosine of the embedding and the task's; no number where a document has no token.
+        var similarity: Double
+        var tokens: Double
+
+        static let columns = 2
+        var numbers: [Double] { [similarity, tokens] }
+        init(similarity: Double, tokens: Double) { (self.similarity, self.tokens) = (similarity, tokens) }
+        init(_ numbers: [Double]) { (similarity, tokens) = (numbers[0], numbers[1]) }
+    }
+
+    /// Writes a file a part.
+    func carryOut() throws(UserFacingError) {
+        guard (0..<run.parts.count).contains(where: { !FileSystem.exists(run.places.measures($0)) }) else {
+            return
+        }
+        if choice.computes { try model.load(isCancelled: { run.work.isStopped }) }
+        let task = choice.measures.contains(.similarity) ? try taskEmbedding() : []
+        try run.forEachPartInOrder(.model) { part throws(UserFacingError) in
+            let path = run.places.measures(part)
+            guard !FileSystem.exists(path) else { return }
+            let writer = try NumberRowsWriter(path: path)
+            var (waiting, bytes): ([[UInt8]], Int) = ([], 0)
+            func measure() throws(UserFacingError) {
+                for found in try model.measure(waiting, run.work.check) {
+                    let similarity =
+                        task.isEmpty ? 0 : found.embedding.isEmpty ? .nan : cosine(found.embedding, task)
+                    try writer.append(Row(similarity: similarity, tokens: Double(found.tokens)).numbers)
+                }
+                (waiting, bytes) = ([], 0)
+            }
+            try run.forEachCandidate(of: part, clusters, cleaner) { _, text throws(UserFacingError) in
+                waiting.append(text)
+                bytes += text.count
+                if bytes > Self.bytesAtOnce { try measure() }
+            }
+            try measure()
+            try writer.finish()
+        }
+    }
+
+    /// The mean of the embeddings of the task's documents.
+    private func taskEmbedding() throws(UserFacingError) -> [Double] {
+        var (waiting, bytes, count): ([[UInt8]], Int, Int) = ([], 0, 0)
+        var sum = [Double](repeating: 0, count: model.width)
+        func measure() throws(UserFacingError) {
+            for found in try model.measure(waiting, run.work.check) where !found.embedding.isEmpty {
+                count += 1
+                for channel in sum.indices { sum[channel] += found.embedding[channel] }
+            }
+            (waiting, bytes) = ([], 0)
+        }
+        try choice.forEachText(run.settings) { text throws(UserFacingError) in
+            waiting.append(text)
+            bytes += text.count
+            if bytes > Self.bytesAtOnce { try measure() }
+        }
+        try measure()
+        guard count > 0 else { throw .noTask(paths: choice.task) }
+        return sum.map { $0 / Double(count) }
+    }
+}

@@ -1,0 +1,215 @@
+import Formats
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Trainer
+
+/// What documents are chosen by, beside a second implementation and PyTorch: `Scripts/fixtures/choosing.py`.
+@Suite struct ChoosingTests {
+    let folder: TemporaryFolder
+    let reference: Reference
+
+    init() throws {
+        folder = try TemporaryFolder()
+        reference = try JSONDecoder().decode(
+            Reference.self, from: Data(contentsOf: URL(filePath: fixture("choosing.json"))))
+        // Once: a file that was written again is another one to a run that goes on.
+        try folder.write("texts.jsonl", lines(reference.cases.map(\.text)))
+    }
+
+    struct Reference: Decodable {
+        let task: [String]
+        let cases: [Case]
+
+        struct Case: Decodable {
+            let text: String
+            let tokens: Int
+            let embedding: [Double]
+            let similarity, perplexity, bitsPerByte, ngrams, entropy: Double
+
+            enum CodingKeys: String, CodingKey {
+                case text, tokens, embedding, similarity, perplexity, ngrams, entropy
+                case bitsPerByte = "bits-per-byte"
+            }
+        }
+    }
+
+    private func lines(_ texts: [String]) -> String {
+        texts.map { "{\"text\": \(JSON.string($0).text)}\n" }.joined()
+    }
+
+    private func choice(
+        _ measures: [DocumentChoice.Measure], _ amount: DocumentChoice.Amount = .share(0.3)
+    ) throws -> DocumentChoice {
+        var choice = DocumentChoice(amount, taskKey: "text")
+        (choice.measures, choice.model) = (measures, try fixture("choices/llama"))
+        choice.task = [try folder.write("task.jsonl", lines(reference.task))]
+        return choice
+    }
+
+    private func settings(_ choice: DocumentChoice) -> SelectionSettings {
+        var settings = SelectionSettings()
+        (settings.rules, settings.cleaning, settings.choice) = ([], [], choice)
+        settings.dropsNearDuplicates = false
+        return settings
+    }
+
+    /// Chooses from the fixture's texts; part sizes divide them.
+    private func select(
+        _ choice: DocumentChoice, to name: String = "out.jsonl", threads: Int = 2, partSize: Int = 900,
+        isCancelled: @Sendable @escaping () -> Bool = { false }
+    ) throws -> SelectionLedger {
+        _ = try TextSelection(
+            of: [folder.path("texts.jsonl")], settings(choice), threads: threads, tool: "test",
+            partSize: partSize
+        ).write(to: folder.path(name), replaces: false, isCancelled: isCancelled)
+        return try SelectionLedger(path: folder.path(name + ".ledger"))
+    }
+
+    private func ranks(_ values: [Double]) -> [Int] {
+        let order = values.indices.sorted { (values[$0], $1) > (values[$1], $0) }
+        return values.indices.map { value in (order.firstIndex(of: value) ?? 0) + 1 }
+    }
+
+    // MARK: Measures
+
+    @Test func embeddingsAreThoseOfPyTorch() throws {
+        let model = try DocumentModel(
+            path: fixture("choices/llama"), options: TextOptions(), threads: 2)
+        try model.load { false }
+        let found = try model.measure(reference.cases.map { Array($0.text.utf8) }) {}
+        #expect(reference.cases.count > 20 && reference.cases.contains { $0.tokens > 100 })
+        for (found, entry) in zip(found, reference.cases) {
+            #expect(found.tokens == entry.tokens)
+            let difference = zip(found.embedding, entry.embedding).map { abs($0 - $1) }.max() ?? .infinity
+            #expect(difference < 1e-4, "\(entry.text)")
+        }
+        // A document without a token has none, and disturbs nobody.
+        let few = try model.measure([[], Array(reference.cases[3].text.utf8)]) {}
+        #expect(few[0].embedding.isEmpty && few[0].tokens == 0)
+        #expect(zip(few[1].embedding, found[3].embedding).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+
+    @Test func weightsOfWordsAreThoseOfAnotherImplementation() throws {
+        var hasher = NgramHasher()
+        func counts(_ texts: [String]) -> [Int] {
+            var counts = [Int](repeating: 0, count: NgramHasher.buckets)
+            for text in texts { for bucket in hasher.buckets(of: Array(text.utf8)) { counts[bucket] += 1 } }
+            return counts
+        }
+        let weights = NgramWeights(
+            task: counts(reference.task), documents: counts(reference.cases.map(\.text)))
+        for entry in reference.cases {
+            #expect(abs(weights.score(hasher.buckets(of: Array(entry.text.utf8))) - entry.ngrams) < 1e-6)
+        }
+    }
+
+    @Test(arguments: [DocumentChoice.Measure.similarity, .ngrams])
+    func theFirstRanksAreChosen(by measure: DocumentChoice.Measure) throws {
+        let ledger = try select(choice([measure]))
+        let expected = reference.cases.map { entry in
+            switch measure {
+            case .similarity: entry.similarity
+            case .ngrams: entry.ngrams
+            }
+        }
+        let ranks = ranks(expected)
+        for number in 0..<ledger.count {
+            let fate = try ledger.fate(of: number)
+            #expect(fate.rank == ranks[number])
+            let score = try #require(fate.scores.first)
+            #expect(score.name == measure.rawValue)
+            #expect(abs(score.score - expected[number]) < 1e-5 * max(1, abs(expected[number])))
+            // Three tenths of 21, rounded up.
+            #expect(fate.reason == (ranks[number] <= 7 ? nil : "not_chosen"))
+        }
+        #expect(ledger.count == reference.cases.count)
+    }
+
+    @Test func severalMeasuresCountByTheirRanks() throws {
+        let ledger = try select(choice([.similarity, .ngrams]))
+        let one = ranks(reference.cases.map(\.similarity)), two = ranks(reference.cases.map(\.ngrams))
+        let expected = ranks(zip(one, two).map { -Double($0 + $1) })
+        for number in 0..<ledger.count { #expect(try ledger.fate(of: number).rank == expected[number]) }
+    }
+
+    @Test func aBudgetIsFilledByWhatFits() throws {
+        let tokens = try select(choice([.similarity], .tokens(150)), to: "tokens.jsonl")
+        let bytes = try select(choice([.similarity], .bytes(400)), to: "bytes.jsonl")
+        for (ledger, budget, sizes) in [
+            (tokens, 150, reference.cases.map(\.tokens)),
+            (bytes, 400, reference.cases.map(\.text.utf8.count)),
+        ] {
+            let ranks = ranks(reference.cases.map(\.similarity))
+            var left = budget
+            for number in ranks.indices.sorted(by: { ranks[$0] < ranks[$1] }) {
+                let isChosen = try ledger.fate(of: number).reason == nil
+                #expect(isChosen == (sizes[number] <= left))
+                if isChosen { left -= sizes[number] }
+            }
+            #expect(left < budget)
+        }
+    }
+
+    // MARK: Runs
+
+    @Test func theOutputIsTheSameHoweverItIsMade() throws {
+        let choice = try choice([.similarity, .ngrams], .tokens(300))
+        _ = try select(choice, to: "one.jsonl", threads: 1)
+        for threads in [2, 3] {
+            _ = try select(choice, to: "\(threads).jsonl", threads: threads)
+            for ending in ["", ".ledger", ".report.json"] {
+                #expect(try folder.bytes("\(threads).jsonl\(ending)") == folder.bytes("one.jsonl\(ending)"))
+            }
+        }
+    }
+
+    @Test func aStoppedRunGoesOn() throws {
+        let choice = try choice([.similarity, .ngrams])
+        _ = try select(choice, to: "whole.jsonl")
+        var stops = 0
+        // Each time it gets farther.
+        for limit in stride(from: 15, to: 600, by: 15) {
+            let asked = Counter()
+            do {
+                _ = try select(choice, to: "cut.jsonl") { asked.next() > limit }
+                break
+            } catch {
+                #expect((error as? UserFacingError)?.isInterruption == true, "\(error)")
+                stops += 1
+            }
+        }
+        #expect(stops > 2 && FileSystem.exists(folder.path("cut.jsonl")))
+        for ending in ["", ".ledger", ".report.json"] {
+            #expect(try folder.bytes("cut.jsonl\(ending)") == folder.bytes("whole.jsonl\(ending)"))
+        }
+    }
+
+    @Test func anotherTaskIsAnotherRun() throws {
+        var choice = try choice([.ngrams])
+        let asked = Counter()
+        #expect(throws: UserFacingError.self) { try select(choice) { asked.next() > 40 } }
+        choice.task = [try folder.write("other.jsonl", lines(reference.task.dropLast()))]
+        let error = #expect(throws: UserFacingError.self) { try select(choice) }
+        #expect(error?.message.contains("other files, settings or version") == true)
+    }
+
+    @Test func whatCannotBeChosenIsRefused() throws {
+        var choice = try choice([.ngrams], .bytes(0))
+        let least = #expect(throws: UserFacingError.self) { try select(choice) }
+        #expect(least?.message.contains("the smallest takes 1") == true)
+        choice.task = [try folder.write("empty.jsonl", "{\"text\": \"\"}\n")]
+        let empty = #expect(throws: UserFacingError.self) { try select(choice, to: "b.jsonl") }
+        #expect(empty?.message.contains("no text of a task") == true)
+        var settings = settings(try self.choice([.ngrams]))
+        settings.rules = SelectionRule.published
+        let file = folder.path("texts.jsonl")
+        let none = #expect(throws: UserFacingError.self) {
+            try TextSelection(of: [file], settings, threads: 1, tool: "test").write(
+                to: folder.path("c.jsonl"))
+        }
+        #expect(none?.message.contains("no document is left to choose from") == true)
+        #expect(!FileSystem.exists(folder.path("c.jsonl")))
+    }
+}
