@@ -7,7 +7,7 @@ public import Trainer
 struct ChoiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What chosen documents have most of: similarity or ngrams. Of several the mean rank counts.",
+            "What chosen documents have most of: similarity, ngrams, perplexity or bits-per-byte. Of several the mean rank counts.",
             valueName: "measure"))
     var by: [DocumentChoice.Measure] = []
     @Option(help: ArgumentHelp("Documents of the task that texts are chosen for.", valueName: "file"))
@@ -22,6 +22,9 @@ struct ChoiceOptions: ParsableArguments {
             "What to choose of text, as 50MB or 2Mtokens; what doesn't fit is passed over.", valueName: "size"
         ))
     var budget: TextBudget?
+    @Flag(help: "Draw documents, each the sooner the larger its weight; without --by all alike.") var sample =
+        false
+    @Option(help: ArgumentHelp("What the draw follows from (0).", valueName: "number")) var seed: UInt64?
 
     func validate() throws {
         if let share, !(share > 0 && share <= 1) {
@@ -37,9 +40,15 @@ struct ChoiceOptions: ParsableArguments {
             throw ValidationError(
                 "--by says which documents come first, and nothing how many; give --share or --budget")
         }
-        guard !by.isEmpty || amount == nil else {
-            throw ValidationError("--share and --budget say how many documents, and nothing which; give --by")
+        guard !sample || amount != nil else {
+            throw ValidationError(
+                "--sample draws documents, and nothing says how many; give --share or --budget")
         }
+        guard !by.isEmpty || sample || amount == nil else {
+            throw ValidationError(
+                "--share and --budget say how many documents, and nothing which; give --by or --sample")
+        }
+        guard seed == nil || sample else { throw ValidationError("--seed goes with --sample") }
         try validateTask()
         try validateModel()
     }
@@ -65,7 +74,8 @@ struct ChoiceOptions: ParsableArguments {
         }
         guard model == nil || choice(textKey: "")?.needsModel == true else {
             throw ValidationError(
-                "--model goes with --by similarity and with a budget of tokens; nothing asks it here")
+                "--model goes with --by similarity, perplexity and bits-per-byte, and with a budget of tokens; nothing asks it here"
+            )
         }
     }
 
@@ -85,6 +95,7 @@ struct ChoiceOptions: ParsableArguments {
         guard let amount else { return nil }
         var choice = DocumentChoice(amount, taskKey: toKey ?? textKey)
         (choice.measures, choice.task, choice.model) = (by, to, model)
+        (choice.isSampled, choice.seed) = (sample, seed ?? 0)
         return choice
     }
 }

@@ -9,4 +9,10 @@ extension Transformer {
         engine.download(values(plan.finalNorm.output), to: &span)
         return states
     }
+
+    /// The cross entropy of each row whose states were computed last: (R).
+    func lossesOfStates() -> [Float] {
+        _ = headLoss()
+        return rowLosses()
+    }
 }

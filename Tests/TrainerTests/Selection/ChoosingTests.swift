@@ -78,13 +78,18 @@ import Testing
         let model = try DocumentModel(
             path: fixture("choices/llama"), options: TextOptions(), threads: 2)
         try model.load { false }
-        let found = try model.measure(reference.cases.map { Array($0.text.utf8) }) {}
+        let texts = reference.cases.map { Array($0.text.utf8) }
+        let found = try model.measure(texts, losses: true) {}
         #expect(reference.cases.count > 20 && reference.cases.contains { $0.tokens > 100 })
         for (found, entry) in zip(found, reference.cases) {
             #expect(found.tokens == entry.tokens)
             let difference = zip(found.embedding, entry.embedding).map { abs($0 - $1) }.max() ?? .infinity
             #expect(difference < 1e-4, "\(entry.text)")
+            #expect(found.predicted == entry.tokens)
+            #expect(abs(found.nats / Double(found.predicted) - entry.perplexity) < 1e-5)
         }
+        let alone = try model.measure(texts, losses: true, embeddings: false) {}
+        #expect(alone.map(\.nats) == found.map(\.nats) && alone.allSatisfy(\.embedding.isEmpty))
         // A document without a token has none, and disturbs nobody.
         let few = try model.measure([[], Array(reference.cases[3].text.utf8)]) {}
         #expect(few[0].embedding.isEmpty && few[0].tokens == 0)
@@ -105,13 +110,15 @@ import Testing
         }
     }
 
-    @Test(arguments: [DocumentChoice.Measure.similarity, .ngrams])
+    @Test(arguments: DocumentChoice.Measure.allCases)
     func theFirstRanksAreChosen(by measure: DocumentChoice.Measure) throws {
         let ledger = try select(choice([measure]))
         let expected = reference.cases.map { entry in
             switch measure {
             case .similarity: entry.similarity
             case .ngrams: entry.ngrams
+            case .perplexity: entry.perplexity
+            case .bitsPerByte: entry.bitsPerByte
             }
         }
         let ranks = ranks(expected)
@@ -132,6 +139,38 @@ import Testing
         let one = ranks(reference.cases.map(\.similarity)), two = ranks(reference.cases.map(\.ngrams))
         let expected = ranks(zip(one, two).map { -Double($0 + $1) })
         for number in 0..<ledger.count { #expect(try ledger.fate(of: number).rank == expected[number]) }
+    }
+
+    /// How often each document is drawn first follows its weight.
+    @Test func drawsFollowWeights() throws {
+        let weights = Ranking.logarithmicWeights([[0, 1, 3, 4, .nan]], count: 5)
+        var counts = [Int](repeating: 0, count: 5)
+        for seed in 0..<4000 {
+            let keys = weights.enumerated().map {
+                $1 + Ranking.gumbel(seed: UInt64(seed), document: UInt32($0))
+            }
+            counts[Ranking.order(keys)[0]] += 1
+        }
+        // Weights 0, 1/4, 3/4 and 1; a share's deviation is below 0.008.
+        #expect(counts[0] == 0 && counts[4] == 0)
+        for (count, share) in zip(counts[1...3], [0.125, 0.375, 0.5]) {
+            #expect(abs(Double(count) / 4000 - share) < 0.032)
+        }
+    }
+
+    @Test func aDrawFollowsItsSeed() throws {
+        var choice = try choice([.similarity])
+        choice.isSampled = true
+        _ = try select(choice, to: "one.jsonl")
+        _ = try select(choice, to: "two.jsonl", threads: 1)
+        #expect(try folder.bytes("one.jsonl") == folder.bytes("two.jsonl"))
+        choice.seed = 1
+        _ = try select(choice, to: "three.jsonl")
+        #expect(try folder.bytes("one.jsonl") != folder.bytes("three.jsonl"))
+        // Without a measure all are drawn alike.
+        choice.measures = []
+        choice.model = nil
+        #expect(try select(choice, to: "any.jsonl").fate(of: 0).rank != nil)
     }
 
     @Test func aBudgetIsFilledByWhatFits() throws {

@@ -11,9 +11,17 @@ public struct DocumentChoice: Sendable {
         case similarity
         /// The logarithm of the importance weight of hashed words and pairs of words: see ``NgramWeights``.
         case ngrams
+        /// The mean cross entropy of a token of the text in nats, the logarithm of the perplexity: what is new to the model.
+        ///
+        /// Source: 2311.08545, ETA-DACP, whose novelty it is.
+        case perplexity
+        /// The same in bits by byte of the text, whatever the language makes of tokens.
+        case bitsPerByte = "bits-per-byte"
 
         /// Whether a model measures it.
-        public var needsModel: Bool { self == .similarity }
+        public var needsModel: Bool { needsLosses || self == .similarity }
+        /// Whether it is how well a model predicts.
+        var needsLosses: Bool { self == .perplexity || self == .bitsPerByte }
         /// Whether it compares documents with those of a task.
         public var needsTask: Bool { self == .similarity || self == .ngrams }
     }
@@ -38,10 +46,16 @@ public struct DocumentChoice: Sendable {
     public var model: String?
     /// How much is chosen.
     public var amount: Amount
+    /// Whether documents are drawn, each the sooner the larger its weight, in place of the largest being taken.
+    public var isSampled = false
+    /// What the draw follows from.
+    public var seed: UInt64 = 0
 
     /// A choice of so much, by nothing.
     public init(_ amount: Amount, taskKey: String) { (self.amount, self.taskKey) = (amount, taskKey) }
 
+    /// Whether documents get embeddings.
+    var embeds: Bool { measures.contains(.similarity) }
     /// Whether the model computes, and not its tokenizer alone.
     var computes: Bool { measures.contains(where: \.needsModel) }
     /// Whether tokens are counted.
@@ -59,7 +73,8 @@ public struct DocumentChoice: Sendable {
         var json: JSON = [
             "by": .array(measures.map { .string($0.rawValue) }),
             "to": .array(task.map { .string($0) }), "to_key": .string(taskKey),
-            "model": model.map { .string($0) } ?? .null,
+            "model": model.map { .string($0) } ?? .null, "sample": .bool(isSampled),
+            "seed": isSampled ? JSON(Int(truncatingIfNeeded: seed)) : .null,
         ]
         switch amount {
         case .share(let share): json["share"] = JSON(share)

@@ -20,6 +20,9 @@ final class DocumentModel {
     struct Measured {
         /// The tokens of its text.
         var tokens = 0
+        /// Those that were predicted, and the sum of their cross entropies.
+        var predicted = 0
+        var nats = 0.0
         /// The mean of what the last norm leaves of its tokens; empty where it has none.
         var embedding: [Double] = []
     }
@@ -60,11 +63,14 @@ final class DocumentModel {
     ///
     /// - Parameters:
     ///   - texts: UTF-8.
+    ///   - losses: whether it is measured how well they are predicted.
+    ///   - embeddings: whether they get embeddings.
     ///   - check: called between batches; what it throws ends the work.
     /// - Returns: what was measured of each; where the weights have not been read, their tokens alone.
     /// - Throws: ``UserFacingError`` when a text can't be encoded.
     func measure(
-        _ texts: [[UInt8]], _ check: () throws(UserFacingError) -> Void
+        _ texts: [[UInt8]], losses: Bool = false, embeddings: Bool = true,
+        _ check: () throws(UserFacingError) -> Void
     ) throws(UserFacingError) -> [Measured] {
         let (tokenizer, layout, rows, path) = (tokenizer, layout, model.architecture.vocabularySize, path)
         let sequences = try mapConcurrently(texts.count, threads: threads) { index throws(UserFacingError) in
@@ -82,12 +88,21 @@ final class DocumentModel {
         let windows = PackedWindows(rolling: documents, window: model.usualLength, into: model.usualLength)
         for batch in windows.batches(of: transformer.plan.batch) {
             try check()
-            let states = transformer.lastStates(of: batch.sequences)
+            let states = embeddings ? transformer.lastStates(of: batch.sequences) : []
+            let nats =
+                !losses
+                ? [] : embeddings ? transformer.lossesOfStates() : transformer.losses(of: batch.sequences)
             for (window, rows) in batch.windows {
                 let own = rows.lowerBound + window.first - window.input.lowerBound..<rows.upperBound
-                add(states, own, to: &measured[window.sequence].embedding)
+                if embeddings { add(states, own, to: &measured[window.sequence].embedding) }
+                guard losses else { continue }
+                for row in own where batch.sequences.targets[row] >= 0 {
+                    measured[window.sequence].predicted += 1
+                    measured[window.sequence].nats += Double(nats[row])
+                }
             }
         }
+        guard measured.allSatisfy(\.nats.isFinite) else { throw .statesNotFinite(path: path) }
         for index in measured.indices where !measured[index].embedding.isEmpty {
             let count = Double(documents[index].count - 1)
             for channel in 0..<width { measured[index].embedding[channel] /= count }

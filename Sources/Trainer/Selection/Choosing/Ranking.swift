@@ -1,3 +1,6 @@
+internal import Formats
+internal import Foundation
+
 /// In which order documents are taken, and which of them.
 enum Ranking {
     /// Where each document stands by a score, from 0 to 1: the share of the documents that it is ahead of, equals counted half.
@@ -39,6 +42,28 @@ enum Ranking {
             for index in sums.indices { sums[index] += list[index] }
         }
         return scores.isEmpty ? sums : sums.map { 1 - $0 / 2 / Double(count * scores.count) }
+    }
+
+    /// The logarithms of the weights by which documents are drawn: all 1 without a score; the score, from its least as 0 to its
+    /// greatest as 1; of several the mean standing.
+    static func logarithmicWeights(_ scores: [[Double]], count: Int) -> [Double] {
+        if scores.isEmpty { return [Double](repeating: 0, count: count) }
+        let combined = combined(scores, count: count)
+        let known = combined.filter { !$0.isNaN }
+        guard scores.count == 1, let least = known.min(), let greatest = known.max() else {
+            return combined.map { log($0) }
+        }
+        return combined.map {
+            greatest > least ? log(($0 - least) / (greatest - least)) : $0.isNaN ? .nan : 0
+        }
+    }
+
+    /// Noise that makes taking the largest a draw without replacement, in proportion to the weights.
+    ///
+    /// Source: Vieira, "Gumbel-max trick and weighted reservoir sampling" (2014); Kool et al. (1903.06059).
+    static func gumbel(seed: UInt64, document: UInt32) -> Double {
+        var generator = generator(seed: seed, source: 0, stream: UInt64(document))
+        return -log(-log((Double(generator.next() >> 11) + 0.5) * 0x1p-53))
     }
 }
 

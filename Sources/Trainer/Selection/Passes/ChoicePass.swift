@@ -35,8 +35,7 @@ struct ChoicePass {
         }
         guard !chosen.numbers.isEmpty else { throw .nothingToChooseFrom(clusters.starts.last ?? 0) }
         try measure(&chosen)
-        let keys = Ranking.combined(chosen.scores, count: chosen.numbers.count)
-        let order = Ranking.order(keys)
+        let order = Ranking.order(keys(of: chosen))
         chosen.ranks = [UInt32](repeating: 0, count: order.count)
         for (place, index) in order.enumerated() { chosen.ranks[index] = UInt32(place + 1) }
         chosen.isChosen = [Bool](repeating: false, count: order.count)
@@ -46,6 +45,16 @@ struct ChoicePass {
             throw .tooSmallBudget(least: chosen.sizes.min() ?? 0)
         }
         return chosen
+    }
+
+    /// What documents are ordered by: a score; of several the mean standing; where they are drawn, the logarithm of their weight
+    /// and Gumbel's noise.
+    private func keys(of chosen: Choice) -> [Double] {
+        guard choice.isSampled else { return Ranking.combined(chosen.scores, count: chosen.numbers.count) }
+        let weights =
+            choice.measures == [.ngrams]
+            ? chosen.scores[0] : Ranking.logarithmicWeights(chosen.scores, count: chosen.numbers.count)
+        return zip(weights, chosen.numbers).map { $0 + Ranking.gumbel(seed: choice.seed, document: $1) }
     }
 
     /// Has the passes measure that are needed, and reads what they have left.
@@ -77,6 +86,8 @@ struct ChoicePass {
                 switch measure {
                 case .similarity: chosen.scores[number] += models.map(\.similarity)
                 case .ngrams: chosen.scores[number] += texts.map(\.ngrams)
+                case .perplexity: chosen.scores[number] += models.map(\.perplexity)
+                case .bitsPerByte: chosen.scores[number] += models.map(\.bitsPerByte)
                 }
             }
             switch choice.amount {

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Foundation
 
 /// The pass that has a model measure documents.
 ///
@@ -17,12 +18,23 @@ struct ModelPass {
     struct Row {
         /// The cosine of the embedding and the task's; no number where a document has no token.
         var similarity: Double
+        /// The mean cross entropy of a token in nats, and in bits by byte; no numbers where nothing is predicted.
+        var perplexity, bitsPerByte: Double
         var tokens: Double
 
-        static let columns = 2
-        var numbers: [Double] { [similarity, tokens] }
-        init(similarity: Double, tokens: Double) { (self.similarity, self.tokens) = (similarity, tokens) }
-        init(_ numbers: [Double]) { (similarity, tokens) = (numbers[0], numbers[1]) }
+        static let columns = 4
+        var numbers: [Double] { [similarity, perplexity, bitsPerByte, tokens] }
+
+        init(_ found: DocumentModel.Measured, bytes: Int, task: [Double]) {
+            similarity = found.embedding.isEmpty || task.isEmpty ? .nan : cosine(found.embedding, task)
+            perplexity = found.predicted > 0 ? found.nats / Double(found.predicted) : .nan
+            bitsPerByte = found.predicted > 0 ? found.nats / log(2) / Double(bytes) : .nan
+            tokens = Double(found.tokens)
+        }
+
+        init(_ numbers: [Double]) {
+            (similarity, perplexity, bitsPerByte, tokens) = (numbers[0], numbers[1], numbers[2], numbers[3])
+        }
     }
 
     /// Writes a file a part.
@@ -38,10 +50,12 @@ struct ModelPass {
             let writer = try NumberRowsWriter(path: path)
             var (waiting, bytes): ([[UInt8]], Int) = ([], 0)
             func measure() throws(UserFacingError) {
-                for found in try model.measure(waiting, run.work.check) {
-                    let similarity =
-                        task.isEmpty ? 0 : found.embedding.isEmpty ? .nan : cosine(found.embedding, task)
-                    try writer.append(Row(similarity: similarity, tokens: Double(found.tokens)).numbers)
+                let found = try model.measure(
+                    waiting, losses: choice.measures.contains(where: \.needsLosses),
+                    embeddings: choice.embeds,
+                    run.work.check)
+                for (found, text) in zip(found, waiting) {
+                    try writer.append(Row(found, bytes: text.count, task: task).numbers)
                 }
                 (waiting, bytes) = ([], 0)
             }
