@@ -157,6 +157,7 @@ struct Select: ParsableCommand {
         settings.evaluations = against
         if let againstKey { settings.evaluationKey = againstKey }
         if let againstShare { settings.contaminationShare = againstShare }
+        settings.dates = choosing.dates
         settings.choice = choosing.choice(textKey: reading.textKey)
         return settings
     }

@@ -22,6 +22,19 @@ struct ChoiceOptions: ParsableArguments {
             "What to choose of text, as 50MB or 2Mtokens; what doesn't fit is passed over.", valueName: "size"
         ))
     var budget: TextBudget?
+    @Option(
+        help: ArgumentHelp(
+            "The key of a document's date; a dot leads into an object inside.", valueName: "key"))
+    var dateField: String?
+    @Option(help: ArgumentHelp("Keep documents from this day, month or year on.", valueName: "2024-05-17"))
+    var since: String?
+    @Option(help: ArgumentHelp("Keep documents up to the end of this day, month or year.", valueName: "2024"))
+    var until: String?
+    @Option(
+        help: ArgumentHelp(
+            "Halve a document's weight with so many days before --until, or before the newest document.",
+            valueName: "days"))
+    var halfLife: Double?
     @Flag(help: "Draw documents, each the sooner the larger its weight; without --by all alike.") var sample =
         false
     @Option(help: ArgumentHelp("What the draw follows from (0).", valueName: "number")) var seed: UInt64?
@@ -44,13 +57,40 @@ struct ChoiceOptions: ParsableArguments {
             throw ValidationError(
                 "--sample draws documents, and nothing says how many; give --share or --budget")
         }
-        guard !by.isEmpty || sample || amount == nil else {
+        guard !by.isEmpty || sample || halfLife != nil || amount == nil else {
             throw ValidationError(
-                "--share and --budget say how many documents, and nothing which; give --by or --sample")
+                "--share and --budget say how many documents, and nothing which; give --by, --half-life or --sample"
+            )
         }
         guard seed == nil || sample else { throw ValidationError("--seed goes with --sample") }
+        try validateDates()
         try validateTask()
         try validateModel()
+    }
+
+    private func validateDates() throws {
+        guard dateField != nil || since == nil && until == nil && halfLife == nil else {
+            throw ValidationError(
+                "--since, --until and --half-life go by dates; name their key: --date-field KEY")
+        }
+        guard dateField == nil || since != nil || until != nil || halfLife != nil else {
+            throw ValidationError("--date-field goes with --since, --until or --half-life")
+        }
+        for (option, text) in [("--since", since), ("--until", until)] {
+            guard let text, CalendarDay.range(named: text) == nil else { continue }
+            throw ValidationError(
+                "\(option) is a day, a month or a year, as 2024-05-17, 2024-05 or 2024, not '\(text)'")
+        }
+        if let dates, let since = dates.since, let until = dates.until, since > until {
+            throw ValidationError("--since \(since) is behind --until \(until); no day is between them")
+        }
+        if let halfLife, !(halfLife > 0 && halfLife.isFinite) {
+            throw ValidationError("--half-life is a number of days above 0, not \(halfLife)")
+        }
+        guard halfLife == nil || amount != nil else {
+            throw ValidationError(
+                "--half-life says which documents come first, and nothing how many; give --share or --budget")
+        }
     }
 
     private func validateTask() throws {
@@ -90,12 +130,21 @@ struct ChoiceOptions: ParsableArguments {
         }
     }
 
+    /// The dates that were typed; nil where nobody asks.
+    var dates: DocumentDates? {
+        guard let dateField else { return nil }
+        var dates = DocumentDates(field: dateField)
+        dates.since = since.flatMap { CalendarDay.range(named: $0)?.lowerBound }
+        dates.until = until.flatMap { CalendarDay.range(named: $0)?.upperBound }
+        return dates
+    }
+
     /// What was typed; nil where nothing is chosen.
     func choice(textKey: String) -> DocumentChoice? {
         guard let amount else { return nil }
         var choice = DocumentChoice(amount, taskKey: toKey ?? textKey)
         (choice.measures, choice.task, choice.model) = (by, to, model)
-        (choice.isSampled, choice.seed) = (sample, seed ?? 0)
+        (choice.isSampled, choice.seed, choice.halfLife) = (sample, seed ?? 0, halfLife)
         return choice
     }
 }

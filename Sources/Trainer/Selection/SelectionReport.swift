@@ -16,6 +16,8 @@ public struct SelectionReport: Sendable {
     public private(set) var evaluations: [Evaluation] = []
     /// How many documents were chosen of how many; nil where all were kept.
     public internal(set) var choice: ChoiceFigures?
+    /// The first document without a date that can be read, where dates count.
+    var undated: String?
     /// What was counted in reading and cleaning.
     var figures = PartFigures()
     private var dropped: [Int]
@@ -55,6 +57,15 @@ public struct SelectionReport: Sendable {
         if findings.skippedLines > 0 {
             warnings.append("lines passed over that can't be used: \(Units.grouped(findings.skippedLines))")
         }
+        if let undated {
+            let missing = documents(droppedBy: .undated) + (choice?.undated ?? 0)
+            let unreadable = documents(droppedBy: .unreadableDate) + (choice?.unreadableDates ?? 0)
+            let isWindow = settings.dates?.since != nil || settings.dates?.until != nil
+            let fate = isWindow ? "they are dropped" : "they count as old as the oldest"
+            warnings.append(
+                "documents without a date: \(Units.grouped(missing)), with one that can't be read: \(Units.grouped(unreadable)); \(fate); the first is \(undated)"
+            )
+        }
         if let choice, choice.unmeasured > 0 {
             warnings.append(
                 "documents that can't be measured, and come last: \(Units.grouped(choice.unmeasured))")
@@ -69,6 +80,10 @@ public struct SelectionReport: Sendable {
             + PartFigures.fields.map {
                 ($0.name.replacing("_", with: " "), figures.cleaned[keyPath: $0.path])
             }
+    }
+
+    private func documents(droppedBy reason: Reason.Other) -> Int {
+        dropped[Int(settings.code(of: reason)) - 1]
     }
 
     mutating func count(_ entry: SelectionLedger.Entry, bytes: UInt64, contaminationCode: UInt16) {
@@ -131,18 +146,23 @@ public struct ChoiceFigures: Sendable {
     public let taken: Int
     /// Documents of which something could not be measured, as of a text without a token.
     public let unmeasured: Int
+    /// Where age counts: documents without a date, and with one that can't be read.
+    public let undated, unreadableDates: Int
 
     init(_ choice: Choice) {
         candidates = choice.numbers.count
         chosen = choice.isChosen.count { $0 }
         taken = choice.taken
+        undated = choice.days.count(where: \.isNaN)
+        unreadableDates = choice.days.count(where: \.isInfinite)
         unmeasured = choice.numbers.indices.count { index in choice.scores.contains { $0[index].isNaN } }
     }
 
     var json: JSON {
         [
             "candidates": JSON(candidates), "chosen": JSON(chosen), "taken": JSON(taken),
-            "unmeasured": JSON(unmeasured),
+            "unmeasured": JSON(unmeasured), "undated": JSON(undated),
+            "unreadable_dates": JSON(unreadableDates),
         ]
     }
 }

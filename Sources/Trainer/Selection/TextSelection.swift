@@ -39,6 +39,9 @@ public struct TextSelection: Sendable {
     ) throws(UserFacingError) {
         parts = try TextParts(files, options: settings.textOptions, partSize: partSize)
         guard parts.count > 0 else { throw .noDocuments(paths: files) }
+        if let field = settings.dates?.field, let table = parts.files.first(where: \.isTable) {
+            throw .noFields(path: table.path, field: field)
+        }
         (self.settings, self.threads, self.tool) = (settings, max(1, threads), tool)
         var options = settings.textOptions
         options.textKey = settings.evaluationKey

@@ -191,6 +191,98 @@ import Testing
         }
     }
 
+    // MARK: Dates
+
+    @Test(arguments: [
+        (#""2024-05-17""#, "2024-05-17"), (#""2024-05-17T23:59:59Z""#, "2024-05-17"),
+        (#""2024-05""#, "2024-05-01"),
+        (#""2024""#, "2024-01-01"), ("2024", "2024-01-01"), (#""20240229""#, "2024-02-29"),
+        (#""1999/12/31 10:00""#, "1999-12-31"), ("1715904000", "2024-05-17"), ("1715904000123", "2024-05-17"),
+        (#""2000-02-29""#, "2000-02-29"), (#""1900-02-29""#, nil), (#""17.05.2024""#, nil),
+        (#""2024-13-01""#, nil),
+        ("12345", nil), ("true", nil), (#""2024 May""#, nil), (#""""#, nil),
+    ])
+    func datesAreRead(written: String, day: String?) throws {
+        let value = try JSON(parsing: Array(written.utf8), file: "test")
+        #expect(CalendarDay(value)?.description == day)
+    }
+
+    @Test func daysAreCounted() {
+        #expect(CalendarDay(year: 1970, month: 1, day: 1)?.number == 0)
+        #expect(CalendarDay(year: 2026, month: 11, day: 28)?.number == 20_785)
+        #expect(CalendarDay.range(named: "2024-02")?.upperBound.description == "2024-02-29")
+        #expect(CalendarDay.range(named: "2023")?.upperBound.description == "2023-12-31")
+    }
+
+    /// Documents of years, one without a date and one whose date is no date.
+    private func dated() throws -> String {
+        let dates = (2015...2024).map { "\"\($0)-06-01\"" } + ["null", "\"soon\""]
+        return try folder.write(
+            "dated.jsonl",
+            dates.enumerated().map { #"{"text": "Text number \#($0).", "meta": {"date": \#($1)}}"# + "\n" }
+                .joined())
+    }
+
+    private func select(
+        _ file: String, _ choice: DocumentChoice?, _ change: (inout DocumentDates) -> Void = { _ in }
+    ) throws -> (ledger: SelectionLedger, report: SelectionReport) {
+        var settings = SelectionSettings()
+        (settings.rules, settings.choice, settings.dates) = ([], choice, DocumentDates(field: "meta.date"))
+        if var dates = settings.dates {
+            change(&dates)
+            settings.dates = dates
+        }
+        let output = folder.path("dated.out.jsonl")
+        let report = try TextSelection(of: [file], settings, threads: 2, tool: "test", partSize: 300)
+            .write(to: output, replaces: true)
+        return (try SelectionLedger(path: output + ".ledger"), report)
+    }
+
+    @Test func aWindowDropsWhatIsOutside() throws {
+        let found = try select(dated(), nil) {
+            $0.since = CalendarDay.range(named: "2018-06")?.lowerBound
+            $0.until = CalendarDay.range(named: "2020")?.upperBound
+        }
+        let expected = (0..<12).map { number -> String? in
+            switch number {
+            case ..<3: "too_old"
+            case 3...5: nil
+            case 6..<10: "too_new"
+            default: number == 10 ? "undated" : "unreadable_date"
+            }
+        }
+        for number in 0..<12 {
+            let fate = try found.ledger.fate(of: number)
+            #expect(fate.reason == expected[number])
+            if number == 0 { #expect(fate.score == 2015) }
+        }
+        let warning = found.report.warnings.first
+        #expect(
+            warning?.contains("without a date: 1, with one that can't be read: 1; they are dropped") == true)
+        #expect(warning?.hasSuffix("dated.jsonl, line 11") == true)
+    }
+
+    @Test func ageHalvesWeights() throws {
+        var choice = DocumentChoice(.share(0.25), taskKey: "text")
+        choice.halfLife = 365
+        let found = try select(dated(), choice)
+        // The newest come first; those without a date are as old as the oldest, and behind it.
+        let ranks = try (0..<12).map { try found.ledger.fate(of: $0).rank }
+        #expect(ranks == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 11, 12])
+        #expect(found.report.kept == 3)
+        #expect(found.report.choice?.undated == 1 && found.report.choice?.unreadableDates == 1)
+        #expect(found.report.warnings.first?.contains("they count as old as the oldest") == true)
+        let decay = Ranking.logarithmicDecay([0, 365, .nan, 730], halfLife: 365, newest: nil)
+        #expect(decay.map { $0.map { exp($0) } }?.map { ($0 * 1000).rounded() } == [250, 500, 250, 1000])
+        // A document that stands twice as high makes up for one half-life.
+        choice.measures = [.ngrams]
+        choice.task = [try folder.write("task.jsonl", lines(["Text number 0."]))]
+        let both = try select(dated(), choice)
+        #expect(try both.ledger.fate(of: 0).scores.first?.name == "ngrams")
+        let none = #expect(throws: UserFacingError.self) { try select(dated(), choice) { $0.field = "when" } }
+        #expect(none?.message.contains("none of 12 documents has one that can be read as 'when'") == true)
+    }
+
     // MARK: Runs
 
     @Test func theOutputIsTheSameHoweverItIsMade() throws {

@@ -48,6 +48,8 @@ public struct DocumentChoice: Sendable {
     public var amount: Amount
     /// Whether documents are drawn, each the sooner the larger its weight, in place of the largest being taken.
     public var isSampled = false
+    /// After so many days a document's weight is half of what it was; nil for weights that do not age.
+    public var halfLife: Double?
     /// What the draw follows from.
     public var seed: UInt64 = 0
 
@@ -65,7 +67,7 @@ public struct DocumentChoice: Sendable {
 
     /// Whether something is measured of a text alone.
     var readsTexts: Bool {
-        if case .bytes = amount { true } else { measures.contains(.ngrams) }
+        if case .bytes = amount { true } else { measures.contains(.ngrams) || halfLife != nil }
     }
 
     /// Everything that decides what is chosen.
@@ -76,6 +78,7 @@ public struct DocumentChoice: Sendable {
             "model": model.map { .string($0) } ?? .null, "sample": .bool(isSampled),
             "seed": isSampled ? JSON(Int(truncatingIfNeeded: seed)) : .null,
         ]
+        if let halfLife { json["half_life"] = JSON(halfLife) }
         switch amount {
         case .share(let share): json["share"] = JSON(share)
         case .bytes(let bytes): json["budget_bytes"] = JSON(bytes)

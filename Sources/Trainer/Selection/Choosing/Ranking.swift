@@ -45,9 +45,14 @@ enum Ranking {
     }
 
     /// The logarithms of the weights by which documents are drawn: all 1 without a score; the score, from its least as 0 to its
-    /// greatest as 1; of several the mean standing.
-    static func logarithmicWeights(_ scores: [[Double]], count: Int) -> [Double] {
+    /// greatest as 1; of several, or where `standing` is asked for, the mean standing.
+    static func logarithmicWeights(_ scores: [[Double]], count: Int, standing: Bool = false) -> [Double] {
         if scores.isEmpty { return [Double](repeating: 0, count: count) }
+        if standing {
+            return (scores.count == 1 ? standings(scores[0]) : self.combined(scores, count: count)).map {
+                log($0)
+            }
+        }
         let combined = combined(scores, count: count)
         let known = combined.filter { !$0.isNaN }
         guard scores.count == 1, let least = known.min(), let greatest = known.max() else {
@@ -56,6 +61,19 @@ enum Ranking {
         return combined.map {
             greatest > least ? log(($0 - least) / (greatest - least)) : $0.isNaN ? .nan : 0
         }
+    }
+
+    /// The logarithms of what age leaves of weights: a half after each half-life before the newest day.
+    ///
+    /// - Parameters:
+    ///   - days: since 1970; what is no finite number counts as the oldest of them.
+    ///   - halfLife: in days.
+    ///   - newest: the day of which all is left; nil for the newest of `days`.
+    /// - Returns: a logarithm for each; nil where no day is known.
+    static func logarithmicDecay(_ days: [Double], halfLife: Double, newest: Double?) -> [Double]? {
+        let known = days.filter(\.isFinite)
+        guard let oldest = known.min(), let latest = newest ?? known.max() else { return nil }
+        return days.map { day in -max(0, latest - (day.isFinite ? day : oldest)) / halfLife * log(2) }
     }
 
     /// Noise that makes taking the largest a draw without replacement, in proportion to the weights.

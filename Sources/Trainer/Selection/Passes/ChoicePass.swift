@@ -9,6 +9,8 @@ struct Choice: Sendable {
     /// The place of each in the order in which they are taken, from 1.
     var ranks: [UInt32] = []
     var isChosen: [Bool] = []
+    /// The day of each, since 1970, where age counts: no number where it has none, infinite where that can't be read.
+    var days: [Double] = []
     /// How much of the amount each takes: documents, bytes or tokens.
     var sizes: [Int] = []
 
@@ -35,7 +37,7 @@ struct ChoicePass {
         }
         guard !chosen.numbers.isEmpty else { throw .nothingToChooseFrom(clusters.starts.last ?? 0) }
         try measure(&chosen)
-        let order = Ranking.order(keys(of: chosen))
+        let order = Ranking.order(try keys(of: chosen))
         chosen.ranks = [UInt32](repeating: 0, count: order.count)
         for (place, index) in order.enumerated() { chosen.ranks[index] = UInt32(place + 1) }
         chosen.isChosen = [Bool](repeating: false, count: order.count)
@@ -47,13 +49,22 @@ struct ChoicePass {
         return chosen
     }
 
-    /// What documents are ordered by: a score; of several the mean standing; where they are drawn, the logarithm of their weight
-    /// and Gumbel's noise.
-    private func keys(of chosen: Choice) -> [Double] {
-        guard choice.isSampled else { return Ranking.combined(chosen.scores, count: chosen.numbers.count) }
-        let weights =
-            choice.measures == [.ngrams]
-            ? chosen.scores[0] : Ranking.logarithmicWeights(chosen.scores, count: chosen.numbers.count)
+    /// What documents are ordered by: a score; of several the mean standing; where age counts or they are drawn, the logarithm of
+    /// their weight, with Gumbel's noise in a draw.
+    private func keys(of chosen: Choice) throws(UserFacingError) -> [Double] {
+        let (scores, count, ages) = (chosen.scores, chosen.numbers.count, choice.halfLife != nil)
+        guard choice.isSampled || ages else { return Ranking.combined(scores, count: count) }
+        var weights =
+            choice.measures == [.ngrams] && !ages
+            ? scores[0] : Ranking.logarithmicWeights(scores, count: count, standing: ages)
+        if let halfLife = choice.halfLife, let dates = run.settings.dates {
+            let newest = dates.until.map { Double($0.number) }
+            guard let decay = Ranking.logarithmicDecay(chosen.days, halfLife: halfLife, newest: newest) else {
+                throw .noDates(field: dates.field, count: count)
+            }
+            for index in weights.indices { weights[index] += decay[index] }
+        }
+        guard choice.isSampled else { return weights }
         return zip(weights, chosen.numbers).map { $0 + Ranking.gumbel(seed: choice.seed, document: $1) }
     }
 
@@ -90,6 +101,7 @@ struct ChoicePass {
                 case .bitsPerByte: chosen.scores[number] += models.map(\.bitsPerByte)
                 }
             }
+            if choice.halfLife != nil { chosen.days += texts.map(\.day) }
             switch choice.amount {
             case .share: chosen.sizes += [Int](repeating: 1, count: rows)
             case .bytes: chosen.sizes += texts.map { Int($0.bytes) }
@@ -146,6 +158,14 @@ extension UserFacingError {
         Self(
             .inconsistent,
             "no document is left to choose from: rules, copies and evaluations drop all \(count); see what they drop without --by, or ask fewer rules (--without, --rules none)"
+        )
+    }
+
+    /// Age can't count where no document has one.
+    fileprivate static func noDates(field: String, count: Int) -> Self {
+        Self(
+            .inconsistent,
+            "--half-life goes by dates, and none of \(count) documents has one that can be read as '\(field)'; name the key of their dates: --date-field"
         )
     }
 

@@ -17,7 +17,7 @@ struct ExaminationPass {
             var (figures, findings) = (PartFigures(), TextFindings())
             let lines = try run.forEachDocument(of: part, noting: &findings) {
                 document throws(UserFacingError) in
-                let found = examiner.examine(document.text, key: SelectionRun.key(part, document.index))
+                let found = examiner.examine(document, key: SelectionRun.key(part, document.index))
                 figures.textBytes += document.text.count
                 if found.isChanged { figures.changed += 1 }
                 let (batch, place) = (document.batch, document.place)

@@ -48,7 +48,8 @@ struct LedgerPass {
             documents: clusters.starts.last ?? 0, tool: tool, measures: choice.map { _ in measureNames })
         try file.write(head, at: 0)
         var (written, offsets) = (head.count, [0])
-        var candidate = 0
+        var (candidate, firstUndated) = (0, nil as Int?)
+        let undated = [settings.code(of: .undated), settings.code(of: .unreadableDate)]
         let (duplicate, near) = (settings.code(of: .duplicate), settings.code(of: .nearDuplicate))
         for part in 0..<parts.count {
             var reader = try SelectionPartReader(path: places.part(part))
@@ -68,6 +69,7 @@ struct LedgerPass {
                         if !choice.isChosen[candidate] { entry.code = settings.code(of: .notChosen) }
                         candidate += 1
                     }
+                    if firstUndated == nil, undated.contains(entry.code) { firstUndated = number }
                     report.count(
                         entry, bytes: document.length, contaminationCode: settings.code(of: .contamination))
                     if entry.code == 0 { length += Int(document.length) }
@@ -85,9 +87,15 @@ struct LedgerPass {
         }
         try file.publish()
         if let contamination { report.setContamination(contamination, found) }
-        return SelectionPlan(
-            ledger: try SelectionLedger(path: places.ledger),
-            starts: clusters.starts, offsets: offsets, report: report)
+        let ledger = try SelectionLedger(path: places.ledger)
+        if let choice, firstUndated == nil, let index = choice.days.firstIndex(where: { !$0.isFinite }) {
+            firstUndated = Int(choice.numbers[index])
+        }
+        if let firstUndated {
+            let fate = try ledger.fate(of: firstUndated)
+            report.undated = "\(fate.file), line \(fate.line)"
+        }
+        return SelectionPlan(ledger: ledger, starts: clusters.starts, offsets: offsets, report: report)
     }
 
     private var measureNames: [String] { run.settings.choice?.measures.map(\.rawValue) ?? [] }

@@ -1,6 +1,6 @@
 internal import Formats
 
-/// The pass that measures what a text alone tells of documents: the weight of its words, and its bytes.
+/// The pass that measures what a text alone tells of documents: the weight of its words, its bytes, its date.
 struct ScorePass {
     let run: SelectionRun
     let clusters: Clusters
@@ -12,11 +12,23 @@ struct ScorePass {
         var ngrams: Double
         /// The bytes of the text.
         var bytes: Double
+        /// The day of its date since 1970; no number where it has none, infinite where that can't be read.
+        var day: Double
 
-        static let columns = 2
-        var numbers: [Double] { [ngrams, bytes] }
-        init(ngrams: Double, bytes: Double) { (self.ngrams, self.bytes) = (ngrams, bytes) }
-        init(_ numbers: [Double]) { (ngrams, bytes) = (numbers[0], numbers[1]) }
+        static let columns = 3
+        var numbers: [Double] { [ngrams, bytes, day] }
+
+        init(ngrams: Double, bytes: Double, date: DocumentDates.Finding?) {
+            (self.ngrams, self.bytes) = (ngrams, bytes)
+            day =
+                switch date {
+                case .day(let day): Double(day.number)
+                case .unreadable: .infinity
+                case .missing, nil: .nan
+                }
+        }
+
+        init(_ numbers: [Double]) { (ngrams, bytes, day) = (numbers[0], numbers[1], numbers[2]) }
     }
 
     /// Writes a file a part.
@@ -26,9 +38,10 @@ struct ScorePass {
             guard !FileSystem.exists(path) else { return }
             let writer = try NumberRowsWriter(path: path)
             var hasher = NgramHasher()
-            try run.forEachCandidate(of: part, clusters, cleaner) { _, text throws(UserFacingError) in
+            try run.forEachCandidate(of: part, clusters, cleaner) { document, text throws(UserFacingError) in
                 let row = Row(
-                    ngrams: weights?.score(hasher.buckets(of: text)) ?? 0, bytes: Double(text.count))
+                    ngrams: weights?.score(hasher.buckets(of: text)) ?? 0, bytes: Double(text.count),
+                    date: run.settings.dates?.date(of: document))
                 try writer.append(row.numbers)
             }
             try writer.finish()
