@@ -28,7 +28,7 @@ struct Select: ParsableCommand {
 
             With --json: the report. With --explain: document, file, line, kept, changed, and where it was dropped \
             reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number); where documents \
-            were chosen rank, and the score by each measure under its name.
+            were chosen rank, group, and the score by each measure under its name.
             """)
 
     @Argument(help: ArgumentHelp("Files of text.", valueName: "file")) var files: [String] = []
@@ -213,6 +213,14 @@ struct Select: ParsableCommand {
                 "chosen: \(Units.grouped(choice.chosen)) of \(Units.grouped(choice.candidates)) documents that were left"
                     + choosing.taken(choice.taken))
         }
+        if let groups = report.choice?.groups, !groups.isEmpty {
+            var table = Table(columns: [("group", .left), ("documents", .right), ("chosen", .right)])
+            for group in groups.prefix(40) {
+                table.add(group.name, Units.grouped(group.candidates), Units.grouped(group.chosen))
+            }
+            self.report(table.description)
+            if groups.count > 40 { self.report("and \(Units.grouped(groups.count - 40)) groups more") }
+        }
         self.report("wrote \(output) (\(Units.bytes(report.keptBytes)))")
     }
 
@@ -240,6 +248,7 @@ struct Select: ParsableCommand {
         var text = fate.isChanged ? "cleaned, " : ""
         let measured =
             (fate.rank.map { ", rank \(Units.grouped($0))" } ?? "")
+            + (fate.group.map { " of all, \($0)" } ?? "")
             + fate.scores.map { ", \($0.name) \(Units.fixed($0.score, digits: 4))" }.joined()
         guard let reason = fate.reason else { return text + "kept" + measured }
         text += "dropped by \(reason)" + measured

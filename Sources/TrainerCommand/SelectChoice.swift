@@ -35,9 +35,18 @@ struct ChoiceOptions: ParsableArguments {
             "Halve a document's weight with so many days before --until, or before the newest document.",
             valueName: "days"))
     var halfLife: Double?
+    @Option(
+        help: ArgumentHelp(
+            "Spread what is chosen over so many clusters of the documents' embeddings: they take turns.",
+            valueName: "count"))
+    var clusters: Int?
+    @Option(
+        help: ArgumentHelp("Spread it over the values of this key of documents' lines.", valueName: "key"))
+    var topicField: String?
     @Flag(help: "Draw documents, each the sooner the larger its weight; without --by all alike.") var sample =
         false
-    @Option(help: ArgumentHelp("What the draw follows from (0).", valueName: "number")) var seed: UInt64?
+    @Option(help: ArgumentHelp("What a draw and clusters follow from (0).", valueName: "number")) var seed:
+        UInt64?
 
     func validate() throws {
         if let share, !(share > 0 && share <= 1) {
@@ -62,10 +71,28 @@ struct ChoiceOptions: ParsableArguments {
                 "--share and --budget say how many documents, and nothing which; give --by, --half-life or --sample"
             )
         }
-        guard seed == nil || sample else { throw ValidationError("--seed goes with --sample") }
+        guard seed == nil || sample || clusters != nil else {
+            throw ValidationError("--seed goes with --sample and --clusters")
+        }
+        try validateSpread()
         try validateDates()
         try validateTask()
         try validateModel()
+    }
+
+    private func validateSpread() throws {
+        guard clusters == nil || topicField == nil else {
+            throw ValidationError("--clusters and --topic-field both say what to spread over; give one")
+        }
+        guard clusters == nil && topicField == nil || amount != nil else {
+            throw ValidationError(
+                "--clusters and --topic-field spread what is chosen; give --share or --budget, and --by or --sample"
+            )
+        }
+        if let clusters, clusters < 2 { throw ValidationError("--clusters are at least 2, not \(clusters)") }
+        if clusters != nil, model == nil {
+            throw ValidationError("--clusters are those of a model's embeddings; give one: --model FOLDER")
+        }
     }
 
     private func validateDates() throws {
@@ -114,7 +141,7 @@ struct ChoiceOptions: ParsableArguments {
         }
         guard model == nil || choice(textKey: "")?.needsModel == true else {
             throw ValidationError(
-                "--model goes with --by similarity, perplexity and bits-per-byte, and with a budget of tokens; nothing asks it here"
+                "--model goes with --by similarity, perplexity and bits-per-byte, --clusters, and a budget of tokens; nothing asks it here"
             )
         }
     }
@@ -144,6 +171,7 @@ struct ChoiceOptions: ParsableArguments {
         guard let amount else { return nil }
         var choice = DocumentChoice(amount, taskKey: toKey ?? textKey)
         (choice.measures, choice.task, choice.model) = (by, to, model)
+        choice.spread = clusters.map { .clusters($0) } ?? topicField.map { .topics(field: $0) }
         (choice.isSampled, choice.seed, choice.halfLife) = (sample, seed ?? 0, halfLife)
         return choice
     }

@@ -6,8 +6,8 @@ public import Formats
 /// the reasons in the order of their codes, the files, and of each part of a file its file, first document and first line.
 /// Behind it stand 16 bytes a document, in the order of the files: code and detail (2 bytes each), score (float32), the number
 /// of the document that it equals (2³² − 1 for none), and its line, counted from 0 in its part. Where documents were chosen, the
-/// header names the measures, and a table of ranks follows: of each document its rank (4 bytes, from 1; 0 for one that was dropped
-/// before) and its score by each measure (float32). Numbers have their lowest byte first.
+/// header names the measures and groups, and a table of ranks follows: of each document its rank (4 bytes, from 1; 0 for one that was
+/// dropped before), its group (4 bytes, 2³² − 1 for none) and its score by each measure (float32). Numbers have their lowest byte first.
 public struct SelectionLedger: Sendable {
     /// How many documents there are.
     public let count: Int
@@ -19,12 +19,13 @@ public struct SelectionLedger: Sendable {
     private let parts: [Part]
     /// What documents were chosen by; nil where none were chosen.
     private let measures: [String]?
+    private let groups: [String]
 
     static let start = Array("TRLEDGER".utf8)
     static let (version, recordSize, noDocument): (UInt32, Int, UInt32) = (1, 16, .max)
 
     /// The bytes of a document in the table of ranks.
-    private static func rankSize(_ measures: [String]) -> Int { 4 + 4 * measures.count }
+    private static func rankSize(_ measures: [String]) -> Int { 8 + 4 * measures.count }
 
     /// Where the documents of a part are.
     struct Part: Sendable {
@@ -53,7 +54,7 @@ public struct SelectionLedger: Sendable {
     /// The bytes before the records.
     static func head(
         _ settings: SelectionSettings, files: [String], parts: [Part], documents: Int, tool: String,
-        measures: [String]? = nil
+        measures: [String]? = nil, groups: [String] = []
     ) -> [UInt8] {
         var json: JSON = [
             "tool": .string(tool), "documents": JSON(documents), "settings": settings.json,
@@ -61,7 +62,10 @@ public struct SelectionLedger: Sendable {
             "parts": .array(
                 parts.map { .array([JSON($0.file), JSON($0.firstDocument), JSON($0.firstLine)]) }),
         ]
-        if let measures { json["measures"] = .array(measures.map { .string($0) }) }
+        if let measures {
+            json["measures"] = .array(measures.map { .string($0) })
+            json["groups"] = .array(groups.map { .string($0) })
+        }
         let header = json.serialized(indent: nil)
         var bytes = start
         bytes.append(number: version)
@@ -83,6 +87,7 @@ public struct SelectionLedger: Sendable {
         let size = Int(numbers.number(at: &place, as: UInt32.self))
         guard version == Self.version, size <= input.size - 16 else { throw .noLedger(path: path) }
         let json = try JSON(parsing: try input.bytes(at: 16, count: size), file: path)
+        groups = (json["groups"]?.array ?? []).compactMap(\.string)
         measures = json["measures"]?.array?.compactMap(\.string)
         let recordSize = Self.recordSize + (measures.map(Self.rankSize) ?? 0)
         guard let count = json["documents"]?.int, count >= 0, input.size == 16 + size + count * recordSize
@@ -123,6 +128,8 @@ public struct SelectionLedger: Sendable {
         public let isChanged: Bool
         /// Its place in the order in which documents were taken, from 1; nil where it was dropped before.
         public let rank: Int?
+        /// The cluster or topic that it is of, where documents were spread over these.
+        public let group: String?
         /// What was measured of it, by name; those that could not be measured are not there.
         public let scores: [(name: String, score: Double)]
 
@@ -139,6 +146,7 @@ public struct SelectionLedger: Sendable {
             if let set { json["set"] = .string(set) }
             if let equal { json["equals"] = JSON(equal) }
             if let rank { json["rank"] = JSON(rank) }
+            if let group { json["group"] = .string(group) }
             for (name, score) in scores { json[name] = JSON(score) }
             return json
         }
@@ -202,20 +210,24 @@ public struct SelectionLedger: Sendable {
             isLeast: reason?.bound == "least",
             set: sets.indices.contains(set) ? sets[set] : nil,
             equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail & 1 == 1,
-            rank: ranks.rank, scores: ranks.scores)
+            rank: ranks.rank, group: ranks.group, scores: ranks.scores)
     }
 
     /// A document's row in the table of ranks.
     private func ranks(
         of number: Int
-    ) throws(UserFacingError) -> (rank: Int?, scores: [(name: String, score: Double)]) {
-        guard let measures else { return (nil, []) }
+    ) throws(UserFacingError) -> (rank: Int?, group: String?, scores: [(name: String, score: Double)]) {
+        guard let measures else { return (nil, nil, []) }
         let size = Self.rankSize(measures)
         let bytes = try input.bytes(at: recordStart + count * Self.recordSize + number * size, count: size)
         var place = 0
         let rank = Int(bytes.number(at: &place, as: UInt32.self))
+        let group = Int(bytes.number(at: &place, as: UInt32.self))
         let scores = measures.map { ($0, Double(Float(bitPattern: bytes.number(at: &place)))) }
-        return (rank == 0 ? nil : rank, scores.filter { $0.1.isFinite })
+        return (
+            rank == 0 ? nil : rank, groups.indices.contains(group) ? groups[group] : nil,
+            scores.filter { $0.1.isFinite }
+        )
     }
 
     /// What became of a document, and of those that it equals, one after the other.

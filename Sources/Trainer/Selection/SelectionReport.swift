@@ -146,6 +146,8 @@ public struct ChoiceFigures: Sendable {
     public let taken: Int
     /// Documents of which something could not be measured, as of a text without a token.
     public let unmeasured: Int
+    /// The clusters or topics that documents were spread over: of each how many there were, and how many were chosen.
+    public let groups: [(name: String, candidates: Int, chosen: Int)]
     /// Where age counts: documents without a date, and with one that can't be read.
     public let undated, unreadableDates: Int
 
@@ -153,6 +155,12 @@ public struct ChoiceFigures: Sendable {
         candidates = choice.numbers.count
         chosen = choice.isChosen.count { $0 }
         taken = choice.taken
+        var counts = choice.groupNames.map { (name: $0, candidates: 0, chosen: 0) }
+        for (index, group) in choice.groups.enumerated() {
+            counts[Int(group)].candidates += 1
+            if choice.isChosen[index] { counts[Int(group)].chosen += 1 }
+        }
+        groups = counts
         undated = choice.days.count(where: \.isNaN)
         unreadableDates = choice.days.count(where: \.isInfinite)
         unmeasured = choice.numbers.indices.count { index in choice.scores.contains { $0[index].isNaN } }
@@ -163,6 +171,10 @@ public struct ChoiceFigures: Sendable {
             "candidates": JSON(candidates), "chosen": JSON(chosen), "taken": JSON(taken),
             "unmeasured": JSON(unmeasured), "undated": JSON(undated),
             "unreadable_dates": JSON(unreadableDates),
+            "groups": .array(
+                groups.map {
+                    ["name": .string($0.name), "candidates": JSON($0.candidates), "chosen": JSON($0.chosen)]
+                }),
         ]
     }
 }

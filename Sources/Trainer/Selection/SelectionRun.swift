@@ -96,6 +96,8 @@ struct SelectionPlaces: Sendable {
     func units(_ number: Int) -> String { file("\(number).units") }
     func scores(_ number: Int) -> String { file("\(number).scores") }
     func measures(_ number: Int) -> String { file("\(number).measures") }
+    func embeddings(_ number: Int) -> String { file("\(number).embeddings") }
+    func topics(_ number: Int) -> String { file("\(number).topics") }
     func file(_ name: String) -> String { Path.join(folder, name) }
 }
 

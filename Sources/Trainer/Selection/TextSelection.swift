@@ -39,7 +39,8 @@ public struct TextSelection: Sendable {
     ) throws(UserFacingError) {
         parts = try TextParts(files, options: settings.textOptions, partSize: partSize)
         guard parts.count > 0 else { throw .noDocuments(paths: files) }
-        if let field = settings.dates?.field, let table = parts.files.first(where: \.isTable) {
+        let fields = [settings.dates?.field, settings.choice?.topicField].compactMap(\.self)
+        if let field = fields.first, let table = parts.files.first(where: \.isTable) {
             throw .noFields(path: table.path, field: field)
         }
         (self.settings, self.threads, self.tool) = (settings, max(1, threads), tool)
@@ -76,6 +77,7 @@ public struct TextSelection: Sendable {
         case words = "counting words"
         case scores = "scoring"
         case model = "asking the model"
+        case clusters = "clustering"
         case output = "writing"
     }
 

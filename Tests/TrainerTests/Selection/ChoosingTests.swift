@@ -283,6 +283,103 @@ import Testing
         #expect(none?.message.contains("none of 12 documents has one that can be read as 'when'") == true)
     }
 
+    // MARK: Spreading
+
+    /// Points of length 1 around some directions, in two files, and the direction of each.
+    private func planted(
+        _ counts: [Int], width: Int = 24, noise: Double = 0.05
+    ) throws -> (points: Embeddings, origins: [Int]) {
+        var numbers = NormalDistribution(seed: 5, deviation: 1)
+        func unit(_ values: [Double]) -> [Float] {
+            let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            return values.map { Float($0 / length) }
+        }
+        let directions = counts.map { _ in unit((0..<width).map { _ in Double(numbers.next()) }) }
+        let origins = counts.enumerated().flatMap { [Int](repeating: $0, count: $1) }
+        let paths = ["one", "two"].map { folder.path($0 + ".embeddings") }
+        let half = origins.count / 2
+        for (path, range) in zip(paths, [0..<half, half..<origins.count]) {
+            let writer = try NumberRowsWriter(path: path)
+            for origin in origins[range] {
+                try writer.append(
+                    unit(directions[origin].map { Double($0) + noise * Double(numbers.next()) }))
+            }
+            try writer.finish()
+        }
+        return (try Embeddings(paths: paths, counts: [half, origins.count - half], width: width), origins)
+    }
+
+    @Test func clustersAreThoseThatWerePlanted() throws {
+        let (points, origins) = try planted([300, 40, 120, 200, 30], noise: 0.02)
+        for seed in 0..<3 as Range<UInt64> {
+            let found = try KMeans(of: points, count: 5, seed: seed) {}
+            let clusters = try found.clusters(of: points, threads: 3) {}
+            #expect(try clusters == found.clusters(of: points, threads: 1) {})
+            // One cluster a direction, and one direction a cluster.
+            #expect(Set(zip(origins, clusters).map { "\($0) \($1)" }).count == 5)
+            #expect(Set(clusters).count == 5)
+        }
+        // As many clusters as points, and fewer than there are directions.
+        let (few, _) = try planted([3, 3])
+        #expect(Set(try KMeans(of: few, count: 6, seed: 1) {}.clusters(of: few, threads: 1) {}).count == 6)
+        #expect(try KMeans(of: points, count: 2, seed: 1) {}.clusters(of: points, threads: 1) {}.count == 690)
+    }
+
+    @Test func groupsTakeTurns() {
+        // Two of group 0 are better than all of group 1, and group 2 has one alone.
+        let groups: [UInt32] = [0, 0, 0, 1, 1, 2]
+        let order = [0, 1, 3, 2, 5, 4]
+        func taken(_ amount: DocumentChoice.Amount, _ sizes: [Int]) -> [Int] {
+            Ranking.taken(order, groups: groups, sizes: sizes, from: Allowance(amount, of: 6))
+        }
+        let ones = [Int](repeating: 1, count: 6)
+        #expect(taken(.share(0.5), ones) == [0, 3, 5])
+        #expect(taken(.share(0.8), ones) == [0, 3, 5, 1, 4])
+        #expect(taken(.share(1), ones).count == 6)
+        // By size: group 0 has had 10 when the others have had 2 and 3.
+        #expect(taken(.bytes(20), [10, 5, 1, 2, 4, 3]) == [0, 3, 5, 4, 2])
+    }
+
+    @Test func clustersShareABudget() throws {
+        var choice = try choice([.similarity], .share(0.4))
+        choice.spread = .clusters(3)
+        let ledger = try select(choice, to: "one.jsonl")
+        var counts: [String: (chosen: Int, all: Int)] = [:]
+        for number in 0..<ledger.count {
+            let fate = try ledger.fate(of: number)
+            let group = try #require(fate.group)
+            counts[group, default: (0, 0)].all += 1
+            if fate.reason == nil { counts[group, default: (0, 0)].chosen += 1 }
+        }
+        // Nine of 21: three of each cluster that has as many, and all of a smaller one.
+        #expect(counts.count == 3 && counts.values.reduce(0) { $0 + $1.chosen } == 9)
+        let most = counts.values.map(\.chosen).max() ?? 0
+        #expect(counts.values.allSatisfy { $0.chosen >= most - 1 || $0.chosen == $0.all })
+        for threads in [1, 3] {
+            _ = try select(choice, to: "\(threads).jsonl", threads: threads)
+            for ending in ["", ".ledger"] {
+                #expect(try folder.bytes("\(threads).jsonl\(ending)") == folder.bytes("one.jsonl\(ending)"))
+            }
+        }
+        choice.spread = .clusters(22)
+        let error = #expect(throws: UserFacingError.self) { try select(choice, to: "more.jsonl") }
+        #expect(error?.message.contains("--clusters 22 are more than the 21 documents") == true)
+    }
+
+    @Test func topicsShareABudget() throws {
+        let topics = (0..<12).map { $0 < 8 ? "\"a\"" : $0 < 10 ? "7" : "null" }
+        let file = try folder.write(
+            "dated.jsonl",
+            topics.enumerated().map { #"{"text": "Text number \#($0).", "topic": \#($1)}"# + "\n" }.joined())
+        var choice = DocumentChoice(.share(0.5), taskKey: "text")
+        (choice.isSampled, choice.spread) = (true, .topics(field: "topic"))
+        let found = try select(file, choice)
+        let groups = try #require(found.report.choice?.groups)
+        #expect(groups.map(\.name) == ["a", "7", "(none)"])
+        #expect(groups.map(\.candidates) == [8, 2, 2] && groups.map(\.chosen) == [2, 2, 2])
+        #expect(try found.ledger.fate(of: 8).group == "7")
+    }
+
     // MARK: Runs
 
     @Test func theOutputIsTheSameHoweverItIsMade() throws {

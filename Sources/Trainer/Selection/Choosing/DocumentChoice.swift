@@ -26,6 +26,14 @@ public struct DocumentChoice: Sendable {
         public var needsTask: Bool { self == .similarity || self == .ngrams }
     }
 
+    /// What documents are spread over: groups take turns, the one that has had least its best document.
+    public enum Spread: Sendable, Equatable {
+        /// So many clusters of the documents' embeddings.
+        case clusters(Int)
+        /// The values of a key of documents' lines.
+        case topics(field: String)
+    }
+
     /// How much is chosen.
     public enum Amount: Sendable, Equatable {
         /// A share of the documents, above 0 and at most 1.
@@ -50,6 +58,8 @@ public struct DocumentChoice: Sendable {
     public var isSampled = false
     /// After so many days a document's weight is half of what it was; nil for weights that do not age.
     public var halfLife: Double?
+    /// What chosen documents are spread over; nil where the order alone counts.
+    public var spread: Spread?
     /// What the draw follows from.
     public var seed: UInt64 = 0
 
@@ -57,9 +67,13 @@ public struct DocumentChoice: Sendable {
     public init(_ amount: Amount, taskKey: String) { (self.amount, self.taskKey) = (amount, taskKey) }
 
     /// Whether documents get embeddings.
-    var embeds: Bool { measures.contains(.similarity) }
+    var embeds: Bool { measures.contains(.similarity) || keepsEmbeddings }
+    /// Whether embeddings are kept.
+    var keepsEmbeddings: Bool { if case .clusters = spread { true } else { false } }
+    /// The key of a document's topic; nil where none counts.
+    var topicField: String? { if case .topics(let field) = spread { field } else { nil } }
     /// Whether the model computes, and not its tokenizer alone.
-    var computes: Bool { measures.contains(where: \.needsModel) }
+    var computes: Bool { embeds || measures.contains(where: \.needsModel) }
     /// Whether tokens are counted.
     var countsTokens: Bool { if case .tokens = amount { true } else { false } }
     /// Whether a model is needed.
@@ -67,7 +81,11 @@ public struct DocumentChoice: Sendable {
 
     /// Whether something is measured of a text alone.
     var readsTexts: Bool {
-        if case .bytes = amount { true } else { measures.contains(.ngrams) || halfLife != nil }
+        if case .bytes = amount {
+            true
+        } else {
+            measures.contains(.ngrams) || halfLife != nil || topicField != nil
+        }
     }
 
     /// Everything that decides what is chosen.
@@ -76,9 +94,14 @@ public struct DocumentChoice: Sendable {
             "by": .array(measures.map { .string($0.rawValue) }),
             "to": .array(task.map { .string($0) }), "to_key": .string(taskKey),
             "model": model.map { .string($0) } ?? .null, "sample": .bool(isSampled),
-            "seed": isSampled ? JSON(Int(truncatingIfNeeded: seed)) : .null,
+            "seed": isSampled || keepsEmbeddings ? JSON(Int(truncatingIfNeeded: seed)) : .null,
         ]
         if let halfLife { json["half_life"] = JSON(halfLife) }
+        switch spread {
+        case .clusters(let count): json["clusters"] = JSON(count)
+        case .topics(let field): json["topic_field"] = .string(field)
+        case nil: break
+        }
         switch amount {
         case .share(let share): json["share"] = JSON(share)
         case .bytes(let bytes): json["budget_bytes"] = JSON(bytes)

@@ -1,5 +1,6 @@
 internal import Formats
 internal import Foundation
+internal import HeapModule
 
 /// In which order documents are taken, and which of them.
 enum Ranking {
@@ -82,6 +83,45 @@ enum Ranking {
     static func gumbel(seed: UInt64, document: UInt32) -> Double {
         var generator = generator(seed: seed, source: 0, stream: UInt64(document))
         return -log(-log((Double(generator.next() >> 11) + 0.5) * 0x1p-53))
+    }
+}
+
+extension Ranking {
+    /// Which documents are taken of groups that take turns: the group that has had least takes its first that fits.
+    ///
+    /// - Parameters:
+    ///   - order: the documents, the first to be taken first.
+    ///   - groups: the group of each.
+    ///   - sizes: what each takes of the amount.
+    ///   - allowance: what is to be had.
+    /// - Returns: those that are taken, in the order in which they were.
+    static func taken(
+        _ order: [Int], groups: [UInt32], sizes: [Int], from allowance: Allowance
+    ) -> [Int] {
+        let count = Int(groups.max() ?? 0) + 1
+        var (allowance, taken, queues) = (allowance, [Int](), [[Int]](repeating: [], count: count))
+        for document in order { queues[Int(groups[document])].append(document) }
+        var (next, had) = ([Int](repeating: 0, count: count), [Int](repeating: 0, count: count))
+        // Those that still have something, the one that has had least first, and of equals the first.
+        var waiting = Heap(queues.indices.filter { !queues[$0].isEmpty }.map { Turn(had: 0, group: $0) })
+        while let turn = waiting.popMin() {
+            let group = turn.group
+            while next[group] < queues[group].count {
+                let document = queues[group][next[group]]
+                next[group] += 1
+                guard allowance.take(sizes[document]) else { continue }
+                taken.append(document)
+                had[group] += sizes[document]
+                waiting.insert(Turn(had: had[group], group: group))
+                break
+            }
+        }
+        return taken
+    }
+
+    private struct Turn: Comparable {
+        let had, group: Int
+        static func < (one: Turn, other: Turn) -> Bool { (one.had, one.group) < (other.had, other.group) }
     }
 }
 

@@ -9,6 +9,9 @@ struct Choice: Sendable {
     /// The place of each in the order in which they are taken, from 1.
     var ranks: [UInt32] = []
     var isChosen: [Bool] = []
+    /// The group of each, where they are spread over groups, and what groups are called.
+    var groups: [UInt32] = []
+    var groupNames: [String] = []
     /// The day of each, since 1970, where age counts: no number where it has none, infinite where that can't be read.
     var days: [Double] = []
     /// How much of the amount each takes: documents, bytes or tokens.
@@ -41,12 +44,38 @@ struct ChoicePass {
         chosen.ranks = [UInt32](repeating: 0, count: order.count)
         for (place, index) in order.enumerated() { chosen.ranks[index] = UInt32(place + 1) }
         chosen.isChosen = [Bool](repeating: false, count: order.count)
-        var allowance = Allowance(choice.amount, of: order.count)
-        for index in order where allowance.take(chosen.sizes[index]) { chosen.isChosen[index] = true }
+        for index in try taken(order, &chosen) { chosen.isChosen[index] = true }
         guard chosen.isChosen.contains(true) else {
             throw .tooSmallBudget(least: chosen.sizes.min() ?? 0)
         }
         return chosen
+    }
+
+    /// Which documents are taken, of all in their order.
+    private func taken(_ order: [Int], _ chosen: inout Choice) throws(UserFacingError) -> [Int] {
+        var allowance = Allowance(choice.amount, of: order.count)
+        if case .clusters(let count) = choice.spread { try cluster(&chosen, count) }
+        guard choice.spread != nil else { return order.filter { allowance.take(chosen.sizes[$0]) } }
+        return Ranking.taken(order, groups: chosen.groups, sizes: chosen.sizes, from: allowance)
+    }
+
+    /// Gives each document the cluster of its embedding.
+    private func cluster(_ chosen: inout Choice, _ count: Int) throws(UserFacingError) {
+        guard count <= chosen.numbers.count else {
+            throw .tooManyClusters(count, documents: chosen.numbers.count)
+        }
+        let embeddings = try embeddings()
+        run.work.begin(.clusters)
+        let means = try KMeans(of: embeddings, count: count, seed: choice.seed, run.work.check)
+        chosen.groups = try means.clusters(of: embeddings, threads: run.threads, run.work.check)
+        chosen.groupNames = (0..<count).map { "cluster \($0)" }
+    }
+
+    private func embeddings() throws(UserFacingError) -> Embeddings {
+        var counts: [Int] = []
+        for part in 0..<run.parts.count { counts.append(try run.candidates(of: part, clusters).count) }
+        return try Embeddings(
+            paths: (0..<run.parts.count).map(run.places.embeddings), counts: counts, width: model?.width ?? 0)
     }
 
     /// What documents are ordered by: a score; of several the mean standing; where age counts or they are drawn, the logarithm of
@@ -74,13 +103,15 @@ struct ChoicePass {
             choice.measures.contains(.ngrams)
             ? try NgramPass(run: run, clusters: clusters, cleaner: cleaner, choice: choice).carryOut() : nil
         if choice.readsTexts {
-            try ScorePass(run: run, clusters: clusters, cleaner: cleaner, weights: weights).carryOut()
+            try ScorePass(run: run, clusters: clusters, cleaner: cleaner, choice: choice, weights: weights)
+                .carryOut()
         }
         if let model {
             try ModelPass(run: run, clusters: clusters, cleaner: cleaner, choice: choice, model: model)
                 .carryOut()
         }
         chosen.scores = choice.measures.map { _ in [] }
+        var topics = Topics()
         for part in 0..<run.parts.count {
             let rows = try run.candidates(of: part, clusters).count
             var texts: [ScorePass.Row] = []
@@ -101,6 +132,19 @@ struct ChoicePass {
                 case .bitsPerByte: chosen.scores[number] += models.map(\.bitsPerByte)
                 }
             }
+            if choice.topicField != nil {
+                let names = try JSON.read(path: run.places.topics(part)).array ?? []
+                var numbers: [UInt32] = []
+                for name in names {
+                    numbers.append(UInt32(try topics.number(of: name.string ?? Topics.none)))
+                }
+                for row in texts {
+                    guard numbers.indices.contains(Int(row.topic)) else {
+                        throw .brokenPart(path: run.places.topics(part))
+                    }
+                    chosen.groups.append(numbers[Int(row.topic)])
+                }
+            }
             if choice.halfLife != nil { chosen.days += texts.map(\.day) }
             switch choice.amount {
             case .share: chosen.sizes += [Int](repeating: 1, count: rows)
@@ -108,6 +152,7 @@ struct ChoicePass {
             case .tokens: chosen.sizes += models.map { Int($0.tokens) }
             }
         }
+        chosen.groupNames = topics.names
     }
 }
 
@@ -166,6 +211,13 @@ extension UserFacingError {
         Self(
             .inconsistent,
             "--half-life goes by dates, and none of \(count) documents has one that can be read as '\(field)'; name the key of their dates: --date-field"
+        )
+    }
+
+    /// Clusters would be empty.
+    fileprivate static func tooManyClusters(_ count: Int, documents: Int) -> Self {
+        Self(
+            .request, "--clusters \(count) are more than the \(documents) documents that are left; give fewer"
         )
     }
 

@@ -45,7 +45,8 @@ struct LedgerPass {
         report.figures.findings.add(parts.findings)
         let head = SelectionLedger.head(
             settings, files: parts.files.map(\.path), parts: ledgerParts,
-            documents: clusters.starts.last ?? 0, tool: tool, measures: choice.map { _ in measureNames })
+            documents: clusters.starts.last ?? 0, tool: tool, measures: choice.map { _ in measureNames },
+            groups: choice?.groupNames ?? [])
         try file.write(head, at: 0)
         var (written, offsets) = (head.count, [0])
         var (candidate, firstUndated) = (0, nil as Int?)
@@ -108,6 +109,7 @@ struct LedgerPass {
         for number in 0..<documents {
             let isThere = candidate < choice.numbers.count && Int(choice.numbers[candidate]) == number
             bytes.append(number: isThere ? choice.ranks[candidate] : 0)
+            bytes.append(number: isThere && !choice.groups.isEmpty ? choice.groups[candidate] : .max)
             for scores in choice.scores {
                 bytes.append(number: (isThere ? Float(scores[candidate]) : .nan).bitPattern)
             }

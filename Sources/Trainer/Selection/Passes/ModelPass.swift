@@ -48,6 +48,8 @@ struct ModelPass {
             let path = run.places.measures(part)
             guard !FileSystem.exists(path) else { return }
             let writer = try NumberRowsWriter(path: path)
+            let embeddings =
+                choice.keepsEmbeddings ? try NumberRowsWriter(path: run.places.embeddings(part)) : nil
             var (waiting, bytes): ([[UInt8]], Int) = ([], 0)
             func measure() throws(UserFacingError) {
                 let found = try model.measure(
@@ -56,6 +58,7 @@ struct ModelPass {
                     run.work.check)
                 for (found, text) in zip(found, waiting) {
                     try writer.append(Row(found, bytes: text.count, task: task).numbers)
+                    try embeddings?.append(unit(found.embedding))
                 }
                 (waiting, bytes) = ([], 0)
             }
@@ -65,8 +68,17 @@ struct ModelPass {
                 if bytes > Self.bytesAtOnce { try measure() }
             }
             try measure()
+            // What tells that the part is done comes last.
+            try embeddings?.finish()
             try writer.finish()
         }
+    }
+
+    /// An embedding with the length 1; zero where there is none.
+    private func unit(_ embedding: [Double]) -> [Float] {
+        guard !embedding.isEmpty else { return [Float](repeating: 0, count: model.width) }
+        let length = embedding.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return embedding.map { length > 0 ? Float($0 / length) : 0 }
     }
 
     /// The mean of the embeddings of the task's documents.

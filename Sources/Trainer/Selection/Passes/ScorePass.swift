@@ -5,6 +5,7 @@ struct ScorePass {
     let run: SelectionRun
     let clusters: Clusters
     let cleaner: TextCleaner
+    let choice: DocumentChoice
     let weights: NgramWeights?
 
     /// What stands in a row of a part's file.
@@ -14,12 +15,14 @@ struct ScorePass {
         var bytes: Double
         /// The day of its date since 1970; no number where it has none, infinite where that can't be read.
         var day: Double
+        /// Which of the part's topics it has.
+        var topic: Double
 
-        static let columns = 3
-        var numbers: [Double] { [ngrams, bytes, day] }
+        static let columns = 4
+        var numbers: [Double] { [ngrams, bytes, day, topic] }
 
-        init(ngrams: Double, bytes: Double, date: DocumentDates.Finding?) {
-            (self.ngrams, self.bytes) = (ngrams, bytes)
+        init(ngrams: Double, bytes: Double, topic: Int, date: DocumentDates.Finding?) {
+            (self.ngrams, self.bytes, self.topic) = (ngrams, bytes, Double(topic))
             day =
                 switch date {
                 case .day(let day): Double(day.number)
@@ -28,7 +31,9 @@ struct ScorePass {
                 }
         }
 
-        init(_ numbers: [Double]) { (ngrams, bytes, day) = (numbers[0], numbers[1], numbers[2]) }
+        init(_ numbers: [Double]) {
+            (ngrams, bytes, day, topic) = (numbers[0], numbers[1], numbers[2], numbers[3])
+        }
     }
 
     /// Writes a file a part.
@@ -37,12 +42,19 @@ struct ScorePass {
             let path = run.places.scores(part)
             guard !FileSystem.exists(path) else { return }
             let writer = try NumberRowsWriter(path: path)
-            var hasher = NgramHasher()
+            var (hasher, topics) = (NgramHasher(), Topics())
+            let field = choice.topicField.map { DocumentField($0) }
             try run.forEachCandidate(of: part, clusters, cleaner) { document, text throws(UserFacingError) in
                 let row = Row(
                     ngrams: weights?.score(hasher.buckets(of: text)) ?? 0, bytes: Double(text.count),
+                    topic: try field.map { field throws(UserFacingError) in
+                        try topics.number(of: field.value(of: document.place, in: document.batch))
+                    } ?? 0,
                     date: run.settings.dates?.date(of: document))
                 try writer.append(row.numbers)
+            }
+            if choice.topicField != nil {
+                try AtomicFile(path: run.places.topics(part)).publish(topics.json.serialized())
             }
             try writer.finish()
         }
