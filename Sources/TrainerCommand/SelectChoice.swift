@@ -43,6 +43,11 @@ struct ChoiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Spread it over the values of this key of documents' lines.", valueName: "key"))
     var topicField: String?
+    @Option(
+        help: ArgumentHelp(
+            "Take what is relevant and unlike what was taken: the weight of relevance, 0 to 1 (maximal marginal relevance).",
+            valueName: "weight"))
+    var mmr: Double?
     @Flag(help: "Draw documents, each the sooner the larger its weight; without --by all alike.") var sample =
         false
     @Option(help: ArgumentHelp("What a draw and clusters follow from (0).", valueName: "number")) var seed:
@@ -81,8 +86,21 @@ struct ChoiceOptions: ParsableArguments {
     }
 
     private func validateSpread() throws {
-        guard clusters == nil || topicField == nil else {
-            throw ValidationError("--clusters and --topic-field both say what to spread over; give one")
+        guard [clusters != nil, topicField != nil, mmr != nil].count(where: \.self) <= 1 else {
+            throw ValidationError("--clusters, --topic-field and --mmr all spread what is chosen; give one")
+        }
+        if let mmr {
+            guard (0...1).contains(mmr) else { throw ValidationError("--mmr is 0 to 1, not \(mmr)") }
+            guard !sample else {
+                throw ValidationError(
+                    "--mmr takes documents one after the other, and --sample draws them; give one")
+            }
+            guard !by.isEmpty || halfLife != nil else {
+                throw ValidationError("--mmr weighs relevance, and nothing says what is relevant; give --by")
+            }
+            guard model != nil else {
+                throw ValidationError("--mmr compares a model's embeddings; give one: --model FOLDER")
+            }
         }
         guard clusters == nil && topicField == nil || amount != nil else {
             throw ValidationError(
@@ -141,7 +159,7 @@ struct ChoiceOptions: ParsableArguments {
         }
         guard model == nil || choice(textKey: "")?.needsModel == true else {
             throw ValidationError(
-                "--model goes with --by similarity, perplexity and bits-per-byte, --clusters, and a budget of tokens; nothing asks it here"
+                "--model goes with --by similarity, perplexity and bits-per-byte, --clusters, --mmr, and a budget of tokens; nothing asks it here"
             )
         }
     }
@@ -171,7 +189,9 @@ struct ChoiceOptions: ParsableArguments {
         guard let amount else { return nil }
         var choice = DocumentChoice(amount, taskKey: toKey ?? textKey)
         (choice.measures, choice.task, choice.model) = (by, to, model)
-        choice.spread = clusters.map { .clusters($0) } ?? topicField.map { .topics(field: $0) }
+        choice.spread =
+            mmr.map { .marginal($0) } ?? clusters.map { .clusters($0) }
+            ?? topicField.map { .topics(field: $0) }
         (choice.isSampled, choice.seed, choice.halfLife) = (sample, seed ?? 0, halfLife)
         return choice
     }

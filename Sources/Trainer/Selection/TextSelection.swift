@@ -78,6 +78,7 @@ public struct TextSelection: Sendable {
         case scores = "scoring"
         case model = "asking the model"
         case clusters = "clustering"
+        case marginal = "comparing what is chosen"
         case output = "writing"
     }
 

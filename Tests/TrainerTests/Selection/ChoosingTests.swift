@@ -380,6 +380,59 @@ import Testing
         #expect(try found.ledger.fate(of: 8).group == "7")
     }
 
+    private func marginal(
+        _ points: Embeddings, _ relevance: [Double], balance: Double, count: Int, threads: Int = 1
+    ) throws -> [Int] {
+        var left = count
+        return try MarginalRelevance(
+            relevance: relevance, vectors: points.rows(0..<points.count), width: points.width,
+            balance: balance,
+            threads: threads
+        ).taken(
+            { _ in
+                left -= 1
+                return true
+            }, until: { left == 0 }
+        ) {}
+    }
+
+    /// The most relevant are all of one cluster; the weight of relevance tells how many of the others are taken.
+    @Test func marginalRelevanceSpreads() throws {
+        let (points, origins) = try planted([20, 20, 20, 20])
+        let relevance = origins.indices.map { (origins[$0] == 2 ? 0.9 : 0.6) - Double($0) * 0.001 }
+        let byRelevance = try marginal(points, relevance, balance: 1, count: 8)
+        #expect(byRelevance == Array(40..<48))
+        let spread = try marginal(points, relevance, balance: 0.5, count: 4)
+        #expect(spread.first == 40 && Set(spread.map { origins[$0] }).count == 4)
+        #expect(try spread == marginal(points, relevance, balance: 0.5, count: 4, threads: 3))
+        // Each step is the best one, worked out by itself.
+        let rows = try points.rows(0..<points.count).map(Double.init)
+        func row(_ index: Int) -> [Double] { Array(rows[index * 24..<(index + 1) * 24]) }
+        let long = try marginal(points, relevance, balance: 0.7, count: 30)
+        for step in 1..<30 {
+            let values = origins.indices.map { index -> Double in
+                guard !long[..<step].contains(index) else { return -.infinity }
+                let likeness = long[..<step].map { cosine(row($0), row(index)) }
+                return 0.7 * relevance[index] - 0.3 * (likeness.max() ?? 0)
+            }
+            #expect(values[long[step]] >= (values.max() ?? .infinity) - 1e-6)
+        }
+    }
+
+    @Test func marginalRelevanceKeepsToABudget() throws {
+        var choice = try choice([.similarity], .tokens(200))
+        choice.spread = .marginal(0.3)
+        let ledger = try select(choice, to: "one.jsonl", threads: 1)
+        let chosen = try (0..<ledger.count).filter { try ledger.fate(of: $0).reason == nil }
+        let tokens = chosen.reduce(0) { $0 + reference.cases[$1].tokens }
+        #expect(tokens <= 200 && chosen.count > 1)
+        _ = try select(choice, to: "three.jsonl", threads: 3)
+        #expect(try folder.bytes("three.jsonl") == folder.bytes("one.jsonl"))
+        choice.spread = nil
+        _ = try select(choice, to: "plain.jsonl")
+        #expect(try folder.bytes("plain.jsonl") != folder.bytes("one.jsonl"))
+    }
+
     // MARK: Runs
 
     @Test func theOutputIsTheSameHoweverItIsMade() throws {

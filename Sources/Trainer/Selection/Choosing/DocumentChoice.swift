@@ -26,12 +26,14 @@ public struct DocumentChoice: Sendable {
         public var needsTask: Bool { self == .similarity || self == .ngrams }
     }
 
-    /// What documents are spread over: groups take turns, the one that has had least its best document.
+    /// How what is chosen is spread: groups take turns, the one that has had least its best document; or by embeddings.
     public enum Spread: Sendable, Equatable {
         /// So many clusters of the documents' embeddings.
         case clusters(Int)
         /// The values of a key of documents' lines.
         case topics(field: String)
+        /// The embeddings themselves: λ of maximal marginal relevance, from 0 to 1, takes the place of the order.
+        case marginal(Double)
     }
 
     /// How much is chosen.
@@ -69,7 +71,12 @@ public struct DocumentChoice: Sendable {
     /// Whether documents get embeddings.
     var embeds: Bool { measures.contains(.similarity) || keepsEmbeddings }
     /// Whether embeddings are kept.
-    var keepsEmbeddings: Bool { if case .clusters = spread { true } else { false } }
+    var keepsEmbeddings: Bool {
+        switch spread {
+        case .clusters, .marginal: true
+        case .topics, nil: false
+        }
+    }
     /// The key of a document's topic; nil where none counts.
     var topicField: String? { if case .topics(let field) = spread { field } else { nil } }
     /// Whether the model computes, and not its tokenizer alone.
@@ -100,6 +107,7 @@ public struct DocumentChoice: Sendable {
         switch spread {
         case .clusters(let count): json["clusters"] = JSON(count)
         case .topics(let field): json["topic_field"] = .string(field)
+        case .marginal(let balance): json["mmr"] = JSON(balance)
         case nil: break
         }
         switch amount {

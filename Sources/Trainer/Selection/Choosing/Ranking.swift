@@ -127,7 +127,7 @@ extension Ranking {
 
 /// What is still to be had of an amount.
 struct Allowance {
-    private var left: Int
+    private(set) var left: Int
 
     /// - Parameters:
     ///   - amount: how much.

@@ -1,4 +1,5 @@
 internal import Formats
+internal import Foundation
 
 /// What was chosen of the documents that nothing has dropped.
 struct Choice: Sendable {
@@ -40,11 +41,12 @@ struct ChoicePass {
         }
         guard !chosen.numbers.isEmpty else { throw .nothingToChooseFrom(clusters.starts.last ?? 0) }
         try measure(&chosen)
-        let order = Ranking.order(try keys(of: chosen))
+        let keys = try keys(of: chosen)
+        let order = Ranking.order(keys)
         chosen.ranks = [UInt32](repeating: 0, count: order.count)
         for (place, index) in order.enumerated() { chosen.ranks[index] = UInt32(place + 1) }
         chosen.isChosen = [Bool](repeating: false, count: order.count)
-        for index in try taken(order, &chosen) { chosen.isChosen[index] = true }
+        for index in try taken(order, keys, &chosen) { chosen.isChosen[index] = true }
         guard chosen.isChosen.contains(true) else {
             throw .tooSmallBudget(least: chosen.sizes.min() ?? 0)
         }
@@ -52,11 +54,48 @@ struct ChoicePass {
     }
 
     /// Which documents are taken, of all in their order.
-    private func taken(_ order: [Int], _ chosen: inout Choice) throws(UserFacingError) -> [Int] {
+    private func taken(
+        _ order: [Int], _ keys: [Double], _ chosen: inout Choice
+    ) throws(UserFacingError) -> [Int] {
         var allowance = Allowance(choice.amount, of: order.count)
         if case .clusters(let count) = choice.spread { try cluster(&chosen, count) }
+        if case .marginal(let balance) = choice.spread {
+            return try marginal(order, keys, chosen, balance, &allowance)
+        }
         guard choice.spread != nil else { return order.filter { allowance.take(chosen.sizes[$0]) } }
         return Ranking.taken(order, groups: chosen.groups, sizes: chosen.sizes, from: allowance)
+    }
+
+    /// Takes documents by maximal marginal relevance, of as many of the first as memory compares.
+    private func marginal(
+        _ order: [Int], _ keys: [Double], _ chosen: Choice, _ balance: Double, _ allowance: inout Allowance
+    ) throws(UserFacingError) -> [Int] {
+        let embeddings = try embeddings()
+        let most = max(1, MarginalRelevance.mostBytes / (4 * embeddings.width))
+        let pool = order.prefix(most).sorted()
+        if case .share = choice.amount, allowance.left > most { throw .tooManyToCompare(most) }
+        run.work.begin(.marginal)
+        var vectors: [Float] = []
+        for index in pool { vectors += try embeddings[index] }
+        let relevance = relevance(of: chosen, keys)
+        let method = MarginalRelevance(
+            relevance: pool.map { relevance[$0] }, vectors: vectors, width: embeddings.width,
+            balance: balance,
+            threads: run.threads)
+        var left = allowance
+        let taken = try method.taken(
+            { left.take(chosen.sizes[pool[$0]]) }, until: { left.left == 0 }, run.work.check)
+        guard left.left == 0 || pool.count == order.count || taken.count < pool.count else {
+            throw .tooManyToCompare(most)
+        }
+        return taken.map { pool[$0] }
+    }
+
+    /// How relevant documents are, beside cosines: the similarity itself, else their standing, and what age leaves of it.
+    private func relevance(of chosen: Choice, _ keys: [Double]) -> [Double] {
+        if choice.halfLife != nil { return keys.map { $0.isNaN ? 0 : exp($0) } }
+        if choice.measures == [.similarity] { return chosen.scores[0].map { $0.isNaN ? 0 : $0 } }
+        return Ranking.standings(keys)
     }
 
     /// Gives each document the cluster of its embedding.
@@ -211,6 +250,14 @@ extension UserFacingError {
         Self(
             .inconsistent,
             "--half-life goes by dates, and none of \(count) documents has one that can be read as '\(field)'; name the key of their dates: --date-field"
+        )
+    }
+
+    /// More would be compared than memory holds.
+    fileprivate static func tooManyToCompare(_ most: Int) -> Self {
+        Self(
+            .request,
+            "--mmr compares the first \(most) documents, and that is not enough of them; choose less, or spread over --clusters"
         )
     }
 
