@@ -7,7 +7,7 @@ public import Trainer
 struct ChoiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What chosen documents have most of: similarity, ngrams, perplexity or bits-per-byte. Of several the mean rank counts.",
+            "What chosen documents have most of: similarity, ngrams, perplexity, bits-per-byte or entropy. Of several the mean rank counts.",
             valueName: "measure"))
     var by: [DocumentChoice.Measure] = []
     @Option(help: ArgumentHelp("Documents of the task that texts are chosen for.", valueName: "file"))
@@ -22,6 +22,11 @@ struct ChoiceOptions: ParsableArguments {
             "What to choose of text, as 50MB or 2Mtokens; what doesn't fit is passed over.", valueName: "size"
         ))
     var budget: TextBudget?
+    @Option(
+        help: ArgumentHelp(
+            "The key of a document's tags, whose entropy --by entropy takes (default: of classes of characters).",
+            valueName: "key"))
+    var tagsField: String?
     @Option(
         help: ArgumentHelp(
             "The key of a document's date; a dot leads into an object inside.", valueName: "key"))
@@ -80,6 +85,9 @@ struct ChoiceOptions: ParsableArguments {
             throw ValidationError("--seed goes with --sample and --clusters")
         }
         try validateSpread()
+        guard tagsField == nil || by.contains(.entropy) else {
+            throw ValidationError("--tags-field goes with --by entropy")
+        }
         try validateDates()
         try validateTask()
         try validateModel()
@@ -189,6 +197,7 @@ struct ChoiceOptions: ParsableArguments {
         guard let amount else { return nil }
         var choice = DocumentChoice(amount, taskKey: toKey ?? textKey)
         (choice.measures, choice.task, choice.model) = (by, to, model)
+        choice.tagsField = tagsField
         choice.spread =
             mmr.map { .marginal($0) } ?? clusters.map { .clusters($0) }
             ?? topicField.map { .topics(field: $0) }

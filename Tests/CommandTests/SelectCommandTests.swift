@@ -71,6 +71,7 @@ import Testing
         ["a.jsonl", "-o", "o.jsonl", "--date-field", "d", "--half-life", "0", "--share", "0.5"],
         ["a.jsonl", "-o", "o.jsonl", "--sample", "--share", "0.5", "--clusters", "3"],
         ["a.jsonl", "-o", "o.jsonl", "--topic-field", "t"],
+        ["a.jsonl", "-o", "o.jsonl", "--sample", "--share", "0.5", "--tags-field", "t"],
         ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--share", "0.5", "--mmr", "0.5"],
         ["a.jsonl", "-o", "o.jsonl", "--by", "perplexity", "--model", "m", "--share", "0.5", "--mmr", "2"],
         [

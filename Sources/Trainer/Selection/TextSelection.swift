@@ -39,7 +39,8 @@ public struct TextSelection: Sendable {
     ) throws(UserFacingError) {
         parts = try TextParts(files, options: settings.textOptions, partSize: partSize)
         guard parts.count > 0 else { throw .noDocuments(paths: files) }
-        let fields = [settings.dates?.field, settings.choice?.topicField].compactMap(\.self)
+        let fields = [settings.dates?.field, settings.choice?.topicField, settings.choice?.tagsField]
+            .compactMap(\.self)
         if let field = fields.first, let table = parts.files.first(where: \.isTable) {
             throw .noFields(path: table.path, field: field)
         }

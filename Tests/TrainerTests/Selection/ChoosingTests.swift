@@ -119,19 +119,39 @@ import Testing
             case .ngrams: entry.ngrams
             case .perplexity: entry.perplexity
             case .bitsPerByte: entry.bitsPerByte
+            // A text of one character has no pair.
+            case .entropy: entry.text.count > 1 ? entry.entropy : -.infinity
             }
         }
         let ranks = ranks(expected)
         for number in 0..<ledger.count {
             let fate = try ledger.fate(of: number)
             #expect(fate.rank == ranks[number])
+            guard expected[number].isFinite else {
+                #expect(fate.scores.isEmpty && fate.rank == 21)
+                continue
+            }
             let score = try #require(fate.scores.first)
-            #expect(score.name == measure.rawValue)
+            #expect(score.name == (measure == .entropy ? "class-entropy" : measure.rawValue))
             #expect(abs(score.score - expected[number]) < 1e-5 * max(1, abs(expected[number])))
             // Three tenths of 21, rounded up.
             #expect(fate.reason == (ranks[number] <= 7 ? nil : "not_chosen"))
         }
         #expect(ledger.count == reference.cases.count)
+    }
+
+    @Test func tagsHaveAnEntropy() throws {
+        let tags = [#"["N", "V", "N", "V"]"#, #""N V A X""#, #"["N"]"#, "3"]
+        let file = try folder.write(
+            "dated.jsonl",
+            tags.enumerated().map { #"{"text": "Text \#($0)", "pos": \#($1)}"# + "\n" }.joined())
+        var choice = DocumentChoice(.share(0.5), taskKey: "text")
+        (choice.measures, choice.tagsField) = ([.entropy], "pos")
+        let found = try select(file, choice)
+        let scores = try (0..<4).map { try found.ledger.fate(of: $0).scores.first }
+        #expect(scores.map { $0?.score } == [1, 2, 0, nil] && scores[0]?.name == "tag-entropy")
+        #expect(found.report.choice?.unmeasured == 1 && found.report.kept == 2)
+        #expect(found.report.warnings.contains { $0.contains("can't be measured, and come last: 1") })
     }
 
     @Test func severalMeasuresCountByTheirRanks() throws {

@@ -17,6 +17,8 @@ public struct DocumentChoice: Sendable {
         case perplexity
         /// The same in bits by byte of the text, whatever the language makes of tokens.
         case bitsPerByte = "bits-per-byte"
+        /// How varied a document is: see ``ClassEntropy``.
+        case entropy
 
         /// Whether a model measures it.
         public var needsModel: Bool { needsLosses || self == .similarity }
@@ -60,6 +62,8 @@ public struct DocumentChoice: Sendable {
     public var isSampled = false
     /// After so many days a document's weight is half of what it was; nil for weights that do not age.
     public var halfLife: Double?
+    /// The key of a document's tags, of which the entropy is; nil for pairs of classes of characters.
+    public var tagsField: String?
     /// What chosen documents are spread over; nil where the order alone counts.
     public var spread: Spread?
     /// What the draw follows from.
@@ -67,6 +71,11 @@ public struct DocumentChoice: Sendable {
 
     /// A choice of so much, by nothing.
     public init(_ amount: Amount, taskKey: String) { (self.amount, self.taskKey) = (amount, taskKey) }
+
+    /// What a measure is called in ledgers and reports.
+    func name(of measure: Measure) -> String {
+        measure == .entropy ? tagsField == nil ? "class-entropy" : "tag-entropy" : measure.rawValue
+    }
 
     /// Whether documents get embeddings.
     var embeds: Bool { measures.contains(.similarity) || keepsEmbeddings }
@@ -91,7 +100,7 @@ public struct DocumentChoice: Sendable {
         if case .bytes = amount {
             true
         } else {
-            measures.contains(.ngrams) || halfLife != nil || topicField != nil
+            measures.contains(.ngrams) || measures.contains(.entropy) || halfLife != nil || topicField != nil
         }
     }
 
@@ -103,6 +112,7 @@ public struct DocumentChoice: Sendable {
             "model": model.map { .string($0) } ?? .null, "sample": .bool(isSampled),
             "seed": isSampled || keepsEmbeddings ? JSON(Int(truncatingIfNeeded: seed)) : .null,
         ]
+        if let tagsField { json["tags_field"] = .string(tagsField) }
         if let halfLife { json["half_life"] = JSON(halfLife) }
         switch spread {
         case .clusters(let count): json["clusters"] = JSON(count)

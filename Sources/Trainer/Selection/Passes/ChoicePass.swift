@@ -168,6 +168,7 @@ struct ChoicePass {
                 case .similarity: chosen.scores[number] += models.map(\.similarity)
                 case .ngrams: chosen.scores[number] += texts.map(\.ngrams)
                 case .perplexity: chosen.scores[number] += models.map(\.perplexity)
+                case .entropy: chosen.scores[number] += texts.map(\.entropy)
                 case .bitsPerByte: chosen.scores[number] += models.map(\.bitsPerByte)
                 }
             }

@@ -99,7 +99,7 @@ struct LedgerPass {
         return SelectionPlan(ledger: ledger, starts: clusters.starts, offsets: offsets, report: report)
     }
 
-    private var measureNames: [String] { run.settings.choice?.measures.map(\.rawValue) ?? [] }
+    private var measureNames: [String] { run.settings.choice.map { $0.measures.map($0.name) } ?? [] }
 
     /// Writes the table of ranks: see ``SelectionLedger``.
     private func write(

@@ -17,12 +17,13 @@ struct ScorePass {
         var day: Double
         /// Which of the part's topics it has.
         var topic: Double
+        var entropy: Double
 
-        static let columns = 4
-        var numbers: [Double] { [ngrams, bytes, day, topic] }
+        static let columns = 5
+        var numbers: [Double] { [ngrams, bytes, day, topic, entropy] }
 
-        init(ngrams: Double, bytes: Double, topic: Int, date: DocumentDates.Finding?) {
-            (self.ngrams, self.bytes, self.topic) = (ngrams, bytes, Double(topic))
+        init(ngrams: Double, bytes: Double, topic: Int, entropy: Double, date: DocumentDates.Finding?) {
+            (self.ngrams, self.bytes, self.topic, self.entropy) = (ngrams, bytes, Double(topic), entropy)
             day =
                 switch date {
                 case .day(let day): Double(day.number)
@@ -33,6 +34,7 @@ struct ScorePass {
 
         init(_ numbers: [Double]) {
             (ngrams, bytes, day, topic) = (numbers[0], numbers[1], numbers[2], numbers[3])
+            entropy = numbers[4]
         }
     }
 
@@ -43,6 +45,8 @@ struct ScorePass {
             guard !FileSystem.exists(path) else { return }
             let writer = try NumberRowsWriter(path: path)
             var (hasher, topics) = (NgramHasher(), Topics())
+            let (varied, tags) = (ClassEntropy(), choice.tagsField.map { DocumentField($0) })
+            let asksEntropy = choice.measures.contains(.entropy)
             let field = choice.topicField.map { DocumentField($0) }
             try run.forEachCandidate(of: part, clusters, cleaner) { document, text throws(UserFacingError) in
                 let row = Row(
@@ -50,6 +54,12 @@ struct ScorePass {
                     topic: try field.map { field throws(UserFacingError) in
                         try topics.number(of: field.value(of: document.place, in: document.batch))
                     } ?? 0,
+                    entropy: !asksEntropy
+                        ? 0
+                        : tags.map {
+                            varied.entropy(ofTags: $0.value(of: document.place, in: document.batch))
+                        }
+                            ?? varied.entropy(of: text),
                     date: run.settings.dates?.date(of: document))
                 try writer.append(row.numbers)
             }
