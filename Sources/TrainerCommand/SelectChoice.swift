@@ -7,7 +7,7 @@ public import Trainer
 struct ChoiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What chosen documents have most of: similarity, ngrams, perplexity, bits-per-byte or entropy. Of several the mean rank counts.",
+            "What chosen documents have most of: similarity, ngrams, ngrams-mean, perplexity, bits-per-byte or entropy. Of several the mean rank counts.",
             valueName: "measure"))
     var by: [DocumentChoice.Measure] = []
     @Option(help: ArgumentHelp("Documents of the task that texts are chosen for.", valueName: "file"))
@@ -152,7 +152,7 @@ struct ChoiceOptions: ParsableArguments {
                 "--by \(measure.rawValue) compares with a task; give some of its documents: --to FILE")
         }
         guard to.isEmpty || by.contains(where: \.needsTask) else {
-            throw ValidationError("--to goes with --by similarity and --by ngrams")
+            throw ValidationError("--to goes with --by similarity, ngrams and ngrams-mean")
         }
         guard toKey == nil || !to.isEmpty else { throw ValidationError("--to-key goes with --to") }
         try refuseModels(among: to)

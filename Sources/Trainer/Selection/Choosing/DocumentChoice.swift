@@ -11,6 +11,8 @@ public struct DocumentChoice: Sendable {
         case similarity
         /// The logarithm of the importance weight of hashed words and pairs of words: see ``NgramWeights``.
         case ngrams
+        /// The same by word and pair, which compares texts of any length.
+        case ngramsMean = "ngrams-mean"
         /// The mean cross entropy of a token of the text in nats, the logarithm of the perplexity: what is new to the model.
         ///
         /// Source: 2311.08545, ETA-DACP, whose novelty it is.
@@ -25,7 +27,9 @@ public struct DocumentChoice: Sendable {
         /// Whether it is how well a model predicts.
         var needsLosses: Bool { self == .perplexity || self == .bitsPerByte }
         /// Whether it compares documents with those of a task.
-        public var needsTask: Bool { self == .similarity || self == .ngrams }
+        public var needsTask: Bool { self == .similarity || needsWords }
+        /// Whether words are counted.
+        var needsWords: Bool { self == .ngrams || self == .ngramsMean }
     }
 
     /// How what is chosen is spread: groups take turns, the one that has had least its best document; or by embeddings.
@@ -100,7 +104,8 @@ public struct DocumentChoice: Sendable {
         if case .bytes = amount {
             true
         } else {
-            measures.contains(.ngrams) || measures.contains(.entropy) || halfLife != nil || topicField != nil
+            measures.contains(where: \.needsWords) || measures.contains(.entropy) || halfLife != nil
+                || topicField != nil
         }
     }
 

@@ -139,7 +139,7 @@ struct ChoicePass {
     /// Has the passes measure that are needed, and reads what they have left.
     private func measure(_ chosen: inout Choice) throws(UserFacingError) {
         let weights =
-            choice.measures.contains(.ngrams)
+            choice.measures.contains(where: \.needsWords)
             ? try NgramPass(run: run, clusters: clusters, cleaner: cleaner, choice: choice).carryOut() : nil
         if choice.readsTexts {
             try ScorePass(run: run, clusters: clusters, cleaner: cleaner, choice: choice, weights: weights)
@@ -166,6 +166,7 @@ struct ChoicePass {
             for (number, measure) in choice.measures.enumerated() {
                 switch measure {
                 case .similarity: chosen.scores[number] += models.map(\.similarity)
+                case .ngramsMean: chosen.scores[number] += texts.map(\.ngramsMean)
                 case .ngrams: chosen.scores[number] += texts.map(\.ngrams)
                 case .perplexity: chosen.scores[number] += models.map(\.perplexity)
                 case .entropy: chosen.scores[number] += texts.map(\.entropy)

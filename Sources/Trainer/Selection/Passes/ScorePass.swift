@@ -11,6 +11,8 @@ struct ScorePass {
     /// What stands in a row of a part's file.
     struct Row {
         var ngrams: Double
+        /// The same by word and pair; no number where there are none.
+        var ngramsMean: Double
         /// The bytes of the text.
         var bytes: Double
         /// The day of its date since 1970; no number where it has none, infinite where that can't be read.
@@ -19,11 +21,15 @@ struct ScorePass {
         var topic: Double
         var entropy: Double
 
-        static let columns = 5
-        var numbers: [Double] { [ngrams, bytes, day, topic, entropy] }
+        static let columns = 6
+        var numbers: [Double] { [ngrams, ngramsMean, bytes, day, topic, entropy] }
 
-        init(ngrams: Double, bytes: Double, topic: Int, entropy: Double, date: DocumentDates.Finding?) {
-            (self.ngrams, self.bytes, self.topic, self.entropy) = (ngrams, bytes, Double(topic), entropy)
+        init(
+            ngrams: (sum: Double, count: Int), bytes: Double, topic: Int, entropy: Double,
+            date: DocumentDates.Finding?
+        ) {
+            (self.ngrams, self.bytes, self.topic, self.entropy) = (ngrams.sum, bytes, Double(topic), entropy)
+            ngramsMean = ngrams.count > 0 ? ngrams.sum / Double(ngrams.count) : .nan
             day =
                 switch date {
                 case .day(let day): Double(day.number)
@@ -33,8 +39,8 @@ struct ScorePass {
         }
 
         init(_ numbers: [Double]) {
-            (ngrams, bytes, day, topic) = (numbers[0], numbers[1], numbers[2], numbers[3])
-            entropy = numbers[4]
+            (ngrams, ngramsMean, bytes) = (numbers[0], numbers[1], numbers[2])
+            (day, topic, entropy) = (numbers[3], numbers[4], numbers[5])
         }
     }
 
@@ -50,7 +56,10 @@ struct ScorePass {
             let field = choice.topicField.map { DocumentField($0) }
             try run.forEachCandidate(of: part, clusters, cleaner) { document, text throws(UserFacingError) in
                 let row = Row(
-                    ngrams: weights?.score(hasher.buckets(of: text)) ?? 0, bytes: Double(text.count),
+                    ngrams: weights.map { weights in
+                        let buckets = hasher.buckets(of: text)
+                        return (weights.score(buckets), buckets.count)
+                    } ?? (0, 0), bytes: Double(text.count),
                     topic: try field.map { field throws(UserFacingError) in
                         try topics.number(of: field.value(of: document.place, in: document.batch))
                     } ?? 0,
