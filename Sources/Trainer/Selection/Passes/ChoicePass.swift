@@ -243,7 +243,7 @@ extension UserFacingError {
     fileprivate static func nothingToChooseFrom(_ count: Int) -> Self {
         Self(
             .inconsistent,
-            "no document is left to choose from: rules, copies and evaluations drop all \(count); see what they drop without --by, or ask fewer rules (--without, --rules none)"
+            "no document is left to choose from: rules, copies and evaluations drop all \(count); see what they drop without choosing, or ask fewer rules (--without, --rules none)"
         )
     }
 
