@@ -16,6 +16,8 @@ public struct SelectionReport: Sendable {
     public private(set) var evaluations: [Evaluation] = []
     /// How many documents were chosen of how many; nil where all were kept.
     public internal(set) var choice: ChoiceFigures?
+    /// What there is to know of the model that measured.
+    var notes: [String] = []
     /// The first document without a date that can be read, where dates count.
     var undated: String?
     /// What was counted in reading and cleaning.
@@ -44,7 +46,7 @@ public struct SelectionReport: Sendable {
 
     /// What was found in the files that whoever selects from them should know of, a sentence each.
     public var warnings: [String] {
-        var warnings: [String] = []
+        var warnings = notes
         let findings = figures.findings
         if !findings.passedOver.isEmpty {
             warnings.append(

@@ -114,16 +114,18 @@ public struct TextSelection: Sendable {
         let cleaner = TextCleaner(settings.cleaning, repeated: try RepeatedUnitsPass(run: run).carryOut())
         try ExaminationPass(run: run, cleaner: cleaner, contamination: contamination).carryOut()
         let clusters = try ComparisonPass(run: run).carryOut()
+        let model = try Self.model(settings, threads: threads)
         var chosen: Choice?
         if let choice = settings.choice {
             chosen = try ChoicePass(
                 run: run, clusters: clusters, cleaner: cleaner, choice: choice,
-                model: try Self.model(settings, threads: threads)
+                model: model
             ).carryOut()
         }
-        let plan = try LedgerPass(run: run, contamination: contamination, tool: tool)
+        var plan = try LedgerPass(run: run, contamination: contamination, tool: tool)
             .carryOut(clusters, chosen)
         try OutputPass(run: run, cleaner: cleaner).carryOut(plan)
+        plan.report.notes = model?.notes ?? []
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
         try FileSystem.replace(output, with: places.file("output"))
         try FileSystem.remove(places.folder)

@@ -9,6 +9,8 @@ final class DocumentModel {
     let fingerprint: String
     /// The channels of an embedding.
     let width: Int
+    /// What there is to know of the model, a sentence each.
+    let notes: [String]
     private let model: PretrainedModel
     private let tokenizer: Tokenizer
     private let layout: DocumentLayout
@@ -38,13 +40,11 @@ final class DocumentModel {
         } catch {
             throw error as? UserFacingError ?? UserFacingError(.unsupported, "\(path): \(error)")
         }
-        layout = try model.documentLayout(tokenizer, endOfText: .nothing).layout
+        let found = try model.documentLayout(tokenizer, endOfText: .nothing)
+        (layout, notes) = (found.layout, model.notes + found.notes)
         fingerprint = try model.unchanged.fingerprint()
         width = model.architecture.hiddenSize
     }
-
-    /// What there is to know of the model, a sentence each.
-    var notes: [String] { model.notes }
 
     /// Reads the weights.
     func load(isCancelled: () -> Bool) throws(UserFacingError) {
