@@ -7,13 +7,15 @@ struct Select: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "select",
         abstract:
-            "Choose documents for training: clean them, and leave out what rules, copies and evaluations forbid.",
+            "Choose documents for training: leave out what rules, copies and evaluations forbid; of the rest take the best.",
         discussion: """
             \(TextArguments.files) A pipe can't be named: files are read several times.
 
               trainer select corpus/ -o chosen.jsonl                          # Gopher's and FineWeb's rules, no copies
               trainer select corpus/ -o chosen.jsonl --against kobest=test.jsonl --script hangul=0.3
               trainer select corpus/ -o chosen.jsonl --rule gopher_short_doc=20 --without list_ratio
+              trainer select corpus/ -o chosen.jsonl --by ngrams --to task.jsonl --share 0.1    # what is most like a task
+              trainer select corpus/ -o chosen.jsonl --by similarity --to task.jsonl --model my-model --budget 5Mtokens
               trainer select -o chosen.jsonl --explain corpus/a.jsonl:17      # what became of a document
 
             OUT.jsonl gets the lines of the documents that are kept, in their order, with the cleaned text; beside it \
@@ -25,7 +27,8 @@ struct Select: ParsableCommand {
             \(SelectionRule.published.map { "\($0.name) \(plain($0.number))" }.joined(separator: ", ")).
 
             With --json: the report. With --explain: document, file, line, kept, changed, and where it was dropped \
-            reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number).
+            reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number); where documents \
+            were chosen rank, group, and the score by each measure under its name.
             """)
 
     @Argument(help: ArgumentHelp("Files of text.", valueName: "file")) var files: [String] = []
@@ -85,6 +88,8 @@ struct Select: ParsableCommand {
             valueName: "share"))
     var againstShare: Double?
 
+    @OptionGroup(title: "Choosing") var choosing: ChoiceOptions
+
     @Flag(help: "Replace an output, and what a run with other settings has left.") var force = false
     @OptionGroup(title: "Reading of text") var reading: TextArguments
     @OptionGroup var compute: ComputeOptions
@@ -97,8 +102,9 @@ struct Select: ParsableCommand {
         guard explain == nil || files.isEmpty else {
             throw ValidationError("--explain reads the ledger beside -o; leave the files out")
         }
-        guard !reading.plainText else {
-            throw ValidationError("--plain-text is of encoding, and nothing is encoded here; leave it out")
+        guard !reading.plainText || choosing.model != nil else {
+            throw ValidationError(
+                "--plain-text is of encoding, and nothing is encoded without --model; leave it out")
         }
         if let boilerplate, boilerplate < 2 {
             throw ValidationError("--boilerplate counts documents, from 2 on, not \(boilerplate)")
@@ -151,6 +157,8 @@ struct Select: ParsableCommand {
         settings.evaluations = against
         if let againstKey { settings.evaluationKey = againstKey }
         if let againstShare { settings.contaminationShare = againstShare }
+        settings.dates = choosing.dates
+        settings.choice = choosing.choice(textKey: reading.textKey)
         return settings
     }
 
@@ -200,6 +208,19 @@ struct Select: ParsableCommand {
                 "\(set.name): \(Units.grouped(set.found)) of \(Units.grouped(set.texts)) texts found (\(Units.fixed(set.share * 100, digits: 2)) % of their runs)\(short); \(Units.grouped(set.documents)) documents dropped"
             )
         }
+        if let choice = report.choice {
+            self.report(
+                "chosen: \(Units.grouped(choice.chosen)) of \(Units.grouped(choice.candidates)) documents that were left"
+                    + choosing.taken(choice.taken))
+        }
+        if let groups = report.choice?.groups, !groups.isEmpty {
+            var table = Table(columns: [("group", .left), ("documents", .right), ("chosen", .right)])
+            for group in groups.prefix(40) {
+                table.add(group.name, Units.grouped(group.candidates), Units.grouped(group.chosen))
+            }
+            self.report(table.description)
+            if groups.count > 40 { self.report("and \(Units.grouped(groups.count - 40)) groups more") }
+        }
         self.report("wrote \(output) (\(Units.bytes(report.keptBytes)))")
     }
 
@@ -225,8 +246,12 @@ struct Select: ParsableCommand {
 
     private func text(of fate: SelectionLedger.Fate) -> String {
         var text = fate.isChanged ? "cleaned, " : ""
-        guard let reason = fate.reason else { return text + "kept" }
-        text += "dropped by \(reason)"
+        let measured =
+            (fate.rank.map { ", rank \(Units.grouped($0))" } ?? "")
+            + (fate.group.map { " of all, \($0)" } ?? "")
+            + fate.scores.map { ", \($0.name) \(Units.fixed($0.score, digits: 4))" }.joined()
+        guard let reason = fate.reason else { return text + "kept" + measured }
+        text += "dropped by \(reason)" + measured
         if let set = fate.set { text += " with \(set)" }
         if let score = fate.score { text += ", score \(Units.fixed(score, digits: 4))" }
         if let limit = fate.limit { text += ", at \(fate.isLeast ? "least" : "most") \(plain(limit))" }

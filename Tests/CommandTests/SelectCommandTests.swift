@@ -39,12 +39,55 @@ import Testing
         #expect(all.count == 3)
     }
 
+    @Test func choosesByWords() throws {
+        try folder.write("task.jsonl", "{\"q\": \"one two\"}\n")
+        let run = try select(
+            "a.jsonl", "-o", "out.jsonl", "--rules", "none", "--by", "ngrams", "--to", "task.jsonl",
+            "--to-key", "q",
+            "--budget", "14B", "--json")
+        #expect(run.code == 0, "\(run.messages)")
+        let choice = try run.json()["choice"]
+        #expect(choice?["candidates"]?.int == 2 && choice?["chosen"]?.int == 1 && choice?["taken"]?.int == 3)
+        let why = try select("-o", "out.jsonl", "--explain", "0")
+        #expect(why.messages.contains("dropped by not_chosen, rank 2, ngrams -"), "\(why.messages)")
+        let kept = try select("-o", "out.jsonl", "--explain", "1", "--json").json()
+        #expect(kept["rank"]?.int == 1 && kept["kept"]?.bool == true && kept["ngrams"]?.double != nil)
+    }
+
     @Test(arguments: [
         ["a.jsonl", "-o", "o.jsonl", "--rule", "nothing=1"], ["a.jsonl", "-o", "o.jsonl", "--rules", "best"],
         ["a.jsonl", "-o", "o.jsonl", "--script", "elvish=0.5"],
         ["a.jsonl", "-o", "o.jsonl", "--script", "hangul=2"],
         ["a.jsonl", "-o", "o.jsonl", "--boilerplate", "1"],
         ["a.jsonl", "-o", "o.jsonl", "--against-share", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--share", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "similarity", "--share", "0.5", "--to", "a.jsonl"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl"],
+        ["a.jsonl", "-o", "o.jsonl", "--since", "2024"], ["a.jsonl", "-o", "o.jsonl", "--date-field", "d"],
+        ["a.jsonl", "-o", "o.jsonl", "--date-field", "d", "--since", "May 2024"],
+        ["a.jsonl", "-o", "o.jsonl", "--date-field", "d", "--since", "2024-02-30"],
+        ["a.jsonl", "-o", "o.jsonl", "--date-field", "d", "--since", "2024", "--until", "2023"],
+        ["a.jsonl", "-o", "o.jsonl", "--date-field", "d", "--half-life", "100"],
+        ["a.jsonl", "-o", "o.jsonl", "--date-field", "d", "--half-life", "0", "--share", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--sample", "--share", "0.5", "--clusters", "3"],
+        ["a.jsonl", "-o", "o.jsonl", "--topic-field", "t"],
+        ["a.jsonl", "-o", "o.jsonl", "--sample", "--share", "0.5", "--tags-field", "t"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--share", "0.5", "--mmr", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "perplexity", "--model", "m", "--share", "0.5", "--mmr", "2"],
+        [
+            "a.jsonl", "-o", "o.jsonl", "--by", "perplexity", "--model", "m", "--share", "0.5", "--mmr", "1",
+            "--sample",
+        ],
+        ["a.jsonl", "-o", "o.jsonl", "--topic-field", "t", "--share", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--share", "0.5"], ["a.jsonl", "-o", "o.jsonl", "--sample"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "perplexity", "--share", "0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--share", "0.5", "--seed", "1"],
+        ["a.jsonl", "-o", "o.jsonl", "--to", "a.jsonl"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--share", "1.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--share", "1", "--budget", "1kB"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--budget", "5 tokens"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl", "--share", "1", "--model", "m"],
+        ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--by", "ngrams", "--to", "a.jsonl", "--share", "1"],
         ["a.jsonl", "-o", "o.jsonl", "--plain-text"], ["-o", "o.jsonl"], ["a.jsonl", "-o", "a.jsonl"],
     ])
     func refusesWhatCannotBe(arguments: [String]) throws {

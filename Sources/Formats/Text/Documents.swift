@@ -189,6 +189,9 @@ package struct DocumentBatch: Sendable {
     /// Where the line that `bytes` begin in begins in the file.
     private let lineStart: Int
 
+    /// Whether the texts are of lines of JSON.
+    var hasLines: Bool { if case .lines = kind { true } else { false } }
+
     /// The most bytes of a part, so that several threads have something to do with one document.
     private static let partSize = 1 << 20
 

@@ -16,6 +16,8 @@ package struct TextParts: Sendable {
 
         /// Its bytes.
         package var size: Int { identity.size }
+        /// Whether it is a table, of which the column of the texts alone is read.
+        package var isTable: Bool { if case .rowGroups = division { true } else { false } }
         /// When it was changed last, in seconds since 1970.
         package var modified: Int { identity.seconds }
     }

@@ -181,14 +181,7 @@ public struct EvaluationSet: Sendable {
     }
 
     private func packed(into length: Int, window: Int) -> PackedWindows {
-        let windows = documents.enumerated().flatMap { index, document in
-            let predicted = document.count - 1
-            return stride(from: 0, to: predicted, by: window).map { done in
-                let end = min(done + window, predicted)
-                return PackedWindows.Window(sequence: index, input: max(0, end - window)..<end, first: done)
-            }
-        }
-        return PackedWindows(windows, of: documents, into: length)
+        PackedWindows(rolling: documents, window: window, into: length)
     }
 }
 

@@ -40,6 +40,19 @@ struct PackedWindows: Sendable {
         self.length = length
     }
 
+    /// Puts the windows over sequences into rows: each predicts as many tokens as fit into it, the last one the rest with as much
+    /// context as fits, so that every token is predicted once.
+    init(rolling sequences: [[Int32]], window: Int, into length: Int) {
+        let windows = sequences.enumerated().flatMap { index, sequence in
+            let predicted = sequence.count - 1
+            return stride(from: 0, to: predicted, by: window).map { done in
+                let end = min(done + window, predicted)
+                return Window(sequence: index, input: max(0, end - window)..<end, first: done)
+            }
+        }
+        self.init(windows, of: sequences, into: length)
+    }
+
     /// The rows, `size` at once; the last batch is filled up with rows that ask for nothing.
     func batches(of size: Int) -> some Sequence<EvaluationBatch> {
         stride(from: 0, to: rows.count, by: size).lazy.map { start in

@@ -43,7 +43,12 @@ struct DocumentExaminer {
     }
 
     /// Looks at a document.
-    mutating func examine(_ source: [UInt8], key: UInt64) -> Examination {
+    mutating func examine(_ document: SelectionRun.Document, key: UInt64) -> Examination {
+        let source = document.text
+        if let dates = settings.dates, let verdict = dates.verdict(dates.date(of: document)) {
+            var found = Examination(text: source)
+            return dropped(&found, verdict.reason, Double(verdict.year))
+        }
         let before = counts.personal
         var found = Examination(text: cleaner.clean(source, key: key, counting: &counts))
         found.isChanged = found.text != source

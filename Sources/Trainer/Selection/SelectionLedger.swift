@@ -5,8 +5,9 @@ public import Formats
 /// The file begins with `TRLEDGER`, the version and the size of a header (4 bytes each), and the header as JSON: the settings,
 /// the reasons in the order of their codes, the files, and of each part of a file its file, first document and first line.
 /// Behind it stand 16 bytes a document, in the order of the files: code and detail (2 bytes each), score (float32), the number
-/// of the document that it equals (2³² − 1 for none), and its line, counted from 0 in its part. Numbers have their lowest byte
-/// first.
+/// of the document that it equals (2³² − 1 for none), and its line, counted from 0 in its part. Where documents were chosen, the
+/// header names the measures and groups, and a table of ranks follows: of each document its rank (4 bytes, from 1; 0 for one that was
+/// dropped before), its group (4 bytes, 2³² − 1 for none) and its score by each measure (float32). Numbers have their lowest byte first.
 public struct SelectionLedger: Sendable {
     /// How many documents there are.
     public let count: Int
@@ -16,9 +17,15 @@ public struct SelectionLedger: Sendable {
     private let files: [String]
     private let sets: [String]
     private let parts: [Part]
+    /// What documents were chosen by; nil where none were chosen.
+    private let measures: [String]?
+    private let groups: [String]
 
     static let start = Array("TRLEDGER".utf8)
     static let (version, recordSize, noDocument): (UInt32, Int, UInt32) = (1, 16, .max)
+
+    /// The bytes of a document in the table of ranks.
+    private static func rankSize(_ measures: [String]) -> Int { 8 + 4 * measures.count }
 
     /// Where the documents of a part are.
     struct Part: Sendable {
@@ -46,14 +53,19 @@ public struct SelectionLedger: Sendable {
 
     /// The bytes before the records.
     static func head(
-        _ settings: SelectionSettings, files: [String], parts: [Part], documents: Int, tool: String
+        _ settings: SelectionSettings, files: [String], parts: [Part], documents: Int, tool: String,
+        measures: [String]? = nil, groups: [String] = []
     ) -> [UInt8] {
-        let json: JSON = [
+        var json: JSON = [
             "tool": .string(tool), "documents": JSON(documents), "settings": settings.json,
             "reasons": .array(settings.reasons.map(\.json)), "files": .array(files.map { .string($0) }),
             "parts": .array(
                 parts.map { .array([JSON($0.file), JSON($0.firstDocument), JSON($0.firstLine)]) }),
         ]
+        if let measures {
+            json["measures"] = .array(measures.map { .string($0) })
+            json["groups"] = .array(groups.map { .string($0) })
+        }
         let header = json.serialized(indent: nil)
         var bytes = start
         bytes.append(number: version)
@@ -75,8 +87,10 @@ public struct SelectionLedger: Sendable {
         let size = Int(numbers.number(at: &place, as: UInt32.self))
         guard version == Self.version, size <= input.size - 16 else { throw .noLedger(path: path) }
         let json = try JSON(parsing: try input.bytes(at: 16, count: size), file: path)
-        guard let count = json["documents"]?.int, count >= 0,
-            input.size == 16 + size + count * Self.recordSize
+        groups = (json["groups"]?.array ?? []).compactMap(\.string)
+        measures = json["measures"]?.array?.compactMap(\.string)
+        let recordSize = Self.recordSize + (measures.map(Self.rankSize) ?? 0)
+        guard let count = json["documents"]?.int, count >= 0, input.size == 16 + size + count * recordSize
         else { throw .noLedger(path: path) }
         (self.count, recordStart) = (count, 16 + size)
         reasons = (json["reasons"]?.array ?? []).compactMap { Reason($0) }
@@ -112,6 +126,12 @@ public struct SelectionLedger: Sendable {
         public let equal: Int?
         /// Whether cleaning changed it.
         public let isChanged: Bool
+        /// Its place in the order in which documents were taken, from 1; nil where it was dropped before.
+        public let rank: Int?
+        /// The cluster or topic that it is of, where documents were spread over these.
+        public let group: String?
+        /// What was measured of it, by name; those that could not be measured are not there.
+        public let scores: [(name: String, score: Double)]
 
         /// As one object of JSON.
         public var json: JSON {
@@ -125,6 +145,9 @@ public struct SelectionLedger: Sendable {
             if let limit { json[isLeast ? "least" : "most"] = JSON(limit) }
             if let set { json["set"] = .string(set) }
             if let equal { json["equals"] = JSON(equal) }
+            if let rank { json["rank"] = JSON(rank) }
+            if let group { json["group"] = .string(group) }
+            for (name, score) in scores { json[name] = JSON(score) }
             return json
         }
     }
@@ -177,14 +200,34 @@ public struct SelectionLedger: Sendable {
         let part = parts[low]
         let reason = entry.code > 0 && Int(entry.code) <= reasons.count ? reasons[Int(entry.code) - 1] : nil
         let isContaminated = reason?.name == Reason.others[Reason.Other.contamination.rawValue]
+        let isLeft = reason?.name == Reason.others[Reason.Other.notChosen.rawValue]
+        let ranks = try ranks(of: number)
         let set = isContaminated ? Int(entry.detail >> 1) : sets.count
         return Fate(
             number: number, file: files.indices.contains(part.file) ? files[part.file] : "",
             line: part.firstLine + Int(entry.line), reason: reason?.name,
-            score: reason == nil ? nil : Double(entry.score), limit: reason?.number,
+            score: reason == nil || isLeft ? nil : Double(entry.score), limit: reason?.number,
             isLeast: reason?.bound == "least",
             set: sets.indices.contains(set) ? sets[set] : nil,
-            equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail & 1 == 1)
+            equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail & 1 == 1,
+            rank: ranks.rank, group: ranks.group, scores: ranks.scores)
+    }
+
+    /// A document's row in the table of ranks.
+    private func ranks(
+        of number: Int
+    ) throws(UserFacingError) -> (rank: Int?, group: String?, scores: [(name: String, score: Double)]) {
+        guard let measures else { return (nil, nil, []) }
+        let size = Self.rankSize(measures)
+        let bytes = try input.bytes(at: recordStart + count * Self.recordSize + number * size, count: size)
+        var place = 0
+        let rank = Int(bytes.number(at: &place, as: UInt32.self))
+        let group = Int(bytes.number(at: &place, as: UInt32.self))
+        let scores = measures.map { ($0, Double(Float(bitPattern: bytes.number(at: &place)))) }
+        return (
+            rank == 0 ? nil : rank, groups.indices.contains(group) ? groups[group] : nil,
+            scores.filter { $0.1.isFinite }
+        )
     }
 
     /// What became of a document, and of those that it equals, one after the other.

@@ -14,6 +14,12 @@ public struct SelectionReport: Sendable {
     }
     /// What was found of evaluation sets.
     public private(set) var evaluations: [Evaluation] = []
+    /// How many documents were chosen of how many; nil where all were kept.
+    public internal(set) var choice: ChoiceFigures?
+    /// What there is to know of the model that measured.
+    var notes: [String] = []
+    /// The first document without a date that can be read, where dates count.
+    var undated: String?
     /// What was counted in reading and cleaning.
     var figures = PartFigures()
     private var dropped: [Int]
@@ -40,7 +46,7 @@ public struct SelectionReport: Sendable {
 
     /// What was found in the files that whoever selects from them should know of, a sentence each.
     public var warnings: [String] {
-        var warnings: [String] = []
+        var warnings = notes
         let findings = figures.findings
         if !findings.passedOver.isEmpty {
             warnings.append(
@@ -53,6 +59,19 @@ public struct SelectionReport: Sendable {
         if findings.skippedLines > 0 {
             warnings.append("lines passed over that can't be used: \(Units.grouped(findings.skippedLines))")
         }
+        if let undated {
+            let missing = documents(droppedBy: .undated) + (choice?.undated ?? 0)
+            let unreadable = documents(droppedBy: .unreadableDate) + (choice?.unreadableDates ?? 0)
+            let isWindow = settings.dates?.since != nil || settings.dates?.until != nil
+            let fate = isWindow ? "they are dropped" : "they count as old as the oldest"
+            warnings.append(
+                "documents without a date: \(Units.grouped(missing)), with one that can't be read: \(Units.grouped(unreadable)); \(fate); the first is \(undated)"
+            )
+        }
+        if let choice, choice.unmeasured > 0 {
+            warnings.append(
+                "documents that can't be measured, and come last: \(Units.grouped(choice.unmeasured))")
+        }
         if kept == 0 { warnings.append("no document was kept") }
         return warnings
     }
@@ -63,6 +82,10 @@ public struct SelectionReport: Sendable {
             + PartFigures.fields.map {
                 ($0.name.replacing("_", with: " "), figures.cleaned[keyPath: $0.path])
             }
+    }
+
+    private func documents(droppedBy reason: Reason.Other) -> Int {
+        dropped[Int(settings.code(of: reason)) - 1]
     }
 
     mutating func count(_ entry: SelectionLedger.Entry, bytes: UInt64, contaminationCode: UInt16) {
@@ -87,6 +110,12 @@ public struct SelectionReport: Sendable {
 
     /// As the report's file has it.
     public var json: JSON {
+        var json = selection
+        if let choice { json["choice"] = choice.json }
+        return json
+    }
+
+    private var selection: JSON {
         [
             "format": "trainer selection", "version": "1", "tool": .string(tool), "settings": settings.json,
             "documents": JSON(documents), "kept": JSON(kept), "text_bytes": JSON(figures.textBytes),
@@ -106,6 +135,47 @@ public struct SelectionReport: Sendable {
                         "name": .string($0.name), "texts": JSON($0.texts), "too_short": JSON($0.tooShort),
                         "found": JSON($0.found), "share": JSON($0.share), "documents": JSON($0.documents),
                     ]
+                }),
+        ]
+    }
+}
+
+/// How many documents were chosen.
+public struct ChoiceFigures: Sendable {
+    /// How many there were to choose from, and how many were chosen.
+    public let candidates, chosen: Int
+    /// What these take of the amount: documents, bytes of text or tokens.
+    public let taken: Int
+    /// Documents of which something could not be measured, as of a text without a token.
+    public let unmeasured: Int
+    /// The clusters or topics that documents were spread over: of each how many there were, and how many were chosen.
+    public let groups: [(name: String, candidates: Int, chosen: Int)]
+    /// Where age counts: documents without a date, and with one that can't be read.
+    public let undated, unreadableDates: Int
+
+    init(_ choice: Choice) {
+        candidates = choice.numbers.count
+        chosen = choice.isChosen.count { $0 }
+        taken = choice.taken
+        var counts = choice.groupNames.map { (name: $0, candidates: 0, chosen: 0) }
+        for (index, group) in choice.groups.enumerated() {
+            counts[Int(group)].candidates += 1
+            if choice.isChosen[index] { counts[Int(group)].chosen += 1 }
+        }
+        groups = counts
+        undated = choice.days.count(where: \.isNaN)
+        unreadableDates = choice.days.count(where: \.isInfinite)
+        unmeasured = choice.numbers.indices.count { index in choice.scores.contains { $0[index].isNaN } }
+    }
+
+    var json: JSON {
+        [
+            "candidates": JSON(candidates), "chosen": JSON(chosen), "taken": JSON(taken),
+            "unmeasured": JSON(unmeasured), "undated": JSON(undated),
+            "unreadable_dates": JSON(unreadableDates),
+            "groups": .array(
+                groups.map {
+                    ["name": .string($0.name), "candidates": JSON($0.candidates), "chosen": JSON($0.chosen)]
                 }),
         ]
     }

@@ -47,6 +47,11 @@ public struct SelectionSettings: Sendable {
     /// The share of an evaluation text's runs that makes a document one that holds it.
     public var contaminationShare = 0.5
 
+    /// When documents are of; nil where nobody asks.
+    public var dates: DocumentDates?
+    /// Which of the documents that all this leaves are chosen; nil for all.
+    public var choice: DocumentChoice?
+
     /// Everything as it is by default.
     public init(reading: TextOptions = TextOptions()) {
         self.reading = reading
@@ -74,6 +79,13 @@ public struct SelectionSettings: Sendable {
 
     /// Everything that decides what is selected.
     var json: JSON {
+        var json = selection
+        if let dates { json["dates"] = dates.json }
+        if let choice { json["choice"] = choice.json }
+        return json
+    }
+
+    private var selection: JSON {
         [
             "text_key": .string(reading.textKey), "skip_bad_lines": .bool(reading.skipsBadLines),
             "cleaning": .array(
@@ -109,13 +121,17 @@ struct Reason: Sendable, Equatable {
 
     /// The reasons that are no rules, in the order of their codes.
     enum Other: Int, CaseIterable {
+        /// The date is missing, can't be read, or lies outside the days that are kept.
+        case undated, unreadableDate, tooOld, tooNew
         /// Cleaning has left nothing.
         case nothingLeft
-        case personalData, contamination, duplicate, nearDuplicate
+        case personalData, contamination, duplicate, nearDuplicate, notChosen
     }
 
     static let others = [
-        "nothing_left", "personal_data", "contamination", "duplicate_document", "near_duplicate",
+        "undated", "unreadable_date", "too_old", "too_new", "nothing_left", "personal_data", "contamination",
+        "duplicate_document", "near_duplicate",
+        "not_chosen",
     ]
 
     /// As the ledger has it.

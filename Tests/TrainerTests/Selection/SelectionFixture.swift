@@ -1,5 +1,6 @@
 import Formats
 import Foundation
+import Synchronization
 import Testing
 
 /// Texts with what datatrove makes of them, written by `Scripts/fixtures/selection.py`.
@@ -35,4 +36,10 @@ struct SelectionFixture {
         }
         #expect(cases.count > 25)
     }
+}
+
+/// Counts up, from any thread.
+final class Counter: Sendable {
+    private let count = Atomic(0)
+    func next() -> Int { count.wrappingAdd(1, ordering: .relaxed).newValue }
 }

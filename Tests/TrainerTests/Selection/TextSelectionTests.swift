@@ -1,6 +1,5 @@
 import Formats
 import Foundation
-import Synchronization
 import TestSupport
 import Testing
 
@@ -278,10 +277,4 @@ import Testing
             #expect(throws: UserFacingError.self) { try SelectionLedger(path: path) }
         }
     }
-}
-
-/// Counts up, from any thread.
-private final class Counter: Sendable {
-    private let count = Atomic(0)
-    func next() -> Int { count.wrappingAdd(1, ordering: .relaxed).newValue }
 }
