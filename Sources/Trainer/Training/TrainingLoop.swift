@@ -406,6 +406,7 @@ public final class TrainingLoop {
         try tellExposure(step: run.step)
         (outcome.end, outcome.healedAt, outcome.taught) = (evaluations.end, evaluations.healedAt, taught)
         outcome.resultStep = step
+        outcome.rows = job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
     }
 
@@ -440,6 +441,13 @@ public final class TrainingLoop {
                 "sha256": identity.teacher.map { .string($0) } ?? .null,
                 "taught": .init(taught.taught), "targets": .init(taught.targets),
             ]
+        }
+        let distilled = job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
+        if !distilled.isEmpty {
+            more["distilled_rows"] = .array(
+                distilled.map {
+                    ["tokens": .init($0.tokens), "found": .init($0.found), "snippets": .init($0.snippets)]
+                })
         }
         let operation = identity.operation(
             steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
@@ -532,7 +540,7 @@ extension TrainingLoop.StageRun {
         StepReport(
             step: step, loss: taken.loss, tokens: sources.tokens, lr: taken.rate,
             gradNorm: taken.gradientNorm, seconds: taken.seconds, sources: sources.figures,
-            teacher: taken.teacher)
+            teacher: taken.teacher, rows: taken.rows)
     }
 }
 
