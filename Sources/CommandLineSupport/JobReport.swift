@@ -151,6 +151,15 @@ extension PreparedStage {
             "steps",
             "\(isOpenEnded ? "as many as the data has," : "\(plan.steps)") of \(plan.batch) × \(plan.accumulate) "
                 + "sequences of \(plan.length) tokens")
+        if let rows = plan.rows {
+            let found = plan.snippets.map {
+                "\(Units.grouped($0.found)) of \(Units.grouped($0.tokens)) new tokens, in \(Units.grouped($0.snippets)) snippets"
+            }
+            table.add(
+                "distilled",
+                "\(found ?? "new tokens, in snippets") of at most \(rows.length) tokens, \(rows.batch) a step, compared behind layer \(rows.layer ?? 0) of \(layerCount)"
+            )
+        }
         if let teaching = plan.teaching {
             table.add(
                 "taught",
@@ -211,6 +220,11 @@ extension TrainingOutcome {
                 "teacher: \(Units.grouped(taught.taught)) of \(Units.grouped(taught.targets)) targets were taught"
             )
         }
+        for rows in rows {
+            lines.append(
+                "rows: \(Units.grouped(rows.found)) of \(Units.grouped(rows.tokens)) new tokens were distilled from \(Units.grouped(rows.snippets)) snippets"
+            )
+        }
         for (name, share) in healed {
             let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
             lines.append("\(name): \(percent ?? "was no worse than the parent")")
@@ -228,6 +242,10 @@ extension TrainingOutcome {
                 healed.reduce(into: JSONObject()) { $0[$1.name] = $1.share.percent.map { JSON($0) } ?? .null }
             ),
             "drift": try JSON(encoding: drift), "taught": try JSON(encoding: taught),
+            "distilled_rows": .array(
+                rows.map {
+                    ["tokens": JSON($0.tokens), "found": JSON($0.found), "snippets": JSON($0.snippets)]
+                }),
         ]
     }
 }

@@ -26,8 +26,8 @@ public struct RowProbe: InitializationProbe {
         healing: TrainingJob? = nil, size: TrainingProbe.Size = .standard, threads: Int = 1,
         isDryRun: Bool = false, say: @escaping (String) -> Void = { _ in }
     ) {
-        // Of a healing in stages the first that reads text.
-        self.healing = healing?.stageJobs.first { !$0.sources.isEmpty }
+        // Of a healing in stages the first that trains on text.
+        self.healing = healing?.stageJobs.first { !$0.sources.isEmpty && $0.distilRows == nil }
         (self.size, self.threads, self.isDryRun, self.say) = (size, threads, isDryRun, say)
     }
 

@@ -28,7 +28,7 @@ struct Heal: ParsableCommand {
             The log has a line a step: "run" (whose line it is), "step", "loss" (nats a token, before the step, and the load-balancing loss \
             where config.json asks for it), "tokens" (shown so far), "sources" \
             ({NAME: {"passes", "coverage", "tokens"}}), with a teacher "teacher" ({"cross_entropy", "kl", "taught", "targets"}, \
-            of which the loss is made), "lr", "grad_norm" (before clipping), \
+            of which the loss is made), where rows are distilled "rows" ({"mse", "cross_entropy", "places"}), "lr", "grad_norm" (before clipping), \
             "seconds" (of the step).
             """)
 
@@ -124,6 +124,7 @@ struct Heal: ParsableCommand {
         (job.parent, job.noParent) = (data.parent, data.noParent)
         (job.teacher, job.teacherWeight) = (teacher.model, teacher.teacherWeight)
         (job.teacherTemperature, job.teacherOn) = (teacher.teacherTemperature, teacher.teacherOn)
+        job.distilRows = teacher.distilRows
         (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
         (job.infill, job.infillSpm, job.infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
@@ -191,7 +192,7 @@ struct Heal: ParsableCommand {
                 [
                     "output": .string(output), "steps": JSON(finished.steps), "tokens": JSON(finished.tokens),
                     "loss": .null, "before": [:], "after": [:], "parent": .null, "healed": [:], "drift": [],
-                    "taught": .null,
+                    "taught": .null, "distilled_rows": [],
                 ])
         }
     }

@@ -19,4 +19,9 @@ struct HealTeacher: ParsableArguments {
     var teacherTemperature = TrainingJob().teacherTemperature
     @Option(help: "The text on which it teaches: all, or the sources of --replay.")
     var teacherOn = TrainingJob().teacherOn
+    @Option(
+        help: ArgumentHelp(
+            "Train new rows of the vocabulary and nothing else: on snippets that the model reads in its old tokens, too, until both readings agree. Of snippets=25 (for each new token) length=50 layer (a third) rate=1e-4 batch=16 epochs=1 what is other, or one of them.",
+            valueName: "name=value …"))
+    var distilRows: String?
 }

@@ -397,8 +397,40 @@ struct HealingRecipeTests {
         #expect(out["model.layers.4.mlp.down_proj.weight"] == nil)
     }
 
+    /// New tokens, their rows from the old reading of a text, and then all of it: one run.
+    @Test func rowsAreDistilledFirst() throws {
+        let folder = try Folder()
+        let korean = Self.example("data/korean.val.jsonl")
+        try folder.write(
+            """
+            model: \(Self.example("base"))
+            output: out
+            steps:
+              - resize-vocab: {learn: 20, corpus: ["\(korean)"]}
+              - heal:
+                  data: ["ko=\(korean)"]
+                  length: 64
+                  batch: 2
+                  lr: 1e-3
+                  stages:
+                    - {name: rows, distil-rows: snippets=2 length=30}
+                    - {name: all, steps: 2}
+            """, to: "recipe.yaml")
+        let dry = try CommandRun(["run", "recipe.yaml", "--dry-run"], in: folder.url)
+        #expect(dry.code == 0 && dry.messages.contains("compared behind layer 3 of 8"), "\(dry.messages)")
+        let run = try CommandRun(["run", "recipe.yaml"], in: folder.url)
+        #expect(run.code == 0 && run.messages.contains("new tokens were distilled from"), "\(run.messages)")
+        let operations = try Manifest.read(path: folder.path("out/surgery.json")).operations
+        #expect(operations.map(\.name) == ["resize-vocab", "heal"])
+        let rows = operations[1].parameters["distilled_rows"]?[0]
+        #expect(rows?["tokens"] == 20 && (rows?["found"]?.int ?? 0) > 10, "\(String(describing: rows))")
+    }
+
     @Test(arguments: [
-        ("heal: {dta: [x]}", "line 3: there is no parameter of heal 'dta'; did you mean data?"),
+        (
+            "heal: {dta: [x]}",
+            "line 3: there is no parameter of heal 'dta'; did you mean data?"
+        ),
         ("heal: {steps: 3}", "line 3: give either text (data, replay) or ids"),
         ("heal: {data: [{fle: x}]}", "line 3: data is [{\"fle\":\"x\"}], and must be files as in"),
         ("heal: {data: [x], steps: 3, tokens: 5}", "line 3: give one of steps, tokens and epochs"),
@@ -417,6 +449,11 @@ struct HealingRecipeTests {
         (
             "heal:\n      data: [x]\n      stages:\n        - name: a\n        - name: b\n          lr: 11",
             "line 7: the stage 'b': lr must be from 0 to 10, not 11"
+        ),
+        ("heal: {data: [x], distil-rows: snipets=2}", "did you mean snippets?"),
+        (
+            "heal: {data: [x], stages: [{name: a, distil-rows: snippets=2, lr: 1e-3}]}",
+            "line 3: the stage 'a': lr does not go with distil-rows"
         ),
         ("heal: {data: [x], stages: [{seed: 1}]}", "line 3: there is no parameter of stage 'seed'"),
         (

@@ -3,10 +3,10 @@ internal import Formats
 /// The documents of a source as tokens of a model.
 struct DocumentEncoder: Sendable {
     /// How they are laid out.
-    let layout: DocumentLayout
+    private(set) var layout: DocumentLayout
     private let source: Source
-    private let tokenizer: Tokenizer
-    private let vocabularySize: Int
+    private var tokenizer: Tokenizer
+    private var vocabularySize: Int
     private var infilling: SourceInfilling?
     /// The documents that count, in their order; nil for all.
     private var selection: [Int]?
@@ -71,6 +71,17 @@ struct DocumentEncoder: Sendable {
         if infilling != nil, case .tokens = source { throw .infillingOfTokens(path: path) }
         var encoder = self
         encoder.infilling = infilling
+        return encoder
+    }
+
+    /// The same documents as another tokenizer reads them, laid out alike.
+    ///
+    /// - Throws: ``UserFacingError`` when they are tokens, which have no text.
+    func read(by other: Tokenizer, vocabularySize: Int) throws(UserFacingError) -> DocumentEncoder {
+        guard case .text = source else { throw .rowsOfTokens(path: path) }
+        var encoder = self
+        (encoder.tokenizer, encoder.vocabularySize, encoder.infilling) = (other, vocabularySize, nil)
+        encoder.layout = try DocumentLayout(start: layout.start, end: layout.end, tokenizer: other)
         return encoder
     }
 

@@ -33,7 +33,10 @@ public struct MemoryNeed: Sendable, Equatable {
         moments =
             2 * 4 * (moment.words.count + scales) + (plan.averageDecay == nil ? 0 : 4 * layout.trainedCount)
         let memory = plan.activations(architecture, layout)
-        activations = 4 * memory.count - gradients
+        let readings =
+            plan.rows == nil
+            ? 0 : RowDistiller<DefaultEngine>.Plan(rows: memory.rows, width: architecture.hiddenSize).count
+        activations = 4 * (memory.count + readings) - gradients
         self.data = data
         self.teacher = teacher?.byteCount(in: plan, architecture, memory) ?? 0
         // Code and heap, about 24 MB measured; OpenBLAS packs panels in about 12 MB a thread.

@@ -82,11 +82,10 @@ public struct PreparedJob {
         self.model = model
         // The result's history goes on from the model's, which must not be lost without a word.
         if let error = model.checkpoint.unusableManifest { throw error }
-        let missing = options.isDryRun ? try Self.missing(job, model) : []
+        var missing = options.isDryRun ? try Self.missing(job, model) : []
         let found = try PreparedTeacher.find(
             for: job, model, isDryRun: options.isDryRun, isCancelled: isCancelled)
         if let reason = found?.missing, !options.isDryRun { throw UserFacingError.noTeacher(reason) }
-        missingFiles = missing + [found?.missing].compactMap { $0.map { "the parent, as teacher: \($0)" } }
         let teacher = found?.teacher
         self.teacher = teacher
         let tokenizer = missing.isEmpty && job.needsTokenizer ? try model.tokenizer() : nil
@@ -107,11 +106,18 @@ public struct PreparedJob {
         }
         exposure = added.flatMap { $0.tokens.isEmpty ? nil : $0 }
         let new = exposure
+        let old = try tokenizer.flatMap { tokenizer in
+            try OldReading.find(
+                for: job, model, tokenizer, added: new, isDryRun: options.isDryRun, isCancelled: isCancelled)
+        }
+        if let reason = old?.missing { missing.append("the parent, for its tokenizer: \(reason)") }
+        missingFiles = missing + [found?.missing].compactMap { $0.map { "the parent, as teacher: \($0)" } }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
         var (stages, notes): ([PreparedStage], [String]) = ([], [])
         try withoutActuallyEscaping(isCancelled) { isCancelled in
             var context = PreparedStage.Context(
                 model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty, newTokens: new,
+                old: old?.reading,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
                 trainedBefore: trainedBefore, teacher: teacher,
                 threads: options.threads, isCancelled: isCancelled)
@@ -280,6 +286,8 @@ extension PreparedJob {
     static func exposure(in stages: [PreparedStage]) -> ExposureForecast? {
         var counts: [Double] = []
         for (index, stage) in stages.enumerated() {
+            // Snippets are to begin with, and not counted.
+            if stage.plan.rows != nil { continue }
             guard let first = stage.newTokens.first else { return nil }
             // What goes on counts since it began.
             if index + 1 < stages.count, stages[index + 1].goesOn { continue }

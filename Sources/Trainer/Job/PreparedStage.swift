@@ -54,6 +54,8 @@ public struct PreparedStage {
         var texts: SourceCache?
         /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
         var newTokens: TokenExposure?
+        /// How texts were read before; nil where no stage distils rows.
+        var old: OldReading?
         /// Memory that the sets take that are evaluated.
         var evaluationBytes: Int
         /// What a run that is resumed began with.
@@ -83,6 +85,12 @@ public struct PreparedStage {
         let before = earlier.last
         var settled = SettledValues()
         var (model, plan) = (context.model, StagePlan(job, title: title, &settled))
+        if plan.rows != nil {
+            for name in TrainingJob.setByRows {
+                settled.note(
+                    name, job.parameters[name] ?? .null, .rule, "what distil-rows says, or its default")
+            }
+        }
         let extent = DataExtent(of: job, &settled)
         let rows =
             try context.lacksFiles
@@ -96,6 +104,16 @@ public struct PreparedStage {
             settled.note("length", rows.length, .data, "that of the rows")
         } else {
             plan.length = model.length(of: job, &settled)
+        }
+        try plan.rows?.settle(layers: model.architecture.layers.count)
+        if let rule = plan.rows {
+            guard rule.length <= plan.length else {
+                throw UserFacingError(
+                    .request,
+                    "distil-rows: a snippet of length=\(rule.length) is longer than a sequence, which has \(plan.length) tokens"
+                )
+            }
+            plan.batch = rule.sequences(plan.length)
         }
         // A base that an earlier stage has trained the model to stays.
         if plan.ropeTheta == nil, let base = before?.plan.ropeTheta {
@@ -112,7 +130,7 @@ public struct PreparedStage {
             before.map {
                 $0.job.sources == job.sources && $0.job.ids == job.ids && $0.plan.packing == plan.packing
                     && ($0.job.infill, $0.job.infillSpm) == (job.infill, job.infillSpm)
-                    && $0.job.infillTokens == job.infillTokens
+                    && $0.job.infillTokens == job.infillTokens && $0.plan.rows == nil && plan.rows == nil
             }
             ?? false
         // What goes on keeps the order that it has.
@@ -167,15 +185,27 @@ public struct PreparedStage {
                 job.sources, options: job.text, layout: layout, infilling: plan.infilling,
                 length: plan.length, isCancelled: context.isCancelled)
             context.texts = texts
-            let mixture = try DataMixture(
-                opened, length: plan.length, extent: extent, packing: plan.packing, seed: plan.seed)
-            (data, sequences) = (mixture, mixture.sequenceCount(from: shown))
-            progress = { mixture.progress(after: $0, from: shown) }
-            dataBytes += texts.byteCount + mixture.byteCount()
             contents = opened.map(\.content)
-            warnings += notes + opened.compactMap { $0.warning(ofSequences: plan.length) }
-            infilled = opened.map(\.infilled)
-            newTokens = opened.compactMap(\.size.new)
+            if let rule = plan.rows {
+                guard let old = context.old else { preconditionFailure("the parent's tokenizer was found") }
+                let (snippets, summary, more) = try Snippets.find(
+                    rule, in: opened, old, tokenizer, options: job.text, length: plan.length, seed: plan.seed,
+                    threads: context.threads, isCancelled: context.isCancelled)
+                (plan.snippets, data, sequences) = (summary, snippets, snippets.steps * plan.batch)
+                progress = { _ in snippets.sourcesAtEnd }
+                dataBytes += texts.byteCount + snippets.byteCount
+                warnings += more
+            } else {
+                let mixture = try DataMixture(
+                    opened, length: plan.length, extent: extent, packing: plan.packing, seed: plan.seed)
+                (data, sequences) = (mixture, mixture.sequenceCount(from: shown))
+                progress = { mixture.progress(after: $0, from: shown) }
+                dataBytes += texts.byteCount + mixture.byteCount()
+                warnings += opened.compactMap { $0.warning(ofSequences: plan.length) }
+                infilled = opened.map(\.infilled)
+                newTokens = opened.compactMap(\.size.new)
+            }
+            warnings = notes + warnings
         }
         guard plan.length <= architecture.maximumLength else {
             throw UserFacingError.sequenceTooLong(
@@ -190,7 +220,11 @@ public struct PreparedStage {
             plan.steps = (sequences + sequencesOfStep - 1) / sequencesOfStep
             settled.note(
                 "steps", plan.steps, .data,
-                "\(Units.grouped(sequences)) sequences of \(plan.length) tokens, \(sequencesOfStep) a step")
+                plan.snippets.map {
+                    "\(Units.grouped($0.snippets)) snippets, \(plan.rows?.batch ?? 1) a step, \(plan.rows?.epochs ?? 1) times"
+                }
+                    ?? "\(Units.grouped(sequences)) sequences of \(plan.length) tokens, \(sequencesOfStep) a step"
+            )
         } else if isOpenEnded {
             settled.leaveOpen("steps", .data, "the missing files tell")
         }
@@ -248,6 +282,9 @@ public struct PreparedStage {
                 $0 + (!$1.isTrained && masters.contains($1.name) ? 4 * $1.weights.count : 0)
             }
     }
+
+    /// How many layers the model has.
+    public var layerCount: Int { layout.layers.count }
 
     /// The options, and what the stage takes with them, that would fit; the smallest change first.
     func fitting(into available: Int, threads: Int) -> [String] {

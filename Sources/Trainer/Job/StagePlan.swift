@@ -44,6 +44,8 @@ public struct StagePlan: Codable, Sendable, Equatable {
     public var ramp: SeamRamp?
     /// How it learns from a teacher; nil where there is none.
     public var teaching: Teaching?
+    /// How new rows learn from the old reading of snippets, and what was found of these; nil where the stage trains on text.
+    public var rows: RowDistillation?, snippets: SnippetSummary?
     /// What is left of the running average of the weights after an update; nil where there is none.
     public var averageDecay: Double?
 
@@ -81,6 +83,7 @@ public struct StagePlan: Codable, Sendable, Equatable {
         ropeTheta = job.ropeTheta
         guarding = StepGuard(job.guarding, sigma: job.guardSigma)
         teaching = job.teaching
+        rows = job.rowDistillation
         averageDecay = job.result == .average ? job.averageDecay : nil
     }
 

@@ -22,6 +22,9 @@ public struct TrainingJob: Parameterized, Equatable {
     public var teacher: String?
     /// The teacher's share in the loss, what logits are divided by for it, and the text on which it teaches: see ``Teaching``.
     public var teacherWeight = 0.5, teacherTemperature = 1.0, teacherOn = TaughtText.all
+    /// How rows that a surgery has added learn from what the model makes of texts in its old tokens, as
+    /// ``RowDistillation/init(_:)`` reads it; nil where the job trains on text.
+    public var distilRows: String?
     /// What stands in a sequence, and what a token sees of it.
     public var packing = Packing.documents
     /// The share of the documents of ``data`` that are turned round for infilling, and of these the share with the suffix
@@ -126,6 +129,7 @@ public struct TrainingJob: Parameterized, Equatable {
         case teacherWeight = "teacher-weight"
         case teacherTemperature = "teacher-temperature"
         case teacherOn = "teacher-on"
+        case distilRows = "distil-rows"
         case infillSpm = "infill-spm"
         case infillTokens = "infill-tokens"
         case patience, result, keep
@@ -188,6 +192,10 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "teacher-on", .choice(TaughtText.allCases.map(\.rawValue)),
             "the text on which it teaches: all, or the sources of replay (all)"),
+        OperationParameter(
+            distilRowsName, .string,
+            "teach new rows what the model makes of snippets in its old tokens, as in snippets=25, and train nothing else"
+        ),
         OperationParameter(
             "packing", .choice(Packing.allCases.map(\.rawValue)),
             "what stands in a sequence, and what a token sees of it (documents)"),
@@ -322,9 +330,10 @@ extension TrainingJob {
         guard parent == nil || !noParent else {
             throw refuse("\(prefix)parent names a model and \(prefix)no-parent wants none; give one")
         }
-        guard parent == nil || !eval.isEmpty || teacher == Self.parentWord else {
+        guard parent == nil || !eval.isEmpty || teacher == Self.parentWord || distilsRows else {
             throw refuse("\(prefix)parent is put beside the sets of \(prefix)eval; name some")
         }
+        try checkRows(prefix)
         try checkTeacher(prefix)
         guard from == nil || !fromScratch else {
             throw refuse(
@@ -362,7 +371,9 @@ extension TrainingJob {
     /// The stage that ``check(prefix:)`` refuses, from 0; nil where it is none of them, or there are none.
     public var refusedStage: Int? {
         stageJobs.indices.first {
-            stages.indices.contains($0) && (try? stageJobs[$0].checkStage(prefix: "")) == nil
+            stages.indices.contains($0)
+                && ((try? checkRows(ofStage: $0, "")) == nil
+                    || (try? stageJobs[$0].checkStage(prefix: "")) == nil)
         }
     }
 

@@ -12,13 +12,13 @@ public struct TrainingStage: Parameterized, Equatable {
     public var parameters: JSONObject
 
     /// The job's parameters that a stage may change: all but what the run has once.
-    private static let ofJob: Set<String> = [
+    static let ofJob: Set<String> = [
         "data", "replay", "ids", "packing", "infill", "infill-spm", "infill-tokens", "steps", "tokens",
         "epochs", "batch", "accumulate",
         "length", "recompute", "gradients", "lr", "embedding-lr", "schedule", "pieces", "warmup",
         "warmup-from", "min-lr-ratio", "decay-share", "hold-ratio", "cooldown-share", "beta1", "beta2", "eps",
         "weight-decay", "clip", "train", "freeze", "groups",
-        "rope-theta", "teacher-weight", "teacher-temperature", "teacher-on",
+        "rope-theta", "teacher-weight", "teacher-temperature", "teacher-on", "distil-rows",
     ]
 
     /// What it takes: a name, and what of a job may be other in a stage.
@@ -87,7 +87,11 @@ extension TrainingJob {
     }
 
     /// The jobs of its stages, in order: itself where it has none.
-    public var stageJobs: [TrainingJob] { stages.isEmpty ? [self] : stages.map(stage) }
+    ///
+    /// One that distils rows has the numbers of that in place of those of a healing on text.
+    public var stageJobs: [TrainingJob] {
+        (stages.isEmpty ? [self] : stages.map(stage)).map { $0.distilling() }
+    }
 
     /// What its stages are called, in order: `stage 2` where one has no name; nil where it has no stages.
     func title(ofStage index: Int) -> String? {

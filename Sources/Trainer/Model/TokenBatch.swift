@@ -14,6 +14,8 @@ public struct TokenBatch: Sendable, Equatable {
     public var countsPositionsFromRowStart = false
     /// Whether each token is of the model's original domain: (B, T); empty where nothing is known of that.
     public var isReplay: [Bool] = []
+    /// The same text in the tokens that the model had before; nil where it is read once.
+    public var old: OldTokens?
     /// The documents that the tokens are of, for messages.
     public var documents: [DocumentReference] = []
 

@@ -150,19 +150,36 @@ public final class Transformer<Device: Engine> {
         load(batch)
         if factor != nil { engine.scale(values(plan.load), values(plan.load), factor: 0) }
         forward(pass)
-        headBackward(scale: scale, teacher, pass)
+        headBackward(
+            scale: scale, teacher,
+            goesOn: layout.finalNorm.isTrained || layout.lowestTrainedLayer < layout.layers.count, pass)
         engine.addSum(of: values(plan.losses), to: crossEntropy)
         if let factor {
             engine.balance(
                 values(plan.balance), load: values(plan.load), rows: plan.rows * mixtures,
                 factor: Float(factor) * scale * Float(batch.targetCount), addsTo: balanceLoss)
         }
-        for index in (layout.lowestTrainedLayer..<layout.layers.count).reversed() {
+        backward(below: layout.layers.count, hasHeadGradient: architecture.head.isTied, pass)
+    }
+
+    /// Computes the gradients of some layers and what is below them, from that of what leaves them, which lies in the pass's
+    /// dStream.
+    ///
+    /// `hasHeadGradient` says whether that of a tied head lies where that of the embedding goes.
+    func backward(below layer: Int, hasHeadGradient: Bool, _ pass: Pass<Device>) {
+        for index in (layout.lowestTrainedLayer..<layout.layers.count).reversed() where index < layer {
             layout.layers[index].backward(plan.layers[index], pass)
         }
         if layout.embedding.isTrained {
-            layout.embedding.backward(plan.embedding, isTied: architecture.head.isTied, pass)
+            layout.embedding.backward(plan.embedding, isTied: hasHeadGradient, pass)
         }
+    }
+
+    /// Computes the gradient of the head alone, as if what the last norm has left depended on nothing, and adds the loss to
+    /// what ``takeLoss(targets:)`` returns.
+    func backwardOfHead(scale: Float, _ pass: Pass<Device>) {
+        headBackward(scale: scale, nil, goesOn: false, pass)
+        engine.addSum(of: values(plan.losses), to: crossEntropy)
     }
 
     /// The mean loss of all batches since it was last asked for, of which there were `targets` targets.
@@ -180,16 +197,36 @@ public final class Transformer<Device: Engine> {
     /// Computes everything up to the last norm.
     func forward(_ pass: Pass<Device>) {
         layout.embedding.forward(plan.layers.first?.input ?? plan.output, plan.embedding, pass)
+        forward(from: 0, pass)
+    }
+
+    /// Computes everything from what enters a layer, which is there, up to the last norm.
+    func forward(from layer: Int, _ pass: Pass<Device>) {
         var sum: ResidualSum?
-        for (block, kept) in zip(layout.layers, plan.layers) { sum = block.forward(kept, adding: sum, pass) }
+        for index in layer..<layout.layers.count {
+            sum = layout.layers[index].forward(plan.layers[index], adding: sum, pass)
+        }
         layout.finalNorm.forward(plan.output, plan.finalNorm, adding: sum, pass)
     }
 
-    /// Logits, losses and their gradient, some rows at a time, so that no (R, V) matrix is kept; then through the last
-    /// norm.
-    private func headBackward(scale: Float, _ teacher: Teacher<Device>?, _ pass: Pass<Device>) {
+    /// Computes everything up to what enters a layer, or leaves the last; returns where that lies: (R, C).
+    func forwardToStream(enteringLayer layer: Int, _ pass: Pass<Device>) -> Range<Int> {
+        layout.embedding.forward(plan.layers.first?.input ?? plan.output, plan.embedding, pass)
+        var sum: ResidualSum?
+        for index in 0..<layer {
+            sum = layout.layers[index].forward(plan.layers[index], adding: sum, pass)
+        }
+        let stream = layer < layout.layers.count ? plan.layers[layer].input : plan.output
+        if let sum { pass.add(sum, into: stream) }
+        return stream
+    }
+
+    /// Logits, losses and their gradient, some rows at a time, so that no (R, V) matrix is kept; then, where it goes on,
+    /// through the last norm.
+    private func headBackward(
+        scale: Float, _ teacher: Teacher<Device>?, goesOn: Bool, _ pass: Pass<Device>
+    ) {
         let width = architecture.hiddenSize
-        let goesOn = layout.finalNorm.isTrained || layout.lowestTrainedLayer < layout.layers.count
         let dNorm = plan.scratch.dNorm
         forEachHeadBlock(of: teacher?.headRows) { rows, shape in
             let logits = self.logits(rows, shape)

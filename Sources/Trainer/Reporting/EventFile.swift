@@ -81,6 +81,10 @@ final class EventFile: RunReporter {
             scalars.append(("cross_entropy", teacher.crossEntropy))
             if let divergence = teacher.divergence { scalars.append(("kl", divergence)) }
         }
+        if let rows = report.rows {
+            scalars.append(("mse", rows.meanSquare))
+            if let entropy = rows.crossEntropy { scalars.append(("cross_entropy", entropy)) }
+        }
         let before = tokens ?? max(0, report.tokens - tokensPerStep)
         scalars.append(("tokens_per_second", Double(report.tokens - before) / max(1e-9, report.seconds)))
         tokens = report.tokens

@@ -171,7 +171,8 @@ extension StepReport {
         }
         self.init(
             step: step, loss: loss, tokens: tokens, lr: lr, gradNorm: norm, seconds: seconds,
-            sources: figures, teacher: line["teacher"].flatMap { try? $0.decoded(as: TeacherFigures.self) })
+            sources: figures, teacher: line["teacher"].flatMap { try? $0.decoded(as: TeacherFigures.self) },
+            rows: line["rows"].flatMap { try? $0.decoded(as: RowFigures.self) })
     }
 }
 

@@ -27,7 +27,8 @@ public struct RunPage {
 
     private var document: Markup {
         let sections = [
-            loss, teacher, sets, forgetting, data, exposure, drift, rate, groups, throughput, events, job,
+            loss, rows, teacher, sets, forgetting, data, exposure, drift, rate, groups, throughput, events,
+            job,
             surgery,
         ].compactMap(\.self)
         let title = runs.map(\.title).joined(separator: " and ")

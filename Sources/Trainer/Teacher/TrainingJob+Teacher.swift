@@ -7,9 +7,10 @@ extension TrainingJob {
     /// The parent that may be the teacher: the one beside which sets are put.
     var teachingParent: ParentChoice { parent.map { .named($0) } ?? (noParent ? .none : .ofManifest) }
 
-    /// How a stage, one of ``stageJobs``, learns from the teacher; nil where there is none, or it does not count.
+    /// How a stage, one of ``stageJobs``, learns from the teacher; nil where there is none, it does not count, or the stage
+    /// distils rows.
     var teaching: Teaching? {
-        guard teacher != nil, teacherWeight > 0 else { return nil }
+        guard teacher != nil, teacherWeight > 0, distilRows == nil else { return nil }
         return Teaching(weight: teacherWeight, temperature: teacherTemperature, text: teacherOn)
     }
 

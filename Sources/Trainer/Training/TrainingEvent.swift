@@ -55,9 +55,11 @@ public struct StepReport: Codable, Sendable, Equatable {
     public let sources: [String: SourceFigures]
     /// What the loss is made of where there is a teacher.
     public var teacher: TeacherFigures?
+    /// The same where rows are distilled.
+    public var rows: RowFigures?
 
     enum CodingKeys: String, CodingKey {
-        case step, loss, tokens, lr, seconds, sources, teacher
+        case step, loss, tokens, lr, seconds, sources, teacher, rows
         case gradNorm = "grad_norm"
     }
 }
@@ -94,6 +96,8 @@ public struct TrainingOutcome: Sendable {
     public internal(set) var resultStep = 0
     /// How many targets a teacher has taught; nil where there was none.
     public internal(set) var taught: TaughtTargets?
+    /// What the stages that have distilled rows found snippets of, in order.
+    public internal(set) var rows: [SnippetSummary] = []
     /// Numbers that the model's own type could not hold, by tensor.
     public internal(set) var overflows: [(tensor: String, count: Int)] = []
 

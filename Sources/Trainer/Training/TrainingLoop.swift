@@ -406,6 +406,7 @@ public final class TrainingLoop {
         try tellExposure(step: run.step)
         (outcome.end, outcome.healedAt, outcome.taught) = (evaluations.end, evaluations.healedAt, taught)
         outcome.resultStep = step
+        outcome.rows = job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
     }
 
@@ -436,6 +437,13 @@ public final class TrainingLoop {
         if let end = evaluations.end { more["ended"] = .string(end.rawValue) }
         if let teacher = job.teacher, let taught {
             more["teacher"] = identity.teaching(by: teacher.path, taught)
+        }
+        let distilled = job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
+        if !distilled.isEmpty {
+            more["distilled_rows"] = .array(
+                distilled.map {
+                    ["tokens": .init($0.tokens), "found": .init($0.found), "snippets": .init($0.snippets)]
+                })
         }
         let operation = identity.operation(
             steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
@@ -528,7 +536,7 @@ extension TrainingLoop.StageRun {
         StepReport(
             step: step, loss: taken.loss, tokens: sources.tokens, lr: taken.rate,
             gradNorm: taken.gradientNorm, seconds: taken.seconds, sources: sources.figures,
-            teacher: taken.teacher)
+            teacher: taken.teacher, rows: taken.rows)
     }
 }
 

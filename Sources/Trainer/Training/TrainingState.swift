@@ -10,6 +10,7 @@ public final class TrainingState<Device: Engine> {
     /// Steps of the stage that are done.
     public private(set) var step = 0
     private let teacher: Teacher<Device>?
+    private let distiller: RowDistiller<Device>?
     private var optimizer: AdamW<Device>
     private var guarding: StepGuard
     private let average: RunningAverage<Device>?
@@ -24,8 +25,12 @@ public final class TrainingState<Device: Engine> {
         on engine: Device
     ) throws(UserFacingError) {
         (self.plan, self.data, self.teacher) = (plan, data, teacher)
-        model = try Transformer(
+        let model = try Transformer(
             architecture, layout: layout, plan: plan.activations(architecture, layout), on: engine)
+        self.model = model
+        distiller = try plan.rows?.layer.map { (layer) throws(UserFacingError) in
+            try RowDistiller(model, layer: layer)
+        }
         optimizer = try AdamW(plan.optimizer, moments: plan.moments, for: layout, groups: groups, on: engine)
         guarding = plan.guarding
         average = try plan.averageDecay.map { (decay) throws(UserFacingError) in
@@ -62,7 +67,13 @@ public final class TrainingState<Device: Engine> {
             return StageStep(loss: 0, rate: rate, gradientNorm: 0, since: start)
         }
         let targets = batches.reduce(0) { $0 + $1.targetCount }
+        var rows: RowFigures?
         for (index, batch) in batches.enumerated() {
+            if let distiller {
+                // Such a step has one part.
+                rows = distiller.backward(batch)
+                continue
+            }
             if index > 0, isCancelled() {
                 try data.move(to: position)
                 _ = (model.takeLoss(targets: 1), teacher?.takeFigures())
@@ -72,9 +83,10 @@ public final class TrainingState<Device: Engine> {
                 batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0, teacher: teacher)
         }
         var taken = StageStep(
-            loss: model.takeLoss(targets: max(1, targets)), rate: rate,
+            loss: rows?.loss ?? model.takeLoss(targets: max(1, targets)), rate: rate,
             gradientNorm: optimizer.gradientNorm(model), since: start)
         taken.teacher = teacher?.takeFigures()
+        taken.rows = rows
         taken.verdict = guarding.judge(loss: taken.loss, gradientNorm: taken.gradientNorm)
         if taken.verdict == .take {
             optimizer.update(model, factor: factor)
@@ -183,6 +195,8 @@ public struct StageStep: Sendable, Equatable {
     public let loss: Double
     /// What it is made of where there is a teacher.
     public internal(set) var teacher: TeacherFigures?
+    /// The same where rows are distilled.
+    public internal(set) var rows: RowFigures?
     /// The learning rate of the layers.
     public let rate: Double
     /// The norm of all gradients before clipping.
