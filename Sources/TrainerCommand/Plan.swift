@@ -136,9 +136,8 @@ struct Plan: ParsableCommand {
     private var job: TrainingJob {
         var job = TrainingJob()
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
-        (job.batch, job.accumulate, job.length) = (extent.batch, extent.accumulate, extent.length)
-        (job.recompute, job.stages) = (extent.recompute, extent.stages)
-        (job.train, job.freeze) = (train, freeze)
+        job.take(extent.batches)
+        (job.stages, job.train, job.freeze) = (extent.stages, train, freeze)
         return job
     }
 }
