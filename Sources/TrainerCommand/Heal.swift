@@ -120,35 +120,17 @@ struct Heal: ParsableCommand {
     /// The job that the command line asks for.
     private var job: TrainingJob {
         var job = TrainingJob()
-        (job.data, job.replay, job.ids, job.eval) = (data.files, data.replay, data.ids, data.evaluations)
-        (job.parent, job.noParent) = (data.parent, data.noParent)
+        job.take(data, text)
         (job.teacher, job.teacherWeight) = (teacher.model, teacher.teacherWeight)
         (job.teacherTemperature, job.teacherOn) = (teacher.teacherTemperature, teacher.teacherOn)
         job.distilRows = teacher.distilRows
-        (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
-        (job.infill, job.infillSpm, job.infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
-        (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)
-        (job.textKey, job.nfc) = (text.textKey, text.nfc)
-        (job.skipBadLines, job.plainText) = (text.skipBadLines, text.plainText)
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
-        (job.batch, job.accumulate, job.length) = (extent.batch, extent.accumulate, extent.length)
-        job.recompute = extent.recompute
-        (job.lr, job.embeddingLr) = (optimizer.lr, optimizer.embeddingLr)
-        (job.schedule, job.warmup, job.minLrRatio) = (
-            optimizer.schedule, optimizer.warmup, optimizer.minLrRatio
-        )
-        (job.warmupFrom, job.pieces) = (optimizer.warmupFrom, optimizer.pieces)
-        (job.decayShare, job.holdRatio) = (optimizer.decayShare, optimizer.holdRatio)
-        job.cooldownShare = optimizer.cooldownShare
-        (job.beta1, job.beta2, job.eps) = (optimizer.beta1, optimizer.beta2, optimizer.eps)
-        (job.weightDecay, job.clip) = (optimizer.weightDecay, optimizer.clip)
-        // What PyTorch's engine keeps is float32.
-        let isHere = cluster.target == nil
-        job.moments = optimizer.moments ?? (isHere ? job.moments : .f32)
-        job.gradients = optimizer.gradients ?? (isHere ? nil : .f32)
-        (job.train, job.freeze, job.seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
-        (job.groups, job.ropeTheta) = (optimizer.groups, optimizer.ropeTheta)
-        (job.seam, job.rampShare) = (optimizer.seam, optimizer.rampShare)
+        job.take(extent.batches)
+        if cluster.target != nil {
+            // What PyTorch's engine keeps is float32.
+            (job.moments, job.gradients) = (.f32, .f32)
+        }
+        job.take(optimizer)
         (job.guarding, job.guardSigma) = (judgement.policy, judgement.guardSigma)
         (job.evalAt, job.evalEvery, job.patience) = (
             judgement.evalAt, judgement.evalEvery, judgement.patience

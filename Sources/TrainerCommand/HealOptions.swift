@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CommandLineSupport
 import Formats
 public import Trainer
 
@@ -60,6 +61,21 @@ struct HealData: ParsableArguments {
     var fromScratch = false
 }
 
+/// In what portions a heal computes.
+struct HealBatches: ParsableArguments {
+    @Option(help: ArgumentHelp("Sequences computed at once.", valueName: "count")) var batch = standard.batch
+    @Option(help: ArgumentHelp("How often that is done for one step.", valueName: "count")) var accumulate =
+        standard.accumulate
+    @Option(
+        help: ArgumentHelp(
+            "Tokens of a sequence (default: 512, or fewer if the model sees fewer).", valueName: "tokens"))
+    var length: Int?
+    @Option(
+        help: ArgumentHelp(
+            "What the backward pass computes again to save memory: none, norms or layer.", valueName: "what"))
+    var recompute = standard.recompute
+}
+
 /// How long a heal runs and in what portions.
 struct HealExtent: ParsableArguments {
     @Option(help: ArgumentHelp("Optimizer steps.", valueName: "count")) var steps: Int?
@@ -73,17 +89,7 @@ struct HealExtent: ParsableArguments {
             "Passes instead: until every source was shown so often at its share (default: 1).",
             valueName: "count"))
     var epochs: Int?
-    @Option(help: ArgumentHelp("Sequences computed at once.", valueName: "count")) var batch = standard.batch
-    @Option(help: ArgumentHelp("How often that is done for one step.", valueName: "count")) var accumulate =
-        standard.accumulate
-    @Option(
-        help: ArgumentHelp(
-            "Tokens of a sequence (default: 512, or fewer if the model sees fewer).", valueName: "tokens"))
-    var length: Int?
-    @Option(
-        help: ArgumentHelp(
-            "What the backward pass computes again to save memory: none, norms or layer.", valueName: "what"))
-    var recompute = standard.recompute
+    @OptionGroup var batches: HealBatches
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
@@ -284,5 +290,40 @@ struct HealResult: ParsableArguments {
             throw ValidationError("--force begins again and --resume goes on; give one")
         }
         guard atStep == nil || resume else { throw ValidationError("--at-step says where --resume goes on") }
+    }
+}
+
+extension TrainingJob {
+    /// Takes over what it reads.
+    mutating func take(_ data: HealData, _ text: TextArguments) {
+        (self.data, replay, ids, eval) = (data.files, data.replay, data.ids, data.evaluations)
+        (parent, noParent) = (data.parent, data.noParent)
+        (packing, fromScratch) = (data.packing, data.fromScratch)
+        (infill, infillSpm, infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
+        (endOfText, noEndOfText) = (data.ends.token, data.ends.noEndOfText)
+        (textKey, nfc) = (text.textKey, text.nfc)
+        (skipBadLines, plainText) = (text.skipBadLines, text.plainText)
+    }
+
+    /// Takes over in what portions it computes.
+    mutating func take(_ batches: HealBatches) {
+        (batch, accumulate, length) = (batches.batch, batches.accumulate, batches.length)
+        recompute = batches.recompute
+    }
+
+    /// Takes over how it moves the weights; what the optimizer keeps stays as it is where nothing was typed.
+    mutating func take(_ optimizer: HealOptimizer) {
+        (lr, embeddingLr) = (optimizer.lr, optimizer.embeddingLr)
+        (schedule, warmup, minLrRatio) = (optimizer.schedule, optimizer.warmup, optimizer.minLrRatio)
+        (warmupFrom, pieces) = (optimizer.warmupFrom, optimizer.pieces)
+        (decayShare, holdRatio, cooldownShare) = (
+            optimizer.decayShare, optimizer.holdRatio, optimizer.cooldownShare
+        )
+        (beta1, beta2, eps) = (optimizer.beta1, optimizer.beta2, optimizer.eps)
+        (weightDecay, clip) = (optimizer.weightDecay, optimizer.clip)
+        (moments, gradients) = (optimizer.moments ?? moments, optimizer.gradients ?? gradients)
+        (train, freeze, seed) = (optimizer.train, optimizer.freeze, optimizer.seed)
+        (groups, ropeTheta) = (optimizer.groups, optimizer.ropeTheta)
+        (seam, rampShare) = (optimizer.seam, optimizer.rampShare)
     }
 }

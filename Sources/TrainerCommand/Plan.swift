@@ -139,9 +139,8 @@ struct Plan: ParsableCommand {
     private var job: TrainingJob {
         var job = TrainingJob()
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
-        (job.batch, job.accumulate, job.length) = (extent.batch, extent.accumulate, extent.length)
-        (job.recompute, job.stages) = (extent.recompute, extent.stages)
-        (job.train, job.freeze, job.teacher) = (train, freeze, teacher)
+        job.take(extent.batches)
+        (job.stages, job.train, job.freeze, job.teacher) = (extent.stages, train, freeze, teacher)
         return job
     }
 }

@@ -15,7 +15,8 @@ struct TrainerCommand: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Select.self, Tokenize.self, Replay.self, Heal.self, Adopt.self, HandOffCommand.self, Plan.self,
+            Select.self, Tokenize.self, Replay.self, Mix.self, Heal.self, Adopt.self, HandOffCommand.self,
+            Plan.self,
             Eval.self, Analyze.self, Generate.self, Report.self, Export.self, Bench.self,
         ])
 }

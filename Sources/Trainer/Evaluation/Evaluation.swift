@@ -140,6 +140,17 @@ public struct EvaluationSet: Sendable {
     /// How many documents were read.
     var documentCount: Int { documents.count }
 
+    /// The SHA-256 of all tokens, document by document.
+    var sha256: String {
+        var bytes: [UInt8] = []
+        for document in documents {
+            for number in [Int32(document.count)] + document {
+                for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: number >> shift)) }
+            }
+        }
+        return FileDigest.sha256(bytes)
+    }
+
     /// The memory that the tokens take, and the windows over them.
     var byteCount: Int { documents.reduce(0) { $0 + 4 * $1.count + 64 } }
 
