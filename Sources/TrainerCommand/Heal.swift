@@ -124,7 +124,7 @@ struct Heal: ParsableCommand {
         (job.parent, job.noParent) = (data.parent, data.noParent)
         (job.teacher, job.teacherWeight) = (teacher.model, teacher.teacherWeight)
         (job.teacherTemperature, job.teacherOn) = (teacher.teacherTemperature, teacher.teacherOn)
-        job.distilRows = teacher.distilRows
+        (job.teacherHidden, job.distilRows) = (teacher.teacherHidden, teacher.distilRows)
         (job.packing, job.fromScratch) = (data.packing, data.fromScratch)
         (job.infill, job.infillSpm, job.infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
         (job.endOfText, job.noEndOfText) = (data.ends.token, data.ends.noEndOfText)

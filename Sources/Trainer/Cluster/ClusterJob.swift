@@ -304,6 +304,7 @@ package struct ClusterJob: Codable, Sendable {
         let plans = prepared.stages.map(\.plan)
         let refused = [
             ("from-scratch", job.fromScratch), ("teacher", job.teacher != nil),
+            ("teacher-hidden", job.teacherHidden != nil),
             ("distil-rows", plans.contains { $0.rows != nil }),
             (
                 "guard rollback where a stage goes on with the data of the one before at another size",
