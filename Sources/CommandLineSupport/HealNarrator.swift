@@ -84,7 +84,10 @@ public struct HealNarrator {
         }
         let curve = StandardError.isTerminal ? "  \(losses)" : ""
         let divergence = step.teacher?.divergence.map { "  KL \(Units.fixed($0, digits: 4))" } ?? ""
-        let square = step.rows.map { "  MSE \(Units.fixed($0.meanSquare, digits: 5))" } ?? ""
+        let square =
+            (step.rows?.meanSquare ?? step.teacher?.hidden).map {
+                "  MSE \(Units.fixed($0, digits: 5))"
+            } ?? ""
         return """
             step \(step.step)/\(steps)  loss \(Units.fixed(step.loss, digits: 4))\(divergence)\(square)  \
             \(Units.count(Int(meter.rate(done: done * tokensPerStep)))) tokens/s\(left ?? "")\(curve)

@@ -166,6 +166,13 @@ extension PreparedStage {
                 "\(teaching.weight) × T² KL, T \(teaching.temperature), on \(teaching.text == .all ? "all text" : "the replay")"
             )
         }
+        if let hidden = plan.teaching?.hidden {
+            let layers = zip(hidden.own, hidden.parents).map { "\($0) (the teacher's \($1))" }
+            table.add(
+                "",
+                "\(hidden.weight) × MSE of hidden states behind layer \(layers.joined(separator: ", ")) in the first \(Units.grouped(hidden.steps)) steps"
+            )
+        }
         for source in infilled where source.psm + source.spm > 0 {
             table.add(
                 "infilling",

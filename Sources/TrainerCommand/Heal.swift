@@ -123,7 +123,7 @@ struct Heal: ParsableCommand {
         job.take(data, text)
         (job.teacher, job.teacherWeight) = (teacher.model, teacher.teacherWeight)
         (job.teacherTemperature, job.teacherOn) = (teacher.teacherTemperature, teacher.teacherOn)
-        job.distilRows = teacher.distilRows
+        (job.teacherHidden, job.distilRows) = (teacher.teacherHidden, teacher.distilRows)
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
         job.take(extent.batches)
         if cluster.target != nil {

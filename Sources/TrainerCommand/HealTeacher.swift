@@ -21,6 +21,11 @@ struct HealTeacher: ParsableArguments {
     var teacherOn = TrainingJob().teacherOn
     @Option(
         help: ArgumentHelp(
+            "Behind each run of copied layers, add this weight times the mean square of the difference from the teacher's hidden state to the loss of what is taught, in this share of the first stage's steps (0.05).",
+            valueName: "weight[:share]"))
+    var teacherHidden: String?
+    @Option(
+        help: ArgumentHelp(
             "Train new rows of the vocabulary and nothing else: on snippets that the model reads in its old tokens, too, until both readings agree. Of snippets=25 (for each new token) length=50 layer (a third) rate=1e-4 batch=16 epochs=1 what is other, or one of them.",
             valueName: "name=value …"))
     var distilRows: String?

@@ -334,7 +334,8 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("distil-rows", plans.contains { $0.rows != nil }),
+            ("from-scratch", job.fromScratch), ("teacher-hidden", job.teacherHidden != nil),
+            ("distil-rows", plans.contains { $0.rows != nil }),
             (
                 "guard rollback where a stage goes on with the data of the one before at another size",
                 job.guarding == .rollback && prepared.dataChangesSize

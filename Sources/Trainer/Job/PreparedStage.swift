@@ -256,16 +256,21 @@ public struct PreparedStage {
                 "groups", job.groups + [GroupRule.newRowsText], .rule,
                 "new rows of the vocabulary that no group has move twice as fast as the layers")
         }
+        let masters =
+            earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore
+        let groups = try GroupPlan(plan.groups, of: model)
+        let layout = try model.layout(of: plan, groups, after: masters)
+        if index == 0, let rule = job.hiddenRule, let teacher {
+            let steps =
+                kept?.teaching?.hidden?.steps ?? max(1, Int((rule.share * Double(plan.steps)).rounded()))
+            plan.teaching?.hidden = try teacher.hidden(rule, of: model, training: layout, steps: steps)
+        }
         self.job = job
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)
         (self.warnings, self.contents, self.dataBytes) = (warnings, contents, dataBytes)
         (self.infilled, self.newTokens) = (infilled, newTokens)
         self.settled = settled
-        let masters =
-            earlier.last.map { $0.masters.union($0.layout.trainedNames) } ?? context.trainedBefore
-        self.masters = masters
-        groups = try GroupPlan(plan.groups, of: model)
-        layout = try model.layout(of: plan, groups, after: masters)
+        (self.masters, self.groups, self.layout) = (masters, groups, layout)
         guard !layout.trained.isEmpty else {
             throw UserFacingError.nothingTrained(path: model.checkpoint.path)
         }

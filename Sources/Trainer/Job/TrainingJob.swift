@@ -25,6 +25,9 @@ public struct TrainingJob: Parameterized, Equatable {
     /// How rows that a surgery has added learn from what the model makes of texts in its old tokens, as
     /// ``RowDistillation/init(_:)`` reads it; nil where the job trains on text.
     public var distilRows: String?
+    /// How the first stage holds hidden states to the teacher's, as ``HiddenTeaching`` has it: `WEIGHT[:SHARE]`; nil where it
+    /// does not.
+    public var teacherHidden: String?
     /// What stands in a sequence, and what a token sees of it.
     public var packing = Packing.documents
     /// The share of the documents of ``data`` that are turned round for infilling, and of these the share with the suffix
@@ -129,6 +132,7 @@ public struct TrainingJob: Parameterized, Equatable {
         case teacherWeight = "teacher-weight"
         case teacherTemperature = "teacher-temperature"
         case teacherOn = "teacher-on"
+        case teacherHidden = "teacher-hidden"
         case distilRows = "distil-rows"
         case infillSpm = "infill-spm"
         case infillTokens = "infill-tokens"
@@ -192,6 +196,10 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "teacher-on", .choice(TaughtText.allCases.map(\.rawValue)),
             "the text on which it teaches: all, or the sources of replay (all)"),
+        OperationParameter(
+            "teacher-hidden", .string,
+            "hold hidden states behind copied layers to the teacher's at first, too: WEIGHT[:SHARE], of the steps (0.05)"
+        ),
         OperationParameter(
             distilRowsName, .string,
             "teach new rows what the model makes of snippets in its old tokens, as in snippets=25, and train nothing else"

@@ -159,15 +159,22 @@ public final class Transformer<Device: Engine> {
                 values(plan.balance), load: values(plan.load), rows: plan.rows * mixtures,
                 factor: Float(factor) * scale * Float(batch.targetCount), addsTo: balanceLoss)
         }
-        backward(below: layout.layers.count, hasHeadGradient: architecture.head.isTied, pass)
+        backward(below: layout.layers.count, hasHeadGradient: architecture.head.isTied, pass) { layer in
+            let next = layer + 1 < layout.layers.count ? plan.layers[layer + 1].input : plan.output
+            teacher?.teachHidden(values(plan.scratch.dStream), values(next), layer: layer, scale: scale)
+        }
     }
 
     /// Computes the gradients of some layers and what is below them, from that of what leaves them, which lies in the pass's
     /// dStream.
     ///
-    /// `hasHeadGradient` says whether that of a tied head lies where that of the embedding goes.
-    func backward(below layer: Int, hasHeadGradient: Bool, _ pass: Pass<Device>) {
+    /// `hasHeadGradient` says whether that of a tied head lies where that of the embedding goes; `visit` is told of each layer
+    /// when the gradient of what leaves it is there.
+    func backward(
+        below layer: Int, hasHeadGradient: Bool, _ pass: Pass<Device>, visit: (Int) -> Void = { _ in }
+    ) {
         for index in (layout.lowestTrainedLayer..<layout.layers.count).reversed() where index < layer {
+            visit(index)
             layout.layers[index].backward(plan.layers[index], pass)
         }
         if layout.embedding.isTrained {
@@ -207,6 +214,18 @@ public final class Transformer<Device: Engine> {
             sum = layout.layers[index].forward(plan.layers[index], adding: sum, pass)
         }
         layout.finalNorm.forward(plan.output, plan.finalNorm, adding: sum, pass)
+    }
+
+    /// Computes everything up to the last norm; `visit` is shown what leaves each layer: (R, C).
+    func forward(_ pass: Pass<Device>, visit: (Int, Range<Int>) -> Void) {
+        layout.embedding.forward(plan.layers.first?.input ?? plan.output, plan.embedding, pass)
+        for index in layout.layers.indices {
+            let sum = layout.layers[index].forward(plan.layers[index], adding: nil, pass)
+            let stream = index + 1 < layout.layers.count ? plan.layers[index + 1].input : plan.output
+            pass.add(sum, into: stream)
+            visit(index, stream)
+        }
+        layout.finalNorm.forward(plan.output, plan.finalNorm, pass)
     }
 
     /// Computes everything up to what enters a layer, or leaves the last; returns where that lies: (R, C).

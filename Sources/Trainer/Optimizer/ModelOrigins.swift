@@ -11,6 +11,8 @@ struct ModelOrigins {
 
     /// What each layer is; nil where the surgery left the layers alone.
     let layers: [Layer]?
+    /// The layer of the source that each is, or is a copy of; nil where the surgery left the layers alone.
+    let sources: [Int]?
     /// The layers on either side of each break in the source's order.
     let seam: Set<Int>
     /// Which rows of a tensor the source does not have, by the tensor's name.
@@ -34,13 +36,16 @@ struct ModelOrigins {
             return isSurgery.first == true && !isSurgery.drop { $0 }.contains(true)
         }
         guard let source else { return nil }
-        var layers: [Layer]?
+        var (layers, sources): ([Layer]?, [Int]?)
         var seam: Set<Int> = []
         for operation in source.operations {
             guard let facts = operation.facts["layers"], let kinds = facts["kinds"]?.array,
                 let origins = facts["origins"]?.array?.compactMap(\.int), origins.count == kinds.count
             else { continue }
-            let before = layers
+            let (before, earlierSources) = (layers, sources)
+            sources = origins.map { origin in
+                earlierSources.map { $0.indices.contains(origin) ? $0[origin] : origin } ?? origin
+            }
             layers = zip(kinds, origins).map { kind, origin in
                 let own = kind.string.flatMap(Layer.init(rawValue:)) ?? .original
                 guard own == .original, let before, before.indices.contains(origin) else { return own }
@@ -58,7 +63,7 @@ struct ModelOrigins {
             throw .manifestOfAnotherModel(
                 path: checkpoint.path, what: "layers", told: layers.count, found: layerCount)
         }
-        (self.layers, self.seam) = (layers, seam)
+        (self.layers, self.sources, self.seam) = (layers, sources, seam)
         var manifest = Manifest(tool: "", operations: [], sources: [], provenance: source.provenance)
         manifest.sources = source.files
         var newRows: [String: [Range<Int>]] = [:]

@@ -80,6 +80,7 @@ final class EventFile: RunReporter {
         if let teacher = report.teacher {
             scalars.append(("cross_entropy", teacher.crossEntropy))
             if let divergence = teacher.divergence { scalars.append(("kl", divergence)) }
+            if let hidden = teacher.hidden { scalars.append(("hidden_mse", hidden)) }
         }
         if let rows = report.rows {
             scalars.append(("mse", rows.meanSquare))

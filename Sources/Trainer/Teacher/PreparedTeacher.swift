@@ -79,7 +79,8 @@ public struct PreparedTeacher: Sendable {
     /// keeps of a batch.
     func byteCount(in plan: StagePlan, _ student: Architecture, _ own: ActivationPlan) -> Int {
         let its = activations(plan)
-        let kept = TeacherPlan(model.architecture, its, student: student, own)
+        let kept = TeacherPlan(
+            model.architecture, its, student: student, own, compared: plan.teaching?.hidden?.own.count ?? 0)
         return 4 * (layout.frozenWords + its.count + kept.count)
     }
 
@@ -97,7 +98,9 @@ public struct PreparedTeacher: Sendable {
         let transformer = try Transformer(model.architecture, layout: layout, plan: its, on: engine)
         try model.load(into: transformer, isCancelled: isCancelled)
         return try Teacher(
-            transformer, plan: TeacherPlan(model.architecture, its, student: student, own),
+            transformer,
+            plan: TeacherPlan(
+                model.architecture, its, student: student, own, compared: teaching.hidden?.own.count ?? 0),
             tokens: shared.tokens, teaching: teaching)
     }
 }

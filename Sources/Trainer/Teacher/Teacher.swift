@@ -12,11 +12,17 @@ public final class Teacher<Device: Engine> {
     private let tokens: [Int32]
     private let plan: TeacherPlan
     private let memory: Device.Buffer
-    private let entropy: Device.Scalar, divergence: Device.Scalar
+    private let entropy: Device.Scalar, divergence: Device.Scalar, norm: Device.Scalar
     /// The rows of the batch that was read last that are taught, in order.
     private var rows: [Int] = []
     /// What was taught since ``takeFigures()``.
     private var taught = 0, targets = 0
+    /// The sum over targets of the mean squares of the difference of hidden states since then.
+    private var squares = 0.0
+    /// The layers that are compared, the student's and its own, and how much that counts: see ``HiddenTeaching``.
+    private let ownLayers: [Int], parents: [Int], hiddenWeight: Double
+    /// Whether hidden states are compared in the step at hand.
+    var comparesHidden = false
 
     /// A teacher; memory is taken here.
     ///
@@ -37,6 +43,10 @@ public final class Teacher<Device: Engine> {
         self.teaching = teaching
         entropy = engine.makeScalar()
         divergence = engine.makeScalar()
+        norm = engine.makeScalar()
+        ownLayers = teaching.hidden?.own ?? []
+        parents = teaching.hidden?.parents ?? []
+        hiddenWeight = teaching.hidden?.weight ?? 0
         engine.upload(tokens.span, to: Tensor(plan.tokens, of: memory))
     }
 
@@ -56,22 +66,39 @@ public final class Teacher<Device: Engine> {
             places[row] = Int32(index - first)
         }
         engine.upload(places.span, to: Tensor(plan.places, of: memory))
-        let width = model.architecture.hiddenSize
         var start = 0
         while start < rows.count {
             let sequence = rows[start] / plan.length
             let end = rows[start...].firstIndex { $0 / plan.length != sequence } ?? rows.count
             model.load(batch.sequence(sequence, tokens: tokens))
-            model.forward(Pass(model: model))
             let positions = rows[start..<end].map { Int32($0 % plan.length) }
             let indices = Tensor(plan.indices, of: memory)[0..<positions.count]
             engine.upload(positions.span, to: indices)
-            engine.embed(
-                Tensor(plan.states, of: memory)[start * width..<end * width],
-                table: model.values(model.plan.finalNorm.output), indices: indices, factor: 1,
-                shape: RowShape(rows: end - start, columns: width), adds: false)
+            let pass = Pass(model: model)
+            if comparesHidden {
+                model.forward(pass) { layer, stream in keepHidden(behind: layer, stream, start..<end) }
+            } else {
+                model.forward(pass)
+            }
+            keep(plan.states, of: model.plan.finalNorm.output, start..<end)
             start = end
         }
+    }
+
+    /// Keeps what leaves a layer of the rows that are taught, wherever it is compared.
+    private func keepHidden(behind layer: Int, _ stream: Range<Int>, _ taught: Range<Int>) {
+        for place in parents.indices where parents[place] == layer {
+            keep(plan.hidden[place], of: stream, taught)
+        }
+    }
+
+    /// Keeps some rows of a sequence, those that `indices` names, as so many of the rows that are taught.
+    private func keep(_ states: Region, of stream: Range<Int>, _ taught: Range<Int>) {
+        let width = model.architecture.hiddenSize
+        engine.embed(
+            Tensor(states, of: memory)[taught.lowerBound * width..<taught.upperBound * width],
+            table: model.values(stream), indices: Tensor(plan.indices, of: memory)[0..<taught.count],
+            factor: 1, shape: RowShape(rows: taught.count, columns: width), adds: false)
     }
 
     /// Computes the losses of a block of the student's rows, of which the logits become the gradient.
@@ -106,12 +133,42 @@ public final class Teacher<Device: Engine> {
             temperature: Float(teaching.temperature))
     }
 
+    /// Adds to the gradient of what leaves a layer of the student, where that is compared: see ``HiddenTeaching``.
+    ///
+    /// - Parameters:
+    ///   - dStream: the gradient, (R, C).
+    ///   - stream: what leaves the layer, (R, C).
+    ///   - layer: the layer, from 0.
+    ///   - scale: what the loss of each target is multiplied by.
+    func teachHidden(
+        _ dStream: Tensor<Device.Buffer>, _ stream: Tensor<Device.Buffer>, layer: Int, scale: Float
+    ) {
+        guard comparesHidden, !rows.isEmpty, let place = ownLayers.firstIndex(of: layer) else { return }
+        let shape = RowShape(rows: rows.count, columns: model.architecture.hiddenSize)
+        let indices = Tensor(plan.rowIndices, of: memory)[0..<rows.count]
+        let numbers = rows.map { Int32($0) }
+        engine.upload(numbers.span, to: indices)
+        let difference = Tensor(plan.difference, of: memory)[0..<shape.count]
+        engine.embed(difference, table: stream, indices: indices, factor: 1, shape: shape, adds: false)
+        engine.add(
+            difference, difference, Tensor(plan.hidden[place], of: memory)[0..<shape.count], factor: -1)
+        engine.gradientNorm([difference], to: norm)
+        let length = engine.read(norm)
+        let share = 1 / Double(shape.columns * ownLayers.count)
+        squares += share * length * length
+        engine.embedBackward(
+            dTable: dStream, dOut: difference, indices: indices,
+            factor: Float(2 * hiddenWeight * share) * scale, shape: shape, accumulate: true)
+    }
+
     /// What it has taught since this was last asked.
     func takeFigures() -> TeacherFigures {
-        let figures = TeacherFigures(
+        var figures = TeacherFigures(
             crossEntropy: engine.read(entropy) / Double(max(1, targets)),
             divergence: taught == 0 ? nil : engine.read(divergence) / Double(taught),
             taught: taught, targets: targets)
+        if comparesHidden, taught > 0 { figures.hidden = squares / Double(taught) }
+        squares = 0
         engine.set(entropy, to: 0)
         engine.set(divergence, to: 0)
         (taught, targets) = (0, 0)
@@ -127,13 +184,18 @@ struct TeacherPlan: Sendable, Equatable {
     let headRows: Int
     /// What the last norm leaves of taught rows, (R, C); cross entropies and divergences, (R) each.
     let states: Region, entropies: Region, divergences: Region
+    /// What leaves each of the layers that are compared, and the difference of one: (R, C) each; the rows that are taught: (R).
+    let hidden: [Region], difference: Region, rowIndices: Region
     /// Which of the teacher's logits a row has, (R); the rows of a sequence that are taught, (T); its tokens, (V).
     let places: Region, indices: Region, tokens: Region
     /// How many words all of it takes.
     let count: Int
 
     /// Plans a teacher of some shape for a student's batches.
-    init(_ teacher: Architecture, _ its: ActivationPlan, student: Architecture, _ own: ActivationPlan) {
+    init(
+        _ teacher: Architecture, _ its: ActivationPlan, student: Architecture, _ own: ActivationPlan,
+        compared: Int = 0
+    ) {
         (rows, length, headRows) = (own.rows, own.sequenceLength, min(own.headRows, its.headRows))
         var memory = MemoryPlanner()
         func take(_ precision: Precision, _ count: Int) -> Region {
@@ -143,6 +205,10 @@ struct TeacherPlan: Sendable, Equatable {
         (entropies, divergences) = (take(.f32, own.rows), take(.f32, own.rows))
         (places, indices) = (take(.int32, own.rows), take(.int32, own.sequenceLength))
         tokens = take(.int32, student.vocabularySize)
-        count = memory.count
+        let count = own.rows * teacher.hiddenSize
+        hidden = (0..<compared).map { _ in take(.f32, count) }
+        difference = take(.f32, compared == 0 ? 0 : count)
+        rowIndices = take(.int32, compared == 0 ? 0 : own.rows)
+        self.count = memory.count
     }
 }

@@ -16,6 +16,16 @@ public struct Teaching: Codable, Sendable, Equatable {
     public var temperature: Double
     /// Where it teaches.
     public var text: TaughtText
+    /// How it teaches in the midst of the model, too; nil where it does not.
+    public var hidden: HiddenTeaching?
+}
+
+extension Teaching {
+    /// What hidden states add to the mean loss of a step's targets.
+    func hiddenLoss(of figures: TeacherFigures?) -> Double {
+        guard let hidden, let figures, let square = figures.hidden else { return 0 }
+        return hidden.weight * square * Double(figures.taught) / Double(max(1, figures.targets))
+    }
 }
 
 /// How many targets a teacher has taught.
@@ -34,11 +44,15 @@ public struct TeacherFigures: Codable, Sendable, Equatable {
     public var crossEntropy: Double
     /// The mean KL(teacher ‖ student) of the targets that were taught, at the temperature, in nats; nil where none was.
     public var divergence: Double?
+    /// The mean square of the difference of hidden states over the targets that were taught; nil where none was, or where they
+    /// are not compared.
+    public var hidden: Double?
     /// How many targets were taught, and how many there were.
     public var taught: Int, targets: Int
 
     enum CodingKeys: String, CodingKey {
         case taught, targets
+        case hidden = "hidden_mse"
         case crossEntropy = "cross_entropy"
         case divergence = "kl"
     }

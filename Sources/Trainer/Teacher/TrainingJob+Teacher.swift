@@ -14,10 +14,26 @@ extension TrainingJob {
         return Teaching(weight: teacherWeight, temperature: teacherTemperature, text: teacherOn)
     }
 
+    /// How the first stage compares hidden states, as it is asked for.
+    var hiddenRule: HiddenTeaching.Rule? { teacherHidden.flatMap { try? HiddenTeaching.Rule($0) } }
+
     /// Refuses what can't be of a teacher and contradicts itself.
     func checkTeacher(_ prefix: String) throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
         let usual = TrainingJob()
+        if let teacherHidden {
+            do { _ = try HiddenTeaching.Rule(teacherHidden) } catch {
+                throw UserFacingError(error.kind, prefix + error.message)
+            }
+            guard teacher != nil else {
+                throw refuse("\(prefix)teacher-hidden is of \(prefix)teacher; name one")
+            }
+            guard stageJobs[0].teaching != nil else {
+                throw refuse(
+                    "\(prefix)teacher-hidden is of the first stage, which learns from no teacher; leave it out"
+                )
+            }
+        }
         guard teacher != nil else {
             let isUsual = ([self] + stageJobs).allSatisfy {
                 ($0.teacherWeight, $0.teacherTemperature, $0.teacherOn)

@@ -146,6 +146,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
             (same.stages[last].steps, same.stages[last].schedule.steps) = (0, 0)
             same.stages[last].schedule.warmup = 0
             same.stages[last].ramp?.steps = 0
+            same.stages[last].teaching?.hidden?.steps = 0
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys

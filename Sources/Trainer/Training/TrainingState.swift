@@ -67,6 +67,7 @@ public final class TrainingState<Device: Engine> {
             return StageStep(loss: 0, rate: rate, gradientNorm: 0, since: start)
         }
         let targets = batches.reduce(0) { $0 + $1.targetCount }
+        teacher?.comparesHidden = step < plan.teaching?.hidden?.steps ?? 0
         var rows: RowFigures?
         for (index, batch) in batches.enumerated() {
             if let distiller {
@@ -82,10 +83,12 @@ public final class TrainingState<Device: Engine> {
             model.backward(
                 batch, scale: 1 / Float(max(1, targets)), accumulate: index > 0, teacher: teacher)
         }
+        let figures = teacher?.takeFigures()
+        let hidden = plan.teaching?.hiddenLoss(of: figures) ?? 0
         var taken = StageStep(
-            loss: rows?.loss ?? model.takeLoss(targets: max(1, targets)), rate: rate,
+            loss: rows?.loss ?? model.takeLoss(targets: max(1, targets)) + hidden, rate: rate,
             gradientNorm: optimizer.gradientNorm(model), since: start)
-        taken.teacher = teacher?.takeFigures()
+        taken.teacher = figures
         taken.rows = rows
         taken.verdict = guarding.judge(loss: taken.loss, gradientNorm: taken.gradientNorm)
         if taken.verdict == .take {
