@@ -62,7 +62,7 @@ import Testing
         }
         let found = MixtureLaw(fitting: points)
         for point in points {
-            #expect(abs(found.loss(share: point.share, millions: point.millions) / point.loss - 1) < 1e-4)
+            #expect(abs(found.loss(share: point.share, millions: point.millions) / point.loss - 1) < 5e-4)
         }
         for share in [0.2, 0.6, 0.85] {
             let told = found.loss(share: share, millions: 0.4)
