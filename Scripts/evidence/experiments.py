@@ -8,8 +8,8 @@ BASE is a Mistral of 8 layers and 7.7 million parameters that knows English alon
 train.jsonl and val.jsonl (English and Korean help of one program, the documentation of another in English), and what
 texts.py makes beside them. Each experiment is 400 steps of 8 x 256 tokens unless it says otherwise. What it gives is
 written to results/NAME-SEED.json beside this file: the commands, the tools' version, the seed, and bits per byte of the
-held-out texts, before and after. The folder of --kept keeps models that several experiments begin with. tables.py makes
-the tables of Documentation/healing-evidence.md of the results. Python's standard library is enough.
+held-out texts, before and after. The folder of --kept keeps the healed models, with some of which others begin.
+tables.py makes the tables of Documentation/healing-evidence.md of the results. Python's standard library is enough.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Experiment:
     batch: int = 8
     # Options of trainer eval for the base and for the result, beside what healing evaluates.
     asked: list[str] = dataclasses.field(default_factory=list)
-    # The experiment whose result it begins with, in place of the base; it is kept.
+    # The experiment whose result it begins with, in place of the base.
     parent: str | None = None
     # What config.json has in place of the base's, for a model that begins with random weights.
     shape: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -238,8 +238,9 @@ def carry_out(name: str, work: pathlib.Path, result: pathlib.Path, arguments: ar
     if experiment.asked:
         questions = [*filled(experiment.asked, places), "--parent", str(base), "--json"]
         asked = {"asked": json.loads(carried_out("trainer", "eval", str(work / "healed"), *questions))}
-    if any(other.parent == name for other in EXPERIMENTS.values()):
-        shutil.move(work / "healed", arguments.kept / f"{name}-{arguments.seed}")
+    kept = arguments.kept / f"{name}-{arguments.seed}"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.move(work / "healed", kept)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     figures = {
         "name": name,
