@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Heals small models in many ways, one thing changed at a time, and writes down what came of it.
 
-usage: experiments.py --model BASE --data FOLDER --tools FOLDER [--seed N] [--threads N] [--again] NAME…
+usage: experiments.py --model BASE --data FOLDER --tools FOLDER --kept FOLDER [--seed N] [--threads N] [--again] NAME…
        experiments.py --list
 
 BASE is a Mistral of 8 layers and 7.7 million parameters that knows English alone; FOLDER has en, ko and python, each as
-train.jsonl and val.jsonl (English and Korean help of one program, the documentation of another in English). Each
-experiment is 400 steps of 8 x 256 tokens unless it says otherwise. What it gives is written to
-results/NAME-SEED.json beside this file: the commands, the tools' version, the seed, and bits per byte of the held-out
-texts, before and after. tables.py makes the tables of Documentation/healing-evidence.md of these. Python's standard library
-is enough.
+train.jsonl and val.jsonl (English and Korean help of one program, the documentation of another in English), and what
+texts.py makes beside them. Each experiment is 400 steps of 8 x 256 tokens unless it says otherwise. What it gives is
+written to results/NAME-SEED.json beside this file: the commands, the tools' version, the seed, and bits per byte of the
+held-out texts, before and after. The folder of --kept keeps the healed models, with some of which others begin.
+tables.py makes the tables of Documentation/healing-evidence.md of the results. Python's standard library is enough.
 """
+
 import argparse
 import dataclasses
 import json
@@ -38,6 +39,13 @@ class Experiment:
     first: list[str] = dataclasses.field(default_factory=list)
     evaluated: tuple[str, ...] = ("ko", "en")
     steps: int = 400
+    batch: int = 8
+    # Options of trainer eval for the base and for the result, beside what healing evaluates.
+    asked: list[str] = dataclasses.field(default_factory=list)
+    # The experiment whose result it begins with, in place of the base.
+    parent: str | None = None
+    # What config.json has in place of the base's, for a model that begins with random weights.
+    shape: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def groups(*rules: str) -> list[str]:
@@ -47,10 +55,12 @@ def groups(*rules: str) -> list[str]:
 
 def story(*healing: str, surgery: list[str] = BOTH) -> Experiment:
     """The mission's own: deeper, with Korean tokens, healed on Korean with a quarter of English."""
-    return Experiment(surgery, [*MIXED, *RATE, *healing])
+    return Experiment(surgery, [*MIXED, *RATE, *healing], asked=STORY)
 
 
-def retention(*healing: str, surgery: list[str] = [], rate: str = "3e-4", replay: float = 0, own: bool = False) -> Experiment:
+def retention(
+    *healing: str, surgery: list[str] = [], rate: str = "3e-4", replay: float = 0, own: bool = False
+) -> Experiment:
     """A new domain, and what of the old one stays."""
     first = ["replay {model} --tokens 60000 -o {work}/own.jsonl"] if own else []
     data = ["--data", f"python={{data}}/python.train.jsonl:{1 - replay:g}"]
@@ -59,16 +69,44 @@ def retention(*healing: str, surgery: list[str] = [], rate: str = "3e-4", replay
     return Experiment(surgery, [*data, "--lr", rate, *healing], first, evaluated=("python", "en"))
 
 
-def pruned(by: str, *analysis: str) -> Experiment:
+def pruned(by: str, *analysis: str, teacher: bool = False) -> Experiment:
     """Two layers of the eight left out, and the rest healed on its own text."""
     return Experiment(
         [f"prune --to 6 --scores {{work}}/scores.json --by {by}"],
-        ["--data", "en={data}/en.train.jsonl", *RATE],
+        ["--data", "en={data}/en.train.jsonl", *RATE, *(["--teacher", "{model}"] if teacher else [])],
         [" ".join(["analyze {model} --data {data}/en.train.jsonl -o {work}/scores.json", *analysis])],
         evaluated=("en",),
     )
 
 
+def plateau(steps: int, *healing: str, surgery: list[str] = []) -> Experiment:
+    """A parent that has nearly stopped learning, made deeper or not, on the text that it learned from; the rate falls last."""
+    falling = ["--schedule", "wsd", "--decay-share", "0.1", "--min-lr-ratio", "0"]
+    return Experiment(
+        surgery,
+        [*FROM_NOTHING, *falling, *healing],
+        evaluated=("docs",),
+        steps=steps,
+        batch=16,
+        parent="plateau-parent",
+    )
+
+
+STORY = [
+    "--data",
+    "other={data}/other.val.jsonl",
+    "--choices",
+    "ko={data}/ko.choices.jsonl",
+    "en={data}/en.choices.jsonl",
+]
+FROM_NOTHING = ["--data", "docs={data}/docs.train.jsonl", "--lr", "2e-3", "--embedding-lr", "2e-3"]
+SMALL = {
+    "hidden_size": 128,
+    "intermediate_size": 352,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 4,
+    "num_key_value_heads": 2,
+}
 EXPAND = ["expand --after 4-7"]
 EXPERIMENTS: dict[str, Experiment] = {
     # 1. Rates of rows.
@@ -83,44 +121,64 @@ EXPERIMENTS: dict[str, Experiment] = {
     "rates-new-2-old-0.1": story(*groups("new-rows: rate=2", "old-rows: rate=0.1")),
     "rates-new-2-old-0.25": story(*groups("new-rows: rate=2", "old-rows: rate=0.25")),
     "rates-new-2-old-0.5": story(*groups("new-rows: rate=2", "old-rows: rate=0.5")),
-    "rates-new-in-1-out-2": story(
-        *groups("new-input-rows: rate=1", "new-output-rows: rate=2", "old-rows: rate=0.2")
-    ),
-    "rates-new-in-2-out-1": story(
-        *groups("new-input-rows: rate=2", "new-output-rows: rate=1", "old-rows: rate=0.2")
-    ),
+    "rates-new-in-1-out-2": story(*groups("new-input-rows: rate=1", "new-output-rows: rate=2", "old-rows: rate=0.2")),
+    "rates-new-in-2-out-1": story(*groups("new-input-rows: rate=2", "new-output-rows: rate=1", "old-rows: rate=0.2")),
+    # 2. How new rows begin: after 400 steps what --init auto sees after 50.
+    "init-bil": story(surgery=[*DEEPER, f"{KOREAN[0]} --init bil"]),
+    "init-eeve": story(surgery=[*DEEPER, f"{KOREAN[0]} --init eeve"]),
+    "init-mean-cov": story(surgery=[*DEEPER, f"{KOREAN[0]} --init mean-cov"]),
     # The story without a part of it.
     "story-no-depth": story(surgery=KOREAN),
     "story-no-vocabulary": story(surgery=DEEPER),
-    "story-no-replay": Experiment(BOTH, ["--data", "ko={data}/ko.train.jsonl", *RATE]),
+    "story-no-replay": Experiment(BOTH, ["--data", "ko={data}/ko.train.jsonl", *RATE], asked=STORY),
     # 3. What stays of the old domain.
     "retention-full": retention(),
     "retention-own-layers": retention("--train", "model.layers.[4-7].*"),
     "retention-own-layers-1e-3": retention("--train", "model.layers.[4-7].*", rate="1e-3"),
     "retention-blocks": retention("--groups", "new-layers: rate=1", "rest: freeze", surgery=EXPAND),
-    "retention-blocks-1e-3": retention(
-        "--groups", "new-layers: rate=1", "rest: freeze", surgery=EXPAND, rate="1e-3"
-    ),
+    "retention-blocks-1e-3": retention("--groups", "new-layers: rate=1", "rest: freeze", surgery=EXPAND, rate="1e-3"),
     "retention-blocks-full": retention(surgery=EXPAND),
     "retention-dus-full": retention(surgery=DEEPER),
     "retention-full-replay": retention(replay=0.05),
     "retention-full-own": retention(replay=0.05, own=True),
-    "retention-blocks-replay": retention(
-        "--groups", "new-layers: rate=1", "rest: freeze", surgery=EXPAND, replay=0.05
-    ),
+    "retention-blocks-replay": retention("--groups", "new-layers: rate=1", "rest: freeze", surgery=EXPAND, replay=0.05),
+    # 5. The parent as a teacher of what is replayed.
+    "retention-full-replay-25": retention(replay=0.25),
+    "retention-full-teacher": retention("--teacher", "{model}", "--teacher-on", "replay", replay=0.05),
     # 4. The seam.
     "seam-ramp": story("--seam", "ramp"),
     "seam-noise": story(surgery=["dus --to 12 --noise 0.1", *KOREAN]),
     "seam-expand": story(surgery=["expand --to 12", *KOREAN]),
+    # 6. Depth for a parent that has nearly stopped learning: at equal tokens, and (8 layers against 1.6 times the steps) at
+    # equal computation.
+    "plateau-parent": Experiment(
+        [],
+        ["--from-scratch", *FROM_NOTHING, "--schedule", "constant"],
+        evaluated=("docs",),
+        steps=5000,
+        batch=16,
+        shape=SMALL,
+    ),
+    **{
+        f"plateau-{name}-{steps}": plateau(steps, *healing, surgery=surgery)
+        for name, surgery, healing, lengths in (
+            ("on", [], [], (375, 605, 750, 1210, 1500, 2420)),
+            ("dus", ["layers --plan 0-3,0-3"], [], (375, 750, 1500)),
+            ("copies-ramp", ["layers --plan 0,0,1,1,2,2,3,3"], ["--seam", "ramp"], (375, 750, 1500)),
+            ("expand", ["expand --to 8 --placement even"], [], (375, 750, 1500)),
+        )
+        for steps in lengths
+    },
     # 7. Fewer layers.
     "pruned-block-influence": pruned("block-influence"),
     "pruned-angular-distance": pruned("angular-distance"),
     "pruned-loss": pruned("loss"),
+    "pruned-loss-teacher": pruned("loss", teacher=True),
     "pruned-iterative": pruned("iterative", "--iterative --to 6 --by loss"),
 }
 
 
-def filled(words: list[str], **places: str) -> list[str]:
+def filled(words: list[str], places: dict[str, str]) -> list[str]:
     return [word.format(**places) for word in words]
 
 
@@ -128,9 +186,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--model", type=pathlib.Path)
-    parser.add_argument("--data", type=pathlib.Path)
-    parser.add_argument("--tools", type=pathlib.Path)
+    for folder in ("--model", "--data", "--tools", "--kept"):
+        parser.add_argument(folder, type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="changes no figure but seconds")
     parser.add_argument("--again", action="store_true", help="also those that are written down already")
@@ -138,61 +195,82 @@ def main() -> None:
     if arguments.list:
         return print("\n".join(EXPERIMENTS))
     for name in arguments.names:
-        carry_out(name, arguments)
+        result = HERE / "results" / f"{name}-{arguments.seed}.json"
+        if arguments.again or not result.exists():
+            with tempfile.TemporaryDirectory() as folder:
+                carry_out(name, pathlib.Path(folder), result, arguments)
 
 
-def carry_out(name: str, arguments: argparse.Namespace) -> None:
+def carry_out(name: str, work: pathlib.Path, result: pathlib.Path, arguments: argparse.Namespace) -> None:
     experiment = EXPERIMENTS[name]
-    result = HERE / "results" / f"{name}-{arguments.seed}.json"
-    if result.exists() and not arguments.again:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        work = pathlib.Path(folder)
-        given = {"data": str(arguments.data), "model": str(arguments.model), "work": folder}
-        commands = [["trainer", *line.split()] for line in filled(experiment.first, **given)]
-        model = str(arguments.model)
-        if experiment.surgery:
-            model = str(work / "grown")
-            steps = [word for step in filled(experiment.surgery, **given) for word in ("--step", step)]
-            commands.append(["surgery", "run", str(arguments.model), "-o", model, *steps])
-        heal = ["trainer", "heal", model, "-o", str(work / "healed"), *filled(experiment.healing, **given)]
-        heal += ["--eval", *(f"{text}={arguments.data}/{text}.val.jsonl" for text in experiment.evaluated)]
-        heal += ["--steps", str(experiment.steps), "--batch", "8", "--length", "256", "--seed", str(arguments.seed)]
-        heal += ["--eval-at", "0", "100", "--checkpoint-every", "0", "--no-tensorboard", "--json"]
-        commands.append(heal)
-        for command in commands:
-            begun = time.monotonic()
-            words = [arguments.tools / command[0], *command[1:]]
-            if arguments.threads and command[1] == "heal":
-                words += ["--threads", str(arguments.threads)]
-            run = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            seconds = time.monotonic() - begun
-        told = json.loads(run.stdout)
-    version = subprocess.run([arguments.tools / "trainer", "--version"], check=True, capture_output=True, text=True)
+    base = arguments.model
+    if experiment.parent:
+        base = arguments.kept / f"{experiment.parent}-{arguments.seed}"
+        if not base.exists():
+            raise SystemExit(f"{base} is not there; carry out {experiment.parent} first")
+    if experiment.shape:
+        base = shaped(base, work / "shape", experiment.shape)
+    places = {"data": str(arguments.data), "model": str(base), "work": str(work)}
+    commands: list[list[str]] = []
+
+    def carried_out(*command: str) -> str:
+        commands.append(list(command))
+        words = [arguments.tools / command[0], *command[1:]]
+        if arguments.threads and command[1] in ("heal", "eval"):
+            words += ["--threads", str(arguments.threads)]
+        return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+    for line in filled(experiment.first, places):
+        carried_out("trainer", *line.split())
+    model = str(base)
+    if experiment.surgery:
+        model = str(work / "grown")
+        steps = [word for step in filled(experiment.surgery, places) for word in ("--step", step)]
+        carried_out("surgery", "run", str(base), "-o", model, *steps)
+    heal = ["trainer", "heal", model, "-o", str(work / "healed"), *filled(experiment.healing, places)]
+    heal += ["--eval", *(f"{text}={arguments.data}/{text}.val.jsonl" for text in experiment.evaluated)]
+    heal += ["--steps", str(experiment.steps), "--batch", str(experiment.batch), "--length", "256"]
+    heal += ["--seed", str(arguments.seed), "--eval-at", "0", "100", "--checkpoint-every", "0", "--no-tensorboard"]
+    begun = time.monotonic()
+    told = json.loads(carried_out(*heal, "--json"))
+    seconds = time.monotonic() - begun
+    asked = {}
+    if experiment.asked:
+        questions = [*filled(experiment.asked, places), "--parent", str(base), "--json"]
+        asked = {"asked": json.loads(carried_out("trainer", "eval", str(work / "healed"), *questions))}
+    kept = arguments.kept / f"{name}-{arguments.seed}"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.move(work / "healed", kept)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
-    places = {str(work): ".", str(arguments.data): "data", str(arguments.model): "base"}
-
-    def shortened(text: str) -> str:
-        for place, short in places.items():
-            text = text.replace(place, short)
-        return text
-
-    lines = [" ".join(f"'{word}'" if " " in word else word for word in command) for command in commands]
-    result.parent.mkdir(exist_ok=True)
-    partial = result.with_suffix(".partial")
     figures = {
         "name": name,
         "seed": arguments.seed,
-        "commands": lines,
-        "version": version.stdout.strip(),
+        "commands": [" ".join(f"'{word}'" if " " in word else word for word in command) for command in commands],
+        "version": carried_out("trainer", "--version").strip(),
         "commit": commit.stdout.strip(),
         "seconds": round(seconds),
         "told": told,
+        **asked,
     }
-    partial.write_text(shortened(json.dumps(figures, indent=1, ensure_ascii=False)) + "\n")
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    for place, short in {work: ".", arguments.data: "data", arguments.model: "base", arguments.kept: "kept"}.items():
+        text = text.replace(str(place), short)
+    result.parent.mkdir(exist_ok=True)
+    partial = result.with_suffix(".partial")
+    partial.write_text(text)
     shutil.move(partial, result)
-    after = {name: round(values["bits_per_byte"], 4) for name, values in told["after"].items()}
+    after = {text: round(values["bits_per_byte"], 4) for text, values in told["after"].items()}
     print(result.name, after, f"{seconds:.0f} s", flush=True)
+
+
+def shaped(base: pathlib.Path, folder: pathlib.Path, shape: dict[str, int]) -> pathlib.Path:
+    """A folder without weights: the base's tokenizer, and its configuration in another shape."""
+    folder.mkdir()
+    for path in base.glob("tokenizer*"):
+        shutil.copy(path, folder)
+    configuration = json.loads((base / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**configuration, **shape}, indent=2))
+    return folder
 
 
 if __name__ == "__main__":
