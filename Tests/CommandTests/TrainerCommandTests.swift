@@ -253,9 +253,8 @@ struct TrainerCommandTests {
         #expect(straight.code == 0)
         #expect(
             try straight.json().object?.keys.sorted() == [
-                "after", "before", "drift", "healed", "loss", "output", "parent", "sources", "steps",
-                "taught",
-                "tokens",
+                "after", "before", "distilled_rows", "drift", "healed", "loss", "output", "parent", "sources",
+                "steps", "taught", "tokens",
             ])
         // SIGKILL as soon as a checkpoint is there, then SIGINT after the next, then to the end.
         #expect(

@@ -116,7 +116,17 @@ import Testing
             } catch let error as UserFacingError where error.isInterruption { return (seen, nil) }
         }
         var request = Self.request()
-        // As much as chance leaves of so few steps; what is tested is what is kept.
+        // A few documents are enough for what is tested.
+        func shorten(_ source: inout TextSource, to count: Int, _ name: String) throws {
+            let lines = try String(contentsOfFile: source.path, encoding: .utf8).split(separator: "\n")
+            source.path = temporary.path(name)
+            try (lines.prefix(count).joined(separator: "\n") + "\n").write(
+                toFile: source.path, atomically: true, encoding: .utf8)
+        }
+        try shorten(&request.job.data[0], to: 10, "ko.jsonl")
+        try shorten(&request.job.replay[0], to: 10, "en.jsonl")
+        try shorten(&request.job.eval[0], to: 1, "ko.val.jsonl")
+        try shorten(&request.job.eval[1], to: 1, "en.val.jsonl")
         let stopped = try trained(request, stopAfter: 20)
         #expect(stopped.0 == [0, 1, 2] && stopped.1 == nil && !FileSystem.exists(output))
         let rest = try trained(request)
