@@ -52,6 +52,8 @@ public struct PreparedJob {
     public let teacher: PreparedTeacher?
     /// The tokens that a surgery has added, none of them seen yet; nil where it has added none.
     let exposure: TokenExposure?
+    /// The texts of all stages, opened and counted; nil where none is read.
+    let texts: SourceCache?
 
     /// Opens what a job names, and counts the tokens of its texts.
     ///
@@ -61,11 +63,12 @@ public struct PreparedJob {
     ///   - checkpoint: the model, where it was not written: what a surgery has made of another.
     ///   - output: the folder that the healed model becomes.
     ///   - options: how it is carried out.
+    ///   - texts: those that another job of the same model has opened; nil where there was none.
     ///   - isCancelled: asked while tokens are counted; true stops.
     /// - Throws: a `UserFacingError` that names the file or setting and what would be right.
     public init(
         _ job: TrainingJob, on folder: String, checkpoint: Checkpoint? = nil, to output: String,
-        options: RunOptions = RunOptions(), isCancelled: () -> Bool = { false }
+        options: RunOptions = RunOptions(), texts: SourceCache? = nil, isCancelled: () -> Bool = { false }
     ) throws {
         (self.job, self.options) = (job, options)
         let opened: PretrainedModel =
@@ -113,11 +116,11 @@ public struct PreparedJob {
         if let reason = old?.missing { missing.append("the parent, for its tokenizer: \(reason)") }
         missingFiles = missing + [found?.missing].compactMap { $0.map { "the parent, as teacher: \($0)" } }
         let kept = options.resume ? CheckpointStore.kept(for: output)?.identity : nil
-        var (stages, notes): ([PreparedStage], [String]) = ([], [])
+        var (stages, cache): ([PreparedStage], SourceCache?) = ([], nil)
         try withoutActuallyEscaping(isCancelled) { isCancelled in
             var context = PreparedStage.Context(
-                model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty, newTokens: new,
-                old: old?.reading,
+                model: model, tokenizer: tokenizer, lacksFiles: !missing.isEmpty, texts: texts,
+                newTokens: new, old: old?.reading,
                 evaluationBytes: evaluations.reduce(0) { $0 + $1.byteCount }, kept: kept,
                 trainedBefore: trainedBefore, teacher: teacher,
                 threads: options.threads, isCancelled: isCancelled)
@@ -132,11 +135,11 @@ public struct PreparedJob {
                     throw title.map { error.within("the stage '\($0)'") } ?? error
                 }
             }
-            notes = context.texts?.warnings ?? []
+            cache = context.texts
         }
         try beginning?.check(beginning: stages[0].plan)
         self.beginning = beginning
-        (self.stages, self.evaluations) = (stages, evaluations)
+        (self.stages, self.evaluations, self.texts) = (stages, evaluations, cache)
         var settled = SettledValues()
         eventFolder = job.eventFolder(of: output, &settled)
         job.settleEvaluations(&settled)
@@ -145,7 +148,7 @@ public struct PreparedJob {
         }
         self.settled = settled
         window = stages.map(\.plan.length).min() ?? model.usualLength
-        warnings = model.notes + notes + Self.warnings(stages, model)
+        warnings = model.notes + (cache?.warnings ?? []) + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: TrainingJob.name, parameters: JSONObject()))
@@ -218,6 +221,13 @@ public struct PreparedJob {
                 folder: Path.parent(Path.absolute(output.output)), needed: roomNeeded, available: free,
                 checkpoint: checkpointBytes, result: output.byteCount)
         }
+        try checkMemory(available: available)
+    }
+
+    /// Looks whether the run fits into the memory that is available.
+    ///
+    /// - Throws: ``UserFacingError`` that names the options with which it would fit.
+    func checkMemory(available: Int? = MemoryNeed.available) throws(UserFacingError) {
         guard let available else { return }
         for stage in stages where stage.memory.total > available {
             let error = UserFacingError.tooLittleMemory(

@@ -288,6 +288,9 @@ public struct PreparedStage {
             }
     }
 
+    /// The tokens of a full step.
+    var tokensPerStep: Int { plan.batch * plan.accumulate * plan.length }
+
     /// How many layers the model has.
     public var layerCount: Int { layout.layers.count }
 

@@ -70,16 +70,16 @@ public struct MixtureProposal: Sendable {
             ? allowed.min { $0.new < $1.new }?.share : nil
     }
 
-    /// The run that is proposed, as a recipe; nil where no share is.
+    /// The run that is proposed, as a recipe, whose values stand as JSON has them; nil where no share is.
     public func recipe(model: String) -> String? {
         guard let share else { return nil }
         let job = request.proposed(share)
         let lines = job.parameters.filter { $0.value != TrainingJob.defaults[$0.key] }.map { key, value in
-            "      \(key): \(Self.text(value))"
+            "      \(key): \(value.text)"
         }
         return """
             about: "The mixture that trainer mix proposes: \(Units.fixed(share * 100, digits: 0)) % of the new domain."
-            model: \(Self.text(.string(model)))
+            model: \(JSON.string(model).text)
             steps:
               - heal:
             \(lines.joined(separator: "\n"))
@@ -104,11 +104,6 @@ public struct MixtureProposal: Sendable {
                     }),
             ]
         }
-    }
-
-    /// A value as JSON has it in a line, which YAML reads as the same.
-    private static func text(_ value: JSON) -> String {
-        String(decoding: value.serialized(indent: nil), as: UTF8.self)
     }
 }
 

@@ -35,29 +35,20 @@ public struct MixtureSearch {
         try request.check()
         if FileSystem.exists(output), !options.force { throw UserFacingError.exists(path: output) }
         (self.request, self.model, self.output, self.options) = (request, model, output, options)
-        first = try Self.prepared(request, request.shares[0], model, output, options, isCancelled)
+        first = try Self.prepared(request, request.shares[0], model, output, options, nil, isCancelled)
         warnings = first.model.notes + first.evaluations.flatMap(\.warnings)
-        (memory, tokens) = (
-            first.memory, first.steps * first.job.batch * first.job.accumulate * first.stages[0].plan.length
-        )
-        if let available = MemoryNeed.available, memory.total > available {
-            throw UserFacingError(
-                .resources,
-                """
-                a trial takes about \(Units.bytes(memory.total)) of memory, as training does, and \(Units.bytes(available)) \
-                are available; take a smaller batch or length
-                """)
-        }
+        (memory, tokens) = (first.memory, first.steps * first.stages[0].tokensPerStep)
+        try first.checkMemory()
     }
 
     private static func prepared(
         _ request: MixtureRequest, _ share: Double, _ model: String, _ output: String, _ options: RunOptions,
-        _ isCancelled: () -> Bool
+        _ texts: SourceCache?, _ isCancelled: () -> Bool
     ) throws -> PreparedJob {
         // Nothing is ever written there.
         try PreparedJob(
             request.trial(share), on: model, to: Path.join(CheckpointStore.folder(of: output), "model"),
-            options: options, isCancelled: isCancelled)
+            options: options, texts: texts, isCancelled: isCancelled)
     }
 
     /// About how many seconds one trial takes, without its evaluations.
@@ -86,7 +77,8 @@ public struct MixtureSearch {
         let trials = try request.shares.enumerated().map { index, share in
             let prepared =
                 index == 0
-                ? first : try Self.prepared(request, share, model, output, options, isCancelled)
+                ? first
+                : try Self.prepared(request, share, model, output, options, first.texts, isCancelled)
             let name = try Self.name(of: prepared, weights: weights)
             if let known = record.trials[name] { return known }
             let trial = try MixtureTrial(prepared, share: share, isCancelled: isCancelled) { step in

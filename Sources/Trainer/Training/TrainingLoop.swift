@@ -539,8 +539,3 @@ extension TrainingLoop.StageRun {
             teacher: taken.teacher, rows: taken.rows)
     }
 }
-
-extension PreparedStage {
-    /// The tokens of a full step.
-    fileprivate var tokensPerStep: Int { plan.batch * plan.accumulate * plan.length }
-}
