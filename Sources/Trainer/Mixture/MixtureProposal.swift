@@ -73,7 +73,13 @@ public struct MixtureProposal: Sendable {
     /// The run that is proposed, as a recipe, whose values stand as JSON has them; nil where no share is.
     public func recipe(model: String) -> String? {
         guard let share else { return nil }
-        let job = request.proposed(share)
+        var job = request.proposed(share)
+        // A recipe's paths count from where it lies, which may be elsewhere.
+        for list in [\TrainingJob.data, \.replay, \.eval] {
+            for index in job[keyPath: list].indices {
+                job[keyPath: list][index].path = Path.absolute(job[keyPath: list][index].path)
+            }
+        }
         let lines = job.parameters.filter { $0.value != TrainingJob.defaults[$0.key] }.map { key, value in
             "      \(key): \(value.text)"
         }

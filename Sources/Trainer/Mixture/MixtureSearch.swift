@@ -89,7 +89,7 @@ public struct MixtureSearch {
             return trial
         }
         let proposal = MixtureProposal(request, trials)
-        if let recipe = proposal.recipe(model: model) {
+        if let recipe = proposal.recipe(model: HubCache.isName(model) ? model : Path.absolute(model)) {
             try AtomicFile(path: output).publish(Array(recipe.utf8))
         }
         return proposal

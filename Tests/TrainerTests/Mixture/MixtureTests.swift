@@ -88,6 +88,23 @@ import Testing
         #expect(abs(sum - 1) < 1e-12 && abs(request.proposed(share).data[0].weight - share) < 1e-12)
     }
 
+    /// The recipe is the run that is proposed, and its files are found from wherever it lies.
+    @Test func theRecipeIsTheRun() throws {
+        var request = Self.request(budget: 400_000)
+        request.job.data[0].path = "texts/ko.jsonl"
+        let proposal = MixtureProposal(request, Self.trials())
+        let recipe = try YAMLNode(
+            parsing: #require(proposal.recipe(model: "/models/base")), file: "mixed.yaml")
+        #expect(recipe["model"]?.json == "/models/base")
+        let steps = try #require(recipe["steps"]?.list)
+        #expect(steps.count == 1)
+        let found = try TrainingJob(
+            parameters: #require(steps[0]["heal"]?.json.object), from: "/elsewhere", at: { $0 ?? "" })
+        var expected = request.proposed(try #require(proposal.share))
+        expected.data[0].path = Path.absolute("texts/ko.jsonl")
+        #expect(found.parameters == expected.parameters)
+    }
+
     /// Where trials do not follow a law, nothing is proposed.
     @Test func whatIsNotForetoldIsNotProposed() {
         var generator = SplitMix64(seed: 3)
