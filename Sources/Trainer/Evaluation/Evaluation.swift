@@ -144,9 +144,7 @@ public struct EvaluationSet: Sendable {
     var sha256: String {
         var bytes: [UInt8] = []
         for document in documents {
-            for number in [Int32(document.count)] + document {
-                for shift in [0, 8, 16, 24] { bytes.append(UInt8(truncatingIfNeeded: number >> shift)) }
-            }
+            for number in [Int32(document.count)] + document { bytes.append(number: number) }
         }
         return FileDigest.sha256(bytes)
     }

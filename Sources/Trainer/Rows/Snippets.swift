@@ -166,16 +166,8 @@ extension SnippetSearch {
     /// What was found.
     var summary: SnippetSummary {
         var bytes: [UInt8] = []
-        func append(_ numbers: some Sequence<Int32>) {
-            for number in numbers + [-1] {
-                for shift in stride(from: 0, to: 32, by: 8) {
-                    bytes.append(UInt8(truncatingIfNeeded: number >> shift))
-                }
-            }
-        }
         for snippet in snippets {
-            append(snippet.own)
-            append(snippet.old)
+            for number in snippet.own + [-1] + snippet.old + [-1] { bytes.append(number: number) }
         }
         return SnippetSummary(
             tokens: counts.count, found: counts.count { $0 > 0 }, snippets: snippets.count,
