@@ -249,10 +249,7 @@ extension TrainingOutcome {
                 healed.reduce(into: JSONObject()) { $0[$1.name] = $1.share.percent.map { JSON($0) } ?? .null }
             ),
             "drift": try JSON(encoding: drift), "taught": try JSON(encoding: taught),
-            "distilled_rows": .array(
-                rows.map {
-                    ["tokens": JSON($0.tokens), "found": JSON($0.found), "snippets": JSON($0.snippets)]
-                }),
+            "distilled_rows": .array(rows.map(\.counts)),
         ]
     }
 }

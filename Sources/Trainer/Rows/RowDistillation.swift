@@ -96,6 +96,9 @@ public struct SnippetSummary: Codable, Sendable, Equatable {
     public var snippets: Int
     /// The SHA-256 of their tokens in both readings.
     public var sha256: String
+
+    /// How many of each, as manifests and reports have it.
+    public var counts: JSON { ["tokens": JSON(tokens), "found": JSON(found), "snippets": JSON(snippets)] }
 }
 
 /// What a step's loss is made of where rows are distilled.

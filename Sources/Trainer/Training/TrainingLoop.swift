@@ -406,8 +406,13 @@ public final class TrainingLoop {
         try tellExposure(step: run.step)
         (outcome.end, outcome.healedAt, outcome.taught) = (evaluations.end, evaluations.healedAt, taught)
         outcome.resultStep = step
-        outcome.rows = job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
+        outcome.rows = snippets(through: run)
         outcome.overflows = try publish(stage, masters, step: step, of: run, isCancelled)
+    }
+
+    /// What the stages that distil rows have found snippets of, up to one.
+    private func snippets(through run: StageRun) -> [SnippetSummary] {
+        job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
     }
 
     /// How far weights have moved since the run began; nothing where it began with random ones.
@@ -438,13 +443,8 @@ public final class TrainingLoop {
         if let teacher = job.teacher, let taught {
             more["teacher"] = identity.teaching(by: teacher.path, taught)
         }
-        let distilled = job.stages.prefix(run.index + 1).compactMap(\.plan.snippets)
-        if !distilled.isEmpty {
-            more["distilled_rows"] = .array(
-                distilled.map {
-                    ["tokens": .init($0.tokens), "found": .init($0.found), "snippets": .init($0.snippets)]
-                })
-        }
+        let rows = snippets(through: run)
+        if !rows.isEmpty { more["distilled_rows"] = .array(rows.map(\.counts)) }
         let operation = identity.operation(
             steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
         let result: Checkpoint
