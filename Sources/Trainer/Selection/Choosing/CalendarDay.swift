@@ -98,12 +98,14 @@ public struct CalendarDay: Sendable, Comparable, CustomStringConvertible {
 /// The dates that documents have, and those that are wanted.
 public struct DocumentDates: Sendable {
     /// The key of a document's date; a dot leads into an object inside.
-    public var field: String
+    public var field: String { didSet { key = DocumentField(field) } }
     /// The first and the last day that is kept; nil where there is no such end.
     public var since, until: CalendarDay?
 
     /// Dates under a key.
-    public init(field: String) { self.field = field }
+    public init(field: String) { (self.field, key) = (field, DocumentField(field)) }
+
+    private var key: DocumentField
 
     /// What a document says of its date.
     enum Finding {
@@ -113,7 +115,7 @@ public struct DocumentDates: Sendable {
 
     /// Looks for the date of a document.
     func date(of document: SelectionRun.Document) -> Finding {
-        guard let value = DocumentField(field).value(of: document.place, in: document.batch), !value.isNull
+        guard let value = key.value(of: document.place, in: document.batch), !value.isNull
         else {
             return .missing
         }

@@ -5,6 +5,8 @@ internal import Foundation
 struct Choice: Sendable {
     /// The documents, by their numbers.
     var numbers: [UInt32] = []
+    /// How many of them each part has.
+    var counts: [Int] = []
     /// What was measured of each, a list a measure.
     var scores: [[Double]] = []
     /// The place of each in the order in which they are taken, from 1.
@@ -37,7 +39,9 @@ struct ChoicePass {
         var chosen = Choice()
         for part in 0..<run.parts.count {
             let start = clusters.starts[part]
-            chosen.numbers += try run.candidates(of: part, clusters).map { UInt32(start) + $0 }
+            let candidates = try run.candidates(of: part, clusters)
+            chosen.numbers += candidates.map { UInt32(start) + $0 }
+            chosen.counts.append(candidates.count)
         }
         guard !chosen.numbers.isEmpty else { throw .nothingToChooseFrom(clusters.starts.last ?? 0) }
         try measure(&chosen)
@@ -70,7 +74,7 @@ struct ChoicePass {
     private func marginal(
         _ order: [Int], _ keys: [Double], _ chosen: Choice, _ balance: Double, _ allowance: inout Allowance
     ) throws(UserFacingError) -> [Int] {
-        let embeddings = try embeddings()
+        let embeddings = try embeddings(of: chosen)
         let most = max(1, MarginalRelevance.mostBytes / (4 * embeddings.width))
         let pool = order.prefix(most).sorted()
         if case .share = choice.amount, allowance.left > most { throw .tooManyToCompare(most) }
@@ -103,18 +107,17 @@ struct ChoicePass {
         guard count <= chosen.numbers.count else {
             throw .tooManyClusters(count, documents: chosen.numbers.count)
         }
-        let embeddings = try embeddings()
+        let embeddings = try embeddings(of: chosen)
         run.work.begin(.clusters)
         let means = try KMeans(of: embeddings, count: count, seed: choice.seed, run.work.check)
         chosen.groups = try means.clusters(of: embeddings, threads: run.threads, run.work.check)
         chosen.groupNames = (0..<count).map { "cluster \($0)" }
     }
 
-    private func embeddings() throws(UserFacingError) -> Embeddings {
-        var counts: [Int] = []
-        for part in 0..<run.parts.count { counts.append(try run.candidates(of: part, clusters).count) }
-        return try Embeddings(
-            paths: (0..<run.parts.count).map(run.places.embeddings), counts: counts, width: model?.width ?? 0)
+    private func embeddings(of chosen: Choice) throws(UserFacingError) -> Embeddings {
+        try Embeddings(
+            paths: chosen.counts.indices.map(run.places.embeddings), counts: chosen.counts,
+            width: model?.width ?? 0)
     }
 
     /// What documents are ordered by: a score; of several the mean standing; where age counts or they are drawn, the logarithm of
@@ -151,8 +154,7 @@ struct ChoicePass {
         }
         chosen.scores = choice.measures.map { _ in [] }
         var topics = Topics()
-        for part in 0..<run.parts.count {
-            let rows = try run.candidates(of: part, clusters).count
+        for (part, rows) in chosen.counts.enumerated() {
             var texts: [ScorePass.Row] = []
             if choice.readsTexts {
                 try NumberRows(path: run.places.scores(part), columns: ScorePass.Row.columns, rows: rows)
