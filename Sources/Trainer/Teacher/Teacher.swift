@@ -19,8 +19,6 @@ public final class Teacher<Device: Engine> {
     private var taught = 0, targets = 0
     /// The sum over targets of the mean squares of the difference of hidden states since then.
     private var squares = 0.0
-    /// The layers that are compared, the student's and its own, and how much that counts: see ``HiddenTeaching``.
-    private let ownLayers: [Int], parents: [Int], hiddenWeight: Double
     /// Whether hidden states are compared in the step at hand.
     var comparesHidden = false
 
@@ -44,9 +42,6 @@ public final class Teacher<Device: Engine> {
         entropy = engine.makeScalar()
         divergence = engine.makeScalar()
         norm = engine.makeScalar()
-        ownLayers = teaching.hidden?.own ?? []
-        parents = teaching.hidden?.parents ?? []
-        hiddenWeight = teaching.hidden?.weight ?? 0
         engine.upload(tokens.span, to: Tensor(plan.tokens, of: memory))
     }
 
@@ -66,6 +61,10 @@ public final class Teacher<Device: Engine> {
             places[row] = Int32(index - first)
         }
         engine.upload(places.span, to: Tensor(plan.places, of: memory))
+        if comparesHidden {
+            let numbers = rows.map { Int32($0) }
+            engine.upload(numbers.span, to: Tensor(plan.rowIndices, of: memory)[0..<rows.count])
+        }
         var start = 0
         while start < rows.count {
             let sequence = rows[start] / plan.length
@@ -87,7 +86,7 @@ public final class Teacher<Device: Engine> {
 
     /// Keeps what leaves a layer of the rows that are taught, wherever it is compared.
     private func keepHidden(behind layer: Int, _ stream: Range<Int>, _ taught: Range<Int>) {
-        for place in parents.indices where parents[place] == layer {
+        for (place, parent) in (teaching.hidden?.parents ?? []).enumerated() where parent == layer {
             keep(plan.hidden[place], of: stream, taught)
         }
     }
@@ -143,22 +142,22 @@ public final class Teacher<Device: Engine> {
     func teachHidden(
         _ dStream: Tensor<Device.Buffer>, _ stream: Tensor<Device.Buffer>, layer: Int, scale: Float
     ) {
-        guard comparesHidden, !rows.isEmpty, let place = ownLayers.firstIndex(of: layer) else { return }
+        guard comparesHidden, !rows.isEmpty, let hidden = teaching.hidden,
+            let place = hidden.own.firstIndex(of: layer)
+        else { return }
         let shape = RowShape(rows: rows.count, columns: model.architecture.hiddenSize)
         let indices = Tensor(plan.rowIndices, of: memory)[0..<rows.count]
-        let numbers = rows.map { Int32($0) }
-        engine.upload(numbers.span, to: indices)
         let difference = Tensor(plan.difference, of: memory)[0..<shape.count]
         engine.embed(difference, table: stream, indices: indices, factor: 1, shape: shape, adds: false)
         engine.add(
             difference, difference, Tensor(plan.hidden[place], of: memory)[0..<shape.count], factor: -1)
         engine.gradientNorm([difference], to: norm)
         let length = engine.read(norm)
-        let share = 1 / Double(shape.columns * ownLayers.count)
+        let share = 1 / Double(shape.columns * hidden.own.count)
         squares += share * length * length
         engine.embedBackward(
             dTable: dStream, dOut: difference, indices: indices,
-            factor: Float(2 * hiddenWeight * share) * scale, shape: shape, accumulate: true)
+            factor: Float(2 * hidden.weight * share) * scale, shape: shape, accumulate: true)
     }
 
     /// What it has taught since this was last asked.
