@@ -10,9 +10,9 @@ public struct DescribedTeacher: Sendable {
     /// - Throws: ``UserFacingError`` when there is none, or it asks for something unknown.
     public init(_ folder: String) throws {
         model = try PretrainedModel.described(folder)
-        let configuration = try JSON.read(path: Path.join(folder, Configuration.fileName))
-        let type = (configuration["dtype"] ?? configuration["torch_dtype"])?.string
-        width = ["bfloat16", "float16"].contains(type) ? 2 : 4
+        let path = Path.join(folder, Configuration.fileName)
+        let stored = try Configuration(parsing: InputFile(path: path).bytes(), file: path).elementType
+        width = stored == .bf16 || stored == .f16 ? 2 : 4
     }
 }
 
