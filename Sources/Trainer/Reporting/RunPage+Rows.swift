@@ -6,20 +6,13 @@ extension RunPage {
         let distilled = runs.filter { $0.history.steps.contains { $0.rows != nil } }
         if distilled.isEmpty { return nil }
         let figures: [Markup] = distilled.map { run in
-            var table = PageTable(
-                "Both readings: some of the steps\(run.ofRun)",
-                columns: ["step", "mean square", "cross entropy", "places"].map { .init(title: "\($0)") })
-            let steps = run.history.steps.filter { $0.rows != nil }
-            for (index, step) in steps.enumerated()
-            where index % max(1, steps.count / 8) == 0 || index == steps.count - 1 {
-                table.add([
-                    "\(Units.grouped(step.step))",
-                    "\(step.rows.map { Units.fixed($0.meanSquare, digits: 5) } ?? "–")",
-                    "\(step.rows?.crossEntropy.map { Units.fixed($0, digits: 4) } ?? "–")",
-                    "\(step.rows.map { Units.grouped($0.places) } ?? "–")",
+            run.table(
+                "Both readings", RunSummary.some(of: run.history.steps.filter { $0.rows != nil }),
+                [
+                    ("mean square", { $0.rows.map { Units.fixed($0.meanSquare, digits: 5) } }),
+                    ("cross entropy", { $0.rows?.crossEntropy.map { Units.fixed($0, digits: 4) } }),
+                    ("places", { $0.rows.map { Units.grouped($0.places) } }),
                 ])
-            }
-            return "<div class=\"steps\">\(table.markup)</div>"
         }
         let chart = CurveChart(
             id: "rows-chart", title: "Mean square by step",

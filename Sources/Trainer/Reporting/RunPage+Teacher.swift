@@ -6,18 +6,13 @@ extension RunPage {
         let taught = runs.filter { $0.history.steps.contains { $0.teacher?.divergence != nil } }
         if taught.isEmpty { return nil }
         let figures: [Markup] = taught.map { run in
-            var table = PageTable(
-                "Beside the teacher: some of the steps\(run.ofRun)",
-                columns: ["step", "KL", "cross entropy", "taught"].map { .init(title: "\($0)") })
-            for step in run.history.steps where run.someSteps.contains(step.step) {
-                table.add([
-                    "\(Units.grouped(step.step))",
-                    "\(step.teacher?.divergence.map { Units.fixed($0, digits: 4) } ?? "–")",
-                    "\(step.teacher.map { Units.fixed($0.crossEntropy, digits: 4) } ?? "–")",
-                    "\(step.teacher.map { Units.percent($0.taughtShare) } ?? "–")",
+            run.table(
+                "Beside the teacher", RunSummary.some(of: run.history.steps),
+                [
+                    ("KL", { $0.teacher?.divergence.map { Units.fixed($0, digits: 4) } }),
+                    ("cross entropy", { $0.teacher.map { Units.fixed($0.crossEntropy, digits: 4) } }),
+                    ("taught", { $0.teacher.map { Units.percent($0.taughtShare) } }),
                 ])
-            }
-            return "<div class=\"steps\">\(table.markup)</div>"
         }
         let chart = CurveChart(
             id: "teacher-chart", title: "KL by step",

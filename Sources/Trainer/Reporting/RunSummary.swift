@@ -129,10 +129,25 @@ struct RunSummary {
     func steps(of name: String) -> [Int] { history.occurrences.filter { $0.name == name }.map(\.step) }
 
     /// At most ten steps for a table, the first and the last among them.
-    var someSteps: [Int] {
-        let last = history.steps.count - 1
-        let places = last > 9 ? (0...9).map { $0 * last / 9 } : Array(history.steps.indices)
-        return places.map { history.steps[$0].step }
+    var someSteps: [Int] { Self.some(of: history.steps).map(\.step) }
+
+    /// At most ten of some steps, the first and the last among them.
+    static func some(of steps: [StepReport]) -> [StepReport] {
+        let last = steps.count - 1
+        return last > 9 ? (0...9).map { steps[$0 * last / 9] } : steps
+    }
+
+    /// A table of some steps of the run, a few figures of each; a figure that a step does not have is a dash.
+    func table(
+        _ caption: String, _ steps: [StepReport], _ figures: [(title: String, text: (StepReport) -> String?)]
+    ) -> Markup {
+        var table = PageTable(
+            "\(caption): some of the steps\(ofRun)",
+            columns: (["step"] + figures.map(\.title)).map { .init(title: "\($0)") })
+        for step in steps {
+            table.add(["\(Units.grouped(step.step))"] + figures.map { "\($0.text(step) ?? "–")" })
+        }
+        return "<div class=\"steps\">\(table.markup)</div>"
     }
 
     // MARK: Figures
