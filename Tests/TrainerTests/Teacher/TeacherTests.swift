@@ -66,23 +66,12 @@ import Testing
     }
 
     @Test(arguments: ["grown", "gemma2"]) func gradientsArePyTorchs(name: String) throws {
-        let stage = try #require(run(name).prepared().stages.first)
         let expected = try Checkpoint.open(fixture("teacher/gradients-\(name).safetensors")).tensors
-        let engine = try DefaultEngine(threads: 2)
-        var data = stage.data
-        let batch = try data.next(2)
-        let model = try Transformer(
-            stage.model.architecture, layout: stage.layout,
-            plan: stage.plan.activations(stage.model.architecture, stage.layout), on: engine)
-        try stage.model.load(into: model)
-        let teacher = try #require(try stage.teacher(on: engine) { false })
-        model.backward(batch, scale: 1 / Float(batch.targetCount), accumulate: false, teacher: teacher)
-        #expect(stage.layout.parameters.count == expected.count && expected.count > 20)
-        for parameter in stage.layout.parameters {
-            let tensor = try #require(expected[parameter.name])
-            let region = try #require(parameter.gradient)
-            let found = values(model.gradients(at: region), on: engine)
-            #expect(try relativeDifference(found, tensor.floats()) <= 1e-3, "\(parameter.name)")
+        let found = try run(name).firstGradients()
+        #expect(found.count == expected.count && expected.count > 20)
+        for (name, gradient) in found {
+            let tensor = try #require(expected[name])
+            #expect(try relativeDifference(gradient, tensor.floats()) <= 1e-3, "\(name)")
         }
     }
 
@@ -90,17 +79,8 @@ import Testing
     @Test func stoppedAnywhere() throws {
         try run("grown", "straight")()
         var pieces = try run("grown", "pieces")
-        (pieces.options.resume, pieces.options.threads) = (true, 1)
-        var taught: TaughtTargets?
-        while true {
-            final class Counter { var value = 0 }
-            let taken = Counter()
-            let loop = try TrainingLoop(pieces.prepared()) { if case .step = $0 { taken.value += 1 } }
-            do {
-                taught = try loop { taken.value >= 1 }.taught
-                break
-            } catch let error as UserFacingError where error.isInterruption {}
-        }
+        pieces.options.threads = 1
+        let taught = try pieces.stopped().outcome.taught
         #expect(taught == TaughtTargets(taught: 240, targets: 368))
         func bytes(_ name: String) throws -> Data {
             try Data(contentsOf: URL(filePath: folder.path("\(name)/model.safetensors")))

@@ -84,16 +84,7 @@ import Testing
 
     /// Stops a run after every `count` steps until it is done; how often it was stopped.
     private func inPieces(of count: Int, _ run: (Bool) throws -> JobRun) throws -> Int {
-        var stops = 0
-        while true {
-            final class Counter { var value = 0 }
-            let taken = Counter()
-            let loop = try TrainingLoop(run(true).prepared()) { if case .step = $0 { taken.value += 1 } }
-            do {
-                _ = try loop { taken.value >= count }
-                return stops
-            } catch let error as UserFacingError where error.isInterruption { stops += 1 }
-        }
+        try run(true).stopped(afterEvery: count).stops
     }
 
     private func stop(_ run: JobRun, after count: Int) throws {
