@@ -8,6 +8,7 @@ several seeds the row has the mean, and the largest distance from it. A text tha
 before and after, and counts in the sum; of what was asked afterwards a text has one, and questions are written ?NAME, for
 the share that was answered rightly. --check changes nothing and fails where the page would change.
 """
+
 import json
 import pathlib
 import re
@@ -17,24 +18,34 @@ HERE = pathlib.Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "Documentation/healing-evidence.md"
 
 
-def row(name: str, texts: list[str]) -> str:
+def runs_of(name: str) -> list[dict]:
     runs = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob(f"{name}-[0-9]*.json"))]
     runs = [run for run in runs if run["name"] == name]
     if not runs:
         sys.exit(f"{name}: experiments.py has not carried it out")
-    cells = [f"`{name}`", str(len(runs))]
+    return runs
+
+
+def columns(text: str, runs: list[dict]) -> list[tuple[str, str]]:
+    """The titles and cells of what runs make of a text."""
+    if text.startswith("?"):
+        return [(text, words([run["asked"]["choices"][text[1:]]["acc"] for run in runs], digits=3))]
+    if text not in runs[0]["told"]["after"]:
+        return [(text, words([run["asked"]["sets"][text]["bits_per_byte"] for run in runs]))]
+    told = {when: [run["told"][when][text]["bits_per_byte"] for run in runs] for when in ("before", "after")}
+    return [(f"{text}, before", words(told["before"])), (text, words(told["after"]))]
+
+
+def row(name: str, texts: list[str]) -> list[tuple[str, str]]:
+    """The titles and cells of an experiment."""
+    runs = runs_of(name)
+    cells = [("experiment", f"`{name}`"), ("seeds", str(len(runs)))]
+    cells += [cell for text in texts for cell in columns(text, runs)]
     healed = [text for text in texts if text in runs[0]["told"]["after"]]
-    for text in texts:
-        if text in healed:
-            cells.append(words([run["told"]["before"][text]["bits_per_byte"] for run in runs]))
-            cells.append(words([run["told"]["after"][text]["bits_per_byte"] for run in runs]))
-        elif text.startswith("?"):
-            cells.append(words([run["asked"]["choices"][text[1:]]["acc"] for run in runs], digits=3))
-        else:
-            cells.append(words([run["asked"]["sets"][text]["bits_per_byte"] for run in runs]))
     if len(healed) > 1:
-        cells.append(words([sum(run["told"]["after"][text]["bits_per_byte"] for text in healed) for run in runs]))
-    return "| " + " | ".join(cells) + " |"
+        sums = [sum(run["told"]["after"][text]["bits_per_byte"] for text in healed) for run in runs]
+        cells.append(("sum", words(sums)))
+    return cells
 
 
 def words(values: list[float], digits: int = 4) -> str:
@@ -44,15 +55,11 @@ def words(values: list[float], digits: int = 4) -> str:
 
 
 def table(match: re.Match[str]) -> str:
-    texts, names = match[1].split(), match[2].split()
-    asked = ("other", "?ko", "?en")
-    columns = []
-    for text in texts:
-        columns += [text] if text in asked else [f"{text}, before", text]
-    columns += ["sum"] * (len([text for text in texts if text not in asked]) > 1)
-    head = f"| experiment | seeds | {' | '.join(columns)} |\n| --- |{' ---: |' * (len(columns) + 1)}\n"
-    rows = "".join(row(name, texts) + "\n" for name in names)
-    return f"<!-- table of {match[1]}: {match[2]} -->\n\n{head}{rows}\n"
+    rows = [row(name, match[1].split()) for name in match[2].split()]
+    lines = [[title for title, _ in rows[0]], ["---"] + ["---:"] * (len(rows[0]) - 1)]
+    lines += [[cell for _, cell in cells] for cells in rows]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"<!-- table of {match[1]}: {match[2]} -->\n\n{text}\n"
 
 
 old = PAGE.read_text()
