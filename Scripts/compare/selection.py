@@ -3,7 +3,7 @@
 usage: selection.py TRAINER WORK FILE.jsonl... [--only verdicts,pairs,speed,memory,evaluations] [--documents N]
        [--megabytes N]
 Needs datatrove (0.10.1 was used), spacy (3.8.18) and xxhash below 4, which datatrove's hashes need. FILEs are the
-texts; WORK is a folder that is made. CPU seconds are compared, so that another load on the machine counts little. Ends
+texts; WORK is a folder that is made. Four fifths of the texts for verdicts are cut out of them, mixed and spoilt. CPU seconds are compared, so that another load on the machine counts little. Ends
 with 1 where something is not as it should be.
 """
 
@@ -16,6 +16,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 parser = argparse.ArgumentParser()
 parser.add_argument("trainer")
@@ -40,6 +41,54 @@ def texts(limit: int) -> list[str]:
                 readers.remove(reader)
             elif len(found) < limit:
                 found.append(json.loads(line)["text"])
+    return found
+
+
+def spoilt(documents: list[str], count: int) -> list[str]:
+    """As many texts, cut out of documents, mixed, and spoilt in the ways that the rules look for."""
+    chance = random.Random(4)
+    words = sorted({word for text in documents[:200] for word in text.split()})
+
+    def part() -> list[str]:
+        lines = chance.choice(documents).split("\n")
+        start = chance.randrange(len(lines))
+        return lines[start : start + chance.choice((1, 3, 10, 30, 100))]
+
+    def each(lines: list[str], share: float, change: Callable[[str], str]) -> list[str]:
+        return [change(line) if chance.random() < share else line for line in lines]
+
+    ways: list[Callable[[list[str], float], list[str]]] = [
+        lambda lines, share: lines,
+        lambda lines, share: lines + part() + part(),
+        lambda lines, share: each(lines, share, lambda line: "- " + line),
+        lambda lines, share: each(lines, share, lambda line: line.rstrip(".") + chance.choice(("...", "…"))),
+        lambda lines, share: each(lines, share, lambda line: line.replace(" ", " # ", chance.randrange(1, 4))),
+        lambda lines, share: each(lines, share, lambda line: line.replace(" ", " 17 ", chance.randrange(1, 9))),
+        lambda lines, share: each(lines, share, lambda line: line.replace(" ", chance.choice(("", "-", "_")))),
+        lambda lines, share: each(lines, share, lambda line: " ".join(word[:2] for word in line.split())),
+        lambda lines, share: each(lines, share, lambda line: line.rstrip(".!?:;")),
+        lambda lines, share: each(lines, share, lambda line: line[: chance.randrange(1, 40)]),
+        lambda lines, share: each(lines, share, lambda line: line.replace(" ", "\n")),
+        lambda lines, share: each(lines, share, lambda line: f"{line} {line}"),
+        lambda lines, share: lines + [line for line in lines if chance.random() < share],
+        lambda lines, share: "\n\n".join(lines + lines[: round(share * len(lines))]).split("\n"),
+        lambda lines, share: [" ".join(lines), *([" ".join(lines[:2])] * round(10 * share))],
+        lambda lines, share: [" ".join(chance.choices(words, k=chance.choice((20, 60, 400, 3000))))],
+        lambda lines, share: [" ".join(chance.choices(words[:: len(words) // 9], k=chance.choice((60, 400))))],
+        lambda lines, share: lines * (1 + round(400 * share)),
+        lambda lines, share: each(lines, share, str.upper),
+        lambda lines, share: each(
+            lines, share, lambda line: line + chance.choice((" :-)", "\u00a0", "\t", " 안녕하세요 ", " é"))
+        ),
+    ]
+    found = []
+    while len(found) < count:
+        lines = part() if chance.random() < 0.5 else chance.choice(documents).split("\n")
+        for _ in range(chance.randrange(1, 3)):
+            lines = chance.choice(ways)(lines, chance.random())
+        text = "\n".join(lines)[:400_000]
+        if text.strip():
+            found.append(text)
     return found
 
 
@@ -89,7 +138,8 @@ def signer() -> "MinhashDedupSignature":  # noqa: F821
 def verdicts() -> None:
     from datatrove.data import Document
 
-    documents = texts(options.documents)
+    documents = texts(options.documents // 5)
+    documents += spoilt(documents, options.documents - len(documents))
     path = write("verdicts.jsonl", documents)
     for group, rules in filters().items():
         fates, _, _ = select(path, f"{group}.jsonl", "--rules", group, *KEEP)

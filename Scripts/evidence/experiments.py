@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 
 HERE = pathlib.Path(__file__).resolve().parent
 DEEPER = ["dus --to 12"]
@@ -33,10 +34,12 @@ RATE = ["--lr", "1e-3"]
 class Experiment:
     """What surgery does to the base, what healing is given, and what is evaluated before and after it."""
 
-    surgery: list[str]
+    surgery: Sequence[str]
     healing: list[str]
     # Commands of trainer that come first and write into {work}.
     first: list[str] = dataclasses.field(default_factory=list)
+    # Options of trainer select for {data}/pool.jsonl, once for all seeds; healing finds what is chosen as {chosen}.
+    choosing: str | None = None
     evaluated: tuple[str, ...] = ("ko", "en")
     steps: int = 400
     batch: int = 8
@@ -53,13 +56,13 @@ def groups(*rules: str) -> list[str]:
     return ["--embedding-lr", "1e-3", "--groups", *rules]
 
 
-def story(*healing: str, surgery: list[str] = BOTH) -> Experiment:
+def story(*healing: str, surgery: Sequence[str] = BOTH) -> Experiment:
     """The mission's own: deeper, with Korean tokens, healed on Korean with a quarter of English."""
     return Experiment(surgery, [*MIXED, *RATE, *healing], asked=STORY)
 
 
 def retention(
-    *healing: str, surgery: list[str] = [], rate: str = "3e-4", replay: float = 0, own: bool = False
+    *healing: str, surgery: Sequence[str] = (), rate: str = "3e-4", replay: float = 0, own: bool = False
 ) -> Experiment:
     """A new domain, and what of the old one stays."""
     first = ["replay {model} --tokens 60000 -o {work}/own.jsonl"] if own else []
@@ -79,8 +82,8 @@ def pruned(by: str, *analysis: str, teacher: bool = False) -> Experiment:
     )
 
 
-def plateau(steps: int, *healing: str, surgery: list[str] = []) -> Experiment:
-    """A parent that has nearly stopped learning, made deeper or not, on the text that it learned from; the rate falls last."""
+def plateau(steps: int, *healing: str, surgery: Sequence[str] = ()) -> Experiment:
+    """A parent that has nearly stopped learning, made deeper or not, on its own text; the rate falls last."""
     falling = ["--schedule", "wsd", "--decay-share", "0.1", "--min-lr-ratio", "0"]
     return Experiment(
         surgery,
@@ -90,6 +93,12 @@ def plateau(steps: int, *healing: str, surgery: list[str] = []) -> Experiment:
         batch=16,
         parent="plateau-parent",
     )
+
+
+def chosen(choosing: str | None) -> Experiment:
+    """A new domain out of a tenth of a mixed corpus, chosen for it."""
+    healing = ["--data", "{chosen}" if choosing else "{data}/pool.jsonl", *RATE]
+    return Experiment([], healing, choosing=choosing, evaluated=("python", "en"), steps=100)
 
 
 STORY = [
@@ -107,6 +116,8 @@ SMALL = {
     "num_hidden_layers": 4,
     "num_key_value_heads": 2,
 }
+FOR_PYTHON = "--to {data}/task.jsonl"
+TENTH = "--rules none --keep-duplicates --keep-near-duplicates --budget 480kB"
 EXPAND = ["expand --after 4-7"]
 EXPERIMENTS: dict[str, Experiment] = {
     # 1. Rates of rows.
@@ -149,8 +160,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "seam-ramp": story("--seam", "ramp"),
     "seam-noise": story(surgery=["dus --to 12 --noise 0.1", *KOREAN]),
     "seam-expand": story(surgery=["expand --to 12", *KOREAN]),
-    # 6. Depth for a parent that has nearly stopped learning: at equal tokens, and (8 layers against 1.6 times the steps) at
-    # equal computation.
+    # 6. Depth for a parent that has nearly stopped learning: at equal tokens, and at equal computation, 8 layers
+    # against 1.6 times the steps.
     "plateau-parent": Experiment(
         [],
         ["--from-scratch", *FROM_NOTHING, "--schedule", "constant"],
@@ -175,6 +186,24 @@ EXPERIMENTS: dict[str, Experiment] = {
     "pruned-loss": pruned("loss"),
     "pruned-loss-teacher": pruned("loss", teacher=True),
     "pruned-iterative": pruned("iterative", "--iterative --to 6 --by loss"),
+    # The tenth of a corpus that a measure puts first, beside a random tenth and the whole.
+    "chosen-whole": chosen(None),
+    **{
+        f"chosen-{name}": chosen(f"{options} {TENTH}")
+        for name, options in (
+            ("random", "--sample"),
+            ("similarity", f"--by similarity {FOR_PYTHON} --model {{model}}"),
+            ("ngrams", f"--by ngrams {FOR_PYTHON}"),
+            ("ngrams-mean", f"--by ngrams-mean {FOR_PYTHON}"),
+            ("perplexity", "--by perplexity --model {model}"),
+            ("entropy", "--by entropy"),
+            ("similarity-ngrams-mean", f"--by similarity --by ngrams-mean {FOR_PYTHON} --model {{model}}"),
+            (
+                "similarity-perplexity-entropy",
+                f"--by similarity --by perplexity --by entropy {FOR_PYTHON} --model {{model}}",
+            ),
+        )
+    },
 }
 
 
@@ -213,15 +242,24 @@ def carry_out(name: str, work: pathlib.Path, result: pathlib.Path, arguments: ar
     places = {"data": str(arguments.data), "model": str(base), "work": str(work)}
     commands: list[list[str]] = []
 
-    def carried_out(*command: str) -> str:
+    def carried_out(*command: str, unless: pathlib.Path | None = None) -> str:
         commands.append(list(command))
+        if unless and unless.exists():
+            return ""
         words = [arguments.tools / command[0], *command[1:]]
-        if arguments.threads and command[1] in ("heal", "eval"):
+        if arguments.threads and command[1] in ("heal", "eval", "select"):
             words += ["--threads", str(arguments.threads)]
         return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
     for line in filled(experiment.first, places):
         carried_out("trainer", *line.split())
+    if experiment.choosing:
+        # The name without its seed: all seeds train on the same documents.
+        chosen = arguments.kept / f"{name}.jsonl"
+        places["chosen"] = str(chosen)
+        (options,) = filled([experiment.choosing], places)
+        pool = str(arguments.data / "pool.jsonl")
+        carried_out("trainer", "select", pool, "-o", str(chosen), *options.split(), unless=chosen)
     model = str(base)
     if experiment.surgery:
         model = str(work / "grown")

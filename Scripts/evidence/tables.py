@@ -3,10 +3,10 @@
 
 usage: tables.py [--check]
 
-A table stands behind a line <!-- table of TEXT TEXT: NAME NAME … -->, a row an experiment; where it was carried out with
-several seeds the row has the mean, and the largest distance from it. A text that healing has evaluated has two columns,
-before and after, and counts in the sum; of what was asked afterwards a text has one, and questions are written ?NAME, for
-the share that was answered rightly. --check changes nothing and fails where the page would change.
+A table stands behind a line <!-- table of TEXT TEXT: NAME NAME … -->, a row an experiment; where it was carried out
+with several seeds the row has the mean, and the largest distance from it. A text that healing has evaluated has two
+columns, before and after, and counts in the sum; of what was asked afterwards a text has one, and questions are written
+?NAME, for the share that was answered rightly. --check changes nothing and fails where the page would change.
 """
 
 import json

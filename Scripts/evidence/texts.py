@@ -3,12 +3,14 @@
 
 usage: texts.py FOLDER
 
-FOLDER has ko.val.jsonl and en.val.jsonl. Written beside them:
+FOLDER has ko, en and python, each as train.jsonl and val.jsonl. Written beside them:
   other.val.jsonl         Korean help of another program (gimp-help-ko), every sixth page, lines with Hangul only
   ko.choices.jsonl, en.choices.jsonl
                           200 questions each: which of four lines follows in a held-out page
   docs.train.jsonl, docs.val.jsonl
-                          English documentation of five programs, for a parent from nothing; every fortieth page is held out
+                          English documentation of five programs, for a parent from nothing; each fortieth page held out
+  pool.jsonl, task.jsonl  English help, half of the Korean help and a third of Python's documentation in pieces of at
+                          most 1,500 characters, in an order by lot; and 60 pieces of other pages of the last
 Needs apt-get and dpkg; nothing is installed.
 """
 
@@ -20,6 +22,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 HANGUL = re.compile("[\uac00-\ud7a3]")
 DOCUMENTATION = ["libreoffice-help-en-us", "python3.11-doc", "gimp-help-en", "postgresql-doc-15", "git-doc"]
@@ -52,7 +55,7 @@ class PageText(html.parser.HTMLParser):
         return [" ".join(line.split()) for line in "".join(self.parts).split("\n")]
 
 
-def pages(packages: list[str], wanted=lambda line: True) -> list[str]:
+def pages(packages: list[str], wanted: Callable[[str], object] = bool) -> list[str]:
     """Pages of two lines or more; lines of 20 characters or more that no page before had."""
     seen, found = set(), []
     for package in packages:
@@ -94,12 +97,31 @@ def questions(path: pathlib.Path, count: int) -> list[dict]:
     return made
 
 
+def pieces(path: pathlib.Path) -> list[str]:
+    """The documents' lines, run together to pieces of at most 1,500 characters but for lines that are longer."""
+    found = []
+    for line in path.open(encoding="utf-8"):
+        piece = ""
+        for part in json.loads(line)["text"].split("\n"):
+            if piece and len(piece) + len(part) >= 1500:
+                found.append(piece)
+                piece = ""
+            piece += "\n" * bool(piece) + part
+        found.append(piece)
+    return found
+
+
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1])
     for language in ("ko", "en"):
         write(folder / f"{language}.choices.jsonl", questions(folder / f"{language}.val.jsonl", 200))
+    english, korean, python = (pieces(folder / f"{name}.train.jsonl") for name in ("en", "ko", "python"))
+    pool = english + korean[: len(korean) // 2] + python[: len(python) // 3]
+    random.Random(0).shuffle(pool)
+    write(folder / "pool.jsonl", [{"text": text} for text in pool])
+    write(folder / "task.jsonl", [{"text": text} for text in random.Random(0).sample(python[len(python) // 2 :], 60)])
     other = pages(["gimp-help-ko"], wanted=HANGUL.search)
     write(folder / "other.val.jsonl", [{"text": text} for text in other[::6]])
     documentation = [{"text": text} for text in pages(DOCUMENTATION)]

@@ -101,7 +101,7 @@ package struct ParquetFile: Sendable {
     package func rows(of names: [String]) throws(UserFacingError) -> ParquetRows {
         var columns: [Int] = []
         for name in names { columns.append(try column(named: name)) }
-        return ParquetRows(self, columns)
+        return ParquetRows(self, columns, groups: metadata.groups.indices)
     }
 
     private var topNames: [String] {
@@ -111,28 +111,29 @@ package struct ParquetFile: Sendable {
     }
 }
 
-/// The rows of a Parquet file in their order, as the values of some of its columns.
+/// The rows of some row groups of a Parquet file in their order, as the values of some of its columns.
 package struct ParquetRows {
     private let file: ParquetFile
     private let columns: [Int]
     private var readers: [ParquetColumnReader] = []
-    /// The row group that is read next, and how many rows are left of the one before.
-    private var (next, left) = (0, 0)
+    /// The row groups that are read next, and how many rows are left of the one before.
+    private var (groups, left): (Range<Int>, Int)
 
-    fileprivate init(_ file: ParquetFile, _ columns: [Int]) { (self.file, self.columns) = (file, columns) }
+    init(_ file: ParquetFile, _ columns: [Int], groups: Range<Int>) {
+        (self.file, self.columns, self.groups, left) = (file, columns, groups, 0)
+    }
 
     /// The values of the next row, in the order of the columns; nil behind the last one.
     ///
     /// - Throws: ``UserFacingError`` that names the row group and the column that can't be read.
     package mutating func nextRow() throws(UserFacingError) -> [ParquetValue]? {
         while left == 0 {
-            guard next < file.metadata.groups.count else { return nil }
+            guard let next = groups.popFirst() else { return nil }
             readers = []
             for column in columns {
                 readers.append(try ParquetColumnReader(file, column: column, rowGroup: next))
             }
             left = file.metadata.groups[next].rowCount
-            next += 1
         }
         left -= 1
         var values: [ParquetValue] = []

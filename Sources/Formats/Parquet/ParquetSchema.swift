@@ -21,8 +21,12 @@ struct ParquetColumn: Sendable {
 
     /// What the values stand for.
     enum Meaning: Sendable, Equatable {
-        /// Nothing more than what is stored: numbers, also dates and times, or bytes.
+        /// Nothing more than what is stored: numbers, also times of day, or bytes.
         case stored
+        /// Days since 1970.
+        case day
+        /// Moments since 1970, in so many parts of a second.
+        case moment(perSecond: Int)
         /// Text in UTF-8.
         case text
         /// Whole numbers without a sign.
@@ -46,7 +50,7 @@ struct ParquetColumn: Sendable {
     /// What it holds, as the format calls it.
     var kind: String {
         switch meaning {
-        case .stored: storage.name
+        case .stored, .day, .moment: storage.name
         case .text: "STRING"
         case .unsigned: "\(storage.name) (unsigned)"
         case .other(let name): "\(storage.name) (\(name))"
@@ -160,7 +164,10 @@ extension ParquetColumn {
             switch number {
             case 0, 4, 19: .text
             case 5: .other("DECIMAL")
-            case 6...10, 15...18: .stored
+            case 6: .day
+            case 9: .moment(perSecond: 1000)
+            case 10: .moment(perSecond: 1_000_000)
+            case 7, 8, 15...18: .stored
             case 11...14: .unsigned
             case 20: .other("BSON")
             case 21: .other("INTERVAL")
@@ -177,7 +184,11 @@ extension ParquetColumn {
             while let choice = try reader.nextField() {
                 switch choice.number {
                 case 1, 4, 12: meaning = .text
-                case 6, 7, 8, 11: meaning = .stored
+                case 6: meaning = .day
+                case 8:
+                    meaning = .moment(perSecond: try perSecond(&reader, choice))
+                    continue
+                case 7, 11: meaning = .stored
                 case 10:
                     try reader.enter(choice)
                     while let part = try reader.nextField() {
@@ -193,6 +204,26 @@ extension ParquetColumn {
                 try reader.skip(choice)
             }
             return meaning
+        }
+
+        /// The unit of moments.
+        private static func perSecond(
+            _ reader: inout ThriftReader, _ field: ThriftReader.Field
+        ) throws(ParquetFault) -> Int {
+            var perSecond = 1000
+            try reader.enter(field)
+            while let part = try reader.nextField() {
+                guard part.number == 2 else {
+                    try reader.skip(part)
+                    continue
+                }
+                try reader.enter(part)
+                while let unit = try reader.nextField() {
+                    perSecond = [1: 1000, 2: 1_000_000, 3: 1_000_000_000][unit.number] ?? perSecond
+                    try reader.skip(unit)
+                }
+            }
+            return perSecond
         }
 
         private static let names = [

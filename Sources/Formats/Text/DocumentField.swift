@@ -9,13 +9,11 @@ package struct DocumentField: Sendable {
     ///
     /// - Parameters:
     ///   - index: which document of the batch.
-    ///   - batch: documents; those that are no lines of JSON have no keys.
+    ///   - batch: documents; those that are no lines of JSON, and no rows with fields, have no keys.
     /// - Returns: nil where it has none.
     package func value(of index: Int, in batch: DocumentBatch) -> JSON? {
-        guard batch.hasLines else { return nil }
-        let line = batch.bytes.span.extracting(batch.parts[index])
-        guard let place = key.place(ofLine: line) else { return nil }
+        guard let line = batch.object(index), let place = key.place(ofLine: line.span) else { return nil }
         var parser = JSONParser(duplicates: .lastWins)
-        return try? parser.parseText(line.extracting(place))
+        return try? parser.parseText(line.span.extracting(place))
     }
 }

@@ -189,8 +189,12 @@ package struct DocumentBatch: Sendable {
     /// Where the line that `bytes` begin in begins in the file.
     private let lineStart: Int
 
-    /// Whether the texts are of lines of JSON.
-    var hasLines: Bool { if case .lines = kind { true } else { false } }
+    /// The object of JSON that a document is written in, its line, or its row with an empty text; nil where it is in none.
+    func object(_ index: Int) -> ArraySlice<UInt8>? {
+        if case .lines = kind { return bytes[parts[index]] }
+        guard let rows, !rows.places.isEmpty else { return nil }
+        return rows.objects[rows.places[index]]
+    }
 
     /// The most bytes of a part, so that several threads have something to do with one document.
     private static let partSize = 1 << 20
@@ -318,7 +322,7 @@ package struct DocumentBatch: Sendable {
     package func record(_ index: Int, text: [UInt8]) -> [UInt8] {
         var record: [UInt8] = []
         record.reserveCapacity(parts[index].count + text.count / 8)
-        guard case .lines = kind, let place = reader.place(ofLine: bytes.span.extracting(parts[index])) else {
+        guard var line = object(index), let place = reader.place(ofLine: line.span) else {
             record.append(contentsOf: "{".utf8)
             record.append(jsonString: reader.options.textKey.utf8)
             record.append(contentsOf: ":".utf8)
@@ -326,7 +330,6 @@ package struct DocumentBatch: Sendable {
             record.append(contentsOf: "}\n".utf8)
             return record
         }
-        var line = bytes[parts[index]]
         while let last = line.last, [0x20, 0x09, 0x0A, 0x0D].contains(last) { line.removeLast() }
         let start = line.startIndex
         let mark = line.starts(with: byteOrderMark) ? byteOrderMark.count : 0

@@ -10,14 +10,14 @@ package struct TextParts: Sendable {
         package let path: String
         /// What tells this version of it from any other.
         fileprivate let identity: FileIdentity
+        /// Columns of a table that can't be read.
+        package let unreadColumns: [String]
         fileprivate let division: Division
         /// Its first part.
         fileprivate let start: Int
 
         /// Its bytes.
         package var size: Int { identity.size }
-        /// Whether it is a table, of which the column of the texts alone is read.
-        package var isTable: Bool { if case .rowGroups = division { true } else { false } }
         /// When it was changed last, in seconds since 1970.
         package var modified: Int { identity.seconds }
     }
@@ -39,6 +39,7 @@ package struct TextParts: Sendable {
     /// How many parts there are.
     package let count: Int
     private let options: TextOptions
+    private let fields: TextFields
     private let partSize: Int
 
     /// Divides files.
@@ -46,18 +47,22 @@ package struct TextParts: Sendable {
     /// - Parameters:
     ///   - arguments: files, folders or patterns.
     ///   - options: how documents are read.
+    ///   - fields: what documents of tables bring along beside their texts.
     ///   - partSize: the bytes of a part of lines; at least 1.
     /// - Throws: ``UserFacingError`` naming the first argument that can't be read, or can be read only once.
     package init(
-        _ arguments: [String], options: TextOptions, partSize: Int
+        _ arguments: [String], options: TextOptions, fields: TextFields = .none, partSize: Int
     ) throws(UserFacingError) {
         let found = try TextPaths(arguments)
         var (files, count): ([File], Int) = ([], 0)
         for path in found.paths {
             guard !TextFile.isPipe(path) else { throw .pipeInPlaceOfFile(path: path) }
             let input = try InputFile(path: path)
-            let division = try Self.division(of: input, options)
-            files.append(File(path: path, identity: input.identity, division: division, start: count))
+            let (division, unread) = try Self.division(of: input, options, fields)
+            files.append(
+                File(
+                    path: path, identity: input.identity, unreadColumns: unread, division: division,
+                    start: count))
             switch division {
             case .lines: count += (input.size + partSize - 1) / partSize
             case .whole: count += 1
@@ -65,18 +70,20 @@ package struct TextParts: Sendable {
             }
         }
         (self.files, self.count, findings) = (files, count, found.findings)
-        (self.options, self.partSize) = (options, partSize)
+        (self.options, self.fields, self.partSize) = (options, fields, partSize)
     }
 
     private static func division(
-        of input: InputFile, _ options: TextOptions
-    ) throws(UserFacingError) -> Division {
-        guard Packing(try TextFile.head(of: input)) == nil else { return .whole }
+        of input: InputFile, _ options: TextOptions, _ fields: TextFields
+    ) throws(UserFacingError) -> (Division, unread: [String]) {
+        guard Packing(try TextFile.head(of: input)) == nil else { return (.whole, []) }
         let text = try TextFile(path: input.path)
-        return switch text.kind {
-        case .lines: .lines
-        case .whole: .whole
-        case .rows: .rowGroups(try ParquetTexts(text, options).groupSizes)
+        switch text.kind {
+        case .lines: return (.lines, [])
+        case .whole: return (.whole, [])
+        case .rows:
+            let texts = try ParquetTexts(text, options, fields: fields)
+            return (.rowGroups(texts.groupSizes), texts.unreadColumns)
         }
     }
 
@@ -108,7 +115,7 @@ package struct TextParts: Sendable {
             return try visit(DocumentBatch(document: bytes, of: text, DocumentReader(options)))
         }
         if case .rowGroups(let sizes) = file.division {
-            let texts = try ParquetTexts(text, options)
+            let texts = try ParquetTexts(text, options, fields: fields)
             guard texts.groupSizes == sizes else { throw .changedFile(path: file.path) }
             return try texts.forEachBatch(ofRowGroup: part - file.start, visit)
         }

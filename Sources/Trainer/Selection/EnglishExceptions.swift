@@ -4,22 +4,37 @@
 /// open addresses over a hash of the word's bytes.
 struct EnglishExceptions: Sendable {
     /// All of them.
-    static let table = EnglishExceptions()
+    static let table = EnglishExceptions(rules)
     /// The most bytes of such a word.
     let longest: Int
 
     private let keys: [UInt64]
     /// The sizes of a word's pieces in bytes, eight bits each, the first in the lowest.
     private let sizes: [UInt64]
+    /// A hash of the sizes of the pieces that the splitter's rules alone make of a word; 0 where they leave it whole.
+    private var divisions: [UInt64] = []
 
     /// The sizes of the pieces of a word, eight bits each; nil for other words.
     @inline(__always)
     func pieces(_ bytes: [UInt8], _ range: Range<Int>) -> UInt64? {
+        slot(bytes, range).map { sizes[$0] }
+    }
+
+    /// Whether a range is an exception, and the splitter's rules alone divide it into just these pieces.
+    @inline(__always)
+    func isDivided(_ bytes: [UInt8], _ range: Range<Int>, in pieces: some Sequence<(UInt32, UInt32)>) -> Bool
+    {
+        guard let slot = slot(bytes, range), divisions[slot] != 0 else { return false }
+        return divisions[slot] == Self.hash(pieces.lazy.map { $1 - $0 })
+    }
+
+    @inline(__always)
+    private func slot(_ bytes: [UInt8], _ range: Range<Int>) -> Int? {
         guard range.count <= longest else { return nil }
         let key = Self.hash(bytes, range)
         var slot = Int(truncatingIfNeeded: key) & (keys.count - 1)
         while keys[slot] != 0 {
-            if keys[slot] == key { return sizes[slot] }
+            if keys[slot] == key { return slot }
             slot = (slot + 1) & (keys.count - 1)
         }
         return nil
@@ -27,20 +42,29 @@ struct EnglishExceptions: Sendable {
 
     @inline(__always)
     private static func hash(_ bytes: [UInt8], _ range: Range<Int>) -> UInt64 {
+        hash(range.lazy.map { bytes[$0] })
+    }
+
+    @inline(__always)
+    private static func hash(_ numbers: some Sequence<some BinaryInteger>) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in range { hash = (hash ^ UInt64(bytes[index])) &* 0x0000_0100_0000_01B3 }
+        for number in numbers { hash = (hash ^ UInt64(number)) &* 0x0000_0100_0000_01B3 }
         return (hash ^ hash >> 32) | 1 << 63
     }
 
-    private init() {
+    private static var rules: [String: [String]] {
         var words: [String: [String]] = [:]
-        Self.addContractions(to: &words)
-        Self.addWhole(to: &words)
-        for word in Self.excluded { words[word] = nil }
+        addContractions(to: &words)
+        addWhole(to: &words)
+        for word in excluded { words[word] = nil }
         for (word, pieces) in words where word.contains("'") {
             func curly(_ text: String) -> String { text.replacing("'", with: "’") }
             words[curly(word)] = pieces.map(curly)
         }
+        return words
+    }
+
+    private init(_ words: [String: [String]]) {
         var (keys, sizes) = ([UInt64](repeating: 0, count: 4096), [UInt64](repeating: 0, count: 4096))
         for (word, pieces) in words {
             let bytes = Array(word.utf8)
@@ -55,6 +79,16 @@ struct EnglishExceptions: Sendable {
         }
         (self.keys, self.sizes) = (keys, sizes)
         longest = words.keys.map(\.utf8.count).max() ?? 0
+        divisions = [UInt64](repeating: 0, count: keys.count)
+        guard !words.isEmpty else { return }
+        var splitter = WordSplitter(exceptions: EnglishExceptions([:]))
+        for word in words.keys {
+            let bytes = Array(word.utf8)
+            splitter.split(bytes)
+            if splitter.starts.count > 1, let slot = slot(bytes, 0..<bytes.count) {
+                divisions[slot] = Self.hash(zip(splitter.starts, splitter.ends).lazy.map { $1 - $0 })
+            }
+        }
     }
 
     // MARK: The rules

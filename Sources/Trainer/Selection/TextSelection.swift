@@ -37,13 +37,8 @@ public struct TextSelection: Sendable {
     init(
         of files: [String], _ settings: SelectionSettings, threads: Int, tool: String, partSize: Int
     ) throws(UserFacingError) {
-        parts = try TextParts(files, options: settings.textOptions, partSize: partSize)
+        parts = try TextParts(files, options: settings.textOptions, fields: .all, partSize: partSize)
         guard parts.count > 0 else { throw .noDocuments(paths: files) }
-        let fields = [settings.dates?.field, settings.choice?.topicField, settings.choice?.tagsField]
-            .compactMap(\.self)
-        if let field = fields.first, let table = parts.files.first(where: \.isTable) {
-            throw .noFields(path: table.path, field: field)
-        }
         (self.settings, self.threads, self.tool) = (settings, max(1, threads), tool)
         var options = settings.textOptions
         options.textKey = settings.evaluationKey
@@ -125,7 +120,7 @@ public struct TextSelection: Sendable {
         var plan = try LedgerPass(run: run, contamination: contamination, tool: tool)
             .carryOut(clusters, chosen)
         try OutputPass(run: run, cleaner: cleaner).carryOut(plan)
-        plan.report.notes = model?.notes ?? []
+        plan.report.notes = parts.files.compactMap(\.unreadNote) + (model?.notes ?? [])
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
         try FileSystem.replace(output, with: places.file("output"))
         try FileSystem.remove(places.folder)
@@ -154,6 +149,15 @@ public struct TextSelection: Sendable {
         }
         try AtomicFile(path: places.settings).publish(wanted.serialized())
         return lock
+    }
+}
+
+extension TextParts.File {
+    /// What documents of a table do not bring along, in words.
+    fileprivate var unreadNote: String? {
+        guard !unreadColumns.isEmpty else { return nil }
+        return
+            "\(path): its columns \(unreadColumns.joined(separator: ", ")) can't be read, and are not in the output"
     }
 }
 

@@ -3,7 +3,7 @@
 /// By its rules for the starts, ends and middles of words and its table of exceptions. Every script is divided by these rules; what
 /// has no case counts as lower and upper.
 ///
-/// One thing is left out: spaCy joins an emoticon again that its rules have taken apart inside a longer word.
+/// Where the rules have taken an exception apart inside a longer word, as `):` in `f(x):`, it is put together again.
 ///
 /// Source: `spacy/tokenizer.pyx`, `spacy/lang/punctuation.py`, `spacy/lang/en/punctuation.py`.
 struct WordSplitter {
@@ -12,11 +12,16 @@ struct WordSplitter {
     private(set) var ends: [UInt32] = []
 
     private let traits = CharacterTraits.table
-    private let exceptions = EnglishExceptions.table
+    private let exceptions: EnglishExceptions
     /// The characters between two spaces, and where they begin; one more for the end.
     private var scalars: [UInt32] = []
     private var offsets: [Int] = []
     private var suffixes: [Range<Int>] = []
+
+    /// A splitter with the exceptions of English, or others.
+    init(exceptions: EnglishExceptions = .table) {
+        self.exceptions = exceptions
+    }
 
     /// Divides a text.
     mutating func split(_ text: [UInt8]) {
@@ -51,7 +56,9 @@ struct WordSplitter {
                         add(start..<index)
                     }
                 } else {
+                    let first = starts.count
                     divide(text, start..<index)
+                    rejoin(text, from: first)
                 }
             }
             // The space.
@@ -118,6 +125,41 @@ struct WordSplitter {
         }
         if low < high { addMiddle(text, low, high) }
         for suffix in suffixes.reversed() { add(characters: suffix) }
+    }
+
+    /// Divides the exceptions that stand in words from `first` on, all in one stretch, as they are divided alone.
+    ///
+    /// Of two that overlap the one of more words counts, then the first.
+    private mutating func rejoin(_ text: [UInt8], from first: Int) {
+        guard starts.count - first > 1 else { return }
+        var found: [Range<Int>] = []
+        for low in first..<starts.count - 1 {
+            for high in low + 2...starts.count {
+                let range = Int(starts[low])..<Int(ends[high - 1])
+                guard range.count <= exceptions.longest else { break }
+                if exceptions.isDivided(text, range, in: zip(starts[low..<high], ends[low..<high])) {
+                    found.append(low..<high)
+                }
+            }
+        }
+        guard !found.isEmpty else { return }
+        found.sort { $0.count != $1.count ? $0.count > $1.count : $0.lowerBound < $1.lowerBound }
+        var taken: Set<Int> = []
+        let joined = found.filter { words in
+            defer { taken.formUnion(words) }
+            return !taken.contains(words.lowerBound) && !taken.contains(words.upperBound - 1)
+        }
+        for words in joined.sorted(by: { $0.lowerBound > $1.lowerBound }) {
+            let (range, end) = (Int(starts[words.lowerBound])..<Int(ends[words.upperBound - 1]), starts.count)
+            guard let pieces = exceptions.pieces(text, range) else { continue }
+            // The pieces are added behind all words, and then moved.
+            add(pieces, from: range.lowerBound)
+            let (newStarts, newEnds) = (Array(starts[end...]), Array(ends[end...]))
+            starts.removeSubrange(end...)
+            ends.removeSubrange(end...)
+            starts.replaceSubrange(words, with: newStarts)
+            ends.replaceSubrange(words, with: newEnds)
+        }
     }
 
     private func isException(_ text: [UInt8], _ low: Int, _ high: Int) -> Bool {

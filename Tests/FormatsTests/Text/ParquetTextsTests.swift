@@ -136,4 +136,72 @@ struct ParquetTextsTests {
         let error = #expect(throws: UserFacingError.self) { try DocumentIndex(path: none) }
         #expect(error?.message.contains("does not begin with PAR1") == true)
     }
+
+    @Test(arguments: ParquetFixture.names)
+    func rowsAreObjectsWithTheirOtherColumns(_ name: String) throws {
+        let parts = try TextParts(
+            [ParquetFixture.path(name)], options: TextOptions(), fields: .all, partSize: 1 << 20)
+        #expect(parts.files[0].unreadColumns == ["blob", "words.list.element", "price", "id"])
+        var rows: [JSON] = []
+        for part in 0..<parts.count {
+            try parts.forEachBatch(of: part) { batch throws(UserFacingError) in
+                for index in batch.parts.indices {
+                    let record = batch.record(index, text: Array("new \(rows.count)".utf8))
+                    #expect(record.last == UInt8(ascii: "\n"))
+                    rows.append(try JSON(parsing: record, file: name))
+                }
+            }
+        }
+        #expect(rows.count == ParquetFixture.rowCount)
+        for (row, object) in rows.enumerated() {
+            let body: JSON = row % 11 == 5 ? .null : .string("body \(row)")
+            let long = row % 5 == 1 ? "null" : "\((row - 60) << 56)"
+            let day = "1970-\(row < 31 ? "01" : row < 59 ? "02" : row < 90 ? "03" : "04")"
+            #expect(object["text"]?.string == "new \(row)")
+            #expect(object["maybe"]?.string == ParquetFixture.maybe(row))
+            #expect(object["data"]?["body"] == body)
+            #expect(object["small"]?.int == row - 60 && object["long"]?.text == long)
+            #expect(object["huge"]?.text == "\(UInt.max - UInt(row))")
+            #expect(object["float"]?.double == Double(row) / 4 && object["double"]?.double == Double(row) / 3)
+            #expect(object["flag"] == .bool(row % 3 == 0) && object["nothing"]?.isNull == true)
+            #expect(object["day"]?.string?.hasPrefix(day) == true)
+            #expect(
+                object["at"]?.string?.hasPrefix("1970-01-01T00:0\(row * 1_000_003 / 60_000_000):") == true)
+        }
+        #expect(rows[119]["at"]?.string == "1970-01-01T00:01:59.000357Z")
+        #expect(rows[58]["day"]?.string == "1970-02-28" && rows[59]["day"]?.string == "1970-03-01")
+        #expect(rows[0]["at"]?.string == "1970-01-01T00:00:00Z")
+    }
+
+    @Test func onlyWantedColumnsComeAlong() throws {
+        let path = ParquetFixture.path("plain")
+        func first(_ fields: TextFields) throws -> JSON {
+            var found: JSON = .null
+            let parts = try TextParts([path], options: TextOptions(), fields: fields, partSize: 1 << 20)
+            try parts.forEachBatch(of: 0) { batch throws(UserFacingError) in
+                found = try JSON(parsing: batch.record(0, text: []), file: path)
+            }
+            return found
+        }
+        #expect(try first(.none).object?.keys == ["text"])
+        #expect(try first(.named(["data", "day", "elsewhere"])).object?.keys == ["text", "data", "day"])
+        let error = #expect(throws: UserFacingError.self) { try first(.named(["price"])) }
+        #expect(error?.message.contains("its column \"price\"") == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: [
+        (0, "1970-01-01"), (-1, "1969-12-31"), (11_016, "2000-02-29"), (19_782, "2024-02-29"),
+        (-719_162, "0001-01-01"), (2_932_896, "9999-12-31"), (-25_509, "1900-02-28"), (-25_508, "1900-03-01"),
+    ])
+    func daysAreOfTheGregorianCalendar(_ number: Int, _ name: String) {
+        #expect(CivilDay(sinceEpoch: number).description == name)
+    }
+
+    @Test(arguments: [
+        (-1, 1000, "1969-12-31T23:59:59.999Z"),
+        (1_715_939_999_000_000_001, 1_000_000_000, "2024-05-17T09:59:59.000000001Z"),
+    ])
+    func momentsHaveTheirParts(_ number: Int, _ perSecond: Int, _ name: String) {
+        #expect(CivilDay.moment(number, perSecond: perSecond) == name)
+    }
 }

@@ -266,6 +266,33 @@ import Testing
         #expect(report.reasons.first { $0.name == "near_duplicate" }?.documents == 1)
     }
 
+    /// By the columns of a file that pyarrow has written: 120 rows, a day each from 1970 on.
+    @Test func rowsOfATableBringTheirColumnsAlong() throws {
+        let table = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../../FormatsTests/Fixtures/Parquet/dictionary-snappy.parquet"
+        ).standardizedFileURL.path()
+        var chosen = settings { ($0.rules, $0.dropsDuplicates, $0.dropsNearDuplicates) = ([], false, false) }
+        var dates = DocumentDates(field: "day")
+        (dates.since, dates.until) = (
+            CalendarDay(year: 1970, month: 2, day: 1), CalendarDay(year: 1970, month: 3, day: 31)
+        )
+        chosen.dates = dates
+        let report = try selection([table], chosen).write(to: folder.path("out.jsonl"))
+        let rows = try String(decoding: folder.bytes("out.jsonl"), as: UTF8.self).split(separator: "\n").map {
+            try JSON(parsing: Array($0.utf8), file: "out.jsonl")
+        }
+        #expect(report.kept == 59 && rows.count == 59)
+        for (place, row) in rows.enumerated() {
+            let number = place + 31
+            #expect(row["small"]?.int == number - 60 && row["flag"] == .bool(number % 3 == 0))
+            #expect(row["text"]?.string?.isEmpty == (number % 10 == 3))
+            #expect(row["data"]?["body"]?.string == (number % 11 == 5 ? nil : "body \(number)"))
+        }
+        #expect(rows[0]["day"]?.string == "1970-02-01" && rows[58]["day"]?.string == "1970-03-31")
+        let left = "its columns blob, words.list.element, price, id can't be read"
+        #expect(report.warnings.contains { $0.contains(left) }, "\(report.warnings)")
+    }
+
     @Test func aBrokenLedgerIsRefused() throws {
         let (files, _) = try corpus()
         _ = try selection(files, settings()).write(to: folder.path("out.jsonl"))

@@ -73,23 +73,10 @@ public struct CalendarDay: Sendable, Comparable, CustomStringConvertible {
     }
 
     /// Its year.
-    public var year: Int {
-        var year = (number + Self.epoch) * 400 / 146_097 + 1
-        while let start = CalendarDay(year: year, month: 1, day: 1), start > self { year -= 1 }
-        while let next = CalendarDay(year: year + 1, month: 1, day: 1), next <= self { year += 1 }
-        return year
-    }
+    public var year: Int { CivilDay(sinceEpoch: number).year }
 
     /// As `2024-05-17`.
-    public var description: String {
-        let year = year
-        for month in (1...12).reversed() {
-            guard let start = CalendarDay(year: year, month: month, day: 1), start <= self else { continue }
-            func padded(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
-            return "\(year)-\(padded(month))-\(padded(number - start.number + 1))"
-        }
-        return "\(year)"
-    }
+    public var description: String { CivilDay(sinceEpoch: number).description }
 
     /// Whether a day is earlier than another.
     public static func < (one: CalendarDay, other: CalendarDay) -> Bool { one.number < other.number }
@@ -140,15 +127,5 @@ public struct DocumentDates: Sendable {
             "field": .string(field), "since": since.map { .string($0.description) } ?? .null,
             "until": until.map { .string($0.description) } ?? .null,
         ]
-    }
-}
-
-extension UserFacingError {
-    /// Files of which only texts are read have no dates.
-    static func noFields(path: String, field: String) -> Self {
-        Self(
-            .unsupported,
-            "\(path): of a Parquet file the column of the texts alone is read, and no '\(field)'; convert it to JSON lines"
-        )
     }
 }
