@@ -19,7 +19,8 @@ public struct Recipe: Sendable {
         public let kind: String
         /// The parameters, as they stand in the file.
         public var parameters: JSONObject
-        /// The folder that the model is written to after it; nil for the next one that is, or the recipe's.
+        /// The folder that the model is written to after it, of a selection the file of what is chosen; nil for the next folder
+        /// that is, or the recipe's, and for a file beside that.
         public var output: String?
         /// The line that it begins on; of each parameter the line that it stands on.
         let line: Int, lines: [String: Int]
@@ -39,13 +40,15 @@ public struct Recipe: Sendable {
     public private(set) var output: String?
     /// What is done, in order.
     public private(set) var steps: [Step] = []
+    /// The steps before these, which are not carried out.
+    private var earlier: [Step] = []
 
     /// What relative paths in the file count from.
     private let folder: String
 
     /// All that a step can be, in the order in which help pages name it.
     public static let operations: [any Parameterized.Type] =
-        SurgeryOperations.all.map { $0 } + [TrainingJob.self, EvaluationJob.self]
+        SurgeryOperations.all.map { $0 } + [SelectionJob.self, TrainingJob.self, EvaluationJob.self]
 
     /// The keys that say in words what there is to know.
     static let noteKeys = ["source", "needs", "cost", "measured"]
@@ -79,8 +82,7 @@ extension Recipe {
             case "about": about = try text(entry)
             case "model":
                 let typed = try text(entry)
-                let beside = Path.join(folder, typed)
-                model = typed.hasPrefix("/") ? typed : FileSystem.exists(beside) ? beside : typed
+                model = OperationParameter.model(typed, from: folder)
             case "output": output = path(try text(entry))
             case "steps":
                 guard let list = entry.value.list, !list.isEmpty else {
@@ -161,10 +163,61 @@ extension Recipe {
 // MARK: - Carrying out
 
 extension Recipe {
+    /// The folder of the last model that is made: without ``output`` one of the recipe's name in the current folder.
+    public var result: String {
+        output ?? Path.absolute(Path.name(file).split(separator: ".").dropLast().joined(separator: "."))
+    }
+
+    /// The steps as they are carried out: each with what it does, and where what it makes is written.
+    ///
+    /// - Throws: ``UserFacingError`` that names the line.
+    public func carriedOut() throws(UserFacingError) -> [RecipeRun.Step] {
+        var made: [RecipeRun.Step] = []
+        for step in steps {
+            made.append(
+                RecipeRun.Step(
+                    name: step.name, operation: try operation(of: step),
+                    output: step.isSelection ? try chosenFile(of: step) : step.output))
+        }
+        return made
+    }
+
+    /// The file of what a step chooses: beside the last model where it names none.
+    private func chosenFile(of step: Step) throws(UserFacingError) -> String {
+        guard let output = step.output else { return Path.absolute(result) + ".\(step.name).jsonl" }
+        guard Path.suffix(output) == "jsonl" else {
+            throw .malformedYAML(
+                file, step.line,
+                "what \(step.name) chooses is written to \(output), and is JSON lines; name a file that ends in .jsonl"
+            )
+        }
+        return output
+    }
+
     /// What a step does.
     ///
     /// - Throws: ``UserFacingError`` that names the line.
     public func operation(of step: Step) throws(UserFacingError) -> any Parameterized {
+        let operation = try written(step)
+        if let job = operation as? TrainingJob {
+            do { try job.check() } catch {
+                throw error.within(place(of: job.refusedStage.map { "stages[\($0)]" }, in: step))
+            }
+        }
+        if let job = operation as? SelectionJob {
+            do { try job.check(hasModel: true) } catch { throw error.within(place(of: nil, in: step)) }
+            _ = try chosenFile(of: step)
+        }
+        return operation
+    }
+
+    /// Where a parameter stands; for nil where the step does.
+    private func place(of key: String?, in step: Step) -> String {
+        "\(file), line \(key.flatMap { step.lines[$0] } ?? step.line)"
+    }
+
+    /// What a step does, whether its parameters contradict each other or not.
+    private func written(_ step: Step) throws(UserFacingError) -> any Parameterized {
         var parameters = step.parameters
         // Paths that were set on the command line count from the current folder.
         for (key, folder) in step.folders {
@@ -173,16 +226,26 @@ extension Recipe {
             else { continue }
             parameters[key] = kind.value(value, from: folder) ?? value
         }
-        func place(_ key: String?) -> String {
-            "\(file), line \(key.flatMap { step.lines[$0] } ?? step.line)"
-        }
-        let operation = try Self.operations.operation(step.kind, parameters, from: folder, at: place)
-        if let job = operation as? TrainingJob {
-            do { try job.check() } catch {
-                throw error.within(place(job.refusedStage.map { "stages[\($0)]" }))
+        let operation = try Self.operations.operation(
+            step.kind, parameters, from: folder, at: { place(of: $0, in: step) })
+        // The files of the selections before it stand where it refers to them.
+        let selections = (earlier + steps).prefix { $0.name != step.name }.filter(\.isSelection)
+        let given = operation.parameters
+        parameters = given
+        for parameter in type(of: operation).parameterList {
+            guard let value = given[parameter.name] else { continue }
+            parameters[parameter.name] = try parameter.replacingSteps(
+                in: value
+            ) { name throws(UserFacingError) in
+                guard let selection = selections.first(where: { $0.name == name }) else {
+                    throw .noSelection(
+                        name, known: selections.map(\.name), at: place(of: parameter.name, in: step))
+                }
+                return try chosenFile(of: selection)
             }
         }
-        return operation
+        guard parameters != given else { return operation }
+        return try type(of: operation).init(parameters: parameters, at: { place(of: $0, in: step) })
     }
 
     /// Changes a value, as `--set` does.
@@ -211,7 +274,8 @@ extension Recipe {
             }
             steps[index].parameters[words[1]] = try YAMLNode(parsing: text, file: "--set \(key)").json
             steps[index].folders[words[1]] = Path.absolute(".")
-            do { _ = try operation(of: steps[index]) } catch { throw error.within("--set \(assignment)") }
+            // Whether parameters contradict each other shows when all are set.
+            do { _ = try written(steps[index]) } catch { throw error.within("--set \(assignment)") }
         }
     }
 
@@ -224,10 +288,9 @@ extension Recipe {
         }
         var recipe = self
         recipe.steps.removeFirst(index)
-        if index > 0 {
-            guard let written = steps[index - 1].output else {
-                throw .notWritten(steps[index - 1].name, file: file)
-            }
+        recipe.earlier = Array(steps.prefix(index))
+        if let maker = recipe.earlier.last(where: \.makesModel) {
+            guard let written = maker.output else { throw .notWritten(maker.name, file: file) }
             recipe.model = written
         }
         return recipe
@@ -276,7 +339,11 @@ extension Recipe {
         ]
         var properties: JSON = [
             "name": ["type": "string", "description": "what the step is called"],
-            "output": ["type": "string", "description": "the folder that the model is written to after it"],
+            "output": [
+                "type": "string",
+                "description":
+                    "the folder that the model is written to after it; of a selection the file of what is chosen",
+            ],
         ]
         for operation in operations {
             var parameters = OperationParameter.schema(of: operation.parameterList)
@@ -306,7 +373,21 @@ extension Recipe {
     }
 }
 
+extension Recipe.Step {
+    /// Whether it chooses texts.
+    fileprivate var isSelection: Bool { kind == SelectionJob.name }
+    /// Whether a model comes out that did not go in.
+    fileprivate var makesModel: Bool { !isSelection && kind != EvaluationJob.name }
+}
+
 extension UserFacingError {
+    fileprivate static func noSelection(_ name: String, known: [String], at place: String) -> Self {
+        Self(
+            .malformed,
+            "\(place): step:\(name) stands for what a select step before this one chooses, and "
+                + (known.isEmpty ? "there is none" : "those are called \(known.joined(separator: ", "))"))
+    }
+
     fileprivate static func noAssignment(_ text: String) -> Self {
         Self(.request, "--set \(text): give model=PATH, output=PATH or STEP.PARAMETER=VALUE")
     }

@@ -3,7 +3,7 @@ internal import Models
 public import Surgery
 public import Trainer
 
-/// Carries out steps on a model: surgery in one pass over the disk, healing on what was never written in between.
+/// Carries out steps on a model: surgery in one pass over the disk, selection by and healing of what was never written in between.
 ///
 /// A model is written where a step says `output`, after a healing, and at the end. What is there already, made by the same
 /// steps of the same source, is taken as it is, so that the same run again goes on where it stopped.
@@ -12,9 +12,10 @@ public struct RecipeRun {
     public struct Step {
         /// What it is called.
         public let name: String
-        /// What is done: a ``SurgeryOperation``, a ``TrainingJob`` or an ``EvaluationJob``.
+        /// What is done: a ``SurgeryOperation``, a ``SelectionJob``, a ``TrainingJob`` or an ``EvaluationJob``.
         public let operation: any Parameterized
-        /// The folder that the model is written to after it; nil for the next one that is.
+        /// The folder that the model is written to after it, nil for the next one that is; of a selection the file of what is
+        /// chosen.
         public let output: String?
 
         /// A step.
@@ -58,8 +59,10 @@ public struct RecipeRun {
         case writing(ByteProgress)
         /// A model was written.
         case wrote(WriteReport)
-        /// A folder is there already, made by the same steps.
-        case isThere(folder: String)
+        /// A folder, or a file of chosen documents, is there already, made by the same steps.
+        case isThere(path: String)
+        /// Documents were chosen and written to a file; in a dry run without a report.
+        case selected(Step, SelectionReport?, file: String)
         /// A healing is ready to begin, or would begin.
         case prepared(Step, PreparedJob)
         /// What happens during a healing.
@@ -74,7 +77,8 @@ public struct RecipeRun {
     private let steps: [Step]
     private let output: String
     private let options: Options
-    private let isCancelled: () -> Bool
+    private let isCancelled: @Sendable () -> Bool
+    private let selecting: @Sendable (TextSelection.Stage, _ done: Int, _ total: Int) -> Void
     private let tell: (Event) -> Void
 
     /// A run.
@@ -84,17 +88,23 @@ public struct RecipeRun {
     ///   - model: the model that it begins with.
     ///   - output: the folder of the last model that is made.
     ///   - options: how.
-    ///   - isCancelled: asked often; true stops.
+    ///   - isCancelled: asked often, by several threads; true stops.
     ///   - tell: told what happens.
+    ///   - selecting: told how far a selection is, by several threads.
     public init(
         _ steps: [Step], on model: String, to output: String, options: Options,
-        isCancelled: @escaping () -> Bool = { false }, tell: @escaping (Event) -> Void
+        isCancelled: @escaping @Sendable () -> Bool = { false },
+        tell: @escaping (Event) -> Void,
+        selecting: @escaping @Sendable (TextSelection.Stage, _ done: Int, _ total: Int) -> Void = {
+            _, _, _ in
+        }
     ) {
         self.model = model
         self.steps = steps
         self.output = output
         self.options = options
         self.isCancelled = isCancelled
+        self.selecting = selecting
         self.tell = tell
     }
 
@@ -102,13 +112,15 @@ public struct RecipeRun {
     ///
     /// - Throws: ``UserFacingError``; what was written before is whole.
     public func callAsFunction() throws {
-        let last = steps.lastIndex { !($0.operation is EvaluationJob) }
+        let last = steps.lastIndex(where: \.makesModel)
         var state: State?
         for (index, step) in steps.enumerated() {
             let isLast = index == last
             if let job = step.operation as? TrainingJob {
                 let folder = step.output ?? (isLast ? output : folder(of: step))
                 state = try heal(step, job, state, to: folder)
+            } else if let job = step.operation as? SelectionJob {
+                state = try select(step, job, state, isBeforeResult: last.map { index < $0 } ?? false)
             } else if let job = step.operation as? EvaluationJob {
                 try evaluate(step, job, state ?? open())
             } else if let operation = step.operation as? any SurgeryOperation {
@@ -118,7 +130,7 @@ public struct RecipeRun {
                     state = try write(state ?? open(), to: step.output ?? output)
                 }
             } else {
-                preconditionFailure("a step is surgery, a healing or an evaluation")
+                preconditionFailure("a step is surgery, a selection, a healing or an evaluation")
             }
         }
         if !options.isDryRun, FileSystem.exists(stepsFolder) {
@@ -196,7 +208,7 @@ public struct RecipeRun {
         let plan = try writer.plan(state.total.checkpoint, to: folder)
         tell(.planned(plan, source: state.source, state.total))
         if !options.write.force, plan.isCarriedOut {
-            tell(.isThere(folder: folder))
+            tell(.isThere(path: folder))
         } else {
             try writer.check(plan)
             if !options.isDryRun {
@@ -209,6 +221,40 @@ public struct RecipeRun {
             return next
         }
         return try State(checked(Checkpoint.openModel(folder)))
+    }
+
+    /// Chooses texts, by the model as it stands where the step asks a model and names none; nothing of it need be written.
+    private func select(
+        _ step: Step, _ job: SelectionJob, _ state: State?, isBeforeResult: Bool
+    ) throws -> State? {
+        guard let file = step.output else { preconditionFailure("a selection has a file of its own") }
+        guard !options.isDryRun else {
+            for path in job.files where !TextPaths.isPattern(path) && !FileSystem.exists(path) {
+                tell(.warning("\(path) is not there yet"))
+            }
+            tell(.selected(step, nil, file: file))
+            return state
+        }
+        let asksOwnModel = job.needsModel && job.model == nil
+        let state = asksOwnModel ? try state ?? open() : state
+        let selection = try TextSelection(
+            job, model: asksOwnModel ? state?.total.checkpoint : nil, threads: options.threads,
+            tool: options.write.tool)
+        if !options.write.force, try selection.isFinished(at: file, isCancelled: isCancelled) {
+            tell(.isThere(path: file))
+            return state
+        }
+        if isBeforeResult { try refuseResult() }
+        let report = try selection.write(
+            to: file, replaces: options.write.force, isCancelled: isCancelled, progress: selecting)
+        report.warnings.forEach { tell(.warning($0)) }
+        tell(.selected(step, report, file: file))
+        return state
+    }
+
+    /// Refuses to begin what takes hours and would be refused at its end, because the result is there.
+    private func refuseResult() throws(UserFacingError) {
+        if !options.write.force, FileSystem.exists(output) { throw .exists(path: output) }
     }
 
     private func heal(_ step: Step, _ job: TrainingJob, _ state: State?, to folder: String) throws -> State {
@@ -231,14 +277,9 @@ public struct RecipeRun {
             return try begun ?? State(PretrainedModel.blank(model).checkpoint)
         }
         if try prepared.finished() != nil {
-            tell(.isThere(folder: folder))
+            tell(.isThere(path: folder))
         } else {
-            // Hours later it would be refused.
-            if Path.absolute(folder) != Path.absolute(output), !options.write.force,
-                FileSystem.exists(output)
-            {
-                throw UserFacingError.exists(path: output)
-            }
+            if Path.absolute(folder) != Path.absolute(output) { try refuseResult() }
             if !FileSystem.exists(Path.parent(folder)), folder.hasPrefix(stepsFolder) {
                 try FileSystem.create(stepsFolder)
             }
@@ -261,4 +302,9 @@ public struct RecipeRun {
         if let set = outcome.notFinite { throw UserFacingError.lossNotFinite(set: set) }
         tell(.evaluated(step, outcome.sets))
     }
+}
+
+extension RecipeRun.Step {
+    /// Whether a model comes out that did not go in.
+    fileprivate var makesModel: Bool { !(operation is SelectionJob || operation is EvaluationJob) }
 }

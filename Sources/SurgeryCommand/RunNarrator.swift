@@ -11,6 +11,8 @@ final class RunNarrator {
     private var line = ProgressLine()
     private var meter = ProgressMeter()
     private var healing = HealNarrator()
+    /// How far a selection is.
+    let selecting = SelectionProgress()
     /// What is planned to be written.
     private var planned: (plan: WritePlan, source: Checkpoint)?
     private var steps: [JSON] = []
@@ -22,6 +24,7 @@ final class RunNarrator {
     func finish() {
         operations.clear()
         line.clear()
+        selecting.clear()
         healing.finish()
     }
 
@@ -65,7 +68,8 @@ final class RunNarrator {
             written.tell(seconds: seconds)
             guard let (plan, source) = planned else { return }
             keep(output: plan.output, source: source, figures: plan.figures(source: source, written, seconds))
-        case .isThere(let folder): report("\(folder) is there already, made by the same steps")
+        case .isThere(let path): report("\(path) is there already, made by the same steps")
+        case .selected(let step, let selection, let file): selected(step, selection, file: file)
         case .prepared(let step, let job): prepared(step, job)
         case .healed(let step, let outcome, let folder): healed(step, outcome, folder: folder)
         case .evaluated(let step, let results):
@@ -84,6 +88,17 @@ final class RunNarrator {
         figures["memory_bytes"] = JSON(WriteEstimate.memoryBytes)
         figures["expected_seconds"] = JSON(WriteEstimate.seconds(bytes: outcome.checkpoint.byteCount))
         figures["warnings"] = .array(outcome.warnings.map { .string($0) })
+        add(step, figures)
+    }
+
+    private func selected(_ step: RecipeRun.Step, _ selection: SelectionReport?, file: String) {
+        guard let selection else {
+            report("\(step.name): would write \(file)")
+            return add(step, ["output": .string(file)])
+        }
+        for line in selection.lines(output: file) { report(line) }
+        var figures = selection.json.object ?? JSONObject()
+        figures["output"] = .string(file)
         add(step, figures)
     }
 

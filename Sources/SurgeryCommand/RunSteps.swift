@@ -11,8 +11,8 @@ struct RunSteps: ParsableCommand {
         abstract:
             "Does several things to a model and writes the result once, as a recipe or a command line says.",
         discussion: """
-            A recipe is a YAML file with a model and steps: surgery, healing (`heal`, with trainer heal's options) and \
-            evaluation (`eval`); see Documentation/recipes.md, and --schema for editors. \
+            A recipe is a YAML file with a model and steps: surgery, healing (`heal`, with trainer heal's options), \
+            choosing its texts (`select`, with trainer select's) and evaluation (`eval`); see Documentation/recipes.md, and --schema for editors. \
             --set changes what is in it: model=PATH, output=PATH or STEP.PARAMETER=VALUE.
 
             Without a recipe, each --step is what would be typed after `surgery`, without a model and without where and how \
@@ -95,6 +95,7 @@ struct RunSteps: ParsableCommand {
     private func runRecipe() throws {
         var recipe = try Recipe.read(path: recipe)
         for assignment in set { try recipe.set(assignment) }
+        if let output { try recipe.set("output=\(output)") }
         if let fromStep { recipe = try recipe.starting(from: fromStep) }
         if let only { recipe = try recipe.only(only) }
         guard let model = recipe.model else { throw UserFacingError.noModelGiven(recipe.file) }
@@ -103,11 +104,7 @@ struct RunSteps: ParsableCommand {
                 report("\(note.0): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))")
             }
         }
-        let steps = try recipe.steps.map {
-            RecipeRun.Step(name: $0.name, operation: try recipe.operation(of: $0), output: $0.output)
-        }
-        let name = Path.name(recipe.file).split(separator: ".").dropLast().joined(separator: ".")
-        try carryOut(steps, on: model, to: output ?? recipe.output ?? Path.absolute(name))
+        try carryOut(recipe.carriedOut(), on: model, to: recipe.result)
     }
 
     /// Carries the steps out, tells of them, and prints the report for programs.
@@ -122,7 +119,7 @@ struct RunSteps: ParsableCommand {
         defer { narrator.finish() }
         let run = RecipeRun(
             steps, on: model, to: output, options: runOptions, isCancelled: { Interruption.signal != nil },
-            tell: narrator.tell)
+            tell: narrator.tell, selecting: narrator.selecting.show)
         try run()
         narrator.finish()
         if options.dryRun { report("nothing was written (--dry-run)") }

@@ -1,7 +1,7 @@
-import ArgumentParser
+public import ArgumentParser
 import CommandLineSupport
 import Formats
-import Trainer
+public import Trainer
 
 struct Select: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,7 +24,7 @@ struct Select: ParsableCommand {
             same bytes on any number of threads.
 
             The rules, in the order in which they are asked: \
-            \(SelectionRule.published.map { "\($0.name) \(plain($0.number))" }.joined(separator: ", ")).
+            \(SelectionRule.published.map { "\($0.name) \(Units.plain($0.number))" }.joined(separator: ", ")).
 
             With --json: the report. With --explain: document, file, line, kept, changed, and where it was dropped \
             reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number); where documents \
@@ -45,30 +45,27 @@ struct Select: ParsableCommand {
         help: ArgumentHelp(
             "Sets of rules: gopher, gopher_quality, gopher_repetition, fineweb, or none (gopher,fineweb).",
             valueName: "set,…"))
-    var rules: RuleSets?
+    var rules: CommaSeparated<SelectionJob.RuleSet>?
     @Option(
-        name: .customLong("rule"),
         help: ArgumentHelp(
-            "Give a rule another number; asks it where no set has it.", valueName: "name=number"),
-        transform: RuleNumber.init(typed:))
-    var numbers: [RuleNumber] = []
+            "Give a rule another number; asks it where no set has it.", valueName: "name=number"))
+    var rule: [String] = []
     @Option(help: ArgumentHelp("Don't ask a rule.", valueName: "name")) var without: [String] = []
     @Option(
         help: ArgumentHelp(
             "Keep texts with at least this share of a script's letters (\(SelectionRule.scripts.joined(separator: ", "))).",
-            valueName: "script=share"),
-        transform: RuleNumber.init(typed:))
-    var script: [RuleNumber] = []
+            valueName: "script=share"))
+    var script: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "What texts are cleaned of: nfc, controls, html, or none (nfc,controls).", valueName: "step,…"))
-    var clean: CleaningSteps?
+    var clean: CommaSeparated<SelectionJob.CleaningStep>?
     @Option(
         help: ArgumentHelp(
-            "Mail addresses, telephone and Korean resident numbers: keep, mask, or drop their document (keep).",
+            "Mail addresses, telephone and Korean resident numbers: keep, mask, or drop their document.",
             valueName: "what"))
-    var personal: PersonalTreatment?
+    var personal = SelectionJob.PersonalData.keep
     @Option(help: ArgumentHelp("Take away lines that stand in so many documents.", valueName: "count"))
     var boilerplate: Int?
     @Flag(help: "Take away paragraphs that stand in an earlier document.") var paragraphs = false
@@ -102,126 +99,42 @@ struct Select: ParsableCommand {
         guard explain == nil || files.isEmpty else {
             throw ValidationError("--explain reads the ledger beside -o; leave the files out")
         }
-        guard !reading.plainText || choosing.model != nil else {
-            throw ValidationError(
-                "--plain-text is of encoding, and nothing is encoded without --model; leave it out")
-        }
-        if let boilerplate, boilerplate < 2 {
-            throw ValidationError("--boilerplate counts documents, from 2 on, not \(boilerplate)")
-        }
-        if let againstShare, !(againstShare > 0 && againstShare <= 1) {
-            throw ValidationError("--against-share is above 0 and at most 1, not \(againstShare)")
-        }
-        guard !against.isEmpty || againstKey == nil && againstShare == nil else {
-            throw ValidationError("--against-key and --against-share go with --against")
-        }
-        _ = try chosenRules()
+        do { try job.check(prefix: "--") } catch { throw ValidationError("\(error)") }
+        try refuseModels(among: job.files)
     }
 
     func run() throws {
         try runReportingErrors {
             if let explain { return try show(explain) }
-            try refuseModels(among: files + against.map(\.path))
             let selection = try TextSelection(
-                of: files, settings(), threads: compute.count, tool: "trainer \(Version.current)")
+                job, threads: compute.count, tool: "trainer \(Version.current)")
             Interruption.watch()
-            let line = Guarded((ProgressLine(), ProgressMeter(), TextSelection.Stage.documents))
-            defer { line.withLock { $0.0.clear() } }
+            let progress = SelectionProgress()
+            defer { progress.clear() }
             let report = try selection.write(
                 to: output, replaces: force, isCancelled: { Interruption.signal != nil },
-                progress: { stage, done, total in
-                    line.withLock { line in
-                        if line.2 != stage { (line.1, line.2) = (ProgressMeter(), stage) }
-                        let text = line.1.bytes(done: done, of: total)
-                        line.0.update("\(stage.rawValue): \(text)")
-                    }
-                })
-            line.withLock { $0.0.clear() }
+                progress: progress.show)
+            progress.clear()
             for warning in report.warnings { warn(warning) }
             if json { return printJSON(report.json) }
-            show(report)
+            for line in report.lines(output: output) { CommandLineSupport.report(line) }
         }
     }
 
-    private func settings() throws -> SelectionSettings {
-        var settings = SelectionSettings(reading: reading.options)
-        if let clean { settings.cleaning = clean.steps }
-        if personal == .mask { settings.cleaning.insert(.personal) }
-        if personal == .drop {
-            settings.cleaning.insert(.personal)
-            settings.dropsPersonal = true
-        }
-        (settings.boilerplate, settings.dropsParagraphs) = (boilerplate, paragraphs)
-        settings.rules = try chosenRules()
-        (settings.dropsDuplicates, settings.dropsNearDuplicates) = (!keepDuplicates, !keepNearDuplicates)
-        settings.evaluations = against
-        if let againstKey { settings.evaluationKey = againstKey }
-        if let againstShare { settings.contaminationShare = againstShare }
-        settings.dates = choosing.dates
-        settings.choice = choosing.choice(textKey: reading.textKey)
-        return settings
-    }
-
-    private func chosenRules() throws -> [SelectionRule] {
-        let names = SelectionRule.published.map(\.name)
-        let groups = rules?.groups ?? [.gopherQuality, .gopherRepetition, .fineweb]
-        for name in numbers.map(\.name) + without where !names.contains(name) {
-            throw ValidationError(
-                "there is no rule '\(name)'; the rules are \(names.joined(separator: ", "))")
-        }
-        var chosen: [SelectionRule] = []
-        for var rule in SelectionRule.published where !without.contains(rule.name) {
-            let number = numbers.last { $0.name == rule.name }
-            guard number != nil || groups.contains(rule.group) else { continue }
-            if let number { rule.number = number.number }
-            chosen.append(rule)
-        }
-        for share in script {
-            guard (0...1).contains(share.number),
-                let rule = SelectionRule.script(share.name, share: share.number)
-            else {
-                throw ValidationError(
-                    "--script is a script and a share of 0 to 1, as in hangul=0.3; the scripts are \(SelectionRule.scripts.joined(separator: ", "))"
-                )
-            }
-            chosen.append(rule)
-        }
-        return chosen
-    }
-
-    private func show(_ report: SelectionReport) {
-        var table = Table(columns: [("", .left), ("limit", .right), ("documents", .right)])
-        table.add("read", "", Units.grouped(report.documents))
-        for reason in report.reasons where reason.documents > 0 {
-            table.add(reason.name, reason.limit.map(plain) ?? "", "-\(Units.grouped(reason.documents))")
-        }
-        table.add("kept", "", Units.grouped(report.kept))
-        self.report(table.description)
-        let cleaned = report.cleaning.filter { $0.count > 0 }
-        if !cleaned.isEmpty {
-            self.report(
-                "cleaned: " + cleaned.map { "\($0.name) \(Units.grouped($0.count))" }.joined(separator: ", "))
-        }
-        for set in report.evaluations {
-            let short = set.tooShort > 0 ? ", \(Units.grouped(set.tooShort)) too short to look for" : ""
-            self.report(
-                "\(set.name): \(Units.grouped(set.found)) of \(Units.grouped(set.texts)) texts found (\(Units.fixed(set.share * 100, digits: 2)) % of their runs)\(short); \(Units.grouped(set.documents)) documents dropped"
-            )
-        }
-        if let choice = report.choice {
-            self.report(
-                "chosen: \(Units.grouped(choice.chosen)) of \(Units.grouped(choice.candidates)) documents that were left"
-                    + choosing.taken(choice.taken))
-        }
-        if let groups = report.choice?.groups, !groups.isEmpty {
-            var table = Table(columns: [("group", .left), ("documents", .right), ("chosen", .right)])
-            for group in groups.prefix(40) {
-                table.add(group.name, Units.grouped(group.candidates), Units.grouped(group.chosen))
-            }
-            self.report(table.description)
-            if groups.count > 40 { self.report("and \(Units.grouped(groups.count - 40)) groups more") }
-        }
-        self.report("wrote \(output) (\(Units.bytes(report.keptBytes)))")
+    /// The job that the command line asks for.
+    private var job: SelectionJob {
+        var job = SelectionJob()
+        job.data = files
+        (job.rules, job.rule) = (rules?.words ?? job.rules, rule)
+        (job.without, job.script) = (without, script)
+        (job.clean, job.personal) = (clean?.words ?? job.clean, personal)
+        (job.boilerplate, job.paragraphs) = (boilerplate, paragraphs)
+        (job.keepDuplicates, job.keepNearDuplicates) = (keepDuplicates, keepNearDuplicates)
+        (job.against, job.againstKey, job.againstShare) = (against, againstKey, againstShare)
+        job.take(choosing)
+        (job.textKey, job.nfc) = (reading.textKey, reading.nfc)
+        (job.skipBadLines, job.plainText) = (reading.skipBadLines, reading.plainText)
+        return job
     }
 
     private func report(_ text: String) { CommandLineSupport.report(text) }
@@ -254,67 +167,21 @@ struct Select: ParsableCommand {
         text += "dropped by \(reason)" + measured
         if let set = fate.set { text += " with \(set)" }
         if let score = fate.score { text += ", score \(Units.fixed(score, digits: 4))" }
-        if let limit = fate.limit { text += ", at \(fate.isLeast ? "least" : "most") \(plain(limit))" }
+        if let limit = fate.limit { text += ", at \(fate.isLeast ? "least" : "most") \(Units.plain(limit))" }
         if let equal = fate.equal { text += ", equals document \(equal)" }
         return text
     }
 }
 
-/// A number without a point where it has no part behind it.
-private func plain(_ number: Double) -> String {
-    number == number.rounded() && number.magnitude < 1e15 ? String(Int(number)) : "\(number)"
-}
-
-/// Sets of rules as they are typed.
-struct RuleSets: ExpressibleByArgument {
-    let groups: Set<SelectionRule.Group>
+/// Words with commas between them, as they are typed.
+struct CommaSeparated<Word: RawRepresentable<String> & Sendable>: ExpressibleByArgument {
+    let words: [Word]
 
     init?(argument: String) {
-        var groups: Set<SelectionRule.Group> = []
-        for name in argument.split(separator: ",") {
-            switch name {
-            case "gopher": groups.formUnion([.gopherQuality, .gopherRepetition])
-            case "gopher_quality": groups.insert(.gopherQuality)
-            case "gopher_repetition": groups.insert(.gopherRepetition)
-            case "fineweb", "fineweb_quality": groups.insert(.fineweb)
-            case "none" where argument == "none": break
-            default: return nil
-            }
-        }
-        self.groups = groups
+        let words = argument.split(separator: ",").map { Word(rawValue: String($0)) }
+        self.words = words.compactMap(\.self)
+        guard self.words.count == words.count, !words.isEmpty else { return nil }
     }
 }
 
-/// Steps of cleaning as they are typed.
-struct CleaningSteps: ExpressibleByArgument {
-    let steps: SelectionSettings.Cleaning
-
-    init?(argument: String) {
-        var steps: SelectionSettings.Cleaning = []
-        for name in argument.split(separator: ",") where argument != "none" {
-            let step = SelectionSettings.Cleaning.names.first { $0.name == name }?.step
-            guard let step, step != .personal else { return nil }
-            steps.insert(step)
-        }
-        self.steps = steps
-    }
-}
-
-/// What becomes of personal data.
-enum PersonalTreatment: String, ExpressibleByArgument, CaseIterable {
-    case keep, mask, drop
-}
-
-/// A name with a number, as they are typed.
-struct RuleNumber {
-    let name: String
-    let number: Double
-
-    init(typed text: String) throws {
-        let parts = text.split(separator: "=", omittingEmptySubsequences: false)
-        guard parts.count == 2, !parts[0].isEmpty, let number = Double(parts[1]), number.isFinite else {
-            throw ValidationError("'\(text)' is no name with a number, as in gopher_short_doc=20")
-        }
-        (name, self.number) = (String(parts[0]), number)
-    }
-}
+extension SelectionJob.PersonalData: ExpressibleByArgument {}

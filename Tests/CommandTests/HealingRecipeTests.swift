@@ -85,19 +85,18 @@ struct HealingRecipeTests {
         _ file: String, stopAfter limit: Int = .max, force: Bool = false
     ) throws -> [String] {
         let recipe = try Recipe.read(path: file)
-        let steps = try recipe.steps.map {
-            RecipeRun.Step(name: $0.name, operation: try recipe.operation(of: $0), output: $0.output)
-        }
         var options = RecipeRun.Options()
         options.threads = 2
         options.write = WriteOptions(force: force, tool: "test")
-        var (count, told) = (0, [String]())
+        let count = Guarded(0)
+        var told: [String] = []
         let run = RecipeRun(
-            steps, on: try #require(recipe.model), to: try #require(recipe.output), options: options,
-            isCancelled: { count >= limit }
+            try recipe.carriedOut(), on: try #require(recipe.model), to: try #require(recipe.output),
+            options: options,
+            isCancelled: { count.withLock { $0 } >= limit }
         ) { event in
             switch event {
-            case .healing(.step): count += 1
+            case .healing(.step): count.withLock { $0 += 1 }
             case .isThere: told.append("there")
             case .wrote: told.append("wrote")
             case .healed(_, let outcome, _): told.append("healed after \(outcome.step)")
@@ -192,6 +191,8 @@ struct HealingRecipeTests {
         ("eeve", "solar-10.7b-v1.0", 10_804_924_416, 10_804_924_416),
         ("kanana-9.8b", "llama-3-8b", 9_775_157_248, 9_775_157_248),
         ("minitron-depth", "llama-3-8b", 4_540_469_248, 4_540_469_248),
+        ("finpythia", "pythia-6.9b", 6_857_302_016, 6_857_302_016),
+        ("bloomberggpt", "bloomberggpt", 50_558_868_480, 50_558_868_480),
     ])
     func stagesAtFullSize(recipe: String, configuration: String, parameters: Int, trained: Int) throws {
         let folder = try Folder()

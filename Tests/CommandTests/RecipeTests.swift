@@ -66,7 +66,8 @@ struct RecipeTests {
             .filter { $0.hasSuffix(".yaml") }
         #expect(
             files.sorted() == [
-                "code-llama.yaml", "eeve.yaml", "kanana-9.8b.yaml", "korean-vocabulary.yaml",
+                "bloomberggpt.yaml", "code-llama.yaml", "eeve.yaml", "finpythia.yaml", "kanana-9.8b.yaml",
+                "korean-vocabulary.yaml",
                 "llama-pro-8.3b.yaml", "minitron-depth.yaml",
                 "solar-10.7b.yaml", "solar-pro-22b.yaml", "yi-9b.yaml",
             ])

@@ -12,10 +12,14 @@ public struct OperationParameter: Sendable, Equatable {
         case flag
         /// One of these words.
         case choice([String])
+        /// One of these words or several.
+        case choices([String])
         /// A path; relative ones in a recipe count from the recipe's file.
         case path
         /// A path, or this word.
         case pathOr(String)
+        /// A model: a path where something lies there, else a name on the hub.
+        case model
         /// One path or several.
         case paths
         /// One text or several.
@@ -47,18 +51,22 @@ public struct OperationParameter: Sendable, Equatable {
 
     /// The value that it takes, of what a file has; nil when that is of another kind, or a list of mappings.
     ///
-    /// `folder` is what relative paths count from. One path stands for a list of one.
+    /// `folder` is what relative paths count from. One path stands for a list of one; a ``StepReference`` stays what it is.
     public func value(_ json: JSON, from folder: String) -> JSON? {
-        func path(_ json: JSON) -> JSON? {
-            json.string.map { .string($0.hasPrefix("/") || folder.isEmpty ? $0 : Path.join(folder, $0)) }
-        }
+        func path(_ json: JSON) -> JSON? { json.string.map { .string(Path.counted($0, from: folder)) } }
         switch kind {
         case .integer: return json.int.map { _ in json }
         case .number: return json.double.map { _ in json }
         case .string: return json.string.map { _ in json } ?? json.double.map { _ in .string(json.text) }
         case .flag: return json.bool.map { _ in json }
         case .choice(let words): return json.string.flatMap { words.contains($0) ? json : JSON?.none }
+        case .choices(let words):
+            return Self.all(
+                (json.array ?? [json]).map { word in
+                    word.string.flatMap { words.contains($0) ? .string($0) : JSON?.none }
+                })
         case .path: return path(json)
+        case .model: return json.string.map { .string(Self.model($0, from: folder)) }
         case .pathOr(let word): return json.string == word ? json : path(json)
         case .paths:
             guard let list = json.array else { return path(json).map { [$0] } }
@@ -75,6 +83,49 @@ public struct OperationParameter: Sendable, Equatable {
         }
     }
 
+    /// The place of a model as a recipe names it: what lies there counted from `folder`, else a name on the hub.
+    package static func model(_ typed: String, from folder: String) -> String {
+        let counted = Path.counted(typed, from: folder)
+        return FileSystem.exists(counted) ? counted : typed
+    }
+
+    /// A value that ``value(_:from:)`` has made, with paths in place of the steps that it refers to.
+    ///
+    /// - Parameters:
+    ///   - value: it.
+    ///   - place: says where what a step has made lies.
+    /// - Returns: the value; the same where it refers to no step.
+    /// - Throws: what `place` throws.
+    package func replacingSteps(
+        in value: JSON, _ place: (String) throws(UserFacingError) -> String
+    ) throws(UserFacingError) -> JSON {
+        func replaced(_ json: JSON) throws(UserFacingError) -> JSON {
+            guard let step = json.string.flatMap(StepReference.step(in:)) else { return json }
+            return .string(try place(step))
+        }
+        var list: [JSON] = []
+        switch kind {
+        case .path, .pathOr: return try replaced(value)
+        case .paths:
+            for path in value.array ?? [] { list.append(try replaced(path)) }
+        case .texts:
+            for var source in value.array ?? [] {
+                if let file = source["file"] { source["file"] = try replaced(file) }
+                list.append(source)
+            }
+        case .mappings(_, let parameters):
+            for var item in value.array ?? [] {
+                for parameter in parameters {
+                    guard let own = item[parameter.name] else { continue }
+                    item[parameter.name] = try parameter.replacingSteps(in: own, place)
+                }
+                list.append(item)
+            }
+        default: return value
+        }
+        return .array(list)
+    }
+
     /// The list of values, if each is one.
     private static func all(_ values: [JSON?]) -> JSON? {
         let known = values.compactMap(\.self)
@@ -89,7 +140,9 @@ public struct OperationParameter: Sendable, Equatable {
         case .string: "a text"
         case .flag: "true or false"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
+        case .choices(let words): "one or several of \(words.joined(separator: ", "))"
         case .path: "a path"
+        case .model: "a path, or a name on the hub"
         case .pathOr(let word): "a path, or \(word)"
         case .paths: "a path or a list of paths"
         case .strings: "a text or a list of texts"
@@ -111,7 +164,8 @@ public struct OperationParameter: Sendable, Equatable {
             case .string: ["type": ["string", "number"]]
             case .flag: ["type": "boolean"]
             case .choice(let words): ["enum": .array(words.map { .string($0) })]
-            case .path, .pathOr: ["type": "string"]
+            case .choices(let words): Self.oneOrMore(["enum": .array(words.map { .string($0) })])
+            case .path, .pathOr, .model: ["type": "string"]
             case .paths, .strings: Self.oneOrMore(["type": "string"])
             case .numbers: Self.oneOrMore(["type": "number"])
             case .texts(let weighted): Self.oneOrMore(TextSource.schema(weighted: weighted))

@@ -43,7 +43,7 @@ public struct TextSource: Sendable, Equatable, Codable {
         }
         let (name, path) = Self.parts(of: text, folder)
         guard !path.isEmpty else { return nil }
-        self.init(name: name, path: Self.place(path, folder), weight: weight)
+        self.init(name: name ?? Self.name(of: path), path: Self.place(path, folder), weight: weight)
     }
 
     /// A source as a recipe has it: what would be typed, or a mapping with `file`, and `name` and `weight` where wanted.
@@ -59,7 +59,7 @@ public struct TextSource: Sendable, Equatable, Codable {
             takesWeight || object["weight"]?.double ?? 1 == 1
         else { return nil }
         self.init(
-            name: object["name"]?.string ?? file, path: Self.place(file, folder),
+            name: object["name"]?.string ?? Self.name(of: file), path: Self.place(file, folder),
             weight: object["weight"]?.double ?? 1)
     }
 
@@ -81,15 +81,18 @@ public struct TextSource: Sendable, Equatable, Codable {
     }
 
     /// The name before the first `=`, unless the whole is a path, as in `year=2024/texts.jsonl`.
-    private static func parts(of argument: String, _ folder: String) -> (name: String, path: String) {
+    private static func parts(of argument: String, _ folder: String) -> (name: String?, path: String) {
         guard !isThere(argument, folder), let sign = argument.firstIndex(of: "="),
             sign > argument.startIndex
-        else { return (argument, argument) }
+        else { return (nil, argument) }
         let name = argument[..<sign]
         // A folder with the sign in its name, which a pattern leads into.
-        if name.contains("/") { return (argument, argument) }
+        if name.contains("/") { return (nil, argument) }
         return (String(name), String(argument[argument.index(after: sign)...]))
     }
+
+    /// What a source is called that was given no name: as its path, or as the step that makes it.
+    private static func name(of path: String) -> String { StepReference.step(in: path) ?? path }
 
     private static func isThere(_ path: String, _ folder: String) -> Bool {
         FileSystem.exists(place(path, folder))
@@ -97,6 +100,6 @@ public struct TextSource: Sendable, Equatable, Codable {
 
     /// Where a path leads; `-` stays standard input.
     private static func place(_ path: String, _ folder: String) -> String {
-        folder.isEmpty || path.hasPrefix("/") || path == "-" ? path : Path.join(folder, path)
+        path == "-" ? path : Path.counted(path, from: folder)
     }
 }

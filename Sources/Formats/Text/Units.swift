@@ -49,6 +49,11 @@ public enum Units {
         return sign + padded.dropLast(digits) + "." + padded.suffix(digits)
     }
 
+    /// A number without a point where it has no part behind it: "20", "0.3".
+    public static func plain(_ number: Double) -> String {
+        number == number.rounded() && number.magnitude < 1e15 ? String(Int(number)) : "\(number)"
+    }
+
     /// The number over the largest power of a thousand below it, and that power's name.
     private static func scaled(_ count: Int, names: [String], digits: (Double) -> Int) -> String {
         var value = Double(count.magnitude)

@@ -54,6 +54,8 @@ public struct PreparedJob {
     let exposure: TokenExposure?
     /// The texts of all stages, opened and counted; nil where none is read.
     let texts: SourceCache?
+    /// What `trainer select` has left beside texts, by their paths.
+    let selections: [String: SelectionRecord]
 
     /// Opens what a job names, and counts the tokens of its texts.
     ///
@@ -148,7 +150,10 @@ public struct PreparedJob {
         }
         self.settled = settled
         window = stages.map(\.plan.length).min() ?? model.usualLength
-        warnings = model.notes + (cache?.warnings ?? []) + Self.warnings(stages, model)
+        let chosen = options.isDryRun ? nil : try job.selections(isCancelled: isCancelled)
+        selections = chosen?.found ?? [:]
+        warnings =
+            model.notes + (cache?.warnings ?? []) + (chosen?.warnings ?? []) + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: TrainingJob.name, parameters: JSONObject()))

@@ -152,6 +152,9 @@ extension PreparedJob {
                         "weight": setting.map { JSON($0.weight) } ?? .null,
                         "replay": .bool(setting?.isReplay ?? false), "size": JSON(source.size),
                         "planned": JSON(source.shown),
+                        "selected": setting.flatMap { setting in
+                            selections[setting.path]?.json(path: setting.path)
+                        } ?? .null,
                     ]
                 }),
             "surgery": .array(

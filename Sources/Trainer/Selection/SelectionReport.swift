@@ -16,6 +16,8 @@ public struct SelectionReport: Sendable {
     public private(set) var evaluations: [Evaluation] = []
     /// How many documents were chosen of how many; nil where all were kept.
     public internal(set) var choice: ChoiceFigures?
+    /// The files and the model of which the output was made, and the digests of the output and of the ledger.
+    var origins = JSON.null, sha256 = "", ledgerSHA256 = ""
     /// What there is to know of the model that measured.
     var notes: [String] = []
     /// The first document without a date that can be read, where dates count.
@@ -115,9 +117,13 @@ public struct SelectionReport: Sendable {
         return json
     }
 
+    /// What a report's file says that it is.
+    static let format = "trainer selection"
+
     private var selection: JSON {
         [
-            "format": "trainer selection", "version": "1", "tool": .string(tool), "settings": settings.json,
+            "format": .string(Self.format), "version": "1", "tool": .string(tool), "settings": settings.json,
+            "made_of": origins, "sha256": .string(sha256), "ledger_sha256": .string(ledgerSHA256),
             "documents": JSON(documents), "kept": JSON(kept), "text_bytes": JSON(figures.textBytes),
             "kept_bytes": JSON(keptBytes),
             "dropped": .array(
@@ -144,8 +150,8 @@ public struct SelectionReport: Sendable {
 public struct ChoiceFigures: Sendable {
     /// How many there were to choose from, and how many were chosen.
     public let candidates, chosen: Int
-    /// What these take of the amount: documents, bytes of text or tokens.
-    public let taken: Int
+    /// The amount that was asked for, and what these take of it: documents, bytes of text or tokens.
+    public let amount: DocumentChoice.Amount, taken: Int
     /// Documents of which something could not be measured, as of a text without a token.
     public let unmeasured: Int
     /// The clusters or topics that documents were spread over: of each how many there were, and how many were chosen.
@@ -153,7 +159,8 @@ public struct ChoiceFigures: Sendable {
     /// Where age counts: documents without a date, and with one that can't be read.
     public let undated, unreadableDates: Int
 
-    init(_ choice: Choice) {
+    init(_ choice: Choice, of amount: DocumentChoice.Amount) {
+        self.amount = amount
         candidates = choice.numbers.count
         chosen = choice.isChosen.count { $0 }
         taken = choice.taken

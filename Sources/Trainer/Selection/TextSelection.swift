@@ -14,28 +14,39 @@ public struct TextSelection: Sendable {
     private let threads: Int
     private let tool: String
     private let contamination: Contamination?
-    /// What tells the task and the model from others.
-    private let choiceIdentity: JSON
+    /// The model that measures where the settings name none.
+    private let checkpoint: Checkpoint?
 
     /// The bytes of a part, on which what is in the work folder depends, and not the output.
     private static let partSize = 8 << 20
+
+    /// Finds the files that a job names, and reads its evaluation texts.
+    ///
+    /// - Parameters:
+    ///   - job: what is asked for.
+    ///   - model: the model that measures where the job names none; it need not have been written.
+    ///   - threads: how many threads work.
+    ///   - tool: name and version of what writes.
+    /// - Throws: ``UserFacingError`` naming the parameter that can't be, or the file that can't be read.
+    public init(
+        _ job: SelectionJob, model: Checkpoint? = nil, threads: Int, tool: String
+    ) throws(UserFacingError) {
+        try self.init(of: job.data, job.settings(), model: model, threads: threads, tool: tool)
+    }
 
     /// Finds the files, and reads the evaluation texts.
     ///
     /// - Parameters:
     ///   - files: files, folders or patterns; nothing that can be read only once.
     ///   - settings: what is selected.
+    ///   - model: the model that measures where the settings name none.
     ///   - threads: how many threads work.
     ///   - tool: name and version of what writes.
+    ///   - partSize: the bytes of a part.
     /// - Throws: ``UserFacingError`` naming the file that can't be read.
-    public init(
-        of files: [String], _ settings: SelectionSettings, threads: Int, tool: String
-    ) throws(UserFacingError) {
-        try self.init(of: files, settings, threads: threads, tool: tool, partSize: Self.partSize)
-    }
-
     init(
-        of files: [String], _ settings: SelectionSettings, threads: Int, tool: String, partSize: Int
+        of files: [String], _ settings: SelectionSettings, model: Checkpoint? = nil, threads: Int,
+        tool: String, partSize: Int = partSize
     ) throws(UserFacingError) {
         parts = try TextParts(files, options: settings.textOptions, fields: .all, partSize: partSize)
         guard parts.count > 0 else { throw .noDocuments(paths: files) }
@@ -47,22 +58,31 @@ public struct TextSelection: Sendable {
             ? nil
             : try Contamination(
                 settings.evaluations, options: options, threshold: settings.contaminationShare)
-        guard let choice = settings.choice else {
-            choiceIdentity = .null
-            return
-        }
-        choiceIdentity = [
-            "task": try choice.taskFiles(settings),
-            "model": .string(try Self.model(settings, threads: threads)?.fingerprint ?? ""),
-        ]
+        checkpoint = model
     }
 
     /// The model that measures documents; nil where none does.
-    private static func model(
-        _ settings: SelectionSettings, threads: Int
-    ) throws(UserFacingError) -> DocumentModel? {
-        guard let choice = settings.choice, choice.needsModel, let path = choice.model else { return nil }
-        return try DocumentModel(path: path, options: settings.reading, threads: threads)
+    private func model() throws(UserFacingError) -> DocumentModel? {
+        guard let choice = settings.choice, choice.needsModel else { return nil }
+        let named = try choice.model.map { (path) throws(UserFacingError) in try Checkpoint.open(path) }
+        guard let measuring = named ?? checkpoint else { return nil }
+        return try DocumentModel(measuring, options: settings.reading, threads: threads)
+    }
+
+    /// The files and the model of which the output is made, as they are.
+    private func origins(_ model: DocumentModel?) throws(UserFacingError) -> JSON {
+        var origins: JSON = [
+            "data": .array(
+                parts.files.map {
+                    ["file": .string($0.path), "bytes": JSON($0.size), "modified": JSON($0.modified)]
+                }),
+            "against": .array(contamination?.files ?? []),
+        ]
+        if let choice = settings.choice {
+            origins["to"] = try choice.taskFiles(settings)
+            origins["fingerprint"] = model.map { .string($0.fingerprint) } ?? .null
+        }
+        return origins
     }
 
     /// What a run is doing.
@@ -101,7 +121,9 @@ public struct TextSelection: Sendable {
         {
             throw .outputIsSource(path: output)
         }
-        let lock = try begin(places, replaces: replaces)
+        let model = try model()
+        let origins = try origins(model)
+        let lock = try begin(places, origins, replaces: replaces)
         let run = SelectionRun(
             parts: parts, settings: settings, threads: threads, places: places,
             work: SelectionWork(
@@ -109,7 +131,6 @@ public struct TextSelection: Sendable {
         let cleaner = TextCleaner(settings.cleaning, repeated: try RepeatedUnitsPass(run: run).carryOut())
         try ExaminationPass(run: run, cleaner: cleaner, contamination: contamination).carryOut()
         let clusters = try ComparisonPass(run: run).carryOut()
-        let model = try Self.model(settings, threads: threads)
         var chosen: Choice?
         if let choice = settings.choice {
             chosen = try ChoicePass(
@@ -121,6 +142,10 @@ public struct TextSelection: Sendable {
             .carryOut(clusters, chosen)
         try OutputPass(run: run, cleaner: cleaner).carryOut(plan)
         plan.report.notes = parts.files.compactMap(\.unreadNote) + (model?.notes ?? [])
+        plan.report.origins = origins
+        plan.report.sha256 = try FileDigest.sha256(
+            InputFile(path: places.file("output")), isCancelled: { run.work.isStopped })
+        plan.report.ledgerSHA256 = try FileDigest.sha256(InputFile(path: places.ledger))
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
         try FileSystem.replace(output, with: places.file("output"))
         try FileSystem.remove(places.folder)
@@ -129,15 +154,10 @@ public struct TextSelection: Sendable {
     }
 
     /// Takes the work folder over, or makes it.
-    private func begin(_ places: SelectionPlaces, replaces: Bool) throws(UserFacingError) -> WorkLock {
-        let sources = parts.files.map { file -> JSON in
-            ["file": .string(file.path), "bytes": JSON(file.size), "modified": JSON(file.modified)]
-        }
-        var wanted: JSON = [
-            "tool": .string(tool), "settings": settings.json, "sources": .array(sources),
-            "against": .array(contamination?.files ?? []),
-        ]
-        if settings.choice != nil { wanted["choice"] = choiceIdentity }
+    private func begin(
+        _ places: SelectionPlaces, _ origins: JSON, replaces: Bool
+    ) throws(UserFacingError) -> WorkLock {
+        let wanted: JSON = ["tool": .string(tool), "settings": settings.json, "made_of": origins]
         try FileSystem.create(places.folder)
         let lock = try WorkLock(path: places.file("lock"))
         if FileSystem.exists(places.settings) {
@@ -161,6 +181,49 @@ extension TextParts.File {
     }
 }
 
+// MARK: - What was done before
+
+extension TextSelection {
+    /// Whether an output is there that this very selection has made.
+    ///
+    /// Where things lie and the program's version decide nothing.
+    ///
+    /// - Parameters:
+    ///   - output: the file.
+    ///   - isCancelled: asked often; true stops.
+    /// - Returns: false where nothing is there.
+    /// - Throws: ``UserFacingError`` that says what is other than when the file that is there was made.
+    public func isFinished(
+        at output: String, isCancelled: () -> Bool = { false }
+    ) throws(UserFacingError) -> Bool {
+        let places = SelectionPlaces(output: output)
+        guard FileSystem.exists(output) else { return false }
+        guard FileSystem.exists(places.report) else { throw .outputExists(path: output) }
+        let report = try JSON.read(path: places.report)
+        let wanted: JSON = ["settings": settings.json, "made_of": try origins(model())]
+        let found: JSON = [
+            "settings": report["settings"] ?? .null, "made_of": report["made_of"] ?? .null,
+        ]
+        let differences = RunIdentity.compare(Self.withoutPlaces(wanted), Self.withoutPlaces(found))
+        guard differences.isEmpty else { throw .chosenOtherwise(path: output, differences) }
+        let sha256 = try FileDigest.sha256(InputFile(path: output), isCancelled: isCancelled)
+        guard report["sha256"]?.string == sha256 else { throw .changedOutput(path: output) }
+        return true
+    }
+
+    /// What decides the output, without the places of files; those of evaluations tell by name and content.
+    private static func withoutPlaces(_ json: JSON) -> JSON {
+        if let list = json.array { return .array(list.map(withoutPlaces)) }
+        guard let object = json.object else { return json }
+        var rest = JSONObject()
+        for (key, value) in object {
+            let isPlace = key == "file" || key == "model" || key == "to" && value[0]?.string != nil
+            if !isPlace { rest[key] = withoutPlaces(value) }
+        }
+        return .object(rest)
+    }
+}
+
 /// The claim of one process on a work folder.
 private struct WorkLock: ~Copyable {
     private let file: WritableFile
@@ -176,6 +239,22 @@ extension UserFacingError {
     /// An output is there.
     static func outputExists(path: String) -> Self {
         Self(.request, "\(path) exists; give another name, or --force to replace it")
+    }
+
+    /// An output was made by another selection.
+    fileprivate static func chosenOtherwise(path: String, _ differences: [String]) -> Self {
+        Self(
+            .inconsistent,
+            "\(path) was chosen otherwise: \(differences.prefix(3).joined(separator: "; ")); give another output, or remove it to choose again"
+        )
+    }
+
+    /// An output is no more what was written.
+    fileprivate static func changedOutput(path: String) -> Self {
+        Self(
+            .inconsistent,
+            "\(path) is no longer what was chosen, says \(path).report.json; give another output, or remove it to choose again"
+        )
     }
 
     /// An output would replace what is read.

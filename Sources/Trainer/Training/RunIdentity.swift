@@ -18,6 +18,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         public var sha256: String
         /// Its share of the data; nil for rows of tokens.
         public var weight: Double?
+        /// How `trainer select` has chosen it; nil where it has not.
+        var chosen: SelectionRecord?
     }
 
     /// What the stages were asked to do, in order.
@@ -63,7 +65,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
                     zip(stage.job.sources, stage.contents).map { source, content in
                         File(
                             path: source.path, bytes: content.byteCount, sha256: content.sha256,
-                            weight: source.weight)
+                            weight: source.weight, chosen: job.selections[source.path])
                     })
                 continue
             }
@@ -122,6 +124,11 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         parameters["run"] = .string(name)
         if let beginning { parameters["from"] = .string(beginning) }
         if stages.count > 1 { parameters["stages"] = .array(stages.map { .string($0.title ?? "") }) }
+        var seen: Set<String> = []
+        let chosen = data.flatMap(\.self).filter { $0.chosen != nil && seen.insert($0.path).inserted }
+        if !chosen.isEmpty {
+            parameters["selected"] = .array(chosen.compactMap { $0.chosen?.json(path: $0.path) })
+        }
         for (key, value) in more { parameters[key] = value }
         return Manifest.Operation(name: TrainingJob.name, parameters: parameters)
     }
@@ -208,7 +215,9 @@ public struct RunIdentity: Codable, Sendable, Equatable {
             (same.stages[index].recomputation, same.stages[index].title) = (.none, nil)
         }
         for stage in same.data.indices {
-            for index in same.data[stage].indices { same.data[stage][index].path = "" }
+            for index in same.data[stage].indices {
+                (same.data[stage][index].path, same.data[stage][index].chosen) = ("", nil)
+            }
         }
         return same
     }

@@ -3,7 +3,7 @@ internal import Formats
 /// Which of the documents that nothing has dropped are chosen, and how many.
 public struct DocumentChoice: Sendable {
     /// What documents are measured by; the more of it, the sooner a document is chosen.
-    public enum Measure: String, Sendable, CaseIterable {
+    public enum Measure: String, Codable, Sendable, CaseIterable {
         /// The cosine of a document's embedding and the mean of the task's.
         ///
         /// Source: Xie et al., "Efficient Continual Pre-training for Building Domain Specific Large Language Models"
@@ -58,7 +58,7 @@ public struct DocumentChoice: Sendable {
     public var task: [String] = []
     /// The key of a text in the task's files.
     public var taskKey: String
-    /// The folder of the model that measures.
+    /// The folder of the model that measures; nil for none, and for a model that has no folder.
     public var model: String?
     /// How much is chosen.
     public var amount: Amount

@@ -31,11 +31,15 @@ final class DocumentModel {
 
     /// Opens a model; its weights are read when they are needed.
     ///
+    /// - Parameters:
+    ///   - checkpoint: the model, which need not have been written.
+    ///   - options: how texts are read.
+    ///   - threads: how many threads compute.
     /// - Throws: ``UserFacingError`` naming what is wrong with it.
-    init(path: String, options: TextOptions, threads: Int) throws(UserFacingError) {
-        (self.path, self.threads) = (path, threads)
+    init(_ checkpoint: Checkpoint, options: TextOptions, threads: Int) throws(UserFacingError) {
+        (path, self.threads) = (checkpoint.path, threads)
         do {
-            model = try PretrainedModel.open(path)
+            model = try PretrainedModel(checkpoint)
             tokenizer = try model.tokenizer().reading(options)
         } catch {
             throw error as? UserFacingError ?? UserFacingError(.unsupported, "\(path): \(error)")

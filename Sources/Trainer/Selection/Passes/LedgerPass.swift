@@ -84,7 +84,7 @@ struct LedgerPass {
         }
         if let choice {
             try write(choice, documents: clusters.starts.last ?? 0, to: file, at: written)
-            report.choice = ChoiceFigures(choice)
+            report.choice = run.settings.choice.map { ChoiceFigures(choice, of: $0.amount) }
         }
         try file.publish()
         if let contamination { report.setContamination(contamination, found) }
