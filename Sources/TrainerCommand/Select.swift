@@ -16,6 +16,7 @@ struct Select: ParsableCommand {
               trainer select corpus/ -o chosen.jsonl --rule gopher_short_doc=20 --without list_ratio
               trainer select corpus/ -o chosen.jsonl --by ngrams --to task.jsonl --share 0.1    # what is most like a task
               trainer select corpus/ -o chosen.jsonl --by similarity --to task.jsonl --model my-model --budget 5Mtokens
+              trainer select corpus/ -o chosen.jsonl --triples facts.tsv --templates korean.yaml --synthetic-cap 0.1
               trainer select -o chosen.jsonl --explain corpus/a.jsonl:17      # what became of a document
 
             OUT.jsonl gets the lines of the documents that are kept, in their order, with the cleaned text; beside it \
@@ -26,7 +27,7 @@ struct Select: ParsableCommand {
             The rules, in the order in which they are asked: \
             \(SelectionRule.published.map { "\($0.name) \(plain($0.number))" }.joined(separator: ", ")).
 
-            With --json: the report. With --explain: document, file, line, kept, changed, and where it was dropped \
+            With --json: the report. With --explain: document, file, line, kept, changed, synthetic where it is (triples, replay or other), and where it was dropped \
             reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number); where documents \
             were chosen rank, group, and the score by each measure under its name.
             """)
@@ -88,6 +89,7 @@ struct Select: ParsableCommand {
             valueName: "share"))
     var againstShare: Double?
 
+    @OptionGroup(title: "Synthetic text") var synthetic: SyntheticOptions
     @OptionGroup(title: "Choosing") var choosing: ChoiceOptions
 
     @Flag(help: "Replace an output, and what a run with other settings has left.") var force = false
@@ -96,10 +98,10 @@ struct Select: ParsableCommand {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func validate() throws {
-        guard explain != nil || !files.isEmpty else {
-            throw ValidationError("give at least one file of text")
+        guard explain != nil || !files.isEmpty || !synthetic.triples.isEmpty else {
+            throw ValidationError("give at least one file of text, or of triples")
         }
-        guard explain == nil || files.isEmpty else {
+        guard explain == nil || files.isEmpty && synthetic.triples.isEmpty else {
             throw ValidationError("--explain reads the ledger beside -o; leave the files out")
         }
         guard !reading.plainText || choosing.model != nil else {
@@ -114,6 +116,9 @@ struct Select: ParsableCommand {
         }
         guard !against.isEmpty || againstKey == nil && againstShare == nil else {
             throw ValidationError("--against-key and --against-share go with --against")
+        }
+        guard choosing.seed == nil || choosing.sample || choosing.clusters != nil || synthetic.usesSeed else {
+            throw ValidationError("--seed goes with --sample, --clusters, --triples and --synthetic-cap")
         }
         _ = try chosenRules()
     }
@@ -157,6 +162,8 @@ struct Select: ParsableCommand {
         settings.evaluations = against
         if let againstKey { settings.evaluationKey = againstKey }
         if let againstShare { settings.contaminationShare = againstShare }
+        (settings.triples, settings.syntheticCap) = (synthetic.text, synthetic.syntheticCap)
+        settings.seed = choosing.seed ?? 0
         settings.dates = choosing.dates
         settings.choice = choosing.choice(textKey: reading.textKey)
         return settings
@@ -208,6 +215,11 @@ struct Select: ParsableCommand {
                 "\(set.name): \(Units.grouped(set.found)) of \(Units.grouped(set.texts)) texts found (\(Units.fixed(set.share * 100, digits: 2)) % of their runs)\(short); \(Units.grouped(set.documents)) documents dropped"
             )
         }
+        for made in report.synthetic {
+            self.report(
+                "synthetic, \(made.name): \(Units.grouped(made.kept)) of \(Units.grouped(made.documents)) documents kept, \(Units.fixed(Double(made.keptText) / Double(max(1, report.keptText)) * 100, digits: 2)) % of the text"
+            )
+        }
         if let choice = report.choice {
             self.report(
                 "chosen: \(Units.grouped(choice.chosen)) of \(Units.grouped(choice.candidates)) documents that were left"
@@ -245,7 +257,8 @@ struct Select: ParsableCommand {
     }
 
     private func text(of fate: SelectionLedger.Fate) -> String {
-        var text = fate.isChanged ? "cleaned, " : ""
+        var text = fate.synthesis.map { "synthetic (\($0)), " } ?? ""
+        if fate.isChanged { text += "cleaned, " }
         let measured =
             (fate.rank.map { ", rank \(Units.grouped($0))" } ?? "")
             + (fate.group.map { " of all, \($0)" } ?? "")

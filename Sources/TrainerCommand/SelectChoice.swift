@@ -55,8 +55,12 @@ struct ChoiceOptions: ParsableArguments {
     var mmr: Double?
     @Flag(help: "Draw documents, each the sooner the larger its weight; without --by all alike.") var sample =
         false
-    @Option(help: ArgumentHelp("What a draw and clusters follow from (0).", valueName: "number")) var seed:
-        UInt64?
+    @Option(
+        help: ArgumentHelp(
+            "What a draw, clusters, templates and the cap on synthetic text follow from (0).",
+            valueName: "number"
+        ))
+    var seed: UInt64?
 
     func validate() throws {
         if let share, !(share > 0 && share <= 1) {
@@ -80,9 +84,6 @@ struct ChoiceOptions: ParsableArguments {
             throw ValidationError(
                 "--share and --budget say how many documents, and nothing which; give --by, --half-life or --sample"
             )
-        }
-        guard seed == nil || sample || clusters != nil else {
-            throw ValidationError("--seed goes with --sample and --clusters")
         }
         try validateSpread()
         guard tagsField == nil || by.contains(.entropy) else {

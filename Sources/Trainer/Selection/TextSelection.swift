@@ -14,6 +14,7 @@ public struct TextSelection: Sendable {
     private let threads: Int
     private let tool: String
     private let contamination: Contamination?
+    private let templates: TripleTemplates?
     /// What tells the task and the model from others.
     private let choiceIdentity: JSON
 
@@ -38,7 +39,11 @@ public struct TextSelection: Sendable {
         of files: [String], _ settings: SelectionSettings, threads: Int, tool: String, partSize: Int
     ) throws(UserFacingError) {
         parts = try TextParts(files, options: settings.textOptions, partSize: partSize)
-        guard parts.count > 0 else { throw .noDocuments(paths: files) }
+        guard parts.count > 0 || settings.triples != nil else { throw .noDocuments(paths: files) }
+        templates = try settings.triples.map { text throws(UserFacingError) in
+            for file in text.files where TextPaths.isPipe(file) { throw .pipeInPlaceOfFile(path: file) }
+            return try TripleTemplates(path: text.templates)
+        }
         let fields = [settings.dates?.field, settings.choice?.topicField, settings.choice?.tagsField]
             .compactMap(\.self)
         if let field = fields.first, let table = parts.files.first(where: \.isTable) {
@@ -72,6 +77,7 @@ public struct TextSelection: Sendable {
 
     /// What a run is doing.
     public enum Stage: String, Sendable {
+        case triples = "making text of triples"
         case units = "looking for repeated lines"
         case documents = "reading"
         case keys = "comparing"
@@ -101,14 +107,20 @@ public struct TextSelection: Sendable {
         guard replaces || FileSystem.kind(of: output) == nil else { throw .outputExists(path: output) }
         let sources =
             parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
+            + (settings.triples.map { $0.files + [$0.templates] } ?? [])
         if let there = FileSystem.resolved(output),
             sources.contains(where: { FileSystem.resolved($0) == there })
         {
             throw .outputIsSource(path: output)
         }
         let lock = try begin(places, replaces: replaces)
+        let made = try textOfTriples(places, isCancelled, progress)
+        var parts = parts
+        for path in made?.paths ?? [] { try parts.add(path) }
+        guard parts.count > 0 else { throw .noDocuments(paths: settings.triples?.files ?? []) }
         let run = SelectionRun(
-            parts: parts, settings: settings, threads: threads, places: places,
+            parts: parts, fileNames: self.parts.files.map(\.path) + (made?.names ?? []), settings: settings,
+            threads: threads, places: places,
             work: SelectionWork(
                 total: (0..<parts.count).reduce(0) { $0 + parts.byteCount($1) }, isCancelled, progress))
         let cleaner = TextCleaner(settings.cleaning, repeated: try RepeatedUnitsPass(run: run).carryOut())
@@ -126,11 +138,26 @@ public struct TextSelection: Sendable {
             .carryOut(clusters, chosen)
         try OutputPass(run: run, cleaner: cleaner).carryOut(plan)
         plan.report.notes = model?.notes ?? []
+        plan.report.triples = made?.figures
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
         try FileSystem.replace(output, with: places.file("output"))
         try FileSystem.remove(places.folder)
         _ = consume lock
         return plan.report
+    }
+
+    /// Makes text of triples; nil where there are none.
+    private func textOfTriples(
+        _ places: SelectionPlaces, _ isCancelled: @Sendable @escaping () -> Bool,
+        _ progress: @Sendable @escaping (Stage, Int, Int) -> Void
+    ) throws(UserFacingError) -> TriplesPass.Written? {
+        guard let text = settings.triples, let templates else { return nil }
+        let bytes = text.files.reduce(0) { $0 + FileSystem.byteCount(of: $1) }
+        return try TriplesPass(
+            settings: settings, text: text, templates: templates, threads: threads, places: places,
+            work: SelectionWork(
+                total: bytes * TriplesPass.wordings(text, templates), isCancelled, progress)
+        ).carryOut()
     }
 
     /// Takes the work folder over, or makes it.
@@ -143,6 +170,18 @@ public struct TextSelection: Sendable {
             "against": .array(contamination?.files ?? []),
         ]
         if settings.choice != nil { wanted["choice"] = choiceIdentity }
+        if let text = settings.triples, let templates {
+            var files: [JSON] = []
+            for file in text.files {
+                let input = try InputFile(path: file)
+                files.append(
+                    [
+                        "file": .string(file), "bytes": JSON(input.size),
+                        "modified": JSON(input.identity.seconds),
+                    ])
+            }
+            wanted["triples"] = ["files": .array(files), "templates": .string(templates.sha256)]
+        }
         try FileSystem.create(places.folder)
         let lock = try WorkLock(path: places.file("lock"))
         if FileSystem.exists(places.settings) {
