@@ -152,6 +152,7 @@ extension PreparedJob {
                         "weight": setting.map { JSON($0.weight) } ?? .null,
                         "replay": .bool(setting?.isReplay ?? false), "size": JSON(source.size),
                         "planned": JSON(source.shown),
+                        "synthetic": source.synthetic.map { JSON($0) } ?? .null,
                     ]
                 }),
             "surgery": .array(
