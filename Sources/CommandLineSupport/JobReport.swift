@@ -290,8 +290,12 @@ extension SourceProgress {
     fileprivate var line: String {
         """
         \(name): \(Units.grouped(shown)) tokens, \(Units.fixed(passes, digits: 2)) passes, \
-        \(Units.fixed(100 * coverage, digits: 1)) % of its tokens
+        \(Units.fixed(100 * coverage, digits: 1)) % of its tokens\(syntheticWords)
         """
+    }
+
+    private var syntheticWords: String {
+        synthetic.map { ", \(Units.grouped($0)) of those shown synthetic" } ?? ""
     }
 }
 

@@ -36,6 +36,11 @@ extension SelectionReport {
                 "\(set.name): \(Units.grouped(set.found)) of \(Units.grouped(set.texts)) texts found (\(Units.fixed(set.share * 100, digits: 2)) % of their runs)\(short); \(Units.grouped(set.documents)) documents dropped"
             )
         }
+        for made in synthetic {
+            lines.append(
+                "synthetic, \(made.name): \(Units.grouped(made.kept)) of \(Units.grouped(made.documents)) documents kept, \(Units.fixed(Double(made.keptText) / Double(max(1, keptText)) * 100, digits: 2)) % of the text"
+            )
+        }
         if let choice {
             lines.append(
                 "chosen: \(Units.grouped(choice.chosen)) of \(Units.grouped(choice.candidates)) documents that were left"

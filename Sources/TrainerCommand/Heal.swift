@@ -27,7 +27,7 @@ struct Heal: ParsableCommand {
 
             The log has a line a step: "run" (whose line it is), "step", "loss" (nats a token, before the step, and the load-balancing loss \
             where config.json asks for it), "tokens" (shown so far), "sources" \
-            ({NAME: {"passes", "coverage", "tokens"}}), with a teacher "teacher" ({"cross_entropy", "kl", "hidden_mse", "taught", "targets"}, \
+            ({NAME: {"passes", "coverage", "tokens"}}, and "synthetic", tokens of documents marked so, where a source has some), with a teacher "teacher" ({"cross_entropy", "kl", "hidden_mse", "taught", "targets"}, \
             of which the loss is made), where rows are distilled "rows" ({"mse", "cross_entropy", "places"}), "lr", "grad_norm" (before clipping), \
             "seconds" (of the step).
             """)

@@ -56,6 +56,11 @@ struct HealData: ParsableArguments {
             "The tokens before prefix, suffix and middle, and at the end if there is one (default: those of Code Llama, StarCoder, Qwen, DeepSeek or CodeGemma, as the tokenizer has them, else <PRE> <SUF> <MID> <EOT>).",
             valueName: "token"))
     var infillTokens: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Refuse a run that shows a larger share of text marked as synthetic (default: any; a warning above 0.687).",
+            valueName: "share"))
+    var syntheticCap: Double?
     @OptionGroup var ends: EndOptions
     @Flag(help: "MODEL holds only config.json and the tokenizer; begin with random weights.")
     var fromScratch = false
@@ -300,6 +305,7 @@ extension TrainingJob {
         (parent, noParent) = (data.parent, data.noParent)
         (packing, fromScratch) = (data.packing, data.fromScratch)
         (infill, infillSpm, infillTokens) = (data.infill, data.infillSpm, data.infillTokens)
+        syntheticCap = data.syntheticCap
         (endOfText, noEndOfText) = (data.ends.token, data.ends.noEndOfText)
         (textKey, nfc) = (text.textKey, text.nfc)
         (skipBadLines, plainText) = (text.skipBadLines, text.plainText)

@@ -15,7 +15,7 @@ struct Replay: ParsableCommand {
               trainer replay my-model --tokens 5000000 -o own.jsonl
               trainer heal my-model-dus-48 --data korean.jsonl --replay own.jsonl:0.05 --steps 2000
 
-            OUT.jsonl has a line a document: "text", "synthetic" (true), "model", "seed", "index", "end" ("model", \
+            OUT.jsonl has a line a document: "text", "synthetic" ("replay"), "model", "seed", "index", "end" ("model", \
             "length" or "no-text": why there is no more), "prefix" (characters at its beginning that are real) and \
             "tokens" (sampled).
 

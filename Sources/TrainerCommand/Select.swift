@@ -16,6 +16,7 @@ struct Select: ParsableCommand {
               trainer select corpus/ -o chosen.jsonl --rule gopher_short_doc=20 --without list_ratio
               trainer select corpus/ -o chosen.jsonl --by ngrams --to task.jsonl --share 0.1    # what is most like a task
               trainer select corpus/ -o chosen.jsonl --by similarity --to task.jsonl --model my-model --budget 5Mtokens
+              trainer select corpus/ -o chosen.jsonl --triples facts.tsv --templates korean.yaml --synthetic-cap 0.1
               trainer select -o chosen.jsonl --explain corpus/a.jsonl:17      # what became of a document
 
             OUT.jsonl gets the lines of the documents that are kept, in their order, with the cleaned text; beside it \
@@ -26,7 +27,7 @@ struct Select: ParsableCommand {
             The rules, in the order in which they are asked: \
             \(SelectionRule.published.map { "\($0.name) \(Units.plain($0.number))" }.joined(separator: ", ")).
 
-            With --json: the report. With --explain: document, file, line, kept, changed, and where it was dropped \
+            With --json: the report. With --explain: document, file, line, kept, changed, synthetic where it is (triples, replay or other), and where it was dropped \
             reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number); where documents \
             were chosen rank, group, and the score by each measure under its name.
             """)
@@ -85,6 +86,7 @@ struct Select: ParsableCommand {
             valueName: "share"))
     var againstShare: Double?
 
+    @OptionGroup(title: "Synthetic text") var synthetic: SyntheticOptions
     @OptionGroup(title: "Choosing") var choosing: ChoiceOptions
 
     @Flag(help: "Replace an output, and what a run with other settings has left.") var force = false
@@ -93,12 +95,13 @@ struct Select: ParsableCommand {
     @Flag(help: "Print one JSON object on standard output.") var json = false
 
     func validate() throws {
-        guard explain != nil || !files.isEmpty else {
-            throw ValidationError("give at least one file of text")
+        guard explain != nil || !files.isEmpty || !synthetic.triples.isEmpty else {
+            throw ValidationError("give at least one file of text, or of triples")
         }
-        guard explain == nil || files.isEmpty else {
+        guard explain == nil || files.isEmpty && synthetic.triples.isEmpty else {
             throw ValidationError("--explain reads the ledger beside -o; leave the files out")
         }
+        guard explain == nil else { return }
         do { try job.check(prefix: "--") } catch { throw ValidationError("\(error)") }
         try refuseModels(among: job.files)
     }
@@ -131,6 +134,8 @@ struct Select: ParsableCommand {
         (job.boilerplate, job.paragraphs) = (boilerplate, paragraphs)
         (job.keepDuplicates, job.keepNearDuplicates) = (keepDuplicates, keepNearDuplicates)
         (job.against, job.againstKey, job.againstShare) = (against, againstKey, againstShare)
+        (job.triples, job.templates) = (synthetic.triples, synthetic.templates)
+        (job.wordings, job.syntheticCap) = (synthetic.wordings, synthetic.syntheticCap)
         job.take(choosing)
         (job.textKey, job.nfc) = (reading.textKey, reading.nfc)
         (job.skipBadLines, job.plainText) = (reading.skipBadLines, reading.plainText)
@@ -158,7 +163,8 @@ struct Select: ParsableCommand {
     }
 
     private func text(of fate: SelectionLedger.Fate) -> String {
-        var text = fate.isChanged ? "cleaned, " : ""
+        var text = fate.synthesis.map { "synthetic (\($0)), " } ?? ""
+        if fate.isChanged { text += "cleaned, " }
         let measured =
             (fate.rank.map { ", rank \(Units.grouped($0))" } ?? "")
             + (fate.group.map { " of all, \($0)" } ?? "")

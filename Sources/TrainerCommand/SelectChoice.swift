@@ -55,8 +55,12 @@ struct ChoiceOptions: ParsableArguments {
     var mmr: Double?
     @Flag(help: "Draw documents, each the sooner the larger its weight; without --by all alike.") var sample =
         false
-    @Option(help: ArgumentHelp("What a draw and clusters follow from (0).", valueName: "number")) var seed:
-        UInt64?
+    @Option(
+        help: ArgumentHelp(
+            "What a draw, clusters, templates and the cap on synthetic text follow from (0).",
+            valueName: "number"
+        ))
+    var seed: UInt64?
 }
 
 extension SelectionJob {

@@ -39,6 +39,30 @@ import Testing
         #expect(all.count == 3)
     }
 
+    @Test func makesTextOfTriples() throws {
+        try folder.write("facts.tsv", "서울\tcapital\t대한민국\r\n도쿄\tcapital\t일본\r\n")
+        try folder.write("t.yaml", "capital: '{subject:은/는} {object}의 수도이다.'\n")
+        let run = try select(
+            "a.jsonl", "-o", "out.jsonl", "--rules", "none", "--triples", "facts.tsv", "--templates",
+            "t.yaml",
+            "--synthetic-cap", "0.9", "--json")
+        #expect(run.code == 0, "\(run.messages)")
+        let report = try run.json()
+        #expect(report["kept"]?.int == 4 && report["triples"]?["triples"]?.int == 2)
+        let made = report["synthetic"]?.array?.first
+        #expect(made?["name"]?.string == "triples" && made?["kept"]?.int == 2)
+        let lines = try String(decoding: folder.bytes("out.jsonl"), as: UTF8.self).split(separator: "\n")
+        #expect(
+            lines.last
+                == #"{"text":"도쿄는 일본의 수도이다.","synthetic":"triples","subject":"도쿄","triples":1}"#)
+        let why = try select("-o", "out.jsonl", "--explain", "facts.tsv:2")
+        #expect(
+            why.messages.contains("document 4, facts.tsv, line 2: synthetic (triples), kept"),
+            "\(why.messages)")
+        let again = try select("out.jsonl", "-o", "less.jsonl", "--rules", "none", "--synthetic-cap", "0.1")
+        #expect(again.messages.contains("synthetic, triples: 0 of 2 documents kept, 0.00 % of the text"))
+    }
+
     @Test func choosesByWords() throws {
         try folder.write("task.jsonl", "{\"q\": \"one two\"}\n")
         let run = try select(
@@ -56,7 +80,10 @@ import Testing
 
     @Test(arguments: [
         ["a.jsonl", "-o", "o.jsonl", "--rule", "nothing=1"], ["a.jsonl", "-o", "o.jsonl", "--rules", "best"],
-        ["a.jsonl", "-o", "o.jsonl", "--script", "elvish=0.5"],
+        ["a.jsonl", "-o", "o.jsonl", "--script", "elvish=0.5"], ["-o", "o.jsonl", "--triples", "a.tsv"],
+        ["a.jsonl", "-o", "o.jsonl", "--templates", "t.yaml"],
+        ["a.jsonl", "-o", "o.jsonl", "--wordings", "2"],
+        ["a.jsonl", "-o", "o.jsonl", "--synthetic-cap", "1.5"], ["a.jsonl", "-o", "o.jsonl", "--seed", "1"],
         ["a.jsonl", "-o", "o.jsonl", "--script", "hangul=2"],
         ["a.jsonl", "-o", "o.jsonl", "--boilerplate", "1"],
         ["a.jsonl", "-o", "o.jsonl", "--against-share", "0.5"],

@@ -578,6 +578,48 @@ struct TrainerCommandTests {
         #expect(run.messages.contains("warning: no source is marked as the model's original domain"))
     }
 
+    /// What is marked as synthetic is told of a run from its plan to its page, and held to a cap.
+    @Test func countsSyntheticText() throws {
+        try temporary.write(
+            "own.jsonl",
+            (0..<40).map { "{\"text\": \"The sheet \($0) has many cells.\", \"synthetic\": \"replay\"}\n" }
+                .joined())
+        let arguments = [
+            "heal", "@base", "--data", "own.jsonl:1", "en=@data/english.val.jsonl:3", "--steps", "4",
+            "--length",
+            "16", "-o", "out",
+        ]
+        func heal(_ more: String...) throws -> CommandRun {
+            try CommandRun(
+                (arguments + more).map { $0.replacing("@", with: "\(Self.examples)/") }, of: "trainer",
+                in: folder)
+        }
+        let refused = try heal("--synthetic-cap", "0.1")
+        #expect(refused.code == 64 && !exists("out"), "\(refused.messages)")
+        #expect(
+            refused.messages.contains(
+                "the run would show 25.00 % of synthetic text (own.jsonl 128 of 128 tokens), and synthetic-cap allows 10.00 %"
+            ), "\(refused.messages)")
+        #expect(try heal("--synthetic-cap", "2").messages.contains("from 0 to 1"))
+        let run = try heal("--synthetic-cap", "0.25", "--json")
+        #expect(run.code == 0, "\(run.messages)")
+        #expect(!run.messages.contains("marked as synthetic"))
+        let sources = try run.json()["sources"]
+        #expect(sources?["own.jsonl"]?["synthetic"]?.int == 128 && sources?["en"]?["synthetic"] == nil)
+        let manifest = try JSON.read(path: temporary.path("out/surgery.json"))
+        let operation = manifest["operations"]?.array?.last
+        #expect(operation?["parameters"]?["synthetic_tokens"] == ["own.jsonl": 128], "\(manifest.text)")
+        #expect(try trainer("report", "out").code == 0)
+        let page = try String(contentsOfFile: temporary.path("out-report.html"), encoding: .utf8)
+        #expect(page.contains("class=\"number\">synthetic</th>"))
+        let much = try trainer(
+            "heal", "@base", "--data", "own.jsonl", "--steps", "2", "--length", "16", "-o", "much",
+            "--dry-run")
+        #expect(
+            much.messages.contains("100.0 % of what the run shows is marked as synthetic"), "\(much.messages)"
+        )
+    }
+
     @Test(arguments: [
         (["heal", "@base", "--data", "none.jsonl", "--steps", "1"], 2, "none.jsonl"),
         (

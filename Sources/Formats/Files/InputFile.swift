@@ -102,7 +102,7 @@ public struct FileIdentity: Sendable, Hashable {
     let device: UInt64
     let inode: UInt64
     let size: Int
-    let seconds: Int
+    package let seconds: Int
     let nanoseconds: Int
 
     init(_ status: stat) {

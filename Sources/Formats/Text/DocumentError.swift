@@ -147,7 +147,7 @@ extension UserFacingError {
     }
 
     /// What can be read only once stands where a file is read again and again.
-    static func pipeInPlaceOfFile(path: String) -> Self {
+    package static func pipeInPlaceOfFile(path: String) -> Self {
         Self(
             .unsupported,
             "\(path == "-" ? "standard input" : path): it can be read only once, and parts of files are read by themselves; give a file"

@@ -1,4 +1,5 @@
-/// Documents that are read in any order; memory holds only where they lie, 16 bytes a document.
+/// Documents that are read in any order; memory holds only where they lie, 16 bytes a document, and one byte more where some are
+/// marked as synthetic.
 ///
 /// The documents are those of ``Documents``, also empty ones; blank lines are none. Every one is checked when the files are
 /// opened, so that
@@ -14,6 +15,8 @@ package struct DocumentIndex: Sendable {
     package let byteCount: Int
     private let files: [File]
     private let places: [Place]
+    /// Which documents are marked as synthetic; empty where none is.
+    private let marks: [Bool]
     private let reader: DocumentReader
 
     private struct File: Sendable {
@@ -47,6 +50,7 @@ package struct DocumentIndex: Sendable {
         if found.paths.count > 200 { FileSystem.allowManyFiles() }
         var hasText = false
         var (files, places, byteCount): ([File], [Place], Int) = ([], [], 0)
+        var marks: [Bool] = []
         let digest = SHA256()
         for path in found.paths {
             let file = try TextFile(path: path)
@@ -68,6 +72,9 @@ package struct DocumentIndex: Sendable {
                     guard let size = Int32(exactly: count) else {
                         throw .documentTooLong(path: path, line: line, bytes: count)
                     }
+                    if batch.synthesis(of: index) != nil {
+                        marks += repeatElement(false, count: places.count - marks.count) + [true]
+                    }
                     places.append(Place(offset: offset, count: size, line: Int32(clamping: line)))
                 }
             }
@@ -78,6 +85,7 @@ package struct DocumentIndex: Sendable {
         path = paths.joined(separator: ", ")
         self.files = files
         self.places = places
+        self.marks = marks
         self.findings = findings
         self.byteCount = byteCount
         sha256 = digest.finish()
@@ -111,6 +119,12 @@ package struct DocumentIndex: Sendable {
 
     /// How many documents there are.
     package var count: Int { places.count }
+
+    /// Whether a document is marked as synthetic, by the key `synthetic` of its line.
+    package func isSynthetic(_ index: Int) -> Bool { marks.indices.contains(index) && marks[index] }
+
+    /// Whether any document is.
+    package var hasSynthetic: Bool { !marks.isEmpty }
 
     /// The end of a run of documents from `start` on that together take about so many bytes of the file.
     package func end(of bytes: Int, from start: Int) -> Int {

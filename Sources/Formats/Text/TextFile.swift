@@ -25,8 +25,11 @@ struct TextFile: Sendable {
 
     /// Opens a file, a pipe, or standard input, which is called `-`.
     ///
+    /// - Parameters:
+    ///   - path: what to open.
+    ///   - known: how its lines are read, where its name is not one of text; nil asks the name.
     /// - Throws: ``UserFacingError`` that says what it is instead of text, and what to do.
-    init(path: String) throws(UserFacingError) {
+    init(path: String, as known: Kind? = nil) throws(UserFacingError) {
         var file = try Self.opened(path)
         if let packing = Packing(try Self.head(of: file)) {
             file = try Self.temporary(for: path) { write throws(UserFacingError) in
@@ -36,7 +39,7 @@ struct TextFile: Sendable {
         let head = try Self.head(of: file)
         try Self.refuseOthers(head, file)
         self.file = file
-        kind = try Self.kind(path, head)
+        if let known { kind = known } else { kind = try Self.kind(path, head) }
     }
 
     /// How documents lie in a file of this name, which may say that it is packed; nil for names that say nothing of text.

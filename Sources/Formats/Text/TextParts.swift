@@ -33,11 +33,11 @@ package struct TextParts: Sendable {
     }
 
     /// The files, in order.
-    package let files: [File]
+    package private(set) var files: [File] = []
     /// What was found on the way to them.
     package let findings: TextFindings
     /// How many parts there are.
-    package let count: Int
+    package private(set) var count = 0
     private let options: TextOptions
     private let fields: TextFields
     private let partSize: Int
@@ -54,23 +54,27 @@ package struct TextParts: Sendable {
         _ arguments: [String], options: TextOptions, fields: TextFields = .none, partSize: Int
     ) throws(UserFacingError) {
         let found = try TextPaths(arguments)
-        var (files, count): ([File], Int) = ([], 0)
-        for path in found.paths {
-            guard !TextFile.isPipe(path) else { throw .pipeInPlaceOfFile(path: path) }
-            let input = try InputFile(path: path)
-            let (division, unread) = try Self.division(of: input, options, fields)
-            files.append(
-                File(
-                    path: path, identity: input.identity, unreadColumns: unread, division: division,
-                    start: count))
-            switch division {
-            case .lines: count += (input.size + partSize - 1) / partSize
-            case .whole: count += 1
-            case .rowGroups(let sizes): count += sizes.count
-            }
-        }
-        (self.files, self.count, findings) = (files, count, found.findings)
+        findings = found.findings
         (self.options, self.fields, self.partSize) = (options, fields, partSize)
+        for path in found.paths { try add(path) }
+    }
+
+    /// Divides one more file, which comes behind the others.
+    ///
+    /// - Throws: ``UserFacingError`` when it can't be read, or can be read only once.
+    package mutating func add(_ path: String) throws(UserFacingError) {
+        guard !TextFile.isPipe(path) else { throw .pipeInPlaceOfFile(path: path) }
+        let input = try InputFile(path: path)
+        let (division, unread) = try Self.division(of: input, options, fields)
+        files.append(
+            File(
+                path: path, identity: input.identity, unreadColumns: unread, division: division, start: count)
+        )
+        switch division {
+        case .lines: count += (input.size + partSize - 1) / partSize
+        case .whole: count += 1
+        case .rowGroups(let sizes): count += sizes.count
+        }
     }
 
     private static func division(

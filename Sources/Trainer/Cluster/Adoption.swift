@@ -202,7 +202,7 @@ extension ClusterJob {
             more["teacher"] = identity.teaching(by: teacher.model.path, taught)
         }
         return identity.operation(
-            steps: outcome.step, tokens: outcome.sources.tokens, stage: stage, and: more)
+            steps: outcome.step, shown: outcome.sources, stage: stage, and: more)
     }
 
     /// Refuses a model whose files are not those that the job was planned with.

@@ -17,11 +17,12 @@ struct WorkerCheckpoints {
     private struct Progress: Codable {
         var step: Int, stage: Int, shift: Int
         var shown: [String: Int], counts: [String: Int]
+        var synthetic: [String: Int]?
         var rollbacks: Int, goesBackTo: Int
         var guarding: JSON, evaluations: JSON
 
         enum CodingKeys: String, CodingKey {
-            case step, stage, shift, shown, counts, rollbacks, evaluations
+            case step, stage, shift, shown, synthetic, counts, rollbacks, evaluations
             case goesBackTo = "goes_back_to"
             case guarding = "guard"
         }
@@ -111,9 +112,10 @@ struct WorkerCheckpoints {
             guarding[key] = progress.guarding[own]
         }
         let sizes = job.stages[...index].reduce(into: [String: Int]()) { $0.merge($1.sizes) { $1 } }
-        func sources(_ shown: [String: Int]) -> [SourceProgress] {
+        func sources(_ shown: [String: Int], _ synthetic: [String: Int]) -> [SourceProgress] {
             shown.sorted { $0.key < $1.key }.map {
-                SourceProgress(name: $0.key, shown: $0.value, size: sizes[$0.key] ?? 1)
+                SourceProgress(
+                    name: $0.key, shown: $0.value, size: sizes[$0.key] ?? 1, synthetic: synthetic[$0.key])
             }
         }
         // What the data of this stage, and of those that it goes on from, has shown by then, taken from all.
@@ -121,10 +123,14 @@ struct WorkerCheckpoints {
         while start > 0, job.stages[start].goesOn { start -= 1 }
         let before =
             start == 0 ? nil : try folder.draws(of: start - 1)[job.stages[start - 1].steps - 1]["sources"]
-        var earlier = progress.shown
+        let synthetic = progress.synthetic ?? [:]
+        var (earlier, earlierSynthetic) = (progress.shown, synthetic)
         for (name, figures) in lines[draw]["sources"]?.object ?? [:] {
             let planned = before?[name]?["tokens"]?.int ?? 0
             earlier[name] = (earlier[name] ?? 0) - (figures["tokens"]?.int ?? 0) + planned
+            guard let own = figures["synthetic"]?.int else { continue }
+            earlierSynthetic[name] =
+                (synthetic[name] ?? 0) - own + (before?[name]?["synthetic"]?.int ?? 0)
         }
         var exposure = try TokenExposure(of: model)
         try folder.forEachStep(draws.filter { $0.key <= progress.step }) { exposure?.count($0) }
@@ -133,8 +139,8 @@ struct WorkerCheckpoints {
             inStage: StageProgress(
                 step: progress.step - first, data: position, ages: ages, updates: 0,
                 guarding: try guarding.decoded(as: StepGuard.self)),
-            ages: ages, earlier: start == 0 ? [] : sources(earlier.filter { $0.value > 0 }),
-            sources: sources(progress.shown), evaluations: try evaluations(progress, events),
+            ages: ages, earlier: start == 0 ? [] : sources(earlier.filter { $0.value > 0 }, earlierSynthetic),
+            sources: sources(progress.shown, synthetic), evaluations: try evaluations(progress, events),
             exposure: exposure?.state ?? [], goesBackTo: progress.goesBackTo == 0 ? nil : progress.goesBackTo,
             rollbacks: progress.rollbacks,
             taught: try WorkerEvents.taught(of: folder, through: progress.step))

@@ -160,7 +160,9 @@ final class WorkerEvents {
         // A run that has ended early, or has gone back, has shown something else than was planned.
         let shown = outcome.last?.sources ?? [:]
         outcome.sources = outcome.sources.map {
-            SourceProgress(name: $0.name, shown: shown[$0.name]?.tokens ?? $0.shown, size: $0.size)
+            SourceProgress(
+                name: $0.name, shown: shown[$0.name]?.tokens ?? $0.shown, size: $0.size,
+                synthetic: shown[$0.name] == nil ? $0.synthetic : shown[$0.name]?.synthetic)
         }
         (outcome.before, outcome.after) = (results(after: 0), results(after: resultStep))
     }

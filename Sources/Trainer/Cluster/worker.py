@@ -96,6 +96,8 @@ class Worker:
         # Steps whose sequences were passed over by going back, and what was shown by now, tokens by source.
         self.shift = 0
         self.shown: dict[str, int] = {}
+        # How many of these tokens are of documents marked as synthetic.
+        self.synthetic: dict[str, int] = {}
         # Copied layers that come in bit by bit.
         self.fading: list[Any] = []
         self.evaluations = Evaluations(job.rules, job.values.get("parent"), len(job.steps))
@@ -301,6 +303,9 @@ class Worker:
         for name, figures in lines[draw]["sources"].items():
             known = before["sources"].get(name, {"tokens": 0})["tokens"] if before else 0
             self.shown[name] = self.shown.get(name, 0) + figures["tokens"] - known
+            if "synthetic" in figures:
+                known = before["sources"].get(name, {}).get("synthetic", 0) if before else 0
+                self.synthetic[name] = self.synthetic.get(name, 0) + figures["synthetic"] - known
         return rows, targets
 
     def figures(self) -> dict[str, dict[str, float]]:
@@ -310,6 +315,7 @@ class Worker:
             sizes |= stage["sizes"]
         return {
             name: {"passes": tokens / sizes[name], "coverage": min(1, tokens / sizes[name]), "tokens": tokens}
+            | ({"synthetic": self.synthetic[name]} if name in self.synthetic else {})
             for name, tokens in self.shown.items()
         }
 
@@ -593,7 +599,8 @@ class Worker:
         return {
             "run": self.job.values["run"], "step": self.step, "stage": self.stage, "guard": self.guard.state,
             "counts": {part.name: part.count for one in self.trained.values() for part in one.parts},
-            "shift": self.shift, "shown": self.shown, "evaluations": self.evaluations.state,
+            "shift": self.shift, "shown": self.shown, "synthetic": self.synthetic,
+            "evaluations": self.evaluations.state,
             "goes_back_to": self.goes_back_to, "rollbacks": self.rollbacks,
             "metadata_sha256": hashlib.sha256((folder / ".metadata").read_bytes()).hexdigest(),
         }  # fmt: skip
@@ -628,6 +635,7 @@ class Worker:
         progress = self.load(self.job.folder / last[0][0])
         self.recall(progress)
         self.shift, self.shown = progress["shift"], progress["shown"]
+        self.synthetic = progress.get("synthetic", {})
         self.guard = StepGuard(self.job.stages[self.stage]["guard"], progress["guard"])
 
     def recall(self, progress: dict[str, Any]) -> None:

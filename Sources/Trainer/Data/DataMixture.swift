@@ -123,14 +123,20 @@ public struct DataMixture: TrainingData {
         let whole = Self.apportion(spans, shares).map { $0 * span }
         return names.indices.map { index in
             let shown = limits.map { before[index] + $0[index] } ?? max(before[index], whole[index])
-            return SourceProgress(name: names[index], shown: shown, size: sizes[index].tokens)
+            return SourceProgress(
+                name: names[index], shown: shown, size: sizes[index].tokens,
+                synthetic: sizes[index].synthetic.map {
+                    Int((Double($0) * Double(shown) / Double(sizes[index].tokens)).rounded())
+                })
         }
     }
 
     /// What was shown so far, by source.
     public var sources: [SourceProgress] {
         streams.indices.map { index in
-            SourceProgress(name: names[index], shown: streams[index].shown, size: sizes[index].tokens)
+            SourceProgress(
+                name: names[index], shown: streams[index].shown, size: sizes[index].tokens,
+                synthetic: streams[index].synthetic)
         }
     }
 

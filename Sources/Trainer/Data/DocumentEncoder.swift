@@ -126,6 +126,22 @@ struct DocumentEncoder: Sendable {
         }
     }
 
+    /// Whether a document is marked as synthetic.
+    func isSynthetic(_ index: Int) -> Bool {
+        switch source {
+        case .text(let file): file.isSynthetic(number(index))
+        case .tokens(let packed): packed.isSynthetic(number(index))
+        }
+    }
+
+    /// Whether any document that lies there is.
+    var hasSynthetic: Bool {
+        switch source {
+        case .text(let file): file.hasSynthetic
+        case .tokens(let packed): packed.hasSynthetic
+        }
+    }
+
     /// The tokens of one document, laid out; none where its text has none.
     func tokens(_ index: Int) throws(UserFacingError) -> [Int32] { try document(index).tokens }
 
@@ -182,7 +198,7 @@ struct DocumentEncoder: Sendable {
     func size(
         threads: Int, counting new: TokenExposure? = nil, isCancelled: () -> Bool = { false }
     ) throws(UserFacingError) -> DataSize {
-        var size = DataSize(documents: count, new: new)
+        var size = DataSize(documents: count, new: new, synthetic: hasSynthetic ? 0 : nil)
         var start = 0
         while start < count {
             let (first, end): (Int, Int)
@@ -207,7 +223,11 @@ struct DocumentEncoder: Sendable {
                     )
                 }
             }
-            for count in counts { size.add(count.tokens, count.form, new: count.new) }
+            for (offset, count) in counts.enumerated() {
+                size.add(
+                    count.tokens, count.form, new: count.new,
+                    isSynthetic: hasSynthetic && isSynthetic(first + offset))
+            }
             if isCancelled() { throw .interrupted(" before all tokens were counted; begin again") }
             start = end
         }
@@ -234,14 +254,22 @@ struct DataSize: Sendable {
     /// Documents that would have been, and are longer than a sequence.
     private(set) var tooLong = 0
 
+    /// The tokens of documents that are marked as synthetic; nil where none is.
+    private(set) var synthetic: Int?
+
     /// How often a pass predicts each of the tokens that were counted by themselves; nil where none were.
     private(set) var new: TokenExposure?
 
-    init(documents: Int, new: TokenExposure? = nil) { (self.documents, self.new) = (documents, new) }
+    init(documents: Int, new: TokenExposure? = nil, synthetic: Int? = nil) {
+        (self.documents, self.new, self.synthetic) = (documents, new, synthetic)
+    }
 
     /// Counts a document.
-    mutating func add(_ count: Int, _ form: SourceInfilling.Form, new targets: [Int32] = []) {
+    mutating func add(
+        _ count: Int, _ form: SourceInfilling.Form, new targets: [Int32] = [], isSynthetic: Bool = false
+    ) {
         tokens += count
+        if isSynthetic { synthetic = (synthetic ?? 0) + count }
         new?.count(targets: targets)
         longest = max(longest, count)
         switch form {
@@ -267,15 +295,21 @@ public struct EncodedDocument: Sendable {
     public let tokens: [Int32]
     /// The bytes of the text that they stand for.
     public let byteCount: Int
+    /// Whether it is marked as synthetic.
+    public var isSynthetic = false
 }
 
 extension DocumentIndex {
     /// A document's tokens, as its tokenizer encodes it by itself, special ones included; an empty one has none.
     func encoded(_ index: Int, by tokenizer: Tokenizer) throws(UserFacingError) -> EncodedDocument {
         let text = try self.text(index)
-        guard !text.isEmpty else { return EncodedDocument(tokens: [], byteCount: 0) }
+        let isSynthetic = isSynthetic(index)
+        guard !text.isEmpty else {
+            return EncodedDocument(tokens: [], byteCount: 0, isSynthetic: isSynthetic)
+        }
         do {
-            return EncodedDocument(tokens: try tokenizer.encode(text), byteCount: text.utf8.count)
+            return EncodedDocument(
+                tokens: try tokenizer.encode(text), byteCount: text.utf8.count, isSynthetic: isSynthetic)
         } catch {
             throw error.within(path)
         }

@@ -4,7 +4,8 @@ internal import Formats
 ///
 /// It is a safetensors file with three tensors: `tokens` (U16 or U32, [T]), every document's tokens as the
 /// tokenizer encodes it by itself, one document after the other; `document_offsets` (U64, [D + 1]), where each
-/// begins and the last ends; `document_bytes` (U64, [D]), the bytes of its text. The metadata name the format, its
+/// begins and the last ends; `document_bytes` (U64, [D]), the bytes of its text. Where documents are marked as synthetic
+/// `document_synthetic` (U32, [D]) has 1 for each of them and 0 for the others. The metadata name the format, its
 /// version and the SHA-256 of the tokenizer.json; of a shard also those of ``TokenShard``.
 struct PackedFile: Sendable {
     /// The path as it was given.
@@ -22,6 +23,8 @@ struct PackedFile: Sendable {
     private let bytes: Int
     private let tokens: Int
     private let isWide: Bool
+    /// Where the marks of synthetic documents are; nil where no document is one.
+    private let marks: Int?
 
     static let format = "model-surgery tokens"
     static let version = "1"
@@ -32,6 +35,7 @@ struct PackedFile: Sendable {
         static let tokens = "tokens"
         static let offsets = "document_offsets"
         static let bytes = "document_bytes"
+        static let synthetic = "document_synthetic"
         static let format = "format"
         static let version = "version"
         static let tokenizer = "tokenizer_sha256"
@@ -64,6 +68,8 @@ struct PackedFile: Sendable {
         }
         let (bytes, documents, _) = try place(Key.bytes, [.u64], count: nil)
         let (offsets, _, _) = try place(Key.offsets, [.u64], count: documents + 1)
+        let isMarked = file.header.entries.contains { $0.name == Key.synthetic }
+        marks = try isMarked ? place(Key.synthetic, [.u32], count: documents).0 : nil
         let (tokens, total, type) = try place(Key.tokens, [.u16, .u32], count: nil)
         map = try MappedFile(file.file)
         (self.path, self.tokenizer, count, isWide) = (path, tokenizer, documents, type == .u32)
@@ -101,6 +107,14 @@ struct PackedFile: Sendable {
             }
         }
         return (start..<end).map { Int32(map.integer(at: tokens + $0 * 2, as: UInt16.self)) }
+    }
+
+    /// Whether any document is marked as synthetic.
+    var hasSynthetic: Bool { marks != nil }
+
+    /// Whether a document is marked as synthetic.
+    func isSynthetic(_ index: Int) -> Bool {
+        marks.map { map.integer(at: $0 + index * 4, as: UInt32.self) != 0 } ?? false
     }
 
     /// The bytes of a document's text.

@@ -77,6 +77,15 @@ struct PackedTokens: Sendable {
         return file.byteCount(document)
     }
 
+    /// Whether any document is marked as synthetic.
+    var hasSynthetic: Bool { files.contains(where: \.hasSynthetic) }
+
+    /// Whether a document is marked as synthetic.
+    func isSynthetic(_ index: Int) -> Bool {
+        let (file, document) = place(index)
+        return file.isSynthetic(document)
+    }
+
     /// In which file a document lies, and its number there.
     private func place(_ index: Int) -> (file: PackedFile, document: Int) {
         var (low, high) = (0, files.count - 1)

@@ -319,13 +319,13 @@ public struct ShardedTokenization: Sendable {
         }
         let writer = try PackedFileWriter(
             path: Path.join(folder, name.text), documents: unordered.count, largestID: tokenizer.largestID,
-            tokenizer: tokenizerDigest, tool: tool,
+            tokenizer: tokenizerDigest, tool: tool, hasSynthetic: unordered.hasSynthetic,
             shard: TokenShard(name: name, settings: settings, findings: figures.findings))
         var generator = generator(seed: settings.seed, source: 1, stream: UInt64(number))
         for index in permutation(of: unordered.count, from: &generator) {
             try run.check()
-            let (tokens, byteCount) = try unordered.document(Int(index))
-            try writer.append(packed: tokens, byteCount: byteCount)
+            let (tokens, byteCount, isSynthetic) = try unordered.document(Int(index))
+            try writer.append(packed: tokens, byteCount: byteCount, isSynthetic: isSynthetic)
         }
         try writer.close()
         return figures
@@ -410,6 +410,9 @@ private final class UnorderedDocuments {
     /// How many tokens each document has, and the bytes of its text.
     private var offsets = [0]
     private var byteCounts: [UInt32] = []
+    /// Which are marked as synthetic.
+    private var marks: [Bool] = []
+    private(set) var hasSynthetic = false
     private var block: [UInt8] = []
     private var written = 0
 
@@ -434,6 +437,8 @@ private final class UnorderedDocuments {
         block += PackedFile.packed(document.tokens, width: width)
         offsets.append((offsets.last ?? 0) + document.tokens.count * width)
         byteCounts.append(UInt32(document.byteCount))
+        marks.append(document.isSynthetic)
+        hasSynthetic = hasSynthetic || document.isSynthetic
         if block.count >= Self.blockSize { try flush() }
     }
 
@@ -444,11 +449,13 @@ private final class UnorderedDocuments {
         written += bytes.count
     }
 
-    /// A document's tokens as they lie in a file, and the bytes of its text.
-    func document(_ index: Int) throws(UserFacingError) -> (tokens: [UInt8], byteCount: Int) {
+    /// A document's tokens as they lie in a file, the bytes of its text, and whether it is marked as synthetic.
+    func document(
+        _ index: Int
+    ) throws(UserFacingError) -> (tokens: [UInt8], byteCount: Int, isSynthetic: Bool) {
         if !block.isEmpty { try flush() }
         let (start, end) = (offsets[index], offsets[index + 1])
-        return (try input.bytes(at: start, count: end - start), Int(byteCounts[index]))
+        return (try input.bytes(at: start, count: end - start), Int(byteCounts[index]), marks[index])
     }
 }
 
@@ -458,11 +465,14 @@ extension DocumentBatch {
         _ index: Int, by tokenizer: Tokenizer, noting findings: inout TextFindings
     ) throws(UserFacingError) -> EncodedDocument? {
         guard let text = try text(index, noting: &findings) else { return nil }
-        guard !text.isEmpty else { return EncodedDocument(tokens: [], byteCount: 0) }
+        let isSynthetic = synthesis(of: index) != nil
+        guard !text.isEmpty else {
+            return EncodedDocument(tokens: [], byteCount: 0, isSynthetic: isSynthetic)
+        }
         findings.countControlTokens(in: text, of: tokenizer)
         do throws(UserFacingError) {
             let tokens = try tokenizer.encode(String(decoding: text, as: UTF8.self))
-            return EncodedDocument(tokens: tokens, byteCount: text.count)
+            return EncodedDocument(tokens: tokens, byteCount: text.count, isSynthetic: isSynthetic)
         } catch {
             throw error.within(place(of: index))
         }

@@ -12,6 +12,8 @@ struct TokenStream {
     let size: DataSize
     /// Tokens that were handed out.
     private(set) var shown = 0
+    /// How many of them are of documents marked as synthetic; nil where no document is.
+    private(set) var synthetic: Int?
     private let seed: UInt64
     private let source: Int
     private let length: Int
@@ -78,6 +80,7 @@ struct TokenStream {
         (self.encoder, self.size, self.length) = (encoder, size, length)
         (self.sequencesOfBlock, self.seed, self.source) = (sequencesOfBlock, seed, source)
         block = Block()
+        synthetic = size.synthetic.map { _ in 0 }
     }
 
     /// Where the stream stands.
@@ -86,7 +89,7 @@ struct TokenStream {
         let place = isAtEnd ? block.end : block.start
         return StreamPosition(
             pass: place.pass, document: place.document, token: place.token,
-            sequence: isAtEnd ? 0 : block.next, shown: shown)
+            sequence: isAtEnd ? 0 : block.next, shown: shown, synthetic: synthetic)
     }
 
     /// Goes to a position that a stream of the same source and seed had.
@@ -103,6 +106,7 @@ struct TokenStream {
         }
         block.next = position.sequence
         shown = position.shown
+        if synthetic != nil { synthetic = position.synthetic ?? 0 }
     }
 
     /// The next sequence, of at most `limit` tokens; what it leaves of them comes first the next time.
@@ -123,6 +127,12 @@ struct TokenStream {
             // Nothing predicts a start.
             if start > 0, document.isWhole { targets[start - 1] = -1 }
             if start < range.count { documents.append((max(0, start), document.index)) }
+        }
+        if let before = synthetic {
+            let ends = documents.dropFirst().map(\.start) + [range.count]
+            synthetic = zip(documents, ends).reduce(before) { sum, document in
+                sum + (encoder.isSynthetic(document.0.index) ? document.1 - document.0.start : 0)
+            }
         }
         return Sequence(tokens: block.tokens[range], targets: targets, documents: documents)
     }

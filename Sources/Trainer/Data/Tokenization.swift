@@ -87,10 +87,11 @@ public struct Tokenization: Sendable {
                 path: path, reason: "a tokenizer without a file can't be named in a packed file")
         }
         let writer = try PackedFileWriter(
-            path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool)
+            path: path, documents: count, largestID: tokenizer.largestID, tokenizer: sha256, tool: tool,
+            hasSynthetic: documents.hasSynthetic)
         var statistics = TokenStatistics(of: tokenizer, findings: documents.findings, layout: layout)
         try forEachDocument(isCancelled: isCancelled) { document throws(UserFacingError) in
-            try writer.append(document.tokens, byteCount: document.byteCount)
+            try writer.append(document)
             statistics.count(document)
             progress(statistics.documents)
         }

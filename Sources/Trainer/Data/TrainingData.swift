@@ -24,6 +24,8 @@ public struct SourceProgress: Codable, Sendable, Equatable {
     public let shown: Int
     /// The tokens that one pass shows.
     public let size: Int
+    /// How many of those that were shown are of documents marked as synthetic; nil where no document is.
+    public var synthetic: Int?
 
     /// Tokens shown for each token that there is.
     public var passes: Double { Double(shown) / Double(size) }
@@ -39,18 +41,26 @@ public struct SourceFigures: Codable, Sendable, Equatable {
     public var coverage: Double
     /// The tokens that were shown.
     public var tokens: Int
+    /// How many of them are of documents marked as synthetic; nil where no document of the source is.
+    public var synthetic: Int?
 }
 
 extension [SourceProgress] {
     /// The tokens that were shown.
     var tokens: Int { reduce(0) { $0 + $1.shown } }
 
+    /// The share of them that is of documents marked as synthetic.
+    var syntheticShare: Double {
+        Double(reduce(0) { $0 + ($1.synthetic ?? 0) }) / Double(Swift.max(1, tokens))
+    }
+
     /// What was shown in all, of these and of others; sources of one name are one.
     func adding(_ others: [SourceProgress]) -> [SourceProgress] {
         others.reduce(into: self) { all, other in
             if let index = all.firstIndex(where: { $0.name == other.name }) {
                 all[index] = SourceProgress(
-                    name: other.name, shown: all[index].shown + other.shown, size: other.size)
+                    name: other.name, shown: all[index].shown + other.shown, size: other.size,
+                    synthetic: all[index].synthetic.map { $0 + (other.synthetic ?? 0) } ?? other.synthetic)
             } else {
                 all.append(other)
             }
@@ -60,7 +70,13 @@ extension [SourceProgress] {
     /// The figures by name.
     public var figures: [String: SourceFigures] {
         Dictionary(
-            map { ($0.name, SourceFigures(passes: $0.passes, coverage: $0.coverage, tokens: $0.shown)) }
+            map {
+                (
+                    $0.name,
+                    SourceFigures(
+                        passes: $0.passes, coverage: $0.coverage, tokens: $0.shown, synthetic: $0.synthetic)
+                )
+            }
         ) { first, _ in first }
     }
 }
@@ -74,6 +90,8 @@ public struct StreamPosition: Codable, Sendable, Equatable {
     /// Tokens that were handed out in all; where they are no whole number of sequences, the rest lies in the sequence
     /// that is next.
     public var shown: Int
+    /// How many of them are of documents marked as synthetic; nil where no document is.
+    public var synthetic: Int?
 }
 
 /// Where a run's data stands.

@@ -72,7 +72,8 @@ extension ReplayText {
     /// The line, its end included.
     func line(_ maker: Maker) -> [UInt8] {
         let line: JSON = [
-            "text": .string(text), "synthetic": true, "model": .string(maker.model),
+            "text": .string(text), Synthesis.key: .string(Synthesis.replay.name),
+            "model": .string(maker.model),
             "seed": .number(JSONNumber(maker.seed)), "index": JSON(index), "end": .string(end.rawValue),
             "prefix": JSON(prefix), "tokens": JSON(tokens),
         ]

@@ -140,6 +140,7 @@ public struct PreparedJob {
             cache = context.texts
         }
         try beginning?.check(beginning: stages[0].plan)
+        try Self.checkSynthetic(stages, cap: job.syntheticCap)
         self.beginning = beginning
         (self.stages, self.evaluations, self.texts) = (stages, evaluations, cache)
         var settled = SettledValues()
@@ -199,7 +200,9 @@ public struct PreparedJob {
     }
 
     /// What the run will show, by source.
-    public var sources: [SourceProgress] {
+    public var sources: [SourceProgress] { Self.sources(of: stages) }
+
+    private static func sources(of stages: [PreparedStage]) -> [SourceProgress] {
         stages.indices.reduce(into: []) { sources, index in
             // What goes on counts since it began.
             let isLast = index + 1 == stages.count || !stages[index + 1].goesOn
@@ -290,6 +293,39 @@ public struct PreparedJob {
     }
 }
 
+// MARK: - Synthetic text
+
+extension PreparedJob {
+    /// The largest share of synthetic text in continued pre-training that is known to have done no harm: KORMo, arXiv 2510.09426.
+    static let largestKnownSyntheticShare = 0.687
+
+    /// Refuses a run that shows more synthetic text than the cap allows.
+    private static func checkSynthetic(_ stages: [PreparedStage], cap: Double?) throws(UserFacingError) {
+        let sources = sources(of: stages)
+        guard let cap, sources.syntheticShare > cap else { return }
+        throw .tooSynthetic(share: sources.syntheticShare, cap: cap, by: words(sources))
+    }
+
+    /// The sources that have synthetic text, with the share of what will be shown of each.
+    private static func words(_ sources: [SourceProgress]) -> String {
+        sources.compactMap { source in
+            source.synthetic.map {
+                "\(source.name) \(Units.grouped($0)) of \(Units.grouped(source.shown)) tokens"
+            }
+        }.joined(separator: ", ")
+    }
+
+    /// What to tell of a run that shows more synthetic text than is known to do no harm; nil of any other.
+    private static func syntheticWarning(_ stages: [PreparedStage]) -> String? {
+        let sources = sources(of: stages)
+        guard sources.syntheticShare > largestKnownSyntheticShare else { return nil }
+        return """
+            \(Units.percent(sources.syntheticShare)) of what the run shows is marked as synthetic (\(words(sources))); the largest \
+            share that is known to have done no harm is 68.7 % (arXiv 2510.09426). Add text that people have written
+            """
+    }
+}
+
 // MARK: - Warnings
 
 extension PreparedJob {
@@ -340,6 +376,7 @@ extension PreparedJob {
             warnings.append(warning)
         }
         let texts = stages.filter { !$0.contents.isEmpty }
+        if let warning = syntheticWarning(stages) { warnings.append(warning) }
         guard let job = texts.first?.job, !job.fromScratch else { return warnings }
         if !texts.contains(where: { $0.job.sources.contains(where: \.isReplay) }) {
             warnings.append(

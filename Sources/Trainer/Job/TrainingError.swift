@@ -197,4 +197,14 @@ extension UserFacingError {
             .request,
             "\(path) exists and is no log of steps; name another --log")
     }
+
+    /// A run shows more synthetic text than it may.
+    static func tooSynthetic(share: Double, cap: Double, by sources: String) -> Self {
+        Self(
+            .request,
+            """
+            the run would show \(Units.fixed(100 * share, digits: 2)) % of synthetic text (\(sources)), and synthetic-cap allows \
+            \(Units.fixed(100 * cap, digits: 2)) %; give these sources less weight, add other text, or raise the cap
+            """)
+    }
 }

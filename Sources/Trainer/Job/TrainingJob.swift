@@ -36,6 +36,8 @@ public struct TrainingJob: Parameterized, Equatable {
     /// The tokens before prefix, suffix and middle and, where there is one, at the end; those that are known where none is
     /// given.
     public var infillTokens: [String] = []
+    /// The most that documents marked as synthetic may be of the tokens that the run shows, 0 to 1; nil for any share.
+    public var syntheticCap: Double?
     /// What ends a document; nil for the model's own.
     public var endOfText: String?
     /// Whether documents have no end.
@@ -138,6 +140,7 @@ public struct TrainingJob: Parameterized, Equatable {
         case infillTokens = "infill-tokens"
         case patience, result, keep
         case noParent = "no-parent"
+        case syntheticCap = "synthetic-cap"
         case ropeTheta = "rope-theta"
         case rampShare = "ramp-share"
         case guarding = "guard"
@@ -214,6 +217,9 @@ public struct TrainingJob: Parameterized, Equatable {
         OperationParameter(
             "infill-tokens", .strings,
             "the tokens before prefix, suffix and middle, and at the end (those that the tokenizer has)"),
+        OperationParameter(
+            "synthetic-cap", .number,
+            "refuse a run that shows a larger share of documents marked as synthetic"),
         OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
         OperationParameter("no-end-of-text", .flag, "documents have no end"),
         OperationParameter("from-scratch", .flag, "begin with random weights"),
@@ -358,6 +364,9 @@ extension TrainingJob {
         }
         guard rampShare == TrainingJob().rampShare || seam == .ramp else {
             throw refuse("\(prefix)ramp-share is of \(prefix)seam ramp; give both, or neither")
+        }
+        if let syntheticCap, !(0...1).contains(syntheticCap) {
+            throw refuse("\(prefix)synthetic-cap must be from 0 to 1, not \(syntheticCap)")
         }
         if textKey.isEmpty { throw refuse("\(prefix)text-key must be the key of a text, as in content") }
         if checkpointEvery < 0 {

@@ -167,7 +167,8 @@ extension StepReport {
             guard let passes = source["passes"]?.double, let coverage = source["coverage"]?.double,
                 let tokens = source["tokens"]?.int
             else { return nil }
-            figures[name] = SourceFigures(passes: passes, coverage: coverage, tokens: tokens)
+            figures[name] = SourceFigures(
+                passes: passes, coverage: coverage, tokens: tokens, synthetic: source["synthetic"]?.int)
         }
         self.init(
             step: step, loss: loss, tokens: tokens, lr: lr, gradNorm: norm, seconds: seconds,

@@ -5,20 +5,22 @@ extension RunPage {
     var data: Section? {
         let sources = runs.flatMap { run in run.sources.map { (run, $0) } }
         guard !sources.isEmpty else { return nil }
+        let isSynthetic = sources.contains { $0.1.figures.synthetic != nil }
         var table = PageTable(
             "What was shown of each source",
             columns: [
                 .init(title: "source", isNumeric: false), .init(title: "tokens"), .init(title: "share"),
                 .init(title: "asked"), .init(title: "passes"), .init(title: "coverage"),
-            ])
+            ] + (isSynthetic ? [.init(title: "synthetic")] : []))
         for (run, source) in sources {
-            table.add([
-                "\(run.prefix)\(.name(source.name))\(source.isReplay ? " <small>replay</small>" as Markup : "")",
-                "\(Units.count(source.figures.tokens))", "\(Units.percent(source.share))",
-                source.asked.map { "\(Units.percent($0))" } ?? "–",
-                "\(Units.fixed(source.figures.passes, digits: 2))",
-                "\(Units.percent(source.figures.coverage))",
-            ])
+            table.add(
+                [
+                    "\(run.prefix)\(.name(source.name))\(source.isReplay ? " <small>replay</small>" as Markup : "")",
+                    "\(Units.count(source.figures.tokens))", "\(Units.percent(source.share))",
+                    source.asked.map { "\(Units.percent($0))" } ?? "–",
+                    "\(Units.fixed(source.figures.passes, digits: 2))",
+                    "\(Units.percent(source.figures.coverage))",
+                ] + (isSynthetic ? [source.syntheticShare.map { "\(Units.percent($0))" } ?? "–"] : []))
         }
         func rows(
             _ figure: (RunSummary.Source) -> String, _ shape: (RunSummary.Source) -> BarChart.Shape
@@ -46,7 +48,7 @@ extension RunPage {
             content: """
                 <p>A bar of the mixture is a source's share of all tokens that were shown, an upright line the share that was \
                 asked for. A pass is every token of a source once. Coverage is the part of its tokens that was shown at \
-                least once.</p>
+                least once.\(isSynthetic ? " Synthetic is the part of what was shown that is marked as text which nobody has written." as Markup : "")</p>
                 <figure class="pair"><div>
                 <h3>Mixture</h3>
                 \(mixture.markup)

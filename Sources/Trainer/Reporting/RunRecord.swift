@@ -155,6 +155,7 @@ extension PreparedJob {
                         "selected": setting.flatMap { setting in
                             selections[setting.path]?.json(path: setting.path)
                         } ?? .null,
+                        "synthetic": source.synthetic.map { JSON($0) } ?? .null,
                     ]
                 }),
             "surgery": .array(

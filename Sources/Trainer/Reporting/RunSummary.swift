@@ -19,6 +19,10 @@ struct RunSummary {
         /// The part that was asked for; nil where it is not known.
         let asked: Double?
         let isReplay: Bool
+        /// The part of what was shown that is marked as synthetic; nil where nothing is.
+        var syntheticShare: Double? {
+            figures.synthetic.map { Double($0) / Double(max(1, figures.tokens)) }
+        }
     }
 
     let history: RunHistory

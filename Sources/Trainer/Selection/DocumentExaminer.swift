@@ -11,6 +11,8 @@ struct Examination {
     var set = 0
     /// Whether cleaning has changed it.
     var isChanged = false
+    /// How it was made; nil where somebody has written it.
+    var synthesis: Synthesis?
     /// What tells it apart from other texts, and its bands.
     var fingerprint = Fingerprint.none
     var bands: [Fingerprint] = []
@@ -45,12 +47,14 @@ struct DocumentExaminer {
     /// Looks at a document.
     mutating func examine(_ document: SelectionRun.Document, key: UInt64) -> Examination {
         let source = document.text
+        let synthesis = document.batch.synthesis(of: document.place)
         if let dates = settings.dates, let verdict = dates.verdict(dates.date(of: document)) {
-            var found = Examination(text: source)
+            var found = Examination(text: source, synthesis: synthesis)
             return dropped(&found, verdict.reason, Double(verdict.year))
         }
         let before = counts.personal
-        var found = Examination(text: cleaner.clean(source, key: key, counting: &counts))
+        var found = Examination(
+            text: cleaner.clean(source, key: key, counting: &counts), synthesis: synthesis)
         found.isChanged = found.text != source
         measured.set(found.text)
         if settings.dropsPersonal, counts.personal > before {
@@ -60,7 +64,10 @@ struct DocumentExaminer {
             return dropped(&found, .nothingLeft, 0)
         }
         let isHangul = measured.hangulShare() > Self.hangulShare
-        for (index, rule) in settings.rules.enumerated() where rule.isOfEveryScript || !isHangul {
+        // Sentences by templates are no prose: published rules would drop nearly all, and those of one template are near copies.
+        let isTemplated = synthesis == .triples
+        for (index, rule) in settings.rules.enumerated()
+        where (rule.isOfEveryScript || !isHangul) && !(isTemplated && rule.isOfProse) {
             let value = measured.value(of: rule.measure)
             if rule.drops(value) {
                 (found.code, found.score) = (UInt16(index + 1), value)
@@ -79,7 +86,7 @@ struct DocumentExaminer {
             let (high, low) = FileDigest.sha256Start(found.text)
             found.fingerprint = Fingerprint(high: high, low: low)
         }
-        if settings.dropsNearDuplicates {
+        if settings.dropsNearDuplicates, !isTemplated {
             found.bands = minHash.fingerprints(
                 of: minHash.signature(of: shingler.shingles(of: found.text, isHangul: isHangul)))
         }

@@ -74,6 +74,13 @@ public struct SelectionJob: Parameterized, Equatable {
     /// The key of their texts, and the share of a text's runs that drops a document; nil for ``textKey``, and for 0.5.
     public var againstKey: String?, againstShare: Double?
 
+    /// Knowledge triples that become text, and the file of their templates.
+    public var triples: [String] = [], templates: String?
+    /// How many documents are made of the same triples, each by other templates: a number, or `all`; nil for 1.
+    public var wordings: String?
+    /// The most that synthetic documents may be of the text that is kept, 0 to 1; nil for any share.
+    public var syntheticCap: Double?
+
     /// What chosen documents have most of.
     public var by: [DocumentChoice.Measure] = []
     /// Documents of the task, and the key of their texts; nil for ``textKey``.
@@ -91,7 +98,7 @@ public struct SelectionJob: Parameterized, Equatable {
     public var clusters: Int?, topicField: String?, mmr: Double?
     /// Whether documents are drawn.
     public var sample = false
-    /// What a draw and clusters follow from; nil for 0.
+    /// What a draw, clusters, templates and the cap follow from; nil for 0.
     public var seed: UInt64?
 
     /// How documents are read: see ``TextOptions``.
@@ -102,11 +109,13 @@ public struct SelectionJob: Parameterized, Equatable {
 
     private enum CodingKeys: String, CodingKey {
         case data, rules, rule, without, script, clean, personal, boilerplate, paragraphs, against
+        case triples, templates, wordings
         case by, to, model, share, budget, since, until, clusters, mmr, sample, seed, nfc
         case keepDuplicates = "keep-duplicates"
         case keepNearDuplicates = "keep-near-duplicates"
         case againstKey = "against-key"
         case againstShare = "against-share"
+        case syntheticCap = "synthetic-cap"
         case toKey = "to-key"
         case tagsField = "tags-field"
         case dateField = "date-field"
@@ -127,7 +136,7 @@ public struct SelectionJob: Parameterized, Equatable {
     /// What it takes.
     public static let parameterList = [
         OperationParameter(
-            "data", .paths, "files of text, folders or patterns of such, or step:NAME", isRequired: true),
+            "data", .paths, "files of text, folders or patterns of such, or step:NAME"),
         OperationParameter(
             "rules", .choices(RuleSet.allCases.map(\.rawValue)), "sets of rules (gopher, fineweb)"),
         OperationParameter("rule", .strings, "rules with another number, as in gopher_short_doc=20"),
@@ -151,6 +160,13 @@ public struct SelectionJob: Parameterized, Equatable {
         OperationParameter(
             "against-share", .number, "the share of a text's runs that drops a document (0.5)"),
         OperationParameter(
+            "triples", .paths, "knowledge triples to make text of (.tsv or .jsonl)"),
+        OperationParameter("templates", .path, "their templates by relation (.yaml, .jsonl or .tsv)"),
+        OperationParameter(
+            "wordings", .string, "documents to make of the same triples, by other templates, or all (1)"),
+        OperationParameter(
+            "synthetic-cap", .number, "the most that synthetic documents may be of the text that is kept"),
+        OperationParameter(
             "by", .choices(DocumentChoice.Measure.allCases.map(\.rawValue)),
             "what chosen documents have most of; of several the mean rank counts"),
         OperationParameter("to", .paths, "documents of the task that texts are chosen for"),
@@ -171,7 +187,7 @@ public struct SelectionJob: Parameterized, Equatable {
         OperationParameter(
             "mmr", .number, "the weight of relevance in maximal marginal relevance, 0 to 1"),
         OperationParameter("sample", .flag, "draw documents, each the sooner the larger its weight"),
-        OperationParameter("seed", .integer, "what a draw and clusters follow from (0)"),
+        OperationParameter("seed", .integer, "what a draw, clusters, templates and the cap follow from (0)"),
         OperationParameter("text-key", .string, "the key of a line's text"),
         OperationParameter("nfc", .flag, "compose texts (Unicode's NFC)"),
         OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
@@ -179,7 +195,7 @@ public struct SelectionJob: Parameterized, Equatable {
     ]
 
     /// Every file of text that it names.
-    public var files: [String] { data + against.map(\.path) + to }
+    public var files: [String] { data + against.map(\.path) + to + triples }
 
     /// Whether a model measures documents or counts their tokens.
     public var needsModel: Bool { choice?.needsModel ?? false }
@@ -206,6 +222,10 @@ extension SelectionJob {
         settings.evaluations = against
         if let againstKey { settings.evaluationKey = againstKey }
         if let againstShare { settings.contaminationShare = againstShare }
+        settings.triples = templates.map {
+            TripleText(files: triples, templates: $0, wordings: wordings == "all" ? nil : wordingCount ?? 1)
+        }
+        (settings.syntheticCap, settings.seed) = (syntheticCap, seed ?? 0)
         (settings.dates, settings.choice) = (dates, choice)
         return settings
     }
@@ -251,6 +271,12 @@ extension SelectionJob {
             throw refuse("\(parameter) is a name with a number, as in \(example), not '\(text)'")
         }
         return (String(parts[0]), number)
+    }
+
+    /// The number of wordings; nil where it is none that can be.
+    private var wordingCount: Int? {
+        guard let wordings else { return 1 }
+        return Int(wordings).flatMap { (1...1000).contains($0) ? $0 : nil }
     }
 
     private var amount: DocumentChoice.Amount? {
@@ -309,6 +335,7 @@ extension SelectionJob {
         guard !against.isEmpty || againstKey == nil && againstShare == nil else {
             throw refuse("\(prefix)against-key and \(prefix)against-share go with \(prefix)against")
         }
+        try checkSynthetic(prefix)
         try checkAmount(prefix)
         try checkSpread(prefix, hasModel || model != nil)
         guard tagsField == nil || by.contains(.entropy) else {
@@ -318,6 +345,26 @@ extension SelectionJob {
         try checkTask(prefix)
         try checkModel(prefix, hasModel || model != nil)
         _ = try settings(prefix: prefix)
+    }
+
+    private func checkSynthetic(_ prefix: String) throws(UserFacingError) {
+        guard !data.isEmpty || !triples.isEmpty else {
+            throw refuse(
+                "nothing to select from; give \(prefix.isEmpty ? "data" : "files of text") or \(prefix)triples"
+            )
+        }
+        guard triples.isEmpty == (templates == nil) else {
+            throw refuse("\(prefix)triples and \(prefix)templates go together; give both, or neither")
+        }
+        guard wordings == nil || !triples.isEmpty else {
+            throw refuse("\(prefix)wordings goes with \(prefix)triples")
+        }
+        guard wordings == "all" || wordingCount != nil else {
+            throw refuse("\(prefix)wordings is 1 to 1000, or all, not '\(wordings ?? "")'")
+        }
+        if let syntheticCap, !(0...1).contains(syntheticCap) {
+            throw refuse("\(prefix)synthetic-cap is 0 to 1, not \(syntheticCap)")
+        }
     }
 
     private func checkAmount(_ prefix: String) throws(UserFacingError) {
@@ -349,8 +396,10 @@ extension SelectionJob {
                 "\(prefix)share and \(prefix)budget say how many documents, and nothing which; give \(prefix)by, \(prefix)half-life or \(prefix)sample"
             )
         }
-        guard seed == nil || sample || clusters != nil else {
-            throw refuse("\(prefix)seed goes with \(prefix)sample and \(prefix)clusters")
+        guard seed == nil || sample || clusters != nil || !triples.isEmpty || syntheticCap != nil else {
+            throw refuse(
+                "\(prefix)seed goes with \(prefix)sample, \(prefix)clusters, \(prefix)triples and \(prefix)synthetic-cap"
+            )
         }
     }
 

@@ -4,7 +4,7 @@ public import Formats
 ///
 /// The file begins with `TRLEDGER`, the version and the size of a header (4 bytes each), and the header as JSON: the settings,
 /// the reasons in the order of their codes, the files, and of each part of a file its file, first document and first line.
-/// Behind it stand 16 bytes a document, in the order of the files: code and detail (2 bytes each), score (float32), the number
+/// Behind it stand 16 bytes a document, in the order of the files: code and detail (2 bytes each: see ``DocumentDetail``), score (float32), the number
 /// of the document that it equals (2³² − 1 for none), and its line, counted from 0 in its part. Where documents were chosen, the
 /// header names the measures and groups, and a table of ranks follows: of each document its rank (4 bytes, from 1; 0 for one that was
 /// dropped before), its group (4 bytes, 2³² − 1 for none) and its score by each measure (float32). Numbers have their lowest byte first.
@@ -22,7 +22,7 @@ public struct SelectionLedger: Sendable {
     private let groups: [String]
 
     static let start = Array("TRLEDGER".utf8)
-    static let (version, recordSize, noDocument): (UInt32, Int, UInt32) = (1, 16, .max)
+    static let (version, recordSize, noDocument): (UInt32, Int, UInt32) = (2, 16, .max)
 
     /// The bytes of a document in the table of ranks.
     private static func rankSize(_ measures: [String]) -> Int { 8 + 4 * measures.count }
@@ -37,14 +37,14 @@ public struct SelectionLedger: Sendable {
     /// A record.
     struct Entry {
         var code: UInt16
-        var detail: UInt16
+        var detail: DocumentDetail
         var score: Float
         var equal: UInt32
         var line: UInt32
 
         func append(to bytes: inout [UInt8]) {
             bytes.append(number: code)
-            bytes.append(number: detail)
+            bytes.append(number: detail.rawValue)
             bytes.append(number: score.bitPattern)
             bytes.append(number: equal)
             bytes.append(number: line)
@@ -126,6 +126,8 @@ public struct SelectionLedger: Sendable {
         public let equal: Int?
         /// Whether cleaning changed it.
         public let isChanged: Bool
+        /// How it was made, where it is marked as synthetic: `triples`, `replay` or `other`.
+        public let synthesis: String?
         /// Its place in the order in which documents were taken, from 1; nil where it was dropped before.
         public let rank: Int?
         /// The cluster or topic that it is of, where documents were spread over these.
@@ -140,6 +142,7 @@ public struct SelectionLedger: Sendable {
                 "kept": .bool(reason == nil),
                 "changed": .bool(isChanged),
             ]
+            if let synthesis { json["synthetic"] = .string(synthesis) }
             if let reason { json["reason"] = .string(reason) }
             if let score { json["score"] = JSON(score) }
             if let limit { json[isLeast ? "least" : "most"] = JSON(limit) }
@@ -173,7 +176,7 @@ public struct SelectionLedger: Sendable {
 
     private static func entry(_ bytes: [UInt8], _ place: inout Int) -> Entry {
         let code: UInt16 = bytes.number(at: &place)
-        let detail: UInt16 = bytes.number(at: &place)
+        let detail = DocumentDetail(rawValue: bytes.number(at: &place))
         let score = Float(bitPattern: bytes.number(at: &place))
         let equal: UInt32 = bytes.number(at: &place)
         return Entry(code: code, detail: detail, score: score, equal: equal, line: bytes.number(at: &place))
@@ -202,14 +205,15 @@ public struct SelectionLedger: Sendable {
         let isContaminated = reason?.name == Reason.others[Reason.Other.contamination.rawValue]
         let isLeft = reason?.name == Reason.others[Reason.Other.notChosen.rawValue]
         let ranks = try ranks(of: number)
-        let set = isContaminated ? Int(entry.detail >> 1) : sets.count
+        let set = isContaminated ? entry.detail.set : sets.count
         return Fate(
             number: number, file: files.indices.contains(part.file) ? files[part.file] : "",
             line: part.firstLine + Int(entry.line), reason: reason?.name,
             score: reason == nil || isLeft ? nil : Double(entry.score), limit: reason?.number,
             isLeast: reason?.bound == "least",
             set: sets.indices.contains(set) ? sets[set] : nil,
-            equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail & 1 == 1,
+            equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail.isChanged,
+            synthesis: entry.detail.synthesis?.name,
             rank: ranks.rank, group: ranks.group, scores: ranks.scores)
     }
 

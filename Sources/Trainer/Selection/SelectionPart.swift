@@ -4,15 +4,35 @@ internal import Formats
 struct DocumentRecord: Sendable {
     /// Why it is dropped; 0 where it isn't.
     var code: UInt16
-    /// The set of an evaluation text in it, and whether it was changed, in the lowest bit.
-    var detail: UInt16
+    var detail: DocumentDetail
     var score: Float
     /// Its line, counted from 0 in its part.
     var line: UInt32
     /// The bytes that it will have in the output.
     var length: UInt64
+    /// The bytes of its text.
+    var textLength: UInt32
 
-    static let size = 20
+    static let size = 24
+}
+
+/// What is known of a document besides its verdict, in 16 bits: in the lowest whether cleaning changed it, in the next two how it was
+/// made, and above them the set of an evaluation text in it.
+struct DocumentDetail: Sendable {
+    let rawValue: UInt16
+
+    init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    init(isChanged: Bool, synthesis: Synthesis?, set: Int) {
+        rawValue = UInt16(set << 3) | UInt16(synthesis?.rawValue ?? 0) << 1 | (isChanged ? 1 : 0)
+    }
+
+    /// Whether cleaning has changed it.
+    var isChanged: Bool { rawValue & 1 == 1 }
+    /// How it was made; nil where somebody has written it.
+    var synthesis: Synthesis? { Synthesis(rawValue: UInt8(rawValue >> 1 & 3)) }
+    /// The set of an evaluation text in it.
+    var set: Int { Int(rawValue >> 3) }
 }
 
 /// What a document that no rule drops is compared by.
@@ -39,7 +59,7 @@ final class SelectionPartWriter {
     private(set) var total = 0
     private var runs: Set<UInt32> = []
 
-    static let start = Array("TRPART01".utf8)
+    static let start = Array("TRPART02".utf8)
     private static let mostInBlock = 4096
 
     init(path: String) throws(UserFacingError) {
@@ -55,10 +75,13 @@ final class SelectionPartWriter {
     /// Adds a document.
     func append(_ found: Examination, line: Int, length: Int) throws(UserFacingError) {
         documents.append(number: found.code)
-        documents.append(number: UInt16(found.set << 1) | (found.isChanged ? 1 : 0))
+        documents.append(
+            number: DocumentDetail(isChanged: found.isChanged, synthesis: found.synthesis, set: found.set)
+                .rawValue)
         documents.append(number: Float(found.score).bitPattern)
         documents.append(number: UInt32(line))
         documents.append(number: UInt64(length))
+        documents.append(number: UInt32(clamping: found.text.count))
         if found.code == 0 {
             keys.append(number: UInt32(total))
             for print in [found.fingerprint] + found.bands { Self.append(print, to: &keys) }
@@ -134,12 +157,13 @@ struct SelectionPartReader {
         documents.reserveCapacity(documentCount)
         for _ in 0..<documentCount {
             let code: UInt16 = bytes.number(at: &place)
-            let detail: UInt16 = bytes.number(at: &place)
+            let detail = DocumentDetail(rawValue: bytes.number(at: &place))
             let score = Float(bitPattern: bytes.number(at: &place))
             let line: UInt32 = bytes.number(at: &place)
             documents.append(
                 DocumentRecord(
-                    code: code, detail: detail, score: score, line: line, length: bytes.number(at: &place)))
+                    code: code, detail: detail, score: score, line: line, length: bytes.number(at: &place),
+                    textLength: bytes.number(at: &place)))
         }
         var keys: [DocumentKeys] = []
         keys.reserveCapacity(keyCount)

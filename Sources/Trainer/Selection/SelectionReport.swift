@@ -20,6 +20,15 @@ public struct SelectionReport: Sendable {
     var origins = JSON.null, sha256 = "", ledgerSHA256 = ""
     /// What there is to know of the model that measured.
     var notes: [String] = []
+    /// What became of triples; nil where there were none.
+    var triples: TripleFigures?
+    /// The bytes of text that are kept.
+    public private(set) var keptText = 0
+    /// The documents that are marked as synthetic, by how they were made.
+    public var synthetic: [Synthetic] {
+        Synthesis.allCases.compactMap { madeBy[$0] }.filter { $0.documents > 0 }
+    }
+    private var madeBy: [Synthesis: Synthetic] = [:]
     /// The first document without a date that can be read, where dates count.
     var undated: String?
     /// What was counted in reading and cleaning.
@@ -41,6 +50,21 @@ public struct SelectionReport: Sendable {
         public let documents: Int
     }
 
+    /// Documents that are marked as synthetic and were made alike.
+    public struct Synthetic: Sendable {
+        /// How they were made: `triples`, `replay` or `other`.
+        public let name: String
+        /// How many there were, and how many were kept.
+        public fileprivate(set) var documents = 0, kept = 0
+        /// The bytes of text of those that were kept.
+        public fileprivate(set) var keptText = 0
+    }
+
+    /// The share of the text that is kept which is marked as synthetic.
+    public var syntheticShare: Double {
+        Double(synthetic.reduce(0) { $0 + $1.keptText }) / Double(max(1, keptText))
+    }
+
     init(_ settings: SelectionSettings, tool: String) {
         (self.settings, self.tool) = (settings, tool)
         dropped = settings.reasons.map { _ in 0 }
@@ -48,7 +72,7 @@ public struct SelectionReport: Sendable {
 
     /// What was found in the files that whoever selects from them should know of, a sentence each.
     public var warnings: [String] {
-        var warnings = notes
+        var warnings = notes + (triples?.warnings ?? [])
         let findings = figures.findings
         if !findings.passedOver.isEmpty {
             warnings.append(
@@ -90,15 +114,27 @@ public struct SelectionReport: Sendable {
         dropped[Int(settings.code(of: reason)) - 1]
     }
 
-    mutating func count(_ entry: SelectionLedger.Entry, bytes: UInt64, contaminationCode: UInt16) {
+    mutating func count(
+        _ entry: SelectionLedger.Entry, bytes: UInt64, text: UInt32, contaminationCode: UInt16
+    ) {
         documents += 1
+        if let synthesis = entry.detail.synthesis {
+            var made = madeBy[synthesis] ?? Synthetic(name: synthesis.name)
+            made.documents += 1
+            if entry.code == 0 {
+                made.kept += 1
+                made.keptText += Int(text)
+            }
+            madeBy[synthesis] = made
+        }
         guard entry.code > 0 else {
             kept += 1
             keptBytes += Int(bytes)
+            keptText += Int(text)
             return
         }
         dropped[Int(entry.code) - 1] += 1
-        if entry.code == contaminationCode { droppedBySet[Int(entry.detail >> 1), default: 0] += 1 }
+        if entry.code == contaminationCode { droppedBySet[entry.detail.set, default: 0] += 1 }
     }
 
     mutating func setContamination(_ contamination: Contamination, _ found: [Bool]) {
@@ -114,6 +150,7 @@ public struct SelectionReport: Sendable {
     public var json: JSON {
         var json = selection
         if let choice { json["choice"] = choice.json }
+        if let triples { json["triples"] = triples.json }
         return json
     }
 
@@ -125,7 +162,14 @@ public struct SelectionReport: Sendable {
             "format": .string(Self.format), "version": "1", "tool": .string(tool), "settings": settings.json,
             "made_of": origins, "sha256": .string(sha256), "ledger_sha256": .string(ledgerSHA256),
             "documents": JSON(documents), "kept": JSON(kept), "text_bytes": JSON(figures.textBytes),
-            "kept_bytes": JSON(keptBytes),
+            "kept_bytes": JSON(keptBytes), "kept_text_bytes": JSON(keptText),
+            "synthetic": .array(
+                synthetic.map {
+                    [
+                        "name": .string($0.name), "documents": JSON($0.documents), "kept": JSON($0.kept),
+                        "kept_text_bytes": JSON($0.keptText),
+                    ]
+                }), "synthetic_share": JSON(syntheticShare),
             "dropped": .array(
                 zip(settings.reasons, dropped).map { reason, count in
                     var json = reason.json

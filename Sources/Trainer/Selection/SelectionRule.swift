@@ -11,6 +11,8 @@ public struct SelectionRule: Sendable, Equatable {
     /// Whether it is asked of texts that are mostly Hangul, too.
     let isOfEveryScript: Bool
     let measure: TextMeasure
+    /// Whether it is of texts that somebody has written, and not of sentences by templates.
+    var isOfProse: Bool { group != .script }
 
     /// The published sets of rules, and those of this program.
     public enum Group: String, Sendable, CaseIterable {

@@ -7,6 +7,8 @@ internal import Synchronization
 /// score. What is whole there is not done again. The ledger is made of all of them.
 struct SelectionRun: Sendable {
     let parts: TextParts
+    /// What the files are called in the ledger.
+    let fileNames: [String]
     let settings: SelectionSettings
     let threads: Int
     let places: SelectionPlaces
@@ -92,6 +94,7 @@ struct SelectionPlaces: Sendable {
     var ledger: String { output + ".ledger" }
     var report: String { output + ".report.json" }
     var settings: String { file("settings.json") }
+    func triples(_ file: Int, _ wording: Int) -> String { self.file("triples-\(file)-\(wording).jsonl") }
     func part(_ number: Int) -> String { file("\(number).part") }
     func units(_ number: Int) -> String { file("\(number).units") }
     func scores(_ number: Int) -> String { file("\(number).scores") }

@@ -47,6 +47,13 @@ public struct SelectionSettings: Sendable {
     /// The share of an evaluation text's runs that makes a document one that holds it.
     public var contaminationShare = 0.5
 
+    /// Triples that become text; nil where there are none.
+    public var triples: TripleText?
+    /// The most that synthetic documents may be of the text that is kept, 0 to 1; nil for any share.
+    public var syntheticCap: Double?
+    /// What templates are drawn by, and synthetic documents where the cap leaves some out.
+    public var seed: UInt64 = 0
+
     /// When documents are of; nil where nobody asks.
     public var dates: DocumentDates?
     /// Which of the documents that all this leaves are chosen; nil for all.
@@ -65,13 +72,20 @@ public struct SelectionSettings: Sendable {
         return options
     }
 
+    /// Whether the seed decides anything but what is chosen.
+    private var usesSeed: Bool { triples != nil || syntheticCap != nil }
+
     /// All reasons for which documents are dropped, in the order of their codes, which begin at 1.
     var reasons: [Reason] {
         rules.map {
             Reason(
                 name: $0.name, group: $0.group.rawValue, number: $0.number,
                 bound: $0.isLeast ? "least" : "most")
-        } + Reason.others.map { Reason(name: $0, group: "selection", number: nil, bound: nil) }
+        }
+            + Reason.others.map {
+                let cap = $0 == Reason.syntheticCap ? syntheticCap : nil
+                return Reason(name: $0, group: "selection", number: cap, bound: cap.map { _ in "most" })
+            }
     }
 
     /// The code of a reason that is no rule.
@@ -82,6 +96,9 @@ public struct SelectionSettings: Sendable {
         var json = selection
         if let dates { json["dates"] = dates.json }
         if let choice { json["choice"] = choice.json }
+        if let triples { json["triples"] = triples.json }
+        if let syntheticCap { json["synthetic_cap"] = JSON(syntheticCap) }
+        if usesSeed { json["seed"] = .number(JSONNumber(seed)) }
         return json
     }
 
@@ -125,14 +142,15 @@ struct Reason: Sendable, Equatable {
         case undated, unreadableDate, tooOld, tooNew
         /// Cleaning has left nothing.
         case nothingLeft
-        case personalData, contamination, duplicate, nearDuplicate, notChosen
+        case personalData, contamination, duplicate, nearDuplicate, notChosen, syntheticCap
     }
 
     static let others = [
         "undated", "unreadable_date", "too_old", "too_new", "nothing_left", "personal_data", "contamination",
         "duplicate_document", "near_duplicate",
-        "not_chosen",
+        "not_chosen", syntheticCap,
     ]
+    static let syntheticCap = "synthetic_cap"
 
     /// As the ledger has it.
     var json: JSON {

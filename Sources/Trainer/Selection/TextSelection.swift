@@ -16,6 +16,8 @@ public struct TextSelection: Sendable {
     private let contamination: Contamination?
     /// The model that measures where the settings name none.
     private let checkpoint: Checkpoint?
+    /// Nil where there are no triples.
+    private let templates: TripleTemplates?
 
     /// The bytes of a part, on which what is in the work folder depends, and not the output.
     private static let partSize = 8 << 20
@@ -49,7 +51,11 @@ public struct TextSelection: Sendable {
         tool: String, partSize: Int = partSize
     ) throws(UserFacingError) {
         parts = try TextParts(files, options: settings.textOptions, fields: .all, partSize: partSize)
-        guard parts.count > 0 else { throw .noDocuments(paths: files) }
+        guard parts.count > 0 || settings.triples != nil else { throw .noDocuments(paths: files) }
+        templates = try settings.triples.map { text throws(UserFacingError) in
+            for file in text.files where TextPaths.isPipe(file) { throw .pipeInPlaceOfFile(path: file) }
+            return try TripleTemplates(path: text.templates)
+        }
         (self.settings, self.threads, self.tool) = (settings, max(1, threads), tool)
         var options = settings.textOptions
         options.textKey = settings.evaluationKey
@@ -78,6 +84,17 @@ public struct TextSelection: Sendable {
                 }),
             "against": .array(contamination?.files ?? []),
         ]
+        if let text = settings.triples, let templates {
+            let files = try text.files.map { (path) throws(UserFacingError) -> JSON in
+                let input = try InputFile(path: path)
+                return [
+                    "file": .string(path), "bytes": JSON(input.size),
+                    "modified": JSON(input.identity.seconds),
+                ]
+            }
+            origins["triples"] = .array(files)
+            origins["templates"] = .string(templates.sha256)
+        }
         if let choice = settings.choice {
             origins["to"] = try choice.taskFiles(settings)
             origins["fingerprint"] = model.map { .string($0.fingerprint) } ?? .null
@@ -87,6 +104,7 @@ public struct TextSelection: Sendable {
 
     /// What a run is doing.
     public enum Stage: String, Sendable {
+        case triples = "making text of triples"
         case units = "looking for repeated lines"
         case documents = "reading"
         case keys = "comparing"
@@ -116,6 +134,7 @@ public struct TextSelection: Sendable {
         guard replaces || FileSystem.kind(of: output) == nil else { throw .outputExists(path: output) }
         let sources =
             parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
+            + (settings.triples.map { $0.files + [$0.templates] } ?? [])
         if let there = FileSystem.resolved(output),
             sources.contains(where: { FileSystem.resolved($0) == there })
         {
@@ -124,8 +143,13 @@ public struct TextSelection: Sendable {
         let model = try model()
         let origins = try origins(model)
         let lock = try begin(places, origins, replaces: replaces)
+        let made = try textOfTriples(places, isCancelled, progress)
+        var parts = parts
+        for path in made?.paths ?? [] { try parts.add(path) }
+        guard parts.count > 0 else { throw .noDocuments(paths: settings.triples?.files ?? []) }
         let run = SelectionRun(
-            parts: parts, settings: settings, threads: threads, places: places,
+            parts: parts, fileNames: self.parts.files.map(\.path) + (made?.names ?? []), settings: settings,
+            threads: threads, places: places,
             work: SelectionWork(
                 total: (0..<parts.count).reduce(0) { $0 + parts.byteCount($1) }, isCancelled, progress))
         let cleaner = TextCleaner(settings.cleaning, repeated: try RepeatedUnitsPass(run: run).carryOut())
@@ -146,11 +170,26 @@ public struct TextSelection: Sendable {
         plan.report.sha256 = try FileDigest.sha256(
             InputFile(path: places.file("output")), isCancelled: { run.work.isStopped })
         plan.report.ledgerSHA256 = try FileDigest.sha256(InputFile(path: places.ledger))
+        plan.report.triples = made?.figures
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
         try FileSystem.replace(output, with: places.file("output"))
         try FileSystem.remove(places.folder)
         _ = consume lock
         return plan.report
+    }
+
+    /// Makes text of triples; nil where there are none.
+    private func textOfTriples(
+        _ places: SelectionPlaces, _ isCancelled: @Sendable @escaping () -> Bool,
+        _ progress: @Sendable @escaping (Stage, Int, Int) -> Void
+    ) throws(UserFacingError) -> TriplesPass.Written? {
+        guard let text = settings.triples, let templates else { return nil }
+        let bytes = text.files.reduce(0) { $0 + FileSystem.byteCount(of: $1) }
+        return try TriplesPass(
+            settings: settings, text: text, templates: templates, threads: threads, places: places,
+            work: SelectionWork(
+                total: bytes * TriplesPass.wordings(text, templates), isCancelled, progress)
+        ).carryOut()
     }
 
     /// Takes the work folder over, or makes it.

@@ -48,7 +48,7 @@ public struct CheckpointExport {
             try masters.merge(kept.averages(in: reached.layout)) { _, average in average }
         }
         let operation = kept.identity.operation(
-            steps: kept.progress.step, tokens: kept.progress.sources.tokens, stage: kept.progress.stage,
+            steps: kept.progress.step, shown: kept.progress.sources, stage: kept.progress.stage,
             and: isAverage ? ["result": .string(RunResult.average.rawValue)] : [:])
         (checkpoint, self.model) = (path, model)
         (run, step) = (kept.identity.name, kept.progress.step)

@@ -109,16 +109,21 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - steps: the steps that it has taken.
-    ///   - tokens: those that it has shown.
+    ///   - shown: what it has shown, by source.
     ///   - stage: the stage that it is in, from 0.
     ///   - more: what else there is to say.
     /// - Returns: the operation.
     func operation(
-        steps: Int, tokens: Int, stage: Int, and more: JSONObject
+        steps: Int, shown: [SourceProgress], stage: Int, and more: JSONObject
     ) -> Manifest.Operation {
         var parameters = JSONObject()
         parameters["steps"] = .init(steps)
-        parameters["tokens"] = .init(tokens)
+        parameters["tokens"] = .init(shown.tokens)
+        let synthetic = shown.filter { $0.synthetic != nil }
+        if !synthetic.isEmpty {
+            parameters["synthetic_tokens"] = .object(
+                synthetic.reduce(into: JSONObject()) { $0[$1.name] = JSON($1.synthetic ?? 0) })
+        }
         parameters["learning_rate"] = .init(stages[stage].optimizer.rate)
         parameters["seed"] = .string(String(stages[0].seed))
         parameters["run"] = .string(name)

@@ -446,7 +446,7 @@ public final class TrainingLoop {
         let rows = snippets(through: run)
         if !rows.isEmpty { more["distilled_rows"] = .array(rows.map(\.counts)) }
         let operation = identity.operation(
-            steps: run.step, tokens: run.sources.tokens, stage: run.index, and: more)
+            steps: run.step, shown: run.sources, stage: run.index, and: more)
         let result: Checkpoint
         do {
             result = try stage.model.learning(masters, by: operation)

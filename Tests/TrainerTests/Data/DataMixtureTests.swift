@@ -453,4 +453,75 @@ import Testing
             #expect(throws: UserFacingError.self) { try other.move(to: position) }
         }
     }
+
+    /// A file of which every third document is marked as synthetic, and how many tokens those have and all.
+    private func markedFile(in folder: TemporaryFolder) throws -> (path: String, synthetic: Int, all: Int) {
+        let lines = (0..<30).map { index in
+            let text = (0...index % 7).map { "Row \(index) has \($0) cells." }.joined(separator: " ")
+            return #"{"text": "\#(text)"\#(index % 3 == 0 ? #", "synthetic": "replay""# : "")}"#
+        }
+        let path = try folder.write("marked.jsonl", lines.joined(separator: "\n"))
+        let documents = try documents(path)
+        return (
+            path, documents.enumerated().reduce(0) { $0 + ($1.offset % 3 == 0 ? $1.element.count : 0) },
+            documents.reduce(0) { $0 + $1.count }
+        )
+    }
+
+    @Test func countsSyntheticTokens() throws {
+        let folder = try TemporaryFolder()
+        let marked = try markedFile(in: folder)
+        func data(_ extent: DataExtent) throws -> DataMixture {
+            try mixture([1], of: [marked.path], extent: extent, blockSize: 200)
+        }
+        var run = try data(.passes(2))
+        let count = try #require(run.sequenceCount())
+        var (before, stop): (Int, Int) = (0, 0)
+        for sequence in 0..<count {
+            if sequence == count / 3 {
+                // What was shown of them counts on where a run goes on.
+                let position = run.position
+                run = try data(.passes(2))
+                try run.move(to: position)
+                stop = try #require(run.sources[0].synthetic)
+            }
+            _ = try run.next(1)
+            let now = try #require(run.sources[0].synthetic)
+            #expect((0...32).contains(now - before))
+            before = now
+        }
+        #expect(stop > 0 && stop < 2 * marked.synthetic)
+        #expect(run.sources[0].shown == 2 * marked.all && run.sources[0].synthetic == 2 * marked.synthetic)
+        // As it was foretold; of a part as many as that has of all.
+        #expect(try data(.passes(2)).progress(after: 0)[0].synthetic == 2 * marked.synthetic)
+        let part = try data(.tokens(marked.all / 2)).progress(after: 0)[0]
+        #expect(abs(2 * (part.synthetic ?? 0) - marked.synthetic) <= 2)
+        // Beside a source without any.
+        var two = try mixture([1, 3], of: [marked.path, Self.files[0]], extent: .tokens(20 * 32))
+        while two.sources.tokens < 20 * 32 { _ = try two.next(1) }
+        let sources = two.sources
+        #expect(
+            sources[1].synthetic == nil && sources.figures[marked.path]?.synthetic == sources[0].synthetic)
+        #expect(sources.syntheticShare == Double(sources[0].synthetic ?? 0) / 640)
+        #expect(sources.adding(sources).map(\.synthetic) == [2 * (sources[0].synthetic ?? 0), nil])
+    }
+
+    @Test func keepsTheMarkInPackedTokens() throws {
+        let folder = try TemporaryFolder()
+        let marked = try markedFile(in: folder)
+        let tokenizer = try #require(tokenizer)
+        let tokenization = try Tokenization(of: [marked.path], by: tokenizer, threads: 2)
+        _ = try tokenization.write(to: folder.path("a.safetensors"), tool: "test")
+        let shards = try ShardedTokenization(
+            of: [marked.path], by: tokenizer, seed: 3, shardBytes: 1_000, threads: 2, tool: "test")
+        _ = try shards.write(to: folder.path("shards"))
+        for path in [folder.path("a.safetensors"), folder.path("shards")] {
+            var data = try mixture([1], of: [path], extent: .passes(1))
+            while data.sources[0].shown < marked.all { _ = try data.next(1) }
+            #expect(data.sources[0].synthetic == marked.synthetic, "\(path)")
+        }
+        let plain = try Tokenization(of: [Self.files[0]], by: tokenizer, threads: 2)
+        _ = try plain.write(to: folder.path("b.safetensors"), tool: "test")
+        #expect(try mixture([1], of: [folder.path("b.safetensors")]).sources[0].synthetic == nil)
+    }
 }

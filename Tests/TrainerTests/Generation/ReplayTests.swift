@@ -75,7 +75,7 @@ import Testing
             #expect(
                 line.object?.keys
                     == ["text", "synthetic", "model", "seed", "index", "end", "prefix", "tokens"])
-            #expect(line["synthetic"] == true && line["model"] == "base" && line["seed"]?.int == 7)
+            #expect(line["synthetic"] == "replay" && line["model"] == "base" && line["seed"]?.int == 7)
             let text = line["text"]?.string ?? ""
             #expect(!text.contains("\u{FFFD}") && seen.insert(text).inserted)
             indices.append(line["index"]?.int ?? -1)

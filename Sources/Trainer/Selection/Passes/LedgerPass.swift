@@ -29,9 +29,23 @@ struct LedgerPass {
         var found = [Bool](repeating: false, count: contamination?.runCount ?? 0)
         let file = try AtomicFile(path: places.ledger)
         // The header's size depends on where parts begin, so parts are gone through once more before the records.
+        var cap = settings.syntheticCap.map { SyntheticCap(share: $0, seed: settings.seed) }
+        var fates = Fates(clusters: clusters, choice: choice, settings: settings)
         for part in 0..<parts.count {
             var reader = try SelectionPartReader(path: places.part(part))
-            while try reader.next() != nil {}
+            var place = clusters.starts[part]
+            while let block = try reader.next() {
+                guard cap != nil else { continue }
+                for document in block.documents {
+                    let fate = fates.fate(of: document, place)
+                    if fate.entry.code == 0 {
+                        cap?.count(
+                            place, bytes: Int(document.textLength),
+                            isSynthetic: document.detail.synthesis != nil, rank: fate.rank)
+                    }
+                    place += 1
+                }
+            }
             let number = parts.fileNumber(of: part)
             if number != lastFile { (firstLine, lastFile) = (1, number) }
             ledgerParts.append(
@@ -44,35 +58,30 @@ struct LedgerPass {
         }
         report.figures.findings.add(parts.findings)
         let head = SelectionLedger.head(
-            settings, files: parts.files.map(\.path), parts: ledgerParts,
+            settings, files: run.fileNames, parts: ledgerParts,
             documents: clusters.starts.last ?? 0, tool: tool, measures: choice.map { _ in measureNames },
             groups: choice?.groupNames ?? [])
         try file.write(head, at: 0)
         var (written, offsets) = (head.count, [0])
-        var (candidate, firstUndated) = (0, nil as Int?)
+        let leftOut = cap?.leftOut() ?? []
+        fates = Fates(clusters: clusters, choice: choice, settings: settings)
+        var firstUndated: Int?
         let undated = [settings.code(of: .undated), settings.code(of: .unreadableDate)]
-        let (duplicate, near) = (settings.code(of: .duplicate), settings.code(of: .nearDuplicate))
         for part in 0..<parts.count {
             var reader = try SelectionPartReader(path: places.part(part))
             var (number, length) = (clusters.starts[part], 0)
             while let block = try reader.next() {
                 var bytes: [UInt8] = []
                 for document in block.documents {
-                    var entry = SelectionLedger.Entry(
-                        code: document.code, detail: document.detail, score: document.score,
-                        equal: SelectionLedger.noDocument, line: document.line)
-                    if entry.code == 0, let first = clusters.duplicate(of: number) {
-                        (entry.code, entry.score, entry.equal) = (duplicate, 1, UInt32(first))
-                    } else if entry.code == 0, case let first = clusters.root(number), first != number {
-                        (entry.code, entry.equal) = (near, UInt32(first))
-                        entry.score = Float(clusters.hits[number]) / Float(MinHash.bands)
-                    } else if entry.code == 0, let choice {
-                        if !choice.isChosen[candidate] { entry.code = settings.code(of: .notChosen) }
-                        candidate += 1
+                    var entry = fates.fate(of: document, number).entry
+                    if leftOut.contains(number) {
+                        entry.code = settings.code(of: .syntheticCap)
+                        entry.score = Float(cap?.shareOfAll ?? 0)
                     }
                     if firstUndated == nil, undated.contains(entry.code) { firstUndated = number }
                     report.count(
-                        entry, bytes: document.length, contaminationCode: settings.code(of: .contamination))
+                        entry, bytes: document.length, text: document.textLength,
+                        contaminationCode: settings.code(of: .contamination))
                     if entry.code == 0 { length += Int(document.length) }
                     entry.append(to: &bytes)
                     number += 1
@@ -97,6 +106,43 @@ struct LedgerPass {
             report.undated = "\(fate.file), line \(fate.line)"
         }
         return SelectionPlan(ledger: ledger, starts: clusters.starts, offsets: offsets, report: report)
+    }
+
+    /// What becomes of documents one after the other, the cap on synthetic ones left aside.
+    private struct Fates {
+        let clusters: Clusters
+        let choice: Choice?
+        let settings: SelectionSettings
+        /// How many there were to choose from.
+        private var candidate = 0
+
+        init(clusters: Clusters, choice: Choice?, settings: SelectionSettings) {
+            (self.clusters, self.choice, self.settings) = (clusters, choice, settings)
+        }
+
+        /// What becomes of the next document, and its rank where some were chosen.
+        mutating func fate(
+            of document: DocumentRecord, _ number: Int
+        ) -> (entry: SelectionLedger.Entry, rank: UInt32?) {
+            var entry = SelectionLedger.Entry(
+                code: document.code, detail: document.detail, score: document.score,
+                equal: SelectionLedger.noDocument, line: document.line)
+            guard entry.code == 0 else { return (entry, nil) }
+            if let first = clusters.duplicate(of: number) {
+                (entry.code, entry.score, entry.equal) = (settings.code(of: .duplicate), 1, UInt32(first))
+                return (entry, nil)
+            }
+            let first = clusters.root(number)
+            if first != number {
+                (entry.code, entry.equal) = (settings.code(of: .nearDuplicate), UInt32(first))
+                entry.score = Float(clusters.hits[number]) / Float(MinHash.bands)
+                return (entry, nil)
+            }
+            guard let choice else { return (entry, nil) }
+            defer { candidate += 1 }
+            if !choice.isChosen[candidate] { entry.code = settings.code(of: .notChosen) }
+            return (entry, choice.ranks[candidate])
+        }
     }
 
     private var measureNames: [String] { run.settings.choice.map { $0.measures.map($0.name) } ?? [] }
