@@ -423,7 +423,7 @@ def lessons(folder: pathlib.Path) -> int:
             assert two is None
             continue
         assert one.keys() == two.keys() and (one["taught"], one["targets"]) == (two["taught"], two["targets"])
-        for key in one.keys() & {"cross_entropy", "kl"}:
+        for key in one.keys() & {"cross_entropy", "kl", "hidden_mse"}:
             assert two[key] == pytest.approx(one[key], rel=LOSSES, abs=1e-6)
     return sum(one["taught"] for one in own if one)
 
@@ -469,6 +469,48 @@ def test_a_teacher_on_the_replay(written: pathlib.Path, tmp_path: pathlib.Path) 
     kept = [json.loads((tmp_path / f"{name}.run/step-000026/run.json").read_text()) for name in ("own", "other")]
     assert (
         kept[0]["progress"]["taught"] == kept[1]["progress"]["taught"] == {"taught": taught, "targets": said["targets"]}
+    )
+
+
+HIDDEN = {
+    "llama": "--teacher-hidden 3:0.5 --teacher-temperature 2",
+    "gemma2": "--teacher-hidden 0.5:0.5 --accumulate 2",
+    "gpt-neox": "--teacher-hidden 0.2:0.5 --teacher-weight 1 --gradients bf16",
+    "mixtral": "--teacher-hidden 1:0.5 --recompute layer",
+}
+
+
+@pytest.mark.parametrize("family", HIDDEN)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_hidden_states_of_a_teacher(tmp_path: pathlib.Path, family: str, processes: int) -> None:
+    """Layers twice, more tokens: behind each run of layers it is compared with its parent in half of the steps."""
+    model, teacher = tmp_path / "model", tmp_path / "teacher"
+    plan = "0-1,1-2" if family == "llama" else "0-1,1"
+    grown = ("--step", f"layers --plan {plan}", "--step", "resize-vocab --size 251", "--step", "convert --dtype f32")
+    run(command(SURGERY, "run", FIXTURES / "golden" / family, "-o", model, *grown))
+    run(command(SURGERY, "convert", FIXTURES / "golden" / family, "--dtype", "bf16", "-o", teacher))
+    ids = ("--ids", FIXTURES / "teacher-hidden/rows.safetensors", "--batch", 2, "--steps", 20, "--lr", 1e-3)
+    job = Comparison(tmp_path, model, *ids, "--teacher", teacher, *HIDDEN[family].split())
+    run(job.by_torchrun(processes))
+    job.check()
+    assert (
+        0 < lessons(tmp_path) and sum("hidden_mse" in line["teacher"] for line in lines(tmp_path / "own.jsonl")) == 10
+    )
+
+
+def test_hidden_states_that_are_interrupted(tmp_path: pathlib.Path) -> None:
+    """Layers that come in bit by bit, a stage that learns from predictions alone, a stop; 2 and then 3 processes."""
+    model, golden = tmp_path / "model", FIXTURES / "golden/llama"
+    steps = ("--step", "layers --plan 0-1,1-2", "--step", "convert --dtype f32")
+    run(command(SURGERY, "run", golden, "-o", model, *steps))
+    ids = ("--ids", FIXTURES / "teacher-hidden/rows.safetensors", "--batch", 4, "--lr", 1e-3, "--seam", "ramp")
+    more = ("--teacher", golden, "--teacher-hidden", "2:0.6", "--ramp-share", 0.5, "--checkpoint-every", 4)
+    job = Comparison(tmp_path, model, *ids, *more, "--stages", "steps: 20", "steps: 5, teacher-temperature: 3")
+    stopped(job.by_torchrun(2), tmp_path, 7, signal.SIGINT)
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+    assert (
+        0 < lessons(tmp_path) and sum("hidden_mse" in line["teacher"] for line in lines(tmp_path / "own.jsonl")) == 12
     )
 
 

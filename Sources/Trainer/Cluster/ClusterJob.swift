@@ -238,7 +238,7 @@ package struct ClusterJob: Codable, Sendable {
     }
 
     package static let formatName = "model-surgery job"
-    package static let formatVersion = 3
+    package static let formatVersion = 4
 
     package var format = ClusterJob.formatName
     package var version = ClusterJob.formatVersion
@@ -334,7 +334,7 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("teacher-hidden", job.teacherHidden != nil),
+            ("from-scratch", job.fromScratch),
             ("distil-rows", plans.contains { $0.rows != nil }),
             (
                 "guard rollback where a stage goes on with the data of the one before at another size",

@@ -146,23 +146,28 @@ public struct ClusterNeed: Sendable, Equatable {
         guard let teacher else { return [atHead, atLayer, atEnd, atNorm] }
         return withTeacher(
             teacher.shapes, teacher.architecture, [atHead, atLayer, atEnd], tokens: tokens, rows: rows, width,
-            student: architecture, mask: mask, gradients: before) + [atNorm]
+            student: architecture, mask: mask, gradients: before,
+            compared: plan.teaching?.hidden?.own.count ?? 0) + [atNorm]
     }
 }
 
 extension ClusterNeed {
-    /// The moments of a step in which a teacher is there, that of its own pass among them: what of it belongs to no layer is whole
-    /// until the backward pass ends, and beside the model's logits there are its own.
+    /// The moments of a step in which a teacher is there, that of its own pass among them.
+    ///
+    /// What of it belongs to no layer is whole until the backward pass ends, and beside the model's logits there are its own. Behind each
+    /// layer that is compared there is what leaves its own, and the difference in float32.
     private static func withTeacher(
         _ shapes: ShardedShapes, _ architecture: Architecture, _ moments: [Moment], tokens: Int, rows: Int,
-        _ width: Int, student: Architecture, mask: Int, gradients: Int
+        _ width: Int, student: Architecture, mask: Int, gradients: Int, compared: Int
     ) -> [Moment] {
         let states = tokens * width * architecture.hiddenSize
         let shared = min(student.vocabularySize, architecture.vocabularySize)
         var found = moments.map { moment in
             var moment = moment
             moment.gathered += width * shapes.rest
-            if moment.activations > 0 { moment.activations += states }
+            if moment.activations > 0 {
+                moment.activations += states + compared * tokens * (width + 4) * architecture.hiddenSize
+            }
             // Both models' logarithms over the tokens that they share, a gradient of those, and two of all logits.
             if moment.logits > 0 { moment.logits += 4 * rows * (3 * shared + 2 * student.vocabularySize) }
             return moment
@@ -171,7 +176,7 @@ extension ClusterNeed {
         found.append(
             Moment(
                 gradients: gradients, gathered: width * (shapes.rest + 2 * shapes.largestLayer),
-                activations: mask + 2 * states + (layer.max() ?? 0), logits: 0))
+                activations: mask + (2 + compared) * states + (layer.max() ?? 0), logits: 0))
         return found
     }
 }

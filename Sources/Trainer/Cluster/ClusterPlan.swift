@@ -24,12 +24,14 @@ public struct ClusterPlan: Sendable {
     ///   - devices: how many there are at most.
     ///   - memory: the bytes of each; nil where that is open.
     ///   - settings: what they are and compute in.
+    ///   - path: the model's folder, whose surgery.json tells which layers are copied; only asked where hidden states are compared.
     /// - Throws: ``UserFacingError`` when a number can't be, or a pattern names no tensor.
     public init(
-        _ model: DescribedModel, _ job: TrainingJob, devices: Int, memory: Int?, settings: ClusterSettings
+        _ model: DescribedModel, _ job: TrainingJob, devices: Int, memory: Int?, settings: ClusterSettings,
+        path: String = ""
     ) throws {
         var settled = SettledValues()
-        let stages = try job.stageJobs.map { stage in
+        var stages = try job.stageJobs.map { stage in
             var plan = StagePlan(stage, &settled)
             plan.length = stage.length ?? min(512, model.architecture.maximumLength)
             guard (1...1 << 20).contains(plan.batch), (1...1 << 20).contains(plan.accumulate),
@@ -46,6 +48,17 @@ public struct ClusterPlan: Sendable {
             return plan
         }
         let teacher = try job.teacher.map { try DescribedTeacher($0) }
+        if let text = job.teacherHidden {
+            let rule = try HiddenTeaching.Rule(text)
+            guard stages[0].teaching != nil else {
+                throw UserFacingError(
+                    .request,
+                    "teacher-hidden is of the first stage's teacher, and it has none; name one with --teacher"
+                )
+            }
+            let sources = try HiddenTeaching.sources(of: PretrainedModel.blank(path))
+            stages[0].teaching?.hidden = HiddenTeaching(rule, sources, steps: 1)
+        }
         let naming = TensorNaming(model.family, names: [])
         let names = try ParameterLayout(model.architecture, naming: naming).parameters.map(\.name)
         for plan in stages {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 from job import ModelFiles
+from losses import layer_list
 from parameters import Parameter, kept_buffers, local, views
 from rules import Refusal
 from safetensors import safe_open
@@ -68,13 +69,12 @@ def open_model(
         model = make_model(config, dtype)
     # Nothing is dropped out: the trainer knows no such thing.
     model.eval()
-    layers = getattr(model, model.base_model_prefix, None)
-    parts = layers.children() if layers else ()
-    blocks = next((part for part in parts if isinstance(part, torch.nn.ModuleList)), None)
-    if blocks is None:
+    layers = layer_list(model)
+    if layers is None:
         raise Refusal(
             f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
         )
+    blocks = getattr(getattr(model, model.base_model_prefix), layers)
     found = {
         name: {file_name(source, model, other, tensors): view for other, view in parts.items()}
         for name, parts in views(model).items()

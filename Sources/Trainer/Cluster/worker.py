@@ -327,33 +327,12 @@ class Worker:
             if tokens > before:
                 self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
             return True
-        own, batch, size = 0.0, stage["batch"], len(rows)
-        teaching, entropy, divergence = stage.get("teaching"), 0.0, 0.0
-        balances = self.job.values["model"].get("balance") is not None
-        # Experts are balanced a batch at a time, of which all sequences are then computed at once.
-        together = batch * math.ceil(self.ranks / batch) if balances else size
-        for some in rows.split(together):
-            for whole, part in self.passes(some, together if balances else batch):
-                # The teacher reads where it teaches some process something.
-                is_taught = bool((whole[:, 3:] > 0).any())
-                how = (stage["counts_from_row"], balances, teaching if is_taught else None)
-                losses, routers, found = self.losses(part, *how)
-                loss = losses.sum() / targets
-                if teaching:
-                    entropy += (found[0] if found else losses).sum().item()
-                    divergence += found[1].sum().item() if found else 0.0
-                if routers:
-                    loss = loss + self.balance(routers, (some[:, 1] >= 0).sum(1).view(-1, batch) / targets)
-                # FSDP takes the mean over the processes of what is a sum.
-                (loss * self.ranks).backward()
-                own += loss.item()
-        if self.teacher:
-            # What it gathered for its head is let go until the next step.
-            self.teacher.model.reshard()
+        own = self.compute_gradients(stage, rows, targets)
         gradients = self.gradients(stage)
         own_square = sum(float(g.double().square().sum()) for _, g in gradients)
-        loss, square, entropy, divergence = self.total(own, own_square, entropy, divergence)
-        norm = math.sqrt(square)
+        square, *sums = self.total(own_square, *own.values())
+        figures = dict(zip(own, sums))
+        loss, norm = figures["loss"], math.sqrt(square)
         finding = self.guard.judge(loss, norm)
         if finding is None:
             self.update(stage, gradients, rate, norm)
@@ -362,10 +341,8 @@ class Worker:
         for own in self.trained.values():
             own.gradient = None
         if finding is None:
-            if teaching:
-                taught = int((rows[:, 3] > 0).sum())
-                report["teacher"] = {"cross_entropy": entropy / targets, "taught": taught, "targets": targets}
-                report["teacher"] |= {"kl": divergence / taught} if taught > 0 else {}
+            if stage.get("teaching"):
+                report["teacher"] = self.taught(rows, targets, figures)
             self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
             return True
         finding.pop("deviations")
@@ -381,6 +358,50 @@ class Worker:
             return False
         self.tell("skipped", step=self.step, **finding)
         return True
+
+    def compute_gradients(self, stage: dict[str, Any], rows: torch.Tensor, targets: int) -> dict[str, float]:
+        """The gradients of a step's loss; this process's part of the loss and, over targets, of what it is made of."""
+        own, batch, size = {"loss": 0.0, "cross_entropy": 0.0, "kl": 0.0, "hidden_mse": 0.0}, stage["batch"], len(rows)
+        teaching = self.teaching(stage)
+        balances = self.job.values["model"].get("balance") is not None
+        # Experts are balanced a batch at a time, of which all sequences are then computed at once.
+        together = batch * math.ceil(self.ranks / batch) if balances else size
+        for some in rows.split(together):
+            for whole, part in self.passes(some, together if balances else batch):
+                # The teacher reads where it teaches some process something.
+                is_taught = bool((whole[:, 3:] > 0).any())
+                how = (stage["counts_from_row"], balances, teaching if is_taught else None)
+                losses, routers, found = self.losses(part, *how)
+                loss = losses.sum() / targets
+                for key, values in zip(("cross_entropy", "kl", "hidden_mse"), found or [losses.detach()]):
+                    own[key] += values.sum().item()
+                if routers:
+                    loss = loss + self.balance(routers, (some[:, 1] >= 0).sum(1).view(-1, batch) / targets)
+                # FSDP takes the mean over the processes of what is a sum.
+                (loss * self.ranks).backward()
+                own["loss"] += loss.item()
+        if self.teacher:
+            # What it gathered for its head is let go until the next step.
+            self.teacher.model.reshard()
+        return own
+
+    def teaching(self, stage: dict[str, Any]) -> dict[str, Any] | None:
+        """How the step at hand learns from the teacher, which compares hidden states in some of the first."""
+        teaching = stage.get("teaching")
+        hidden = teaching and teaching.get("hidden")
+        if hidden and self.step - self.first_step > hidden["steps"]:
+            return {**teaching, "hidden": None}
+        return teaching
+
+    def taught(self, rows: torch.Tensor, targets: int, figures: dict[str, float]) -> dict[str, float]:
+        """What there is to say of a step with a teacher."""
+        taught = int((rows[:, 3] > 0).sum())
+        said = {"cross_entropy": figures["cross_entropy"] / targets, "taught": taught, "targets": targets}
+        if taught > 0:
+            said["kl"] = figures["kl"] / taught
+            if self.teaching(self.job.stages[self.stage]).get("hidden"):
+                said["hidden_mse"] = figures["hidden_mse"] / taught
+        return said
 
     def go_back(self, draw: int, finding: dict[str, Any]) -> None:
         """Goes back to the last checkpoint of the job's own rules, and on with the sequences behind a draw."""

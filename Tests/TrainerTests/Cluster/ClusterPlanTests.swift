@@ -1,5 +1,6 @@
 import Formats
 import Models
+import Surgery
 import TestSupport
 import Testing
 
@@ -63,6 +64,35 @@ import Testing
         #expect(
             try plan { ($0.teacher, $0.teacherWeight) = (folder.path, 0) }.work.operations
                 == alone.work.operations)
+    }
+
+    /// Behind each run of copied layers there is the teacher's hidden state in bfloat16, and the difference in float32.
+    @Test func hiddenStatesAreCounted() throws {
+        let folder = try TemporaryFolder()
+        let grown = try GoldenModel(name: "llama").checkpoint().applying(DepthUpScaling(to: 4)).checkpoint
+        try CheckpointWriter().write(grown, to: folder.path("grown"))
+        let parent = try fixture("golden/llama")
+        func plan(_ hidden: String?, isTaught: Bool = true) throws -> ClusterNeed {
+            var job = TrainingJob()
+            (job.batch, job.length, job.teacherHidden) = (64, 24, hidden)
+            job.teacher = isTaught ? parent : nil
+            let path = folder.path("grown")
+            return try ClusterPlan(
+                PretrainedModel.described(path), job, devices: 1, memory: nil,
+                settings: ClusterSettings(device: .cuda), path: path
+            ).needs[0]
+        }
+        let (with, without) = (try plan("0.1"), try plan(nil))
+        let width = try PretrainedModel.described(folder.path("grown")).architecture.hiddenSize
+        #expect(with.total - without.total == 2 * 64 * 24 * width * (2 + 4))
+        #expect(with.activations - without.activations == with.total - without.total)
+        let alone = try #require(throws: UserFacingError.self) { try plan("0.1", isTaught: false) }
+        #expect(alone.message.contains("teacher-hidden is of the first stage's teacher"))
+        let wrong = try #require(throws: UserFacingError.self) { try plan("much") }
+        #expect(wrong.message.contains("teacher-hidden 'much' must be WEIGHT"))
+        try FileSystem.remove(folder.path("grown/surgery.json"))
+        let unknown = try #require(throws: UserFacingError.self) { try plan("0.1") }
+        #expect(unknown.message.contains("has no copied layers"))
     }
 
     @Test func theFewestThatFitAreFound() throws {
