@@ -92,7 +92,9 @@ struct Plan: ParsableCommand {
             }
             guard let tokens = plan.tokens, let flops, let time else {
                 if flops != nil {
-                    report("how long it takes follows from --tokens or --steps, which are not given")
+                    report(
+                        "how long it takes follows from the tokens or steps of all stages, which are not given (of snippets the text tells)"
+                    )
                 }
                 return
             }

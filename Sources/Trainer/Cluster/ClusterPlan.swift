@@ -33,7 +33,9 @@ public struct ClusterPlan: Sendable {
         var settled = SettledValues()
         var stages = try job.stageJobs.map { stage in
             var plan = StagePlan(stage, &settled)
-            plan.length = stage.length ?? min(512, model.architecture.maximumLength)
+            try plan.rows?.settle(layers: model.architecture.layers.count)
+            // A sequence is a snippet where rows are distilled.
+            plan.length = plan.rows?.length ?? stage.length ?? min(512, model.architecture.maximumLength)
             guard (1...1 << 20).contains(plan.batch), (1...1 << 20).contains(plan.accumulate),
                 plan.length >= 1
             else {
@@ -60,7 +62,12 @@ public struct ClusterPlan: Sendable {
             stages[0].teaching?.hidden = HiddenTeaching(rule, sources, steps: 1)
         }
         let naming = TensorNaming(model.family, names: [])
-        let names = try ParameterLayout(model.architecture, naming: naming).parameters.map(\.name)
+        let parameters = try ParameterLayout(model.architecture, naming: naming).parameters
+        let names = parameters.map(\.name)
+        for index in stages.indices where stages[index].rows != nil {
+            let rows = parameters.filter { $0.role == .embedding || $0.role == .head }
+            stages[index].trained = TensorSelection(train: rows.map(\.name), freeze: [])
+        }
         for plan in stages {
             if let pattern = plan.trained.unmatched(by: names).first {
                 throw UserFacingError(
@@ -80,7 +87,8 @@ public struct ClusterPlan: Sendable {
         let largest = stages.max { $0.batch * $0.length < $1.batch * $1.length } ?? stages[0]
         (sequences, length) = (largest.batch * largest.accumulate, largest.length)
         work = try ClusterWork(
-            model, teacher: largest.teaching == nil ? nil : teacher, length: largest.length,
+            model, teacher: largest.teaching == nil ? nil : teacher, rows: largest.rows,
+            length: largest.length,
             recomputation: largest.recomputation)
         let shown = zip(job.stageJobs, stages).map { stage, plan in
             stage.tokens ?? stage.steps.map { $0 * plan.batch * plan.accumulate * plan.length }

@@ -5,7 +5,7 @@ B, T: sequences and tokens of a pass. R: targets of a pass. C: hidden size. V: t
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -25,6 +25,11 @@ class Given(torch.nn.Module):
 
     def forward(self, *_: Any, **__: Any) -> Any:
         return self.form(last_hidden_state=self.hidden)
+
+
+def computed(model: Any, forward: Any, what: Callable[..., Any], *values: Any) -> Any:
+    """A forward pass of a model, for which FSDP gathers what belongs to no layer: computes what is asked for."""
+    return what(model, forward, *values)
 
 
 def layer_list(model: Any) -> str | None:
@@ -91,19 +96,31 @@ def token_losses(
     """
     with streams(model, lesson.layers if lesson else ()) as own:
         output = layer_output(model, tokens, positions, **({"output_router_logits": True} if routed else {}))
-    hidden, routers = output.last_hidden_state, output.router_logits if routed else ()
-    rows = (targets.flatten() >= 0).nonzero().squeeze(1)
-    hidden, targets = hidden.flatten(0, 1), targets.flatten()
+    hidden, routers = output.last_hidden_state.flatten(0, 1), output.router_logits if routed else ()
+    losses, *figures = target_losses(model, forward, type(output), hidden, targets.flatten(), lesson)
+    if lesson and lesson.layers and figures:
+        rows = (targets.flatten() >= 0).nonzero().squeeze(1)[lesson.taught]
+        squares = lesson.squares([own[layer][rows] for layer in lesson.layers])
+        losses, figures = losses + lesson.hidden_weight * squares, [*figures, squares.detach()]
+    return losses, routers, figures
+
+
+def target_losses(
+    model: Any, forward: Any, form: type, hidden: torch.Tensor, targets: torch.Tensor, lesson: Any = None
+) -> list[torch.Tensor]:
+    """The losses of those of some rows that have a target: hidden (B · T, C), targets (B · T) -> (R), and with a lesson
+    cross entropies and divergences, (R) each. Without targets there is the zero that has gradients alone."""
+    rows = (targets >= 0).nonzero().squeeze(1)
     if rows.numel() == 0:
-        losses, *_ = head_losses(model, forward, type(output), hidden[:1], targets[:1].clamp(min=0))
-        return 0 * losses, routers, []
+        losses, *_ = head_losses(model, forward, form, hidden[:1], targets[:1].clamp(min=0))
+        return [0 * losses]
     hidden, targets = hidden[rows], targets[rows]
     parts = [
         checkpoint(
             head_losses,
             model,
             forward,
-            type(output),
+            form,
             hidden[start : start + CHUNK],
             targets[start : start + CHUNK],
             lesson and lesson.part(start, start + CHUNK),
@@ -111,11 +128,7 @@ def token_losses(
         )
         for start in range(0, rows.numel(), CHUNK)
     ]
-    losses, *figures = (torch.cat(column) for column in zip(*parts))
-    if lesson and lesson.layers:
-        squares = lesson.squares([own[layer][rows[lesson.taught]] for layer in lesson.layers])
-        losses, figures = losses + lesson.hidden_weight * squares, [*figures, squares.detach()]
-    return losses, routers, figures
+    return [torch.cat(column) for column in zip(*parts)]
 
 
 def head_losses(

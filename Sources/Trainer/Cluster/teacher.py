@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from job import Job
-from losses import head_logits, layer_output, streams, token_losses
+from losses import computed, head_logits, layer_output, streams
 from opening import Tensors, check_borders, open_model
 from torch.distributed.device_mesh import DeviceMesh
 
@@ -24,7 +24,7 @@ class Teacher:
         tensors = Tensors(job.teacher.paths)
         self.model = open_model(job.teacher, tensors, mesh, device, job.values["dtype"], keeps_types=True).model
         self.forward, self.form = self.model.forward, type(None)
-        self.model.forward = functools.partial(token_losses, self.model, self.forward)
+        self.model.forward = functools.partial(computed, self.model, self.forward)
         check_borders(self.model, device)
         self.model.forward = functools.partial(layer_output, self.model)
         # Its token for each of the model's, negative where it has none (V); the tokens that both have, and what it

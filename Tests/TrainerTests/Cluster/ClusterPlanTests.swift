@@ -95,6 +95,30 @@ import Testing
         #expect(unknown.message.contains("has no copied layers"))
     }
 
+    /// A stage that distils rows has a snippet to a sequence, remembers the layers of both readings alone, and moves embedding and head.
+    @Test func distilledRowsAreCounted() throws {
+        func rows(_ text: String, tied: Bool = false) throws -> ClusterPlan {
+            var its = Self.solar
+            its["tie_word_embeddings"] = .bool(tied)
+            return try self.plan(its) { $0.stages = [TrainingStage(["distil-rows": .string(text)])] }
+        }
+        let plan = try rows("batch=4096 length=64 layer=12")
+        #expect((plan.sequences, plan.length, plan.devicesInUse) == (4096, 64, 8) && plan.tokens == nil)
+        let head = 32_000 * 4096
+        #expect(plan.needs[0].moments == 8 * 2 * head)
+        #expect(try rows("batch=4").devicesInUse == 4)
+        let deeper = try rows("batch=4096 length=64 layer=13")
+        #expect(deeper.needs[0].activations - plan.needs[0].activations == 2 * 4096 * 64 * 4096)
+        let tied = try rows("batch=4096 length=64 layer=12", tied: true)
+        #expect(tied.needs[0].logits == 0 && tied.needs[0].moments == 8 * head)
+        // Recomputed layers: a quarter of them forward twice, recomputed and backward; the new reading goes on to the head.
+        let layers = Double(plan.work.active - head) + 48 * 4096 * 64
+        #expect(plan.work.operations == 8 * layers / 4 + 2 * layers + 4 * Double(head))
+        #expect(tied.work.operations == 10 * layers / 4)
+        let deep = try #require(throws: UserFacingError.self) { try rows("layer=49") }
+        #expect(deep.message.contains("behind layer 49, and the model has 48"))
+    }
+
     @Test func theFewestThatFitAreFound() throws {
         let plan = try plan(memory: 80_000_000_000) { $0.batch = 16 }
         let fitting = try #require(plan.fitting)

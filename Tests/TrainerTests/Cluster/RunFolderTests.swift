@@ -176,7 +176,7 @@ import Testing
     @Test(arguments: [
         "job.json", "steps.jsonl", "spare.jsonl", "stage-1.tokens", "teacher.tokens", "config.json",
         "config-teacher.json", "worker.py", "job.py", "hosts.py", "opening.py", "parameters.py", "losses.py",
-        "teacher.py", "rules.py", "requirements.txt",
+        "teacher.py", "rows.py", "rules.py", "requirements.txt",
     ]) func changedFoldersAreRefused(name: String) throws {
         let teacher = try fixture("golden/llama")
         let path = try planned { ($0.guarding, $0.teacher) = (.rollback, teacher) }.path
