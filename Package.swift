@@ -73,6 +73,7 @@ let package = Package(
                 .embedInCode("Cluster/rules.py"), .embedInCode("Cluster/hosts.py"),
                 .embedInCode("Cluster/job.py"), .embedInCode("Cluster/opening.py"),
                 .embedInCode("Cluster/losses.py"), .embedInCode("Cluster/teacher.py"),
+                .embedInCode("Cluster/rows.py"),
                 .embedInCode("Cluster/requirements.txt"),
                 .embedInCode("HandOff/planned.py"),
                 .embedInCode("HandOff/check.py"),

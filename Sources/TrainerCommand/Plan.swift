@@ -9,9 +9,10 @@ struct Plan: ParsableCommand {
         commandName: "plan",
         abstract: "Say what healing on GPUs takes: memory, time and money.",
         discussion: """
-            Reads MODEL's config.json alone, so it works before any weights are there. It says what a process of \
-            trainer heal --on torchrun takes of its device's memory, by part and by number of devices, and the smallest \
-            number that fits. With --flops it says how long the run takes, with --price what it costs.
+            Reads MODEL's config.json alone, and its surgery.json for --teacher-hidden, so it works before any weights are \
+            there. It says what a process of trainer heal --on torchrun takes of its device's memory, by part and by number \
+            of devices, and the smallest number that fits. With --flops it says how long the run takes, with --price what \
+            it costs.
 
               trainer plan upstage/SOLAR --devices 8 --memory 80GB --batch 64 --length 4096 --tokens 1000000000 \\
                 --recompute layer --flops 989e12 --utilization 0.4 --price 2.5/hour
@@ -41,6 +42,11 @@ struct Plan: ParsableCommand {
         help: ArgumentHelp("A folder with config.json of the teacher of trainer heal.", valueName: "model"))
     var teacher: String?
     @Option(
+        help: ArgumentHelp(
+            "Compare its hidden states, too, as of trainer heal; MODEL's surgery.json tells behind which layers.",
+            valueName: "weight[:share]"))
+    var teacherHidden: String?
+    @Option(
         help: ArgumentHelp("What a device computes a second at its best, as in 989e12.", valueName: "FLOP/s"))
     var flops: Double?
     @Option(help: ArgumentHelp("The share of that which is reached.", valueName: "share")) var utilization =
@@ -66,7 +72,7 @@ struct Plan: ParsableCommand {
         try runReportingErrors {
             let plan = try ClusterPlan(
                 PretrainedModel.described(model), job, devices: devices, memory: memory?.bytes,
-                settings: ClusterSettings(device: device, precision: dtype))
+                settings: ClusterSettings(device: device, precision: dtype), path: model)
             let time = flops.flatMap { plan.seconds(flops: $0 * utilization) }
             if json { return printJSON(object(plan, time)) }
             report(
@@ -86,7 +92,9 @@ struct Plan: ParsableCommand {
             }
             guard let tokens = plan.tokens, let flops, let time else {
                 if flops != nil {
-                    report("how long it takes follows from --tokens or --steps, which are not given")
+                    report(
+                        "how long it takes follows from the tokens or steps of all stages, which are not given (of snippets the text tells)"
+                    )
                 }
                 return
             }
@@ -140,7 +148,8 @@ struct Plan: ParsableCommand {
         var job = TrainingJob()
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
         job.take(extent.batches)
-        (job.stages, job.train, job.freeze, job.teacher) = (extent.stages, train, freeze, teacher)
+        (job.stages, job.train, job.freeze) = (extent.stages, train, freeze)
+        (job.teacher, job.teacherHidden) = (teacher, teacherHidden)
         return job
     }
 }

@@ -423,7 +423,7 @@ def lessons(folder: pathlib.Path) -> int:
             assert two is None
             continue
         assert one.keys() == two.keys() and (one["taught"], one["targets"]) == (two["taught"], two["targets"])
-        for key in one.keys() & {"cross_entropy", "kl"}:
+        for key in one.keys() & {"cross_entropy", "kl", "hidden_mse"}:
             assert two[key] == pytest.approx(one[key], rel=LOSSES, abs=1e-6)
     return sum(one["taught"] for one in own if one)
 
@@ -472,6 +472,48 @@ def test_a_teacher_on_the_replay(written: pathlib.Path, tmp_path: pathlib.Path) 
     )
 
 
+HIDDEN = {
+    "llama": "--teacher-hidden 3:0.5 --teacher-temperature 2",
+    "gemma2": "--teacher-hidden 0.5:0.5 --accumulate 2",
+    "gpt-neox": "--teacher-hidden 0.2:0.5 --teacher-weight 1 --gradients bf16",
+    "mixtral": "--teacher-hidden 1:0.5 --recompute layer",
+}
+
+
+@pytest.mark.parametrize("family", HIDDEN)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_hidden_states_of_a_teacher(tmp_path: pathlib.Path, family: str, processes: int) -> None:
+    """Layers twice, more tokens: behind each run of layers it is compared with its parent in half of the steps."""
+    model, teacher = tmp_path / "model", tmp_path / "teacher"
+    plan = "0-1,1-2" if family == "llama" else "0-1,1"
+    grown = ("--step", f"layers --plan {plan}", "--step", "resize-vocab --size 251", "--step", "convert --dtype f32")
+    run(command(SURGERY, "run", FIXTURES / "golden" / family, "-o", model, *grown))
+    run(command(SURGERY, "convert", FIXTURES / "golden" / family, "--dtype", "bf16", "-o", teacher))
+    ids = ("--ids", FIXTURES / "teacher-hidden/rows.safetensors", "--batch", 2, "--steps", 20, "--lr", 1e-3)
+    job = Comparison(tmp_path, model, *ids, "--teacher", teacher, *HIDDEN[family].split())
+    run(job.by_torchrun(processes))
+    job.check()
+    assert (
+        0 < lessons(tmp_path) and sum("hidden_mse" in line["teacher"] for line in lines(tmp_path / "own.jsonl")) == 10
+    )
+
+
+def test_hidden_states_that_are_interrupted(tmp_path: pathlib.Path) -> None:
+    """Layers that come in bit by bit, a stage that learns from predictions alone, a stop; 2 and then 3 processes."""
+    model, golden = tmp_path / "model", FIXTURES / "golden/llama"
+    steps = ("--step", "layers --plan 0-1,1-2", "--step", "convert --dtype f32")
+    run(command(SURGERY, "run", golden, "-o", model, *steps))
+    ids = ("--ids", FIXTURES / "teacher-hidden/rows.safetensors", "--batch", 4, "--lr", 1e-3, "--seam", "ramp")
+    more = ("--teacher", golden, "--teacher-hidden", "2:0.6", "--ramp-share", 0.5, "--checkpoint-every", 4)
+    job = Comparison(tmp_path, model, *ids, *more, "--stages", "steps: 20", "steps: 5, teacher-temperature: 3")
+    stopped(job.by_torchrun(2), tmp_path, 7, signal.SIGINT)
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+    assert (
+        0 < lessons(tmp_path) and sum("hidden_mse" in line["teacher"] for line in lines(tmp_path / "own.jsonl")) == 12
+    )
+
+
 def test_a_teacher_that_lies_elsewhere(tmp_path: pathlib.Path) -> None:
     """The worker is told where, and refuses another model and a job without one; the trainer needs none to adopt."""
     family, model, teacher = FIXTURES / "golden/gpt2", tmp_path / "model", tmp_path / "teacher"
@@ -495,6 +537,113 @@ def test_a_teacher_that_lies_elsewhere(tmp_path: pathlib.Path) -> None:
     other = command(TRAINER, "heal", model, *ids, *on(1), "-o", tmp_path / "plain", "--plan-only")
     run(other)
     assert "has no teacher; leave out --teacher" in alone(tmp_path / "plain.cluster", "--teacher", there)
+
+
+def distilled(folder: pathlib.Path, predicts: bool) -> int:
+    """Compares what both runs say of the readings of snippets, step by step; how many steps had some."""
+    own, other = ([line.get("rows") for line in lines(folder / f"{name}.jsonl")] for name in ("own", "other"))
+    for one, two in zip(own, other, strict=True):
+        if one is None:
+            assert two is None
+            continue
+        assert one.keys() == two.keys() == {"mse", "places"} | ({"cross_entropy"} if predicts else set())
+        assert all(two[key] == pytest.approx(one[key], rel=LOSSES) for key in one) and one["places"] == two["places"]
+    return sum(one is not None for one in own)
+
+
+KOREAN = f"{EXAMPLES}/data/korean.val.jsonl"
+
+
+def with_words(folder: pathlib.Path, model: pathlib.Path, dtype: str = "f32") -> pathlib.Path:
+    """A model with 40 Korean tokens more."""
+    grown = folder / "grown"
+    steps = ("--step", f"resize-vocab --learn 40 --corpus {KOREAN}", "--step", f"convert --dtype {dtype}")
+    run(command(SURGERY, "run", model, "-o", grown, *steps))
+    return grown
+
+
+def scratch(folder: pathlib.Path, family: str, **changes: Any) -> pathlib.Path:
+    """A model of a family with the tokenizer of the examples, and the weights of two steps from scratch."""
+    blank = folder / "blank"
+    blank.mkdir()
+    config = json.loads((FIXTURES / "golden" / family / "config.json").read_text())
+    (blank / "config.json").write_text(json.dumps(config | {"vocab_size": 1024} | changes))
+    (blank / "tokenizer.json").write_bytes((EXAMPLES / "blank/tokenizer.json").read_bytes())
+    data = ("--data", EXAMPLES / "data/english.val.jsonl", "--steps", 2, "--batch", 2, "--length", 32)
+    run(command(TRAINER, "heal", blank, "--from-scratch", *data, "-o", folder / "written"))
+    return folder / "written"
+
+
+READERS = {
+    # How many layers both readings go through, of how many; whether the head has rows of its own.
+    "base": ("layer=3", True),
+    "gemma2": ("layer=1", False),
+    "gpt2": ("layer=2", False),
+    "gpt-neox": ("layer=2", True),
+    "mixtral": ("layer=1", True),
+}
+
+
+@pytest.mark.parametrize("family", READERS)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_distilled_rows(tmp_path: pathlib.Path, family: str, processes: int) -> None:
+    """Heads of their own, tied ones; scaled embeddings, positions that are embedded, experts; a last step with less."""
+    model = EXAMPLES / "base" if family == "base" else scratch(tmp_path, family)
+    layer, predicts = READERS[family]
+    rule = f"snippets=4 length=24 {layer} rate=2e-3 batch=7 epochs=2"
+    more = ("--recompute", "layer") if family == "gemma2" else ()
+    length = 30 if family == "gpt2" else 60
+    job = Comparison(
+        tmp_path, with_words(tmp_path, model), "--data", KOREAN, "--distil-rows", rule, "--length", length, *more
+    )
+    run(job.by_torchrun(processes))
+    job.check()
+    assert distilled(tmp_path, predicts) == len(job.own) > 8
+    said = operation(tmp_path, "other")
+    assert operation(tmp_path, "own") == said and said["distilled_rows"][0]["found"] > 10
+
+
+def test_distilled_rows_among_stages(written: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Behind a stage of text and before one with a teacher, with moments in bfloat16; stopped within it, gone on with
+    another number of processes; checkpoints stay, and the trainer's own engine goes on from one."""
+    rows = "name: rows, distil-rows: snippets=2 length=20 batch=4 rate=2e-3, keep-end: true"
+    stages = ("name: one, steps: 4, teacher-weight: 0", rows, "name: all, steps: 6")
+    more = ("--teacher", "parent", "--checkpoint-every", 5, "--moments", "bf16", "--stages", *stages)
+    job = Comparison(tmp_path, with_words(tmp_path, written), *TEXTS, *more)
+    count = operation(tmp_path, "own")["steps"]
+    assert count > 18
+    stopped(job.by_torchrun(2), tmp_path, 7, signal.SIGINT)
+    run([*job.by_torchrun(3), "--resume"])
+    job.check()
+    assert distilled(tmp_path, True) == count - 10 and lessons(tmp_path) > 0
+    assert operation(tmp_path, "own") == operation(tmp_path, "other")
+    ((own,), (other,)) = (recorded(tmp_path, name, "exposed") for name in ("own", "other"))
+    assert own["tokens"] == other["tokens"] and own["tokens"]["tokens"] > 0
+    one, two = evaluated(tmp_path, "own"), evaluated(tmp_path, "other")
+    assert one.keys() == two.keys() and all(two[place] == pytest.approx(one[place], rel=LOSSES) for place in one)
+    kept = [
+        json.loads((tmp_path / f"{name}.run/step-{count - 6:06}/run.json").read_text()) for name in ("own", "other")
+    ]
+    for one in kept:
+        for key in ("earlier", "sources"):
+            one["progress"][key].sort(key=lambda source: source["name"])
+    for key in ("stage", "earlier", "sources", "exposure"):
+        assert kept[0]["progress"][key] == kept[1]["progress"][key]
+    assert kept[0]["progress"]["inStage"]["data"] == kept[1]["progress"]["inStage"]["data"]
+    (tmp_path / "other").rename(tmp_path / "other-before")
+    run([*job.words, *command("-o", tmp_path / "other", "--resume", "--log", tmp_path / "again.jsonl")])
+    assert losses(tmp_path / "again.jsonl") == pytest.approx(job.own[-6:], rel=LOSSES)
+
+
+def test_more_processes_than_snippets(tmp_path: pathlib.Path) -> None:
+    """Snippets are dealt out: no more processes than a step has of them, and some go without in the last step."""
+    rule = "snippets=1 length=24 batch=3 rate=2e-3"
+    job = Comparison(tmp_path, with_words(tmp_path, EXAMPLES / "base"), "--data", KOREAN, "--distil-rows", rule)
+    said = refused(job.by_torchrun(4))
+    assert "4 processes for 3 sequences a step" in said and "or a larger batch= in distil-rows" in said
+    run(job.by_torchrun(3))
+    job.check()
+    assert distilled(tmp_path, True) == len(job.own)
 
 
 def test_infilling(written: pathlib.Path, tmp_path: pathlib.Path) -> None:

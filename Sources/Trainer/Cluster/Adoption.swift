@@ -72,6 +72,7 @@ public struct Adoption {
         try tellExposure(events)
         var outcome = events.outcome
         outcome.taught = try WorkerEvents.taught(of: folder, through: outcome.step)
+        outcome.rows = folder.job.identity.stages[...events.stage].compactMap(\.snippets)
         let operation = folder.job.operation(of: outcome, stage: events.stage)
         let stages = try folder.job.identity.stages(on: model, after: Set(beginning.keys))
         let healed = try stages[events.resultStage].model.learning(masters, by: operation)
@@ -201,6 +202,7 @@ extension ClusterJob {
         if let teacher, let taught = outcome.taught {
             more["teacher"] = identity.teaching(by: teacher.model.path, taught)
         }
+        if !outcome.rows.isEmpty { more["distilled_rows"] = .array(outcome.rows.map(\.counts)) }
         return identity.operation(
             steps: outcome.step, shown: outcome.sources, stage: stage, and: more)
     }

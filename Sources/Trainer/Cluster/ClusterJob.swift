@@ -132,6 +132,21 @@ package struct ClusterJob: Codable, Sendable {
         }
     }
 
+    /// How a stage distils rows, of which every sequence is a snippet: what ``RowDistiller`` does.
+    package struct Distillation: Codable, Sendable, Equatable {
+        /// How many layers both readings go through before they are compared.
+        package var layer: Int
+        /// Whether the head has rows of its own, which learn to predict the snippets' tokens.
+        package var predicts: Bool
+
+        /// That of a stage; nil where it trains on text.
+        init?(_ stage: PreparedStage) {
+            guard let layer = stage.plan.rows?.layer else { return nil }
+            self.layer = layer
+            predicts = !stage.model.architecture.head.isTied && stage.layout.head.isTrained
+        }
+    }
+
     /// How the trainer's own engine keeps a tensor, by which the worker rounds as it does.
     package struct Storage: Codable, Sendable, Equatable {
         /// Where its numbers begin among all that are trained, and whether its last two dimensions lie the other way round
@@ -163,6 +178,8 @@ package struct ClusterJob: Codable, Sendable {
         package var ramp: Ramp?
         /// How it learns from the teacher; nil where it doesn't.
         package var teaching: Teaching?
+        /// How it distils rows; nil where it trains on text.
+        package var distillation: Distillation?
         /// Whether a token's position is its place in the row, in place of that in what it sees.
         package var countsFromRow: Bool
         package var optimizer: Optimizer
@@ -178,12 +195,14 @@ package struct ClusterJob: Codable, Sendable {
                 sizes, optimizer, moments,
                 storage, tensors
             case goesOn = "goes_on"
+            case distillation = "distils_rows"
             case guarding = "guard"
             case countsFromRow = "counts_from_row"
         }
 
-        /// The parts of a sequence: tokens, targets, first visible positions, and with a teacher 1 where it teaches.
-        package var parts: Int { teaching == nil ? 3 : 4 }
+        /// The parts of a sequence: tokens, targets, first visible positions, and with a teacher 1 where it teaches; where rows are
+        /// distilled, the old reading's tokens and first visible positions, and its place with which each is compared.
+        package var parts: Int { distillation != nil ? 6 : teaching == nil ? 3 : 4 }
     }
 
     /// A set that is evaluated.
@@ -238,7 +257,7 @@ package struct ClusterJob: Codable, Sendable {
     }
 
     package static let formatName = "model-surgery job"
-    package static let formatVersion = 3
+    package static let formatVersion = 4
 
     package var format = ClusterJob.formatName
     package var version = ClusterJob.formatVersion
@@ -334,8 +353,7 @@ package struct ClusterJob: Codable, Sendable {
         let job = prepared.job
         let plans = prepared.stages.map(\.plan)
         let refused = [
-            ("from-scratch", job.fromScratch), ("teacher-hidden", job.teacherHidden != nil),
-            ("distil-rows", plans.contains { $0.rows != nil }),
+            ("from-scratch", job.fromScratch),
             (
                 "guard rollback where a stage goes on with the data of the one before at another size",
                 job.guarding == .rollback && prepared.dataChangesSize
@@ -352,6 +370,11 @@ package struct ClusterJob: Codable, Sendable {
         guard let name = refused.first(where: \.1)?.0 else { return }
         throw UserFacingError(.request, "--on does not know --\(name); leave one of the two out")
     }
+}
+
+extension StagePlan {
+    /// The sequences that are dealt out to processes at a time, and tokens of one: where rows are distilled, each is a snippet.
+    var dealtOut: (batch: Int, length: Int) { rows.map { ($0.batch, $0.length) } ?? (batch, length) }
 }
 
 extension PreparedJob {
@@ -380,7 +403,8 @@ extension ClusterJob.Stage {
     init(_ stage: PreparedStage, index: Int) {
         let plan = stage.plan
         title = plan.title
-        (steps, batch, accumulate, length) = (plan.steps, plan.batch, plan.accumulate, plan.length)
+        (steps, accumulate) = (plan.steps, plan.accumulate)
+        (batch, length) = plan.dealtOut
         sequences = "stage-\(index + 1).tokens"
         spare = stage.spareSteps
         goesOn = stage.goesOn
@@ -388,6 +412,7 @@ extension ClusterJob.Stage {
         configuration = plan.ropeTheta == nil ? Configuration.fileName : "config-\(index + 1).json"
         ramp = ClusterJob.Ramp(stage)
         teaching = plan.teaching
+        distillation = ClusterJob.Distillation(stage)
         sizes = Dictionary(stage.sources.map { ($0.name, $0.size) }) { $1 }
         countsFromRow = stage.job.ids != nil
         optimizer = ClusterJob.Optimizer(

@@ -111,18 +111,23 @@ public struct ClusterNeed: Sendable, Equatable {
     ) -> [Moment] {
         let processes = shapes.processes
         let tokens = (plan.batch + processes - 1) / processes * plan.length
-        let layers = architecture.layers.map { tokens * $0.savedBytes(architecture.hiddenSize, width: width) }
+        // Where rows are distilled, only what both readings go through is remembered.
+        let layers = architecture.layers.prefix(plan.rows?.layer ?? .max).map {
+            tokens * $0.savedBytes(architecture.hiddenSize, width: width)
+        }
         let residual = tokens * width * architecture.hiddenSize
         let largest = layers.max() ?? 0
         // What a token sees, as transformers makes it: a number for each pair.
         let mask = 4 * tokens * plan.length
         let kept =
             mask + 2 * residual
+            // The old reading, and the difference, in float32.
+            + (plan.rows == nil ? 0 : 2 * 4 * tokens * architecture.hiddenSize)
             + (plan.recomputation == .layer ? layers.count * residual + largest : layers.reduce(0, +))
         // A step's later parts find the gradients of the first.
         let before = plan.accumulate > 1 ? 4 * shapes.ownTrained : 0
         // Cross entropy is in float32: logits, their logarithms and the gradient.
-        let rows = min(chunk, tokens)
+        let rows = plan.rows != nil && architecture.head.isTied ? 0 : min(chunk, tokens)
         let head = width * architecture.vocabularySize * architecture.hiddenSize
         // A gradient that is added to is there twice; several processes send it from buffers of its own.
         let heads = rows < tokens ? 2 : 1
@@ -146,23 +151,28 @@ public struct ClusterNeed: Sendable, Equatable {
         guard let teacher else { return [atHead, atLayer, atEnd, atNorm] }
         return withTeacher(
             teacher.shapes, teacher.architecture, [atHead, atLayer, atEnd], tokens: tokens, rows: rows, width,
-            student: architecture, mask: mask, gradients: before) + [atNorm]
+            student: architecture, mask: mask, gradients: before,
+            compared: plan.teaching?.hidden?.own.count ?? 0) + [atNorm]
     }
 }
 
 extension ClusterNeed {
-    /// The moments of a step in which a teacher is there, that of its own pass among them: what of it belongs to no layer is whole
-    /// until the backward pass ends, and beside the model's logits there are its own.
+    /// The moments of a step in which a teacher is there, that of its own pass among them.
+    ///
+    /// What of it belongs to no layer is whole until the backward pass ends, and beside the model's logits there are its own. Behind each
+    /// layer that is compared there is what leaves its own, and the difference in float32.
     private static func withTeacher(
         _ shapes: ShardedShapes, _ architecture: Architecture, _ moments: [Moment], tokens: Int, rows: Int,
-        _ width: Int, student: Architecture, mask: Int, gradients: Int
+        _ width: Int, student: Architecture, mask: Int, gradients: Int, compared: Int
     ) -> [Moment] {
         let states = tokens * width * architecture.hiddenSize
         let shared = min(student.vocabularySize, architecture.vocabularySize)
         var found = moments.map { moment in
             var moment = moment
             moment.gathered += width * shapes.rest
-            if moment.activations > 0 { moment.activations += states }
+            if moment.activations > 0 {
+                moment.activations += states + compared * tokens * (width + 4) * architecture.hiddenSize
+            }
             // Both models' logarithms over the tokens that they share, a gradient of those, and two of all logits.
             if moment.logits > 0 { moment.logits += 4 * rows * (3 * shared + 2 * student.vocabularySize) }
             return moment
@@ -171,7 +181,7 @@ extension ClusterNeed {
         found.append(
             Moment(
                 gradients: gradients, gathered: width * (shapes.rest + 2 * shapes.largestLayer),
-                activations: mask + 2 * states + (layer.max() ?? 0), logits: 0))
+                activations: mask + (2 + compared) * states + (layer.max() ?? 0), logits: 0))
         return found
     }
 }
@@ -251,8 +261,12 @@ public struct ClusterWork: Sendable, Equatable {
     public let operations: Double
 
     /// The work of a token in sequences of a length; a teacher reads it, too, which is a third of what training it would take.
+    ///
+    /// Where rows are distilled, both readings go forward through some layers, the new one on to a head of its own rows, and backward
+    /// through those layers again; no gradient leaves the head.
     public init(
-        _ model: DescribedModel, teacher: DescribedTeacher? = nil, length: Int, recomputation: Recomputation
+        _ model: DescribedModel, teacher: DescribedTeacher? = nil, rows: RowDistillation? = nil, length: Int,
+        recomputation: Recomputation
     ) throws {
         let architecture = model.architecture
         let layout = try ParameterLayout(architecture, naming: TensorNaming(model.family, names: []))
@@ -275,6 +289,13 @@ public struct ClusterWork: Sendable, Equatable {
         }
         parameters = layout.parameterCount
         active = Int(layers + head)
+        if let layer = rows?.layer {
+            let share = Double(layer) / Double(architecture.layers.count)
+            let passes = (recomputation == .layer ? 8 : 6) * share
+            let isTied = architecture.head.isTied
+            operations = (layers + attention) * (passes + 2 * (isTied ? share : 1)) + (isTied ? 0 : 4 * head)
+            return
+        }
         operations =
             try 6 * (layers + head) + 6 * attention
             + (recomputation == .layer ? 2 * layers + 2 * attention : 0)

@@ -24,14 +24,18 @@ public struct ClusterPlan: Sendable {
     ///   - devices: how many there are at most.
     ///   - memory: the bytes of each; nil where that is open.
     ///   - settings: what they are and compute in.
+    ///   - path: the model's folder, whose surgery.json tells which layers are copied; only asked where hidden states are compared.
     /// - Throws: ``UserFacingError`` when a number can't be, or a pattern names no tensor.
     public init(
-        _ model: DescribedModel, _ job: TrainingJob, devices: Int, memory: Int?, settings: ClusterSettings
+        _ model: DescribedModel, _ job: TrainingJob, devices: Int, memory: Int?, settings: ClusterSettings,
+        path: String = ""
     ) throws {
         var settled = SettledValues()
-        let stages = try job.stageJobs.map { stage in
+        var stages = try job.stageJobs.map { stage in
             var plan = StagePlan(stage, &settled)
-            plan.length = stage.length ?? min(512, model.architecture.maximumLength)
+            try plan.rows?.settle(layers: model.architecture.layers.count)
+            // A sequence is a snippet where rows are distilled.
+            plan.length = plan.rows?.length ?? stage.length ?? min(512, model.architecture.maximumLength)
             guard (1...1 << 20).contains(plan.batch), (1...1 << 20).contains(plan.accumulate),
                 plan.length >= 1
             else {
@@ -46,8 +50,24 @@ public struct ClusterPlan: Sendable {
             return plan
         }
         let teacher = try job.teacher.map { try DescribedTeacher($0) }
+        if let text = job.teacherHidden {
+            let rule = try HiddenTeaching.Rule(text)
+            guard stages[0].teaching != nil else {
+                throw UserFacingError(
+                    .request,
+                    "teacher-hidden is of the first stage's teacher, and it has none; name one with --teacher"
+                )
+            }
+            let sources = try HiddenTeaching.sources(of: PretrainedModel.blank(path))
+            stages[0].teaching?.hidden = HiddenTeaching(rule, sources, steps: 1)
+        }
         let naming = TensorNaming(model.family, names: [])
-        let names = try ParameterLayout(model.architecture, naming: naming).parameters.map(\.name)
+        let parameters = try ParameterLayout(model.architecture, naming: naming).parameters
+        let names = parameters.map(\.name)
+        for index in stages.indices where stages[index].rows != nil {
+            let rows = parameters.filter { $0.role == .embedding || $0.role == .head }
+            stages[index].trained = TensorSelection(train: rows.map(\.name), freeze: [])
+        }
         for plan in stages {
             if let pattern = plan.trained.unmatched(by: names).first {
                 throw UserFacingError(
@@ -67,7 +87,8 @@ public struct ClusterPlan: Sendable {
         let largest = stages.max { $0.batch * $0.length < $1.batch * $1.length } ?? stages[0]
         (sequences, length) = (largest.batch * largest.accumulate, largest.length)
         work = try ClusterWork(
-            model, teacher: largest.teaching == nil ? nil : teacher, length: largest.length,
+            model, teacher: largest.teaching == nil ? nil : teacher, rows: largest.rows,
+            length: largest.length,
             recomputation: largest.recomputation)
         let shown = zip(job.stageJobs, stages).map { stage, plan in
             stage.tokens ?? stage.steps.map { $0 * plan.batch * plan.accumulate * plan.length }

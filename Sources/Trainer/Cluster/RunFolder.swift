@@ -10,7 +10,7 @@ internal import OrderedCollections
 /// | `job.json` | ``ClusterJob`` |
 /// | `steps.jsonl` | a line a step: its stage, the share of the peak rate, its targets, what it has shown by then |
 /// | `spare.jsonl` | the same of sequences that a run needs only after it has gone back; only with `--guard rollback` |
-/// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions; with a teacher (N, 4, T), 1 where it teaches the target |
+/// | `stage-N.tokens` | the sequences of a stage, in order: int32, (N, 3, T): tokens, targets, first visible positions; with a teacher (N, 4, T), 1 where it teaches the target; of snippets (N, 6, T): see ``TokenBatch/snippets(_:)`` |
 /// | `teacher.tokens` | the teacher's token for each of the model's, negative where it has none: int32, (V) |
 /// | `set-N.tokens` | the rows of an evaluation set: int32, (N, 4, T): the same, and 1 where the target ends a text |
 /// | `beginning/` | weights and moments of the checkpoint that the run begins with: ``WorkerBeginning`` |
@@ -207,7 +207,8 @@ package struct RunFolder: Sendable {
             (workerName, PackageResources.worker_py), ("job.py", PackageResources.job_py),
             ("hosts.py", PackageResources.hosts_py), ("opening.py", PackageResources.opening_py),
             ("parameters.py", PackageResources.parameters_py), ("losses.py", PackageResources.losses_py),
-            ("teacher.py", PackageResources.teacher_py), ("rules.py", PackageResources.rules_py),
+            ("teacher.py", PackageResources.teacher_py), ("rows.py", PackageResources.rows_py),
+            ("rules.py", PackageResources.rules_py),
             ("requirements.txt", PackageResources.requirements_txt),
         ]
     }
@@ -362,6 +363,10 @@ private struct StageData {
             let batch = try data.next(plan.batch)
             targets += batch.targetCount
             documents += batch.documents
+            if let rule = plan.rows {
+                try tokens.append(batch.snippets(rule))
+                continue
+            }
             var taught = [Int32](repeating: 0, count: batch.tokens.count)
             if let teacher, let teaching = plan.teaching {
                 for row in batch.taughtRows(tokens: teacher.shared.tokens, on: teaching.text) {

@@ -39,13 +39,13 @@ public final class ClusterRun {
             )
         }
         let processes = settings.hosts * (settings.processes ?? 1)
-        for stage in job.stages where processes > stage.plan.batch * stage.plan.accumulate {
-            let sequences = stage.plan.batch * stage.plan.accumulate
+        for plan in job.stages.map(\.plan) where processes > plan.dealtOut.batch * plan.accumulate {
+            let sequences = plan.dealtOut.batch * plan.accumulate
             throw UserFacingError(
                 .request,
                 """
                 \(processes) processes for \(sequences) sequences a step; take 1 to \(sequences) processes, or a larger \
-                --batch or --accumulate
+                \(plan.rows == nil ? "--batch or --accumulate" : "batch= in distil-rows")
                 """)
         }
     }

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rules import Refusal
 
-FORMAT, VERSION = "model-surgery job", 3
+FORMAT, VERSION = "model-surgery job", 4
 
 
 @dataclasses.dataclass(frozen=True)

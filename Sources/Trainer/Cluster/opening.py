@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 from job import ModelFiles
+from losses import layer_list, token_losses
 from parameters import Parameter, kept_buffers, local, views
 from rules import Refusal
 from safetensors import safe_open
@@ -68,13 +69,12 @@ def open_model(
         model = make_model(config, dtype)
     # Nothing is dropped out: the trainer knows no such thing.
     model.eval()
-    layers = getattr(model, model.base_model_prefix, None)
-    parts = layers.children() if layers else ()
-    blocks = next((part for part in parts if isinstance(part, torch.nn.ModuleList)), None)
-    if blocks is None:
+    layers = layer_list(model)
+    if layers is None:
         raise Refusal(
             f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
         )
+    blocks = getattr(getattr(model, model.base_model_prefix), layers)
     found = {
         name: {file_name(source, model, other, tensors): view for other, view in parts.items()}
         for name, parts in views(model).items()
@@ -148,15 +148,15 @@ def read(source: ModelFiles, parameters: dict[str, Parameter], tensors: Tensors)
 
 @torch.no_grad()
 def check_borders(model: Any, device: torch.device) -> None:
-    """Refuses a model, whose forward pass is `token_losses`, where tokens see what stands before their document."""
+    """Refuses a model, whose forward pass is `computed`, where tokens see what stands before their document."""
     length = 8
     tokens = torch.arange(4 * length, device=device).view(2, -1) % model.config.vocab_size
     positions = torch.arange(length, device=device).repeat(2, 2)
     targets = torch.full_like(tokens, -1)
     targets[:, length:] = 1
-    first, *_ = model(tokens, positions, targets)
+    first, *_ = model(token_losses, tokens, positions, targets)
     tokens[:, :length] = tokens[:, :length].flip(1)
-    second, *_ = model(tokens, positions, targets)
+    second, *_ = model(token_losses, tokens, positions, targets)
     # What of the weights was gathered is let go, for a checkpoint may have others.
     model.reshard()
     if not torch.allclose(first, second, rtol=1e-5, atol=1e-5):

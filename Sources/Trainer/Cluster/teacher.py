@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from job import Job
-from losses import head_logits, layer_output, token_losses
+from losses import computed, head_logits, layer_output, streams
 from opening import Tensors, check_borders, open_model
 from torch.distributed.device_mesh import DeviceMesh
 
@@ -24,7 +24,7 @@ class Teacher:
         tensors = Tensors(job.teacher.paths)
         self.model = open_model(job.teacher, tensors, mesh, device, job.values["dtype"], keeps_types=True).model
         self.forward, self.form = self.model.forward, type(None)
-        self.model.forward = functools.partial(token_losses, self.model, self.forward)
+        self.model.forward = functools.partial(computed, self.model, self.forward)
         check_borders(self.model, device)
         self.model.forward = functools.partial(layer_output, self.model)
         # Its token for each of the model's, negative where it has none (V); the tokens that both have, and what it
@@ -37,28 +37,44 @@ class Teacher:
     def lesson(self, rows: torch.Tensor, positions: torch.Tensor, teaching: dict[str, Any]) -> "Lesson":
         """What it makes of a pass, rows (B, 4, T): tokens, targets, first visible positions, 1 where it teaches.
 
-        It reads the sequences in which it teaches; one at least, for all processes must do the same.
+        It reads the sequences in which it teaches; one at least, for all processes must do the same. Where hidden
+        states are compared, what leaves its layers comes with it.
         """
+        hidden = teaching.get("hidden") or {"own": [], "parents": [], "weight": 0.0}
         taught = rows[:, 3] > 0
         some = taught.any(1)
         some[0] |= ~some.any()
         # What it has no token for is seen by nothing that it teaches.
-        output = self.model(self.tokens[rows[some, 0]].clamp(min=0), positions[some])
-        self.form, hidden = type(output), output.last_hidden_state.flatten(0, 1)
+        with streams(self.model, hidden["parents"]) as found:
+            output = self.model(self.tokens[rows[some, 0]].clamp(min=0), positions[some])
+        self.form, places = type(output), taught[some].flatten()
         return Lesson(
-            self, hidden[taught[some].flatten()], taught[rows[:, 1] >= 0], teaching["weight"], teaching["temperature"]
+            self,
+            output.last_hidden_state.flatten(0, 1)[places],
+            taught[rows[:, 1] >= 0],
+            teaching["weight"],
+            teaching["temperature"],
+            hidden["own"],
+            [found[layer][places] for layer in hidden["parents"]],
+            hidden["weight"],
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Lesson:
-    """What a teacher makes of the targets of a pass: which it teaches (R), what its last norm leaves there (N, C)."""
+    """What a teacher makes of the targets of a pass: which it teaches (R), what its last norm leaves there (N, C).
+
+    Of the layers of the model whose hidden states are compared, the teacher's that each should be like: (N, C) each.
+    """
 
     teacher: Teacher
     states: torch.Tensor
     taught: torch.Tensor
     weight: float
     temperature: float
+    layers: list[int]
+    hidden: list[torch.Tensor]
+    hidden_weight: float
 
     def part(self, start: int, end: int) -> "Lesson":
         """What it makes of some of them."""
@@ -77,6 +93,17 @@ class Lesson:
         divergences = torch.zeros_like(entropies).masked_scatter(self.taught, divergences)
         mixed = (1 - self.weight) * entropies + self.weight * self.temperature**2 * divergences
         return torch.where(self.taught, mixed, entropies), divergences
+
+    def squares(self, own: list[torch.Tensor]) -> torch.Tensor:
+        """The mean square of the difference of hidden states at each target, over channels and layers; 0 where nothing
+        is taught.
+
+        What leaves each of the model's layers where it teaches, (N, C) each -> (R).
+        """
+        pairs = zip(own, self.hidden, strict=True)
+        squares = [(one.float() - other.float()).square().mean(-1) for one, other in pairs]
+        found = torch.stack(squares).mean(0)
+        return found.new_zeros(len(self.taught)).masked_scatter(self.taught, found)
 
     @torch.no_grad()
     def predictions(self) -> torch.Tensor:

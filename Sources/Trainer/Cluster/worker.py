@@ -39,9 +39,10 @@ try:
     import transformers
     from hosts import Folders, agree, interface_to
     from job import Job, write_event
-    from losses import token_losses
+    from losses import computed, token_losses
     from opening import OpenedModel, Tensors, check_borders, open_model
     from parameters import Parameter, Part, local, rounded
+    from rows import reading_losses
     from rules import Evaluations, Refusal, StepGuard
     from safetensors.torch import save_file
     from teacher import Teacher
@@ -104,9 +105,10 @@ class Worker:
         for stage in job.stages:
             sequences = stage["batch"] * stage["accumulate"]
             if self.ranks > sequences:
+                more = "batch= in distil-rows" if stage.get("distils_rows") else "--batch or --accumulate"
                 raise Refusal(
                     f"{self.ranks} processes for {sequences} sequences a step; start 1 to {sequences} processes,"
-                    " or plan the job with a larger --batch or --accumulate"
+                    f" or plan the job with a larger {more}"
                 )
         # The configuration by which its rotary embedding turns.
         self.turned_by = "config.json"
@@ -141,7 +143,7 @@ class Worker:
         model = opened.model
         for block in opened.blocks:
             block.forward = functools.partial(self.compute_layer, block.forward)
-        model.forward = functools.partial(token_losses, model, model.forward)
+        model.forward = functools.partial(computed, model, model.forward)
         self.fade_in(opened)
         moved: list[str] = []
         hooks = [block.register_forward_hook(functools.partial(find_moved, moved)) for block in self.fading]
@@ -197,8 +199,8 @@ class Worker:
             own = some[self.rank :: self.ranks]
             if len(own) == 0:
                 own = some[:1].clone()
-                # Nothing is asked for.
-                own[:, 1], own[:, 3:] = -1, 0
+                # Nothing is asked for: no target, none that is taught, no place that is compared.
+                own[:, 1], own[:, 3:4], own[:, 5:] = -1, 0, -1
             yield some, own
 
     def losses(self, rows: torch.Tensor, counts_from_row: bool, routed: bool = False, teaching: Any = None) -> Any:
@@ -207,7 +209,7 @@ class Worker:
         places = torch.arange(rows.shape[2], device=self.device).expand(len(rows), -1)
         positions = places if counts_from_row else places - rows[:, 2]
         lesson = self.teacher.lesson(rows, positions, teaching) if self.teacher and teaching else None
-        return self.model(rows[:, 0], positions, rows[:, 1], routed, lesson)
+        return self.model(token_losses, rows[:, 0], positions, rows[:, 1], routed, lesson)
 
     def balance(self, routers: tuple[torch.Tensor, ...], targets: torch.Tensor) -> torch.Tensor:
         """This process's share of the loss that balances experts (arXiv:2101.03961, equation 4), a sum over batches.
@@ -233,7 +235,11 @@ class Worker:
         """Begins a stage: what it does not train loses its moments."""
         stage = self.job.stages[index]
         self.stage, self.guard = index, StepGuard(stage["guard"])
-        self.rows = self.job.sequences(stage["sequences"], stage["length"], 4 if stage.get("teaching") else 3)
+        self.rows = self.job.sequences(
+            stage["sequences"],
+            stage["length"],
+            6 if stage.get("distils_rows") else 4 if stage.get("teaching") else 3,
+        )
         self.draws = self.job.draws(index)
         self.first_step = sum(other["steps"] for other in self.job.stages[:index])
         self.turn(stage["configuration"])
@@ -333,33 +339,12 @@ class Worker:
             if tokens > before:
                 self.tell("step", **report, loss=0, grad_norm=0, seconds=time.monotonic() - start)
             return True
-        own, batch, size = 0.0, stage["batch"], len(rows)
-        teaching, entropy, divergence = stage.get("teaching"), 0.0, 0.0
-        balances = self.job.values["model"].get("balance") is not None
-        # Experts are balanced a batch at a time, of which all sequences are then computed at once.
-        together = batch * math.ceil(self.ranks / batch) if balances else size
-        for some in rows.split(together):
-            for whole, part in self.passes(some, together if balances else batch):
-                # The teacher reads where it teaches some process something.
-                is_taught = bool((whole[:, 3:] > 0).any())
-                how = (stage["counts_from_row"], balances, teaching if is_taught else None)
-                losses, routers, found = self.losses(part, *how)
-                loss = losses.sum() / targets
-                if teaching:
-                    entropy += (found[0] if found else losses).sum().item()
-                    divergence += found[1].sum().item() if found else 0.0
-                if routers:
-                    loss = loss + self.balance(routers, (some[:, 1] >= 0).sum(1).view(-1, batch) / targets)
-                # FSDP takes the mean over the processes of what is a sum.
-                (loss * self.ranks).backward()
-                own += loss.item()
-        if self.teacher:
-            # What it gathered for its head is let go until the next step.
-            self.teacher.model.reshard()
+        own = (self.distil if stage.get("distils_rows") else self.compute_gradients)(stage, rows, targets)
         gradients = self.gradients(stage)
         own_square = sum(float(g.double().square().sum()) for _, g in gradients)
-        loss, square, entropy, divergence = self.total(own, own_square, entropy, divergence)
-        norm = math.sqrt(square)
+        square, *sums = self.total(own_square, *own.values())
+        figures = dict(zip(own, sums))
+        loss, norm = figures["loss"], math.sqrt(square)
         finding = self.guard.judge(loss, norm)
         if finding is None:
             self.update(stage, gradients, rate, norm)
@@ -368,10 +353,12 @@ class Worker:
         for own in self.trained.values():
             own.gradient = None
         if finding is None:
-            if teaching:
-                taught = int((rows[:, 3] > 0).sum())
-                report["teacher"] = {"cross_entropy": entropy / targets, "taught": taught, "targets": targets}
-                report["teacher"] |= {"kl": divergence / taught} if taught > 0 else {}
+            if stage.get("teaching"):
+                report["teacher"] = self.taught(rows, targets, figures)
+            if how := stage.get("distils_rows"):
+                places = int((rows[:, 5] >= 0).sum())
+                report["rows"] = {"mse": figures["mse"] / places, "places": places}
+                report["rows"] |= {"cross_entropy": figures["cross_entropy"] / targets} if how["predicts"] else {}
             self.tell("step", **report, loss=loss, grad_norm=norm, seconds=time.monotonic() - start)
             return True
         finding.pop("deviations")
@@ -387,6 +374,63 @@ class Worker:
             return False
         self.tell("skipped", step=self.step, **finding)
         return True
+
+    def compute_gradients(self, stage: dict[str, Any], rows: torch.Tensor, targets: int) -> dict[str, float]:
+        """The gradients of a step's loss; this process's part of the loss and, over targets, of what it is made of."""
+        own, batch, size = {"loss": 0.0, "cross_entropy": 0.0, "kl": 0.0, "hidden_mse": 0.0}, stage["batch"], len(rows)
+        teaching = self.teaching(stage)
+        balances = self.job.values["model"].get("balance") is not None
+        # Experts are balanced a batch at a time, of which all sequences are then computed at once.
+        together = batch * math.ceil(self.ranks / batch) if balances else size
+        for some in rows.split(together):
+            for whole, part in self.passes(some, together if balances else batch):
+                # The teacher reads where it teaches some process something.
+                is_taught = bool((whole[:, 3:] > 0).any())
+                how = (stage["counts_from_row"], balances, teaching if is_taught else None)
+                losses, routers, found = self.losses(part, *how)
+                loss = losses.sum() / targets
+                for key, values in zip(("cross_entropy", "kl", "hidden_mse"), found or [losses.detach()]):
+                    own[key] += values.sum().item()
+                if routers:
+                    loss = loss + self.balance(routers, (some[:, 1] >= 0).sum(1).view(-1, batch) / targets)
+                # FSDP takes the mean over the processes of what is a sum.
+                (loss * self.ranks).backward()
+                own["loss"] += loss.item()
+        if self.teacher:
+            # What it gathered for its head is let go until the next step.
+            self.teacher.model.reshard()
+        return own
+
+    def distil(self, stage: dict[str, Any], rows: torch.Tensor, targets: int) -> dict[str, float]:
+        """The same of a step's snippets, of which both readings are compared."""
+        own, how = {"loss": 0.0, "mse": 0.0, "cross_entropy": 0.0}, stage["distils_rows"]
+        places = int((rows[:, 5] >= 0).sum())
+        for _, part in self.passes(rows, stage["batch"]):
+            part = part.to(self.device, torch.int64)
+            squares, losses = self.model(reading_losses, part, how["layer"], how["predicts"])
+            loss = squares.sum() / places + losses.sum() / targets
+            (loss * self.ranks).backward()
+            for key, value in (("loss", loss), ("mse", squares.sum()), ("cross_entropy", losses.sum())):
+                own[key] += value.item()
+        return own
+
+    def teaching(self, stage: dict[str, Any]) -> dict[str, Any] | None:
+        """How the step at hand learns from the teacher, which compares hidden states in some of the first."""
+        teaching = stage.get("teaching")
+        hidden = teaching and teaching.get("hidden")
+        if hidden and self.step - self.first_step > hidden["steps"]:
+            return {**teaching, "hidden": None}
+        return teaching
+
+    def taught(self, rows: torch.Tensor, targets: int, figures: dict[str, float]) -> dict[str, float]:
+        """What there is to say of a step with a teacher."""
+        taught = int((rows[:, 3] > 0).sum())
+        said = {"cross_entropy": figures["cross_entropy"] / targets, "taught": taught, "targets": targets}
+        if taught > 0:
+            said["kl"] = figures["kl"] / taught
+            if self.teaching(self.job.stages[self.stage]).get("hidden"):
+                said["hidden_mse"] = figures["hidden_mse"] / taught
+        return said
 
     def go_back(self, draw: int, finding: dict[str, Any]) -> None:
         """Goes back to the last checkpoint of the job's own rules, and on with the sequences behind a draw."""

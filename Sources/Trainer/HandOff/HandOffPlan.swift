@@ -41,7 +41,7 @@ struct HandOffPlan {
         (self.target, self.job, self.index) = (target, job, index)
         let unknown = [
             ("--seam ramp", stage.ramp != nil), ("--from", job.beginning != nil),
-            ("--teacher", stage.teaching != nil),
+            ("--teacher", stage.teaching != nil), ("--distil-rows", stage.distillation != nil),
             ("--rope-theta", stage.configuration != Configuration.fileName),
         ]
         if let name = unknown.first(where: \.1)?.0 {

@@ -361,6 +361,31 @@ struct Snippets: TrainingData {
 }
 
 extension TokenBatch {
+    /// The snippets of a step one by one, for an engine that reads each as a sequence of its own: (B, 6, T), T being the tokens of one
+    /// at most.
+    ///
+    /// Each has its tokens, its targets and the first position that each sees; its tokens in the old reading, and the first position
+    /// that each of those sees; and for each token the place in the old reading with which it is compared, -1 for none.
+    func snippets(_ rule: RowDistillation) -> [Int32] {
+        guard let old else { preconditionFailure("a batch of snippets has both readings") }
+        var compared = [Int32](repeating: -1, count: tokens.count)
+        for (own, old) in zip(old.own, old.old) { compared[Int(own)] = old }
+        var parts: [Int32] = []
+        for index in 0..<rule.batch {
+            let (sequence, slot) = index.quotientAndRemainder(dividingBy: rule.perSequence(sequenceLength))
+            let start = Int32(slot * rule.length)
+            let first = sequence * sequenceLength + slot * rule.length
+            let range = first..<first + rule.length
+            parts += tokens[range]
+            parts += targets[range]
+            parts += attentionStart[range].map { $0 - start }
+            parts += old.tokens[range]
+            parts += old.attentionStart[range].map { $0 - start }
+            parts += compared[range].map { $0 < 0 ? -1 : $0 - Int32(first) }
+        }
+        return parts
+    }
+
     /// Puts a text at a place, which begins with a token that is not predicted, where there is one.
     fileprivate mutating func put(_ text: [Int32], after start: Int32?, at first: Int, isPredicted: Bool) {
         let all = [start].compactMap(\.self) + text

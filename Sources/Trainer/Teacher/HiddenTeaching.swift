@@ -51,37 +51,60 @@ extension PreparedTeacher {
         _ rule: HiddenTeaching.Rule, of student: PretrainedModel, training layout: ParameterLayout,
         steps: Int
     ) throws(UserFacingError) -> HiddenTeaching {
-        func refuse(_ reason: String) -> UserFacingError {
-            UserFacingError(.request, "teacher-hidden: \(reason)")
-        }
         let path = student.checkpoint.path
-        guard let origins = try ModelOrigins(of: student), let sources = origins.sources,
-            origins.layers?.contains(.duplicate) == true
-        else {
-            throw refuse(
-                """
-                \(path) has no copied layers that its \(Manifest.fileName) tells of, so there is nothing to compare with the \
-                teacher's; leave it out
-                """)
-        }
+        let sources = try HiddenTeaching.sources(of: student)
         let (own, its) = (student.architecture, model.architecture)
         let last = sources.max() ?? 0
         guard last < its.layers.count, own.hiddenSize == its.hiddenSize else {
-            throw refuse(
+            throw .badHiddenTeaching(
                 """
                 \(path) was grown from a model of \(last + 1) layers or more and \(own.hiddenSize) channels, and the teacher \
                 \(self.path) has \(its.layers.count) and \(its.hiddenSize); name the parent, as --teacher parent does
                 """)
         }
-        let ends = sources.indices.filter { layer in
-            layer >= layout.lowestTrainedLayer
-                && (layer + 1 == sources.count || sources[layer + 1] != sources[layer] + 1)
-        }
-        guard !ends.isEmpty else {
-            throw refuse(
+        let hidden = HiddenTeaching(rule, sources, from: layout.lowestTrainedLayer, steps: steps)
+        guard !hidden.own.isEmpty else {
+            throw .badHiddenTeaching(
                 "nothing is trained below the layers of \(path) that would be compared; leave it out")
         }
-        return HiddenTeaching(
-            weight: rule.weight, steps: steps, own: ends, parents: ends.map { sources[$0] })
+        return hidden
+    }
+}
+
+extension HiddenTeaching {
+    /// A comparison behind each run of layers that follow one another as in the parent.
+    ///
+    /// - Parameters:
+    ///   - rule: what is asked for.
+    ///   - sources: the layer of the parent that each of the model's is, or is a copy of.
+    ///   - first: the first layer that is compared.
+    ///   - steps: in how many steps.
+    init(_ rule: Rule, _ sources: [Int], from first: Int = 0, steps: Int) {
+        let ends = sources.indices.filter { layer in
+            layer >= first && (layer + 1 == sources.count || sources[layer + 1] != sources[layer] + 1)
+        }
+        self.init(weight: rule.weight, steps: steps, own: ends, parents: ends.map { sources[$0] })
+    }
+
+    /// The layer of its parent that each of a model's is, or is a copy of.
+    ///
+    /// - Throws: ``UserFacingError`` when nothing tells which, or none is copied.
+    static func sources(of model: PretrainedModel) throws(UserFacingError) -> [Int] {
+        guard let origins = try ModelOrigins(of: model), let sources = origins.sources,
+            origins.layers?.contains(.duplicate) == true
+        else {
+            throw .badHiddenTeaching(
+                """
+                \(model.checkpoint.path) has no copied layers that its \(Manifest.fileName) tells of, so there is nothing to \
+                compare with the teacher's; leave it out
+                """)
+        }
+        return sources
+    }
+}
+
+extension UserFacingError {
+    fileprivate static func badHiddenTeaching(_ reason: String) -> Self {
+        Self(.request, "teacher-hidden: \(reason)")
     }
 }

@@ -1,5 +1,6 @@
 import Formats
 import Models
+import Surgery
 import TestSupport
 import Testing
 
@@ -63,6 +64,59 @@ import Testing
         #expect(
             try plan { ($0.teacher, $0.teacherWeight) = (folder.path, 0) }.work.operations
                 == alone.work.operations)
+    }
+
+    /// Behind each run of copied layers there is the teacher's hidden state in bfloat16, and the difference in float32.
+    @Test func hiddenStatesAreCounted() throws {
+        let folder = try TemporaryFolder()
+        let grown = try GoldenModel(name: "llama").checkpoint().applying(DepthUpScaling(to: 4)).checkpoint
+        try CheckpointWriter().write(grown, to: folder.path("grown"))
+        let parent = try fixture("golden/llama")
+        func plan(_ hidden: String?, isTaught: Bool = true) throws -> ClusterNeed {
+            var job = TrainingJob()
+            (job.batch, job.length, job.teacherHidden) = (64, 24, hidden)
+            job.teacher = isTaught ? parent : nil
+            let path = folder.path("grown")
+            return try ClusterPlan(
+                PretrainedModel.described(path), job, devices: 1, memory: nil,
+                settings: ClusterSettings(device: .cuda), path: path
+            ).needs[0]
+        }
+        let (with, without) = (try plan("0.1"), try plan(nil))
+        let width = try PretrainedModel.described(folder.path("grown")).architecture.hiddenSize
+        #expect(with.total - without.total == 2 * 64 * 24 * width * (2 + 4))
+        #expect(with.activations - without.activations == with.total - without.total)
+        let alone = try #require(throws: UserFacingError.self) { try plan("0.1", isTaught: false) }
+        #expect(alone.message.contains("teacher-hidden is of the first stage's teacher"))
+        let wrong = try #require(throws: UserFacingError.self) { try plan("much") }
+        #expect(wrong.message.contains("teacher-hidden 'much' must be WEIGHT"))
+        try FileSystem.remove(folder.path("grown/surgery.json"))
+        let unknown = try #require(throws: UserFacingError.self) { try plan("0.1") }
+        #expect(unknown.message.contains("has no copied layers"))
+    }
+
+    /// A stage that distils rows has a snippet to a sequence, remembers the layers of both readings alone, and moves embedding and head.
+    @Test func distilledRowsAreCounted() throws {
+        func rows(_ text: String, tied: Bool = false) throws -> ClusterPlan {
+            var its = Self.solar
+            its["tie_word_embeddings"] = .bool(tied)
+            return try self.plan(its) { $0.stages = [TrainingStage(["distil-rows": .string(text)])] }
+        }
+        let plan = try rows("batch=4096 length=64 layer=12")
+        #expect((plan.sequences, plan.length, plan.devicesInUse) == (4096, 64, 8) && plan.tokens == nil)
+        let head = 32_000 * 4096
+        #expect(plan.needs[0].moments == 8 * 2 * head)
+        #expect(try rows("batch=4").devicesInUse == 4)
+        let deeper = try rows("batch=4096 length=64 layer=13")
+        #expect(deeper.needs[0].activations - plan.needs[0].activations == 2 * 4096 * 64 * 4096)
+        let tied = try rows("batch=4096 length=64 layer=12", tied: true)
+        #expect(tied.needs[0].logits == 0 && tied.needs[0].moments == 8 * head)
+        // Recomputed layers: a quarter of them forward twice, recomputed and backward; the new reading goes on to the head.
+        let layers = Double(plan.work.active - head) + 48 * 4096 * 64
+        #expect(plan.work.operations == 8 * layers / 4 + 2 * layers + 4 * Double(head))
+        #expect(tied.work.operations == 10 * layers / 4)
+        let deep = try #require(throws: UserFacingError.self) { try rows("layer=49") }
+        #expect(deep.message.contains("behind layer 49, and the model has 48"))
     }
 
     @Test func theFewestThatFitAreFound() throws {

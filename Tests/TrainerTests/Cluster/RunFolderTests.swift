@@ -148,11 +148,35 @@ import Testing
         #expect(shown.map(\.tokens) == [Array(rows[0..<24] + rows[96..<120])])
     }
 
+    /// Behind which layers hidden states are compared, and in how many steps.
+    @Test func hiddenStatesAreTold() throws {
+        let teacher = try fixture("golden/llama")
+        let written = try planned {
+            ($0.teacher, $0.teacherHidden, $0.steps) = (teacher, "0.25:0.5", 6)
+        }
+        let hidden = HiddenTeaching(weight: 0.25, steps: 3, own: [1, 3], parents: [1, 2])
+        #expect(written.job.stages[0].teaching?.hidden == hidden)
+        let told = try JSON.read(path: written.path + "/job.json")["stages"]?[0]?["teaching"]?["hidden"]
+        #expect(told == ["own": [1, 3], "parents": [1, 2], "steps": 3, "weight": 0.25])
+        #expect(try RunFolder.open(written.path).job.stages[0].teaching?.hidden == hidden)
+    }
+
+    /// A folder of an earlier version may mean something else.
+    @Test func earlierVersionsAreRefused() throws {
+        let path = try planned().path
+        var job = try JSON.read(path: path + "/job.json")
+        #expect(job["version"] == 4)
+        job["version"] = 3
+        try folder.write("healed.cluster/job.json", String(decoding: job.serialized(), as: UTF8.self))
+        let error = try #require(throws: UserFacingError.self) { try RunFolder.open(path) }
+        #expect(error.message.contains("job.json is not of version 4 of 'model-surgery job'"))
+    }
+
     /// A byte of any file that was planned is another, or the file is gone.
     @Test(arguments: [
         "job.json", "steps.jsonl", "spare.jsonl", "stage-1.tokens", "teacher.tokens", "config.json",
         "config-teacher.json", "worker.py", "job.py", "hosts.py", "opening.py", "parameters.py", "losses.py",
-        "teacher.py", "rules.py", "requirements.txt",
+        "teacher.py", "rows.py", "rules.py", "requirements.txt",
     ]) func changedFoldersAreRefused(name: String) throws {
         let teacher = try fixture("golden/llama")
         let path = try planned { ($0.guarding, $0.teacher) = (.rollback, teacher) }.path

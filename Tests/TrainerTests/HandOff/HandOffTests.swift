@@ -82,6 +82,21 @@ import Testing
         #expect(error.message.hasPrefix("the run has \(name), which no framework does"))
     }
 
+    @Test func distilledRowsAreRefused() throws {
+        let base = try Checkpoint.open(example("base"))
+        var change = VocabularyChange()
+        change.tokens = try fixture("rows/tokens.txt")
+        try CheckpointWriter().write(base.applying(change).checkpoint, to: folder.path("words"))
+        let texts = try fixture("rows/texts.jsonl")
+        let run = try plan(on: folder.path("words")) { job in
+            (job.ids, job.steps, job.batch, job.lr) = (nil, nil, 8, TrainingJob().lr)
+            (job.embeddingLr, job.distilRows) = (nil, "snippets=2 length=40")
+            job.data = [TextSource(name: "ko", path: texts, weight: 1)]
+        }
+        let error = try #require(throws: UserFacingError.self) { try HandOff(run.path, to: .axolotl) }
+        #expect(error.message.hasPrefix("the run has --distil-rows, which no framework does"))
+    }
+
     /// A run that asks for nothing of the kind is handed over as it is.
     @Test(arguments: HandOffTarget.allCases) func whatIsNotAskedForIsNotSaid(target: HandOffTarget) throws {
         let handOff = try HandOff(try plan { $0.schedule = .constant }.path, to: target)

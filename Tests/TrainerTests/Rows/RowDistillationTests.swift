@@ -268,6 +268,81 @@ import Testing
         #expect(data.sources == data.sourcesAtEnd && data.next(3).targetCount == 0)
     }
 
+    // MARK: Another engine
+
+    /// The run folder of a job whose first stage distils rows, and the job.
+    private func written(_ name: String) throws -> (folder: RunFolder, prepared: PreparedJob) {
+        try CheckpointWriter().write(grown(name), to: folder.path("grown"))
+        var run = try run(name) {
+            $0.distilRows = nil
+            ($0.steps, $0.batch, $0.keep) = (2, 2, 1)
+            $0.stages = [
+                TrainingStage(["distil-rows": "snippets=9 length=40 layer=2 batch=5 epochs=2"]),
+                TrainingStage(),
+            ]
+        }
+        (run.model, run.checkpoint) = (folder.path("grown"), nil)
+        let prepared = try run.prepared()
+        let settings = ClusterSettings(processes: 2, device: .cpu)
+        return (try RunFolder.write(prepared, settings, to: folder.path("out.cluster")), prepared)
+    }
+
+    /// Each snippet is a sequence of its own, and the text up to a place is that up to the place with which it is compared.
+    @Test(arguments: ["own-head", "tied"]) func snippetsAreWritten(name: String) throws {
+        let (written, prepared) = try written(name)
+        let (stage, all) = (written.job.stages[0], written.job.stages[1])
+        #expect((stage.batch, stage.accumulate, stage.length, stage.parts) == (5, 1, 40, 6))
+        #expect(stage.distillation?.layer == 2 && stage.distillation?.predicts == (name == "own-head"))
+        #expect(all.distillation == nil && (all.batch, all.length, all.parts) == (2, 256, 3))
+        #expect(stage.tensors.count == (name == "own-head" ? 2 : 1) && stage.optimizer.clip == nil)
+        let bytes = try InputFile(path: written.path + "/stage-1.tokens").bytes()
+        let numbers = stride(from: 0, to: bytes.count, by: 4).map { place in
+            (0..<4).reduce(Int32(0)) { $0 | Int32(bitPattern: UInt32(bytes[place + $1]) << UInt32(8 * $1)) }
+        }
+        #expect(numbers.count == stage.steps * 5 * 6 * 40 && stage.steps >= 4)
+        let own = try prepared.model.tokenizer()
+        let old = try PretrainedModel.open(example("base")).tokenizer()
+        var data = prepared.stages[0].data
+        var texts = 0
+        for step in 0..<stage.steps {
+            let batch = try data.next(prepared.stages[0].plan.batch)
+            var (places, targets) = (0, [Int32]())
+            for row in 0..<5 {
+                let start = (step * 5 + row) * 240
+                let part = { Array(numbers[start + $0 * 40..<start + ($0 + 1) * 40]) }
+                let (tokens, starts, before, oldStarts) = (part(0), part(2), part(3), part(4))
+                targets += part(1).filter { $0 >= 0 }
+                for (place, other) in part(5).enumerated() where other >= 0 {
+                    places += 1
+                    #expect(starts[place] == 0 && oldStarts[Int(other)] == 0 && tokens[0] == before[0])
+                    let text = tokens[1...place].flatMap { own.bytes(of: $0) }
+                    #expect(text == before[1...Int(other)].flatMap { old.bytes(of: $0) } && !text.isEmpty)
+                }
+                texts += part(5).contains { $0 >= 0 } ? 1 : 0
+            }
+            #expect(
+                places == batch.old?.own.count
+                    && targets.sorted() == batch.targets.filter { $0 >= 0 }.sorted())
+        }
+        #expect(texts == 2 * (prepared.stages[0].plan.snippets?.snippets ?? 0))
+    }
+
+    /// New tokens are counted as in the trainer's own steps, and the manifest says what was found.
+    @Test func whatWasShownIsTold() throws {
+        let (written, prepared) = try written("own-head")
+        let steps = written.job.stages[0].steps
+        var (expected, found) = (try #require(prepared.exposure), try #require(prepared.exposure))
+        var data = prepared.stages[0].data
+        for _ in 0..<steps { expected.count(try data.next(prepared.stages[0].plan.batch)) }
+        let draws = Dictionary(uniqueKeysWithValues: (1...steps).map { ($0, $0 - 1) })
+        try written.forEachStep(draws) { found.count($0) }
+        #expect(found.state == expected.state && found.state.contains { $0 > 0 })
+        var outcome = TrainingOutcome(step: steps, sources: [])
+        outcome.rows = prepared.stages.compactMap(\.plan.snippets)
+        let told = written.job.operation(of: outcome, stage: 0).parameters["distilled_rows"]
+        #expect(told?[0]?["snippets"]?.int == outcome.rows[0].snippets)
+    }
+
     // MARK: Refusals
 
     @Test(arguments: [
@@ -332,8 +407,5 @@ import Testing
         #expect(other.contains("the text has no snippet with one of the"), "\(other)")
         let warned = try run { $0.distilRows = "snippets=1 length=40 layer=1" }.prepared().warnings
         #expect(warned.contains { $0.contains("new tokens are in no snippet") }, "\(warned)")
-        let shorter = try run { $0.distilRows = "snippets=1 length=40 layer=1" }.prepared()
-        let elsewhere = #expect(throws: UserFacingError.self) { try ClusterJob.check(shorter) }
-        #expect(elsewhere?.description.contains("--on does not know --distil-rows") == true)
     }
 }
