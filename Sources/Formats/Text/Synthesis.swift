@@ -63,6 +63,7 @@ package enum Synthesis: UInt8, Sendable, CaseIterable {
 extension DocumentBatch {
     /// How a text was made that nobody has written; nil where somebody has, and where nothing tells.
     package func synthesis(of index: Int) -> Synthesis? {
-        hasLines ? Synthesis(ofLine: bytes.span.extracting(parts[index])) : nil
+        guard let line = object(index) else { return nil }
+        return Synthesis(ofLine: line.span)
     }
 }
