@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a: [1]\n", "a number as a template for 'a'"), ("a: {subject}\n", "in quotes"),
+        ("a: [1]\n", "as a template for 'a'"), ("a: {subject}\n", "in quotes"),
         ("- a\n", "no mapping"),
         ("a: []\n", "no template for 'a'"), ("a: ['{object}', '{object}']\n", "stands there twice"),
     ])
