@@ -2,7 +2,8 @@
 
     python Scripts/compare/story.py GROWN OLD_VOCABULARY --data FILE:WEIGHT… --eval NAME=FILE… [--steps 400 --lr 1e-3 --seed 0]
 
-GROWN is what `surgery` made. Batches are random windows of the documents' tokens, run together with their ends; AdamW (0.9,
+GROWN is what `surgery` made. Windows are of the documents' tokens, run together with their ends: each pass over a text takes its
+documents in a new order, and its windows by lot, each once; every text has its share of all windows. AdamW (0.9,
 0.95, decay 0.1 on matrices), clipping at 1, a warm-up of 1 % of the steps but at least 10, a cosine to a tenth. Embedding and head are
 moved by AdamW like the layers, and what their rows moved by is then multiplied: by --old-rate for old rows, by --new for new ones. Bits per
 byte are those of lm-evaluation-harness's loglikelihood_rolling: each document by itself, its own tokens only. Needs torch and
@@ -76,11 +77,25 @@ def evaluated():
 
 
 print("grown", json.dumps(evaluated()), flush=True)
+
+
+def windows(documents):
+    """Pass after pass."""
+    while True:
+        order = random.sample(documents, len(documents))
+        stream = torch.tensor([token for document in order for token in document])
+        begins = list(range(0, len(stream) - options.length, options.length))
+        for begin in random.sample(begins, len(begins)):
+            yield stream[begin : begin + options.length + 1]
+
+
+# Each source's windows, its weight, and how many windows were taken.
 sources = []
 for given in options.data:
     path, weight = given.rsplit(":", 1)
-    stream = [token for text in texts(path) for token in (start, *encoded(text), end)]
-    sources.append((torch.tensor(stream), float(weight)))
+    documents = [(start, *encoded(text), end) for text in texts(path)]
+    print(f"{path}: {sum(map(len, documents))} tokens", flush=True)
+    sources.append([windows(documents), float(weight), 0])
 rows = [model.get_input_embeddings().weight]
 if not model.config.tie_word_embeddings:
     rows.append(model.get_output_embeddings().weight)
@@ -99,11 +114,12 @@ for step in range(options.steps):
         share = options.min + (1 - options.min) / 2 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
         group["lr"] = options.lr * share
-    windows = []
-    for stream, _ in random.choices(sources, [weight for _, weight in sources], k=options.batch):
-        first = random.randrange(len(stream) - options.length - 1)
-        windows.append(stream[first : first + options.length + 1])
-    batch = torch.stack(windows)
+    chosen = []
+    for _ in range(options.batch):
+        source = min(sources, key=lambda source: (source[2] + 1) / source[1])
+        source[2] += 1
+        chosen.append(next(source[0]))
+    batch = torch.stack(chosen)
     logits = model(input_ids=batch[:, :-1]).logits
     loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), batch[:, 1:].reshape(-1))
     loss.backward()

@@ -180,7 +180,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         )
         for steps in lengths
     },
-    # 7. Fewer layers.
+    # 7. Fewer layers, and the base with as much more of its own text.
+    "pruned-not": Experiment([], ["--data", "en={data}/en.train.jsonl", *RATE], evaluated=("en",)),
     "pruned-block-influence": pruned("block-influence"),
     "pruned-angular-distance": pruned("angular-distance"),
     "pruned-loss": pruned("loss"),
