@@ -76,7 +76,7 @@ import Testing
 
     @Test func embeddingsAreThoseOfPyTorch() throws {
         let model = try DocumentModel(
-            path: fixture("choices/llama"), options: TextOptions(), threads: 2)
+            Checkpoint.open(fixture("choices/llama")), options: TextOptions(), threads: 2)
         try model.load { false }
         let texts = reference.cases.map { Array($0.text.utf8) }
         let found = try model.measure(texts, losses: true) {}

@@ -111,8 +111,15 @@ import Testing
             _ = try selection(files, settings(), threads: threads, partSize: partSize).write(
                 to: folder.path(name))
             #expect(try folder.bytes(name) == folder.bytes("one.jsonl"))
-            #expect(try folder.bytes("\(name).report.json") == folder.bytes("one.jsonl.report.json"))
+            #expect(try report(name) == report("one.jsonl"))
         }
+    }
+
+    /// A report without the hash of its ledger, which knows the parts.
+    private func report(_ name: String) throws -> JSON {
+        var report = try JSON.read(path: folder.path("\(name).report.json"))
+        report["ledger_sha256"] = .null
+        return report
     }
 
     @Test func aStoppedRunGoesOn() throws {
