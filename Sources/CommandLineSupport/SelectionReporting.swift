@@ -36,6 +36,10 @@ extension SelectionReport {
                 "\(set.name): \(Units.grouped(set.found)) of \(Units.grouped(set.texts)) texts found (\(Units.fixed(set.share * 100, digits: 2)) % of their runs)\(short); \(Units.grouped(set.documents)) documents dropped"
             )
         }
+        if !languages.isEmpty {
+            let names = languages.map { "\($0.name) \(Units.grouped($0.documents))" }
+            lines.append("languages: " + names.joined(separator: ", "))
+        }
         for made in synthetic {
             lines.append(
                 "synthetic, \(made.name): \(Units.grouped(made.kept)) of \(Units.grouped(made.documents)) documents kept, \(Units.fixed(Double(made.keptText) / Double(max(1, keptText)) * 100, digits: 2)) % of the text"

@@ -13,6 +13,7 @@ struct Select: ParsableCommand {
 
               trainer select corpus/ -o chosen.jsonl                          # Gopher's and FineWeb's rules, no copies
               trainer select corpus/ -o chosen.jsonl --against kobest=test.jsonl --script hangul=0.3
+              trainer select corpus/ -o chosen.jsonl --language-samples ko=ko.txt en=en.txt --language ko
               trainer select corpus/ -o chosen.jsonl --rule gopher_short_doc=20 --without list_ratio
               trainer select corpus/ -o chosen.jsonl --by ngrams --to task.jsonl --share 0.1    # what is most like a task
               trainer select corpus/ -o chosen.jsonl --by similarity --to task.jsonl --model my-model --budget 5Mtokens
@@ -28,7 +29,7 @@ struct Select: ParsableCommand {
             \(SelectionRule.published.map { "\($0.name) \(Units.plain($0.number))" }.joined(separator: ", ")).
 
             With --json: the report. With --explain: document, file, line, kept, changed, synthetic where it is (triples, replay or other), and where it was dropped \
-            reason, score, least or most (the rule's number), set (of evaluations), equals (a document's number); where documents \
+            reason, score, least or most (the rule's number), set (of evaluations), language, equals (a document's number); where documents \
             were chosen rank, group, and the score by each measure under its name.
             """)
 
@@ -57,6 +58,17 @@ struct Select: ParsableCommand {
             "Keep texts with at least this share of a script's letters (\(SelectionRule.scripts.joined(separator: ", "))).",
             valueName: "script=share"))
     var script: [String] = []
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Samples of languages, by which texts are known.", valueName: "language=file"),
+        transform: TextSource.unweighted)
+    var languageSamples: [TextSource] = []
+    @Option(
+        help: ArgumentHelp(
+            "Keep texts of which at least this share (0.5) is in this language; of several, in one of them.",
+            valueName: "language[:share]"))
+    var language: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -136,6 +148,7 @@ struct Select: ParsableCommand {
         (job.against, job.againstKey, job.againstShare) = (against, againstKey, againstShare)
         (job.triples, job.templates) = (synthetic.triples, synthetic.templates)
         (job.wordings, job.syntheticCap) = (synthetic.wordings, synthetic.syntheticCap)
+        (job.languageSamples, job.language) = (languageSamples, language)
         job.take(choosing)
         (job.textKey, job.nfc) = (reading.textKey, reading.nfc)
         (job.skipBadLines, job.plainText) = (reading.skipBadLines, reading.plainText)
@@ -172,6 +185,9 @@ struct Select: ParsableCommand {
         guard let reason = fate.reason else { return text + "kept" + measured }
         text += "dropped by \(reason)" + measured
         if let set = fate.set { text += " with \(set)" }
+        if let language = fate.language {
+            text += ", which is \(language == "unknown" ? "of none of the samples" : language)"
+        }
         if let score = fate.score { text += ", score \(Units.fixed(score, digits: 4))" }
         if let limit = fate.limit { text += ", at \(fate.isLeast ? "least" : "most") \(Units.plain(limit))" }
         if let equal = fate.equal { text += ", equals document \(equal)" }

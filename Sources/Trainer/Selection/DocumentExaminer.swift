@@ -6,7 +6,9 @@ struct Examination {
     var text: [UInt8]
     /// Why it is dropped; 0 where it isn't.
     var code: UInt16 = 0
-    /// What was measured where it is dropped; the number of evaluation set where that is why.
+    /// The language of most of its letters, one behind the last for none that is known; nil where nobody asks or nothing tells.
+    var language: Int?
+    /// What was measured where it is dropped; the number of the evaluation set or language where that is why.
     var score = 0.0
     var set = 0
     /// Whether cleaning has changed it.
@@ -25,6 +27,7 @@ struct DocumentExaminer {
     private let settings: SelectionSettings
     private let cleaner: TextCleaner
     private let contamination: Contamination?
+    private let languages: LanguageIdentifier?
     private let minHash: MinHash
     private var measured = MeasuredText()
     private var shingler = Shingler()
@@ -37,8 +40,9 @@ struct DocumentExaminer {
 
     init(
         _ settings: SelectionSettings, _ cleaner: TextCleaner, _ contamination: Contamination?,
-        _ minHash: MinHash
+        _ languages: LanguageIdentifier?, _ minHash: MinHash
     ) {
+        self.languages = languages
         (self.settings, self.cleaner, self.contamination, self.minHash) = (
             settings, cleaner, contamination, minHash
         )
@@ -72,6 +76,19 @@ struct DocumentExaminer {
             if rule.drops(value) {
                 (found.code, found.score) = (UInt16(index + 1), value)
                 return found
+            }
+        }
+        if let languages, let choice = settings.language {
+            let finding = languages.find(in: found.text)
+            guard finding.decided > 0 else { return dropped(&found, .undecidedLanguage, 0) }
+            let main = finding.main ?? languages.names.count
+            found.language = main
+            let shares = choice.wanted.map { wanted in
+                (languages.names.firstIndex(of: wanted.name).map(finding.share) ?? 0, wanted.share)
+            }
+            guard shares.contains(where: { $0.0 >= $0.1 }) else {
+                found.set = main
+                return dropped(&found, .otherLanguage, shares.map(\.0).max() ?? 0)
             }
         }
         if let contamination {

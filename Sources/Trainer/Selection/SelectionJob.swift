@@ -74,6 +74,9 @@ public struct SelectionJob: Parameterized, Equatable {
     /// The key of their texts, and the share of a text's runs that drops a document; nil for ``textKey``, and for 0.5.
     public var againstKey: String?, againstShare: Double?
 
+    /// Samples of languages, by which texts are known, and the languages to keep, each with the least share of a text, as in
+    /// `ko:0.5`.
+    public var languageSamples: [TextSource] = [], language: [String] = []
     /// Knowledge triples that become text, and the file of their templates.
     public var triples: [String] = [], templates: String?
     /// How many documents are made of the same triples, each by other templates: a number, or `all`; nil for 1.
@@ -109,12 +112,13 @@ public struct SelectionJob: Parameterized, Equatable {
 
     private enum CodingKeys: String, CodingKey {
         case data, rules, rule, without, script, clean, personal, boilerplate, paragraphs, against
-        case triples, templates, wordings
+        case triples, templates, wordings, language
         case by, to, model, share, budget, since, until, clusters, mmr, sample, seed, nfc
         case keepDuplicates = "keep-duplicates"
         case keepNearDuplicates = "keep-near-duplicates"
         case againstKey = "against-key"
         case againstShare = "against-share"
+        case languageSamples = "language-samples"
         case syntheticCap = "synthetic-cap"
         case toKey = "to-key"
         case tagsField = "tags-field"
@@ -160,6 +164,10 @@ public struct SelectionJob: Parameterized, Equatable {
         OperationParameter(
             "against-share", .number, "the share of a text's runs that drops a document (0.5)"),
         OperationParameter(
+            "language-samples", .texts(weighted: false), "samples of languages, by which texts are known"),
+        OperationParameter(
+            "language", .strings, "keep texts of which enough (0.5) is in this language, as in ko:0.5"),
+        OperationParameter(
             "triples", .paths, "knowledge triples to make text of (.tsv or .jsonl)"),
         OperationParameter("templates", .path, "their templates by relation (.yaml, .jsonl or .tsv)"),
         OperationParameter(
@@ -195,7 +203,7 @@ public struct SelectionJob: Parameterized, Equatable {
     ]
 
     /// Every file of text that it names.
-    public var files: [String] { data + against.map(\.path) + to + triples }
+    public var files: [String] { data + against.map(\.path) + to + triples + languageSamples.map(\.path) }
 
     /// Whether a model measures documents or counts their tokens.
     public var needsModel: Bool { choice?.needsModel ?? false }
@@ -224,6 +232,10 @@ extension SelectionJob {
         if let againstShare { settings.contaminationShare = againstShare }
         settings.triples = templates.map {
             TripleText(files: triples, templates: $0, wordings: wordings == "all" ? nil : wordingCount ?? 1)
+        }
+        if !language.isEmpty {
+            settings.language = LanguageChoice(
+                samples: languageSamples, wanted: try wantedLanguages(prefix))
         }
         (settings.syntheticCap, settings.seed) = (syntheticCap, seed ?? 0)
         (settings.dates, settings.choice) = (dates, choice)
@@ -260,6 +272,29 @@ extension SelectionJob {
             chosen.append(rule)
         }
         return chosen
+    }
+
+    /// The languages to keep, each with the least share of a text.
+    private func wantedLanguages(_ prefix: String) throws(UserFacingError) -> [LanguageChoice.Wanted] {
+        let known = LanguageChoice(samples: languageSamples, wanted: []).names
+        var wanted: [LanguageChoice.Wanted] = []
+        for text in language {
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            let share = parts.count == 2 ? Double(parts[1]) : parts.count == 1 ? 0.5 : nil
+            guard let share, share > 0, share <= 1, let name = parts.first, !name.isEmpty else {
+                throw refuse(
+                    "\(prefix)language is a language, with a share above 0 and at most 1 if need be, as in ko:0.3, not '\(text)'"
+                )
+            }
+            guard known.contains(name) else {
+                throw .unknownWord(name, what: "language", known: known, at: "\(prefix)language-samples")
+            }
+            guard !wanted.contains(where: { $0.name == name }) else {
+                throw refuse("\(prefix)language \(name) is there twice; once is enough")
+            }
+            wanted.append(LanguageChoice.Wanted(name: name, share: share))
+        }
+        return wanted
     }
 
     /// A name with a number.
@@ -334,6 +369,11 @@ extension SelectionJob {
         }
         guard !against.isEmpty || againstKey == nil && againstShare == nil else {
             throw refuse("\(prefix)against-key and \(prefix)against-share go with \(prefix)against")
+        }
+        guard languageSamples.isEmpty == language.isEmpty else {
+            throw refuse(
+                "\(prefix)language-samples and \(prefix)language go together: samples of several languages, and those to keep"
+            )
         }
         try checkSynthetic(prefix)
         try checkAmount(prefix)

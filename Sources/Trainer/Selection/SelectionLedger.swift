@@ -16,6 +16,7 @@ public struct SelectionLedger: Sendable {
     private let reasons: [Reason]
     private let files: [String]
     private let sets: [String]
+    private let languages: [String]
     private let parts: [Part]
     /// What documents were chosen by; nil where none were chosen.
     private let measures: [String]?
@@ -96,6 +97,7 @@ public struct SelectionLedger: Sendable {
         reasons = (json["reasons"]?.array ?? []).compactMap { Reason($0) }
         files = (json["files"]?.array ?? []).compactMap(\.string)
         sets = (json["settings"]?["against"]?.array ?? []).compactMap { $0["name"]?.string }
+        languages = (json["settings"]?["language"]?["names"]?.array ?? []).compactMap(\.string)
         parts = (json["parts"]?.array ?? []).compactMap { part in
             guard let file = part[0]?.int, let document = part[1]?.int, let line = part[2]?.int else {
                 return nil
@@ -122,6 +124,8 @@ public struct SelectionLedger: Sendable {
         public let isLeast: Bool
         /// The evaluation set of which a text is in it.
         public let set: String?
+        /// The language of most of its letters, where that is why it was dropped.
+        public let language: String?
         /// The document that it equals.
         public let equal: Int?
         /// Whether cleaning changed it.
@@ -147,6 +151,7 @@ public struct SelectionLedger: Sendable {
             if let score { json["score"] = JSON(score) }
             if let limit { json[isLeast ? "least" : "most"] = JSON(limit) }
             if let set { json["set"] = .string(set) }
+            if let language { json["language"] = .string(language) }
             if let equal { json["equals"] = JSON(equal) }
             if let rank { json["rank"] = JSON(rank) }
             if let group { json["group"] = .string(group) }
@@ -212,6 +217,10 @@ public struct SelectionLedger: Sendable {
             score: reason == nil || isLeft ? nil : Double(entry.score), limit: reason?.number,
             isLeast: reason?.bound == "least",
             set: sets.indices.contains(set) ? sets[set] : nil,
+            language: reason?.name != Reason.otherLanguage
+                ? nil
+                : languages.indices.contains(entry.detail.set)
+                    ? languages[entry.detail.set] : LanguageIdentifier.unknown,
             equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail.isChanged,
             synthesis: entry.detail.synthesis?.name,
             rank: ranks.rank, group: ranks.group, scores: ranks.scores)

@@ -207,6 +207,8 @@ struct PartFigures: Sendable {
     var findings = TextFindings()
     var cleaned = TextCleaner.Counts()
     var changed = 0
+    /// The documents of which it was asked in which language most of them is, by that.
+    var languages: [String: Int] = [:]
 
     init() {}
 
@@ -214,6 +216,7 @@ struct PartFigures: Sendable {
         lines += other.lines
         textBytes += other.textBytes
         changed += other.changed
+        languages.merge(other.languages, uniquingKeysWith: +)
         findings.add(other.findings)
         for field in Self.fields { cleaned[keyPath: field.path] += other.cleaned[keyPath: field.path] }
     }
@@ -236,17 +239,24 @@ struct PartFigures: Sendable {
         return json
     }
 
+    /// The counts of languages by name, in alphabetical order.
+    var languagesJSON: JSON {
+        .object(
+            languages.sorted { $0.key < $1.key }.reduce(into: JSONObject()) { $0[$1.key] = JSON($1.value) })
+    }
+
     var json: JSON {
         [
             "lines": JSON(lines), "text_bytes": JSON(textBytes), "changed": JSON(changed),
             "cleaned": cleanedJSON,
-            "findings": findings.counts,
+            "findings": findings.counts, "languages": languagesJSON,
         ]
     }
 
     init(_ json: JSON) {
         (lines, textBytes) = (json["lines"]?.int ?? 0, json["text_bytes"]?.int ?? 0)
         changed = json["changed"]?.int ?? 0
+        for (name, count) in json["languages"]?.object ?? [:] { languages[name] = count.int ?? 0 }
         findings = TextFindings(counts: json["findings"] ?? [:])
         for field in Self.fields { cleaned[keyPath: field.path] = json["cleaned"]?[field.name]?.int ?? 0 }
     }

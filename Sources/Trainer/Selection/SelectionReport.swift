@@ -146,9 +146,15 @@ public struct SelectionReport: Sendable {
         }
     }
 
+    /// How many documents were mostly of each language, of those of which it was asked, in alphabetical order.
+    public var languages: [(name: String, documents: Int)] {
+        figures.languages.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
     /// As the report's file has it.
     public var json: JSON {
         var json = selection
+        if settings.language != nil { json["languages"] = figures.languagesJSON }
         if let choice { json["choice"] = choice.json }
         if let triples { json["triples"] = triples.json }
         return json

@@ -54,6 +54,9 @@ public struct SelectionSettings: Sendable {
     /// What templates are drawn by, and synthetic documents where the cap leaves some out.
     public var seed: UInt64 = 0
 
+    /// In which languages documents are kept; nil where nobody asks.
+    public var language: LanguageChoice?
+
     /// When documents are of; nil where nobody asks.
     public var dates: DocumentDates?
     /// Which of the documents that all this leaves are chosen; nil for all.
@@ -83,8 +86,16 @@ public struct SelectionSettings: Sendable {
                 bound: $0.isLeast ? "least" : "most")
         }
             + Reason.others.map {
-                let cap = $0 == Reason.syntheticCap ? syntheticCap : nil
-                return Reason(name: $0, group: "selection", number: cap, bound: cap.map { _ in "most" })
+                switch $0 {
+                case Reason.syntheticCap:
+                    Reason(
+                        name: $0, group: "selection", number: syntheticCap,
+                        bound: syntheticCap.map { _ in "most" })
+                case Reason.otherLanguage where language?.wanted.count == 1:
+                    Reason(
+                        name: $0, group: "selection", number: language?.wanted.first?.share, bound: "least")
+                default: Reason(name: $0, group: "selection", number: nil, bound: nil)
+                }
             }
     }
 
@@ -97,6 +108,7 @@ public struct SelectionSettings: Sendable {
         if let dates { json["dates"] = dates.json }
         if let choice { json["choice"] = choice.json }
         if let triples { json["triples"] = triples.json }
+        if let language { json["language"] = language.json }
         if let syntheticCap { json["synthetic_cap"] = JSON(syntheticCap) }
         if usesSeed { json["seed"] = .number(JSONNumber(seed)) }
         return json
@@ -142,15 +154,19 @@ struct Reason: Sendable, Equatable {
         case undated, unreadableDate, tooOld, tooNew
         /// Cleaning has left nothing.
         case nothingLeft
-        case personalData, contamination, duplicate, nearDuplicate, notChosen, syntheticCap
+        case personalData
+        /// Too little of the text is in a language that is kept, or it is too short to tell.
+        case otherLanguage, undecidedLanguage
+        case contamination, duplicate, nearDuplicate, notChosen, syntheticCap
     }
 
     static let others = [
-        "undated", "unreadable_date", "too_old", "too_new", "nothing_left", "personal_data", "contamination",
+        "undated", "unreadable_date", "too_old", "too_new", "nothing_left", "personal_data", otherLanguage,
+        "undecided_language", "contamination",
         "duplicate_document", "near_duplicate",
         "not_chosen", syntheticCap,
     ]
-    static let syntheticCap = "synthetic_cap"
+    static let (otherLanguage, syntheticCap) = ("other_language", "synthetic_cap")
 
     /// As the ledger has it.
     var json: JSON {

@@ -18,6 +18,8 @@ public struct TextSelection: Sendable {
     private let checkpoint: Checkpoint?
     /// Nil where there are no triples.
     private let templates: TripleTemplates?
+    /// Nil where no language is asked for.
+    private let languages: LanguageIdentifier?
 
     /// The bytes of a part, on which what is in the work folder depends, and not the output.
     private static let partSize = 8 << 20
@@ -57,6 +59,9 @@ public struct TextSelection: Sendable {
             return try TripleTemplates(path: text.templates)
         }
         (self.settings, self.threads, self.tool) = (settings, max(1, threads), tool)
+        languages = try settings.language.map { (choice) throws(UserFacingError) in
+            try LanguageIdentifier(choice.samples, options: settings.textOptions)
+        }
         var options = settings.textOptions
         options.textKey = settings.evaluationKey
         contamination =
@@ -95,6 +100,7 @@ public struct TextSelection: Sendable {
             origins["triples"] = .array(files)
             origins["templates"] = .string(templates.sha256)
         }
+        if let languages { origins["language_samples"] = .array(languages.files) }
         if let choice = settings.choice {
             origins["to"] = try choice.taskFiles(settings)
             origins["fingerprint"] = model.map { .string($0.fingerprint) } ?? .null
@@ -134,6 +140,7 @@ public struct TextSelection: Sendable {
         guard replaces || FileSystem.kind(of: output) == nil else { throw .outputExists(path: output) }
         let sources =
             parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
+            + (settings.language?.samples.map(\.path) ?? [])
             + (settings.triples.map { $0.files + [$0.templates] } ?? [])
         if let there = FileSystem.resolved(output),
             sources.contains(where: { FileSystem.resolved($0) == there })
@@ -153,7 +160,9 @@ public struct TextSelection: Sendable {
             work: SelectionWork(
                 total: (0..<parts.count).reduce(0) { $0 + parts.byteCount($1) }, isCancelled, progress))
         let cleaner = TextCleaner(settings.cleaning, repeated: try RepeatedUnitsPass(run: run).carryOut())
-        try ExaminationPass(run: run, cleaner: cleaner, contamination: contamination).carryOut()
+        try ExaminationPass(
+            run: run, cleaner: cleaner, contamination: contamination, languages: languages
+        ).carryOut()
         let clusters = try ComparisonPass(run: run).carryOut()
         var chosen: Choice?
         if let choice = settings.choice {

@@ -5,6 +5,7 @@ struct ExaminationPass {
     let run: SelectionRun
     let cleaner: TextCleaner
     let contamination: Contamination?
+    let languages: LanguageIdentifier?
 
     /// Writes a file a part: see ``SelectionPartWriter``.
     func carryOut() throws(UserFacingError) {
@@ -13,13 +14,20 @@ struct ExaminationPass {
             let path = run.places.part(part)
             guard !FileSystem.exists(path) else { return }
             let writer = try SelectionPartWriter(path: path)
-            var examiner = DocumentExaminer(run.settings, cleaner, contamination, minHash)
+            var examiner = DocumentExaminer(run.settings, cleaner, contamination, languages, minHash)
             var (figures, findings) = (PartFigures(), TextFindings())
             let lines = try run.forEachDocument(of: part, noting: &findings) {
                 document throws(UserFacingError) in
                 let found = examiner.examine(document, key: SelectionRun.key(part, document.index))
                 figures.textBytes += document.text.count
                 if found.isChanged { figures.changed += 1 }
+                let language = found.language.map { [$0] } ?? []
+                for number in language {
+                    let name = languages.map {
+                        number < $0.names.count ? $0.names[number] : LanguageIdentifier.unknown
+                    }
+                    figures.languages[name ?? "", default: 0] += 1
+                }
                 let (batch, place) = (document.batch, document.place)
                 let length = found.code == 0 ? batch.record(place, text: found.text).count : 0
                 try writer.append(found, line: batch.line(of: place) - 1, length: length)
