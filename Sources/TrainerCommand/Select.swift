@@ -45,6 +45,11 @@ struct Select: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "A column of Parquet files that documents bring along (default: all that can be read).",
+            valueName: "name"))
+    var columns: [String] = []
+    @Option(
+        help: ArgumentHelp(
             "Sets of rules: gopher, gopher_quality, gopher_repetition, fineweb, or none (gopher,fineweb).",
             valueName: "set,…"))
     var rules: CommaSeparated<SelectionJob.RuleSet>?
@@ -139,7 +144,7 @@ struct Select: ParsableCommand {
     /// The job that the command line asks for.
     private var job: SelectionJob {
         var job = SelectionJob()
-        job.data = files
+        (job.data, job.columns) = (files, columns)
         (job.rules, job.rule) = (rules?.words ?? job.rules, rule)
         (job.without, job.script) = (without, script)
         (job.clean, job.personal) = (clean?.words ?? job.clean, personal)

@@ -54,6 +54,8 @@ public struct SelectionJob: Parameterized, Equatable {
 
     /// Files of text, folders or patterns of such.
     public var data: [String] = []
+    /// The columns of tables that documents bring along; none for all that can be read.
+    public var columns: [String] = []
     /// The sets of rules that are asked.
     public var rules: [RuleSet] = [.gopher, .fineweb]
     /// Rules with other numbers, as in `gopher_short_doc=20`; the names of those that are not asked; the least shares of scripts, as in
@@ -112,7 +114,7 @@ public struct SelectionJob: Parameterized, Equatable {
 
     private enum CodingKeys: String, CodingKey {
         case data, rules, rule, without, script, clean, personal, boilerplate, paragraphs, against
-        case triples, templates, wordings, language
+        case columns, triples, templates, wordings, language
         case by, to, model, share, budget, since, until, clusters, mmr, sample, seed, nfc
         case keepDuplicates = "keep-duplicates"
         case keepNearDuplicates = "keep-near-duplicates"
@@ -141,6 +143,8 @@ public struct SelectionJob: Parameterized, Equatable {
     public static let parameterList = [
         OperationParameter(
             "data", .paths, "files of text, folders or patterns of such, or step:NAME"),
+        OperationParameter(
+            "columns", .strings, "columns of Parquet files that documents bring along (all)"),
         OperationParameter(
             "rules", .choices(RuleSet.allCases.map(\.rawValue)), "sets of rules (gopher, fineweb)"),
         OperationParameter("rule", .strings, "rules with another number, as in gopher_short_doc=20"),
@@ -221,6 +225,7 @@ extension SelectionJob {
         var settings = SelectionSettings(
             reading: TextOptions(
                 textKey: textKey, composes: nfc, skipsBadLines: skipBadLines, isPlain: plainText))
+        settings.fields = columns.isEmpty ? .all : .named(columns)
         settings.cleaning = clean.reduce(into: []) { $0.formUnion($1.step) }
         if personal != .keep { settings.cleaning.insert(.personal) }
         settings.dropsPersonal = personal == .drop

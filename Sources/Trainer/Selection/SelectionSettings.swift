@@ -26,6 +26,8 @@ public struct SelectionSettings: Sendable {
 
     /// How the files are read.
     public var reading: TextOptions
+    /// What documents of tables bring along.
+    package var fields = TextFields.all
     /// What texts are cleaned of.
     public var cleaning: Cleaning = [.composed, .controls]
     /// Whether documents with personal data are dropped.
@@ -105,6 +107,7 @@ public struct SelectionSettings: Sendable {
     /// Everything that decides what is selected.
     var json: JSON {
         var json = selection
+        if case .named(let columns) = fields { json["columns"] = .array(columns.map { .string($0) }) }
         if let dates { json["dates"] = dates.json }
         if let choice { json["choice"] = choice.json }
         if let triples { json["triples"] = triples.json }

@@ -52,7 +52,8 @@ public struct TextSelection: Sendable {
         of files: [String], _ settings: SelectionSettings, model: Checkpoint? = nil, threads: Int,
         tool: String, partSize: Int = partSize
     ) throws(UserFacingError) {
-        parts = try TextParts(files, options: settings.textOptions, fields: .all, partSize: partSize)
+        parts = try TextParts(
+            files, options: settings.textOptions, fields: settings.fields, partSize: partSize)
         guard parts.count > 0 || settings.triples != nil else { throw .noDocuments(paths: files) }
         templates = try settings.triples.map { text throws(UserFacingError) in
             for file in text.files where TextPaths.isPipe(file) { throw .pipeInPlaceOfFile(path: file) }
