@@ -286,7 +286,7 @@ struct SelectingRecipeTests {
     // MARK: What is wrong
 
     @Test(arguments: [
-        ("select: {}", "line 3: select needs data"),
+        ("select: {}", "line 3: nothing to select from; give data or triples"),
         (
             "select: {data: [x], shre: 1}",
             "line 3: there is no parameter of select 'shre'; did you mean share?"

@@ -1,6 +1,7 @@
 import Formats
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 /// Texts with what datatrove makes of them, written by `Scripts/fixtures/selection.py`.
@@ -42,4 +43,11 @@ struct SelectionFixture {
 final class Counter: Sendable {
     private let count = Atomic(0)
     func next() -> Int { count.wrappingAdd(1, ordering: .relaxed).newValue }
+}
+
+/// A selection's report without the hash of its ledger, which knows the parts that texts were divided into.
+func reportOfAnyParts(_ folder: TemporaryFolder, _ output: String) throws -> JSON {
+    var report = try JSON.read(path: folder.path("\(output).report.json"))
+    report["ledger_sha256"] = .null
+    return report
 }
