@@ -4,7 +4,8 @@ usage: languages.py TRAINER WORK [LANGUAGE ...]      (da de es it nl pt sv)
 
 Samples are 100,000 characters of LibreOffice's help in each language (Debian's libreoffice-help packages, which are
 downloaded and not installed). Texts of 30, 60, 120 and 300 characters are of other pages of the help, and of translated
-manual pages under /usr/share/man, where there are any. Each language is told from all others; and each text is asked of
+manual pages under /usr/share/man, where there are any. Both hold English that nobody has translated: lines and texts
+with one of six English words are left out. Each language is told from all others; and each text is asked of
 the samples without that of its own language, where it is to be unknown.
 """
 
@@ -16,6 +17,9 @@ import pathlib
 import re
 import subprocess
 import sys
+
+
+ENGLISH = re.compile(r"\b(the|and|this|with|you|are)\b", re.IGNORECASE)
 
 
 class Text(html.parser.HTMLParser):
@@ -55,7 +59,8 @@ def pages(language: str, work: pathlib.Path) -> list[str]:
         parser = Text()
         parser.feed(page.read_text(errors="ignore"))
         lines = [re.sub(r"\s+", " ", line).strip() for line in "".join(parser.out).split("\n")]
-        keep = [line for line in lines if len(line) >= 40 and not (line in seen or seen.add(line))]
+        lines = [line for line in lines if len(line) >= 40 and not ENGLISH.search(line)]
+        keep = [line for line in lines if not (line in seen or seen.add(line))]
         if keep:
             found.append("\n".join(keep))
     return found
@@ -77,7 +82,9 @@ def pieces(texts: list[str], length: int, count: int) -> list[str]:
     for text in texts:
         for start in range(200, len(text) - length, 1000):
             first = text.find(" ", start) + 1
-            found.append(text[first : first + length])
+            piece = text[first : first + length]
+            if not ENGLISH.search(piece):
+                found.append(piece)
     step = max(1, len(found) // count)
     return found[::step][:count]
 
