@@ -133,11 +133,7 @@ public struct SelectionJob: Parameterized, Equatable {
     }
 
     /// What ``SelectionJob/init()`` has.
-    public static var defaults: JSONObject {
-        var defaults = SelectionJob().parameters
-        defaults["data"] = nil
-        return defaults
-    }
+    public static var defaults: JSONObject { SelectionJob().parameters }
 
     /// What it takes.
     public static let parameterList = [
