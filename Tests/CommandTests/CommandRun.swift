@@ -29,15 +29,19 @@ struct CommandRun {
         process.arguments = arguments
         process.currentDirectoryURL = folder
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        let (output, messages) = (Pipe(), Pipe())
-        (process.standardOutput, process.standardError) = (output, messages)
+        // A file, because what is read last of two pipes may not fit into its pipe's buffer.
+        let messages = FileManager.default.temporaryDirectory.appending(path: "messages-\(UUID())")
+        try Data().write(to: messages)
+        defer { try? FileManager.default.removeItem(at: messages) }
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = try FileHandle(forWritingTo: messages)
         process.standardInput = input
         try process.run()
-        // What these commands print fits into a pipe's buffer on one of the two streams at least.
-        self.messages = String(decoding: messages.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         code = process.terminationStatus
+        self.messages = String(decoding: try Data(contentsOf: messages), as: UTF8.self)
     }
 
     /// What it printed for programs, read.
