@@ -102,7 +102,7 @@ public struct FileIdentity: Sendable, Hashable {
     let device: UInt64
     let inode: UInt64
     let size: Int
-    package let seconds: Int
+    let seconds: Int
     let nanoseconds: Int
 
     init(_ status: stat) {
@@ -111,6 +111,11 @@ public struct FileIdentity: Sendable, Hashable {
         size = Int(status.st_size)
         seconds = status.st_mtim.tv_sec
         nanoseconds = status.st_mtim.tv_nsec
+    }
+
+    /// The file at `path` as records have it: its name, its bytes, and when it was changed last.
+    package func record(path: String) -> JSON {
+        ["file": .string(path), "bytes": JSON(size), "modified": JSON(seconds)]
     }
 
     /// The file now at `path`; nil when there is none.

@@ -20,6 +20,8 @@ package struct TextParts: Sendable {
         package var size: Int { identity.size }
         /// When it was changed last, in seconds since 1970.
         package var modified: Int { identity.seconds }
+        /// What tells this version of it from another, as records have it.
+        package var record: JSON { identity.record(path: path) }
     }
 
     /// What the parts of a file are.

@@ -241,9 +241,7 @@ public struct ShardedTokenization: Sendable {
                     "tokens": JSON(file.tokenCount),
                 ])
         }
-        let sources = parts.files.map { file -> JSON in
-            ["file": .string(file.path), "bytes": JSON(file.size), "modified": JSON(file.modified)]
-        }
+        let sources = parts.files.map(\.record)
         let index: JSON = [
             "format": .string(PackedFile.format), "version": .string(PackedFile.version),
             "tool": .string(tool),

@@ -321,7 +321,7 @@ extension PreparedJob {
         guard sources.syntheticShare > largestKnownSyntheticShare else { return nil }
         return """
             \(Units.percent(sources.syntheticShare)) of what the run shows is marked as synthetic (\(words(sources))); the largest \
-            share that is known to have done no harm is 68.7 % (arXiv 2510.09426). Add text that people have written
+            share that is known to have done no harm is \(Units.percent(largestKnownSyntheticShare)) (arXiv 2510.09426). Add text that people have written
             """
     }
 }

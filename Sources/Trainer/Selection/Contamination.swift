@@ -54,9 +54,7 @@ struct Contamination: Sendable {
             let number = UInt16(sets.count)
             var set = EvaluationSet(name: source.name)
             let parts = try TextParts([source.path], options: options, partSize: 8 << 20)
-            files += parts.files.map {
-                ["file": .string($0.path), "bytes": JSON($0.size), "modified": JSON($0.modified)]
-            }
+            files += parts.files.map(\.record)
             for part in 0..<parts.count {
                 try parts.forEachBatch(of: part) { batch throws(UserFacingError) in
                     var findings = TextFindings()

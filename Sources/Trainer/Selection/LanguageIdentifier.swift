@@ -36,11 +36,16 @@ struct LanguageIdentifier: Sendable {
     /// The probability of a letter of which nothing is known.
     private static let base = 1.0 / 2048
     /// What reports call a language of which there is no sample.
-    static let unknown = "unknown"
+    private static let unknown = "unknown"
     /// The letters of a piece; the most that are taken of a sample, and the least that it has to have.
     private static let (pieceSize, mostLetters, leastLetters) = (200, 1_000_000, 2_000)
     /// The letters and bits without which a piece is undecided, and the bits a letter that make it unknown.
     static let (leastPiece, leastBits, mostBitsMore) = (20, 10.0, 1.5)
+
+    /// What reports call a language by its number, one behind the last for none of the samples'.
+    static func name(of number: Int, in names: [String]) -> String {
+        names.indices.contains(number) ? names[number] : unknown
+    }
 
     /// Makes models of samples.
     ///
@@ -57,9 +62,7 @@ struct LanguageIdentifier: Sendable {
                 letters.append([])
             }
             let parts = try TextParts([sample.path], options: options, partSize: 8 << 20)
-            files += parts.files.map {
-                ["file": .string($0.path), "bytes": JSON($0.size), "modified": JSON($0.modified)]
-            }
+            files += parts.files.map(\.record)
             for part in 0..<parts.count where letters[language].count < Self.mostLetters {
                 try parts.forEachBatch(of: part) { batch throws(UserFacingError) in
                     var findings = TextFindings()

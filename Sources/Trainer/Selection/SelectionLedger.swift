@@ -217,10 +217,8 @@ public struct SelectionLedger: Sendable {
             score: reason == nil || isLeft ? nil : Double(entry.score), limit: reason?.number,
             isLeast: reason?.bound == "least",
             set: sets.indices.contains(set) ? sets[set] : nil,
-            language: reason?.name != Reason.otherLanguage
-                ? nil
-                : languages.indices.contains(entry.detail.set)
-                    ? languages[entry.detail.set] : LanguageIdentifier.unknown,
+            language: reason?.name == Reason.otherLanguage
+                ? LanguageIdentifier.name(of: entry.detail.set, in: languages) : nil,
             equal: entry.equal == Self.noDocument ? nil : Int(entry.equal), isChanged: entry.detail.isChanged,
             synthesis: entry.detail.synthesis?.name,
             rank: ranks.rank, group: ranks.group, scores: ranks.scores)

@@ -28,21 +28,9 @@ struct SelectionRun: Sendable {
     func forEachPart(
         _ stage: TextSelection.Stage, _ body: @Sendable (Int) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
-        work.begin(stage)
-        do throws(UserFacingError) {
-            _ = try mapConcurrently(
-                parts.count, threads: threads
-            ) { part throws(UserFacingError) in
-                do throws(UserFacingError) {
-                    try work.check()
-                    try body(part)
-                    work.advance(parts.byteCount(part))
-                } catch {
-                    throw work.stop(error)
-                }
-            }
-        } catch {
-            throw work.failure ?? error
+        _ = try work.map(stage, parts.count, threads: threads) { part throws(UserFacingError) in
+            try body(part)
+            work.advance(parts.byteCount(part))
         }
     }
 
@@ -120,8 +108,27 @@ final class SelectionWork: Sendable {
         (self.total, self.isCancelled, self.progress) = (total, isCancelled, progress)
     }
 
-    /// Why the run has ended early: the first failure, not those that followed from it.
-    var failure: UserFacingError? { state.withLock { $0.failure } }
+    /// Makes something of each of a count of things, by all threads; where one fails, the others stop as well.
+    ///
+    /// - Throws: the first failure, not those that followed from it.
+    func map<Made: Sendable>(
+        _ stage: TextSelection.Stage, _ count: Int, threads: Int,
+        _ make: @Sendable (Int) throws(UserFacingError) -> Made
+    ) throws(UserFacingError) -> [Made] {
+        begin(stage)
+        do throws(UserFacingError) {
+            return try mapConcurrently(count, threads: threads) { index throws(UserFacingError) in
+                do throws(UserFacingError) {
+                    try check()
+                    return try make(index)
+                } catch {
+                    throw stop(error)
+                }
+            }
+        } catch {
+            throw state.withLock { $0.failure } ?? error
+        }
+    }
 
     func begin(_ stage: TextSelection.Stage) {
         state.withLock { $0.stage = stage }
@@ -143,7 +150,7 @@ final class SelectionWork: Sendable {
     }
 
     /// Has the other threads stop as well.
-    func stop(_ error: UserFacingError) -> UserFacingError {
+    private func stop(_ error: UserFacingError) -> UserFacingError {
         state.withLock { $0.failure = $0.failure ?? error }
         wasStopped.store(true, ordering: .relaxed)
         return error

@@ -84,21 +84,14 @@ public struct TextSelection: Sendable {
     /// The files and the model of which the output is made, as they are.
     private func origins(_ model: DocumentModel?) throws(UserFacingError) -> JSON {
         var origins: JSON = [
-            "data": .array(
-                parts.files.map {
-                    ["file": .string($0.path), "bytes": JSON($0.size), "modified": JSON($0.modified)]
-                }),
+            "data": .array(parts.files.map(\.record)),
             "against": .array(contamination?.files ?? []),
         ]
         if let text = settings.triples, let templates {
-            let files = try text.files.map { (path) throws(UserFacingError) -> JSON in
-                let input = try InputFile(path: path)
-                return [
-                    "file": .string(path), "bytes": JSON(input.size),
-                    "modified": JSON(input.identity.seconds),
-                ]
-            }
-            origins["triples"] = .array(files)
+            origins["triples"] = .array(
+                try text.files.map { (path) throws(UserFacingError) in
+                    try InputFile(path: path).identity.record(path: path)
+                })
             origins["templates"] = .string(templates.sha256)
         }
         if let languages { origins["language_samples"] = .array(languages.files) }
@@ -198,7 +191,7 @@ public struct TextSelection: Sendable {
         return try TriplesPass(
             settings: settings, text: text, templates: templates, threads: threads, places: places,
             work: SelectionWork(
-                total: bytes * TriplesPass.wordings(text, templates), isCancelled, progress)
+                total: bytes * text.wordings(of: templates), isCancelled, progress)
         ).carryOut()
     }
 

@@ -166,10 +166,7 @@ extension DocumentChoice {
     /// The task's files as they are, by which a run that was stopped knows them again.
     func taskFiles(_ settings: SelectionSettings) throws(UserFacingError) -> JSON {
         guard !task.isEmpty else { return .array([]) }
-        return .array(
-            try taskParts(settings).files.map {
-                ["file": .string($0.path), "bytes": JSON($0.size), "modified": JSON($0.modified)]
-            })
+        return .array(try taskParts(settings).files.map(\.record))
     }
 
     private func taskParts(_ settings: SelectionSettings) throws(UserFacingError) -> TextParts {

@@ -21,12 +21,9 @@ struct ExaminationPass {
                 let found = examiner.examine(document, key: SelectionRun.key(part, document.index))
                 figures.textBytes += document.text.count
                 if found.isChanged { figures.changed += 1 }
-                let language = found.language.map { [$0] } ?? []
-                for number in language {
-                    let name = languages.map {
-                        number < $0.names.count ? $0.names[number] : LanguageIdentifier.unknown
-                    }
-                    figures.languages[name ?? "", default: 0] += 1
+                if let languages, let number = found.language {
+                    figures.languages[LanguageIdentifier.name(of: number, in: languages.names), default: 0] +=
+                        1
                 }
                 let (batch, place) = (document.batch, document.place)
                 let length = found.code == 0 ? batch.record(place, text: found.text).count : 0

@@ -18,31 +18,14 @@ struct TriplesPass {
         var figures = TripleFigures()
     }
 
-    /// How many wordings there are.
-    var wordings: Int { Self.wordings(text, templates) }
-
-    static func wordings(_ text: TripleText, _ templates: TripleTemplates) -> Int {
-        text.wordings ?? templates.most
-    }
-
     /// Writes the files; those that are there are whole.
     ///
     /// - Throws: ``UserFacingError`` when a line can't be used, something can't be read or written, or it was stopped.
     func carryOut() throws(UserFacingError) -> Written {
-        work.begin(.triples)
+        let wordings = text.wordings(of: templates)
         let jobs = text.files.indices.flatMap { file in (0..<wordings).map { (file: file, wording: $0) } }
-        let figures: [TripleFigures]
-        do throws(UserFacingError) {
-            figures = try mapConcurrently(jobs.count, threads: threads) { index throws(UserFacingError) in
-                do throws(UserFacingError) {
-                    try work.check()
-                    return try write(jobs[index].file, jobs[index].wording)
-                } catch {
-                    throw work.stop(error)
-                }
-            }
-        } catch {
-            throw work.failure ?? error
+        let figures = try work.map(.triples, jobs.count, threads: threads) { index throws(UserFacingError) in
+            try write(jobs[index].file, jobs[index].wording)
         }
         var written = Written()
         for (job, own) in zip(jobs, figures) {

@@ -18,6 +18,9 @@ public struct TripleText: Sendable {
     /// The most triples of a document.
     static let mostTriples = 20
 
+    /// How many documents are made of the same triples with these templates.
+    func wordings(of templates: TripleTemplates) -> Int { wordings ?? templates.most }
+
     /// As the settings have it.
     var json: JSON {
         ["wordings": wordings.map { JSON($0) } ?? .null]
