@@ -54,3 +54,13 @@ public struct TextOptions: Sendable, Codable, Hashable {
 
 /// U+FEFF in UTF-8, which some programs write before a text.
 let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+extension TextOptions {
+    /// The parameters of a job that encodes texts, by which these are told.
+    public static let parameterList = [
+        OperationParameter("text-key", .string, "the key of a line's text"),
+        OperationParameter("nfc", .flag, "compose texts (Unicode's NFC)"),
+        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
+        OperationParameter("plain-text", .flag, "encode control tokens in a text as text"),
+    ]
+}

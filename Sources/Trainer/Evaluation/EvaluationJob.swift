@@ -36,16 +36,14 @@ public struct EvaluationJob: Parameterized, Equatable {
     }
 
     /// What it takes.
-    public static let parameterList = [
-        OperationParameter("data", .texts(weighted: false), "sets of documents", isRequired: true),
-        OperationParameter("length", .integer, "tokens of a window (512, or fewer if the model sees fewer)"),
-        OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
-        OperationParameter("no-end-of-text", .flag, "documents have no end"),
-        OperationParameter("text-key", .string, "the key of a line's text"),
-        OperationParameter("nfc", .flag, "compose texts (Unicode's NFC)"),
-        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
-        OperationParameter("plain-text", .flag, "encode control tokens in a text as text"),
-    ]
+    public static let parameterList =
+        [
+            OperationParameter("data", .texts(weighted: false), "sets of documents", isRequired: true),
+            OperationParameter(
+                "length", .integer, "tokens of a window (512, or fewer if the model sees fewer)"),
+            OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
+            OperationParameter("no-end-of-text", .flag, "documents have no end"),
+        ] + TextOptions.parameterList
 }
 
 extension EvaluationRequest {

@@ -181,130 +181,138 @@ public struct TrainingJob: Parameterized, Equatable {
         ]
 
     /// What it takes but for its stages.
-    static let parametersBesideStages = [
-        OperationParameter(
-            "data", .texts(weighted: true), "text to train on, each with its share of the mixture"),
-        OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
-        OperationParameter("ids", .path, "rows of tokens instead: a safetensors file with input_ids[N, T]"),
-        OperationParameter("eval", .texts(weighted: false), "sets to evaluate before and after"),
-        OperationParameter(
-            "parent", .path, "the model beside which the sets are put (the source that surgery.json names)"),
-        OperationParameter("no-parent", .flag, "put no model beside the sets"),
-        OperationParameter(
-            "teacher", .pathOr(parentWord),
-            "the model from whose predictions this one learns, or parent: what it was before the surgery"),
-        OperationParameter("teacher-weight", .number, "the teacher's share in the loss (0.5)"),
-        OperationParameter(
-            "teacher-temperature", .number, "what both models' logits are divided by for it (1)"),
-        OperationParameter(
-            "teacher-on", .choice(TaughtText.allCases.map(\.rawValue)),
-            "the text on which it teaches: all, or the sources of replay (all)"),
-        OperationParameter(
-            "teacher-hidden", .string,
-            "hold hidden states behind copied layers to the teacher's at first, too: WEIGHT[:SHARE], of the steps (0.05)"
-        ),
-        OperationParameter(
-            distilRowsName, .string,
-            "teach new rows what the model makes of snippets in its old tokens, as in snippets=25, and train nothing else"
-        ),
-        OperationParameter(
-            "packing", .choice(Packing.allCases.map(\.rawValue)),
-            "what stands in a sequence, and what a token sees of it (documents)"),
-        OperationParameter(
-            "infill", .number, "the share of the documents of data that are turned round for infilling (0)"),
-        OperationParameter(
-            "infill-spm", .number, "of these the share with the suffix before the prefix (0.5)"),
-        OperationParameter(
-            "infill-tokens", .strings,
-            "the tokens before prefix, suffix and middle, and at the end (those that the tokenizer has)"),
-        OperationParameter(
-            "synthetic-cap", .number,
-            "refuse a run that shows a larger share of documents marked as synthetic"),
-        OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
-        OperationParameter("no-end-of-text", .flag, "documents have no end"),
-        OperationParameter("from-scratch", .flag, "begin with random weights"),
-        OperationParameter("text-key", .string, "the key of a line's text"),
-        OperationParameter("nfc", .flag, "compose texts (Unicode's NFC)"),
-        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
-        OperationParameter("plain-text", .flag, "encode control tokens in a text as text"),
-        OperationParameter("steps", .integer, "optimizer steps"),
-        OperationParameter("tokens", .integer, "tokens to train on instead"),
-        OperationParameter("epochs", .integer, "passes instead (1 where nothing is given)"),
-        OperationParameter("batch", .integer, "sequences computed at once (8)"),
-        OperationParameter("accumulate", .integer, "how often that is done for one step (1)"),
-        OperationParameter(
-            "length", .integer, "tokens of a sequence (512, or fewer if the model sees fewer)"),
-        OperationParameter(
-            "recompute", .choice(Recomputation.allCases.map(\.rawValue)),
-            "what the backward pass computes again"),
-        OperationParameter("lr", .number, "the peak learning rate (5e-5)"),
-        OperationParameter(
-            "embedding-lr", .number, "that of embedding and head (a fifth of lr; twice lr for new rows)"),
-        OperationParameter(
-            "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)), "the course of the rate (cosine)"),
-        OperationParameter(
-            "pieces", .strings, "what the schedule joined is made of, as in linear 100 0-1, sqrt rest 1-0.1"),
-        OperationParameter(
-            "warmup", .integer, "steps of rising rate (a hundredth, at least 10, at most a quarter)"),
-        OperationParameter("warmup-from", .number, "the share of the peak at which the warm-up begins (0)"),
-        OperationParameter("min-lr-ratio", .number, "what is left of the rate at the end (0.1)"),
-        OperationParameter(
-            "decay-share", .number, "the part of all steps in which wsd and infinite fall at the end (0.2)"),
-        OperationParameter("hold-ratio", .number, "what infinite holds, as a share of the peak (0.55)"),
-        OperationParameter(
-            "cooldown-share", .number, "the part of all steps in which infinite falls to that (0.25)"),
-        OperationParameter("beta1", .number, "AdamW's first decay (0.9)"),
-        OperationParameter("beta2", .number, "AdamW's second decay (0.95)"),
-        OperationParameter("eps", .number, "added to the root of the second moment (1e-8)"),
-        OperationParameter("weight-decay", .number, "decay of tensors of two or more dimensions (0.1)"),
-        OperationParameter("clip", .number, "clip the norm of all gradients to this (1); 0 does not"),
-        OperationParameter(
-            "moments", .choice(MomentPrecision.allCases.map(\.rawValue)), "how both moments are kept (8bit)"),
-        OperationParameter(
-            "gradients", .choice(GradientPrecision.allCases.map(\.rawValue)), "how gradients are kept"),
-        OperationParameter("train", .strings, "train only tensors whose names are like these"),
-        OperationParameter("freeze", .strings, "leave tensors whose names are like these"),
-        OperationParameter(
-            "groups", .strings, "what is moved in a way of its own, as in new-rows: rate=2, decay=0"),
-        OperationParameter("seed", .integer, "decides the order of the data"),
-        OperationParameter(
-            "rope-theta", .number, "the base of the rotary position embedding (the model's own)"),
-        OperationParameter(
-            "seam", .choice(Seam.allCases.map(\.rawValue)),
-            "how the run begins where layers were copied: as they are, or fading in (plain)"),
-        OperationParameter("ramp-share", .number, "the share of the steps in which they fade in (0.05)"),
-        OperationParameter(
-            "guard", .choice(StepGuard.Policy.allCases.map(\.rawValue)),
-            "what becomes of a step whose loss or gradient is no number or a spike (skip)"),
-        OperationParameter(
-            "guard-sigma", .number, "standard deviations above the last 128 steps that make a spike (6)"),
-        OperationParameter(
-            "eval-at", .numbers, "when sets are evaluated, in per cent of the steps (0 1 2 5 10 20 50 100)"),
-        OperationParameter("eval-every", .integer, "steps between evaluations instead"),
-        OperationParameter(
-            "patience", .integer,
-            "end after so many evaluations without improvement, the stability gap left out"),
-        OperationParameter(
-            "until-healed", .flag, "end when the sets of the original domain are where the parent has them"),
-        OperationParameter(
-            "healed-by", .strings, "the sets that count for that (those called as a replayed source is)"),
-        OperationParameter("max-time", .string, "keep the run and stop after this time, as in 3h30m"),
-        OperationParameter(
-            "result", .choice(RunResult.allCases.map(\.rawValue)),
-            "what becomes the result: the last weights, the best by evaluation, or their running average (last)"
-        ),
-        OperationParameter(
-            "average-decay", .number, "what is left of the running average after an update (0.999)"),
-        OperationParameter("keep", .integer, "keep the last so many checkpoints, after the run, too"),
-        OperationParameter("keep-best", .flag, "keep the checkpoint that is best by evaluation, too"),
-        OperationParameter("from", .path, "begin with a checkpoint of another run, OUT.run/step-N"),
-        OperationParameter(
-            "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
-        OperationParameter("log", .path, "a file for a line of JSON a step"),
-        OperationParameter(
-            "tensorboard", .path, "the folder of TensorBoard's event files (OUT.run/tensorboard)"),
-        OperationParameter("no-tensorboard", .flag, "write no event files"),
-    ]
+    static let parametersBesideStages =
+        [
+            OperationParameter(
+                "data", .texts(weighted: true), "text to train on, each with its share of the mixture"),
+            OperationParameter("replay", .texts(weighted: true), "the same, of the model's original domain"),
+            OperationParameter(
+                "ids", .path, "rows of tokens instead: a safetensors file with input_ids[N, T]"),
+            OperationParameter("eval", .texts(weighted: false), "sets to evaluate before and after"),
+            OperationParameter(
+                "parent", .path,
+                "the model beside which the sets are put (the source that surgery.json names)"),
+            OperationParameter("no-parent", .flag, "put no model beside the sets"),
+            OperationParameter(
+                "teacher", .pathOr(parentWord),
+                "the model from whose predictions this one learns, or parent: what it was before the surgery"),
+            OperationParameter("teacher-weight", .number, "the teacher's share in the loss (0.5)"),
+            OperationParameter(
+                "teacher-temperature", .number, "what both models' logits are divided by for it (1)"),
+            OperationParameter(
+                "teacher-on", .choice(TaughtText.allCases.map(\.rawValue)),
+                "the text on which it teaches: all, or the sources of replay (all)"),
+            OperationParameter(
+                "teacher-hidden", .string,
+                "hold hidden states behind copied layers to the teacher's at first, too: WEIGHT[:SHARE], of the steps (0.05)"
+            ),
+            OperationParameter(
+                distilRowsName, .string,
+                "teach new rows what the model makes of snippets in its old tokens, as in snippets=25, and train nothing else"
+            ),
+            OperationParameter(
+                "packing", .choice(Packing.allCases.map(\.rawValue)),
+                "what stands in a sequence, and what a token sees of it (documents)"),
+            OperationParameter(
+                "infill", .number,
+                "the share of the documents of data that are turned round for infilling (0)"),
+            OperationParameter(
+                "infill-spm", .number, "of these the share with the suffix before the prefix (0.5)"),
+            OperationParameter(
+                "infill-tokens", .strings,
+                "the tokens before prefix, suffix and middle, and at the end (those that the tokenizer has)"),
+            OperationParameter(
+                "synthetic-cap", .number,
+                "refuse a run that shows a larger share of documents marked as synthetic"),
+            OperationParameter("end-of-text", .string, "what ends a document; else the model's eos_token_id"),
+            OperationParameter("no-end-of-text", .flag, "documents have no end"),
+            OperationParameter("from-scratch", .flag, "begin with random weights"),
+        ] + TextOptions.parameterList + [
+            OperationParameter("steps", .integer, "optimizer steps"),
+            OperationParameter("tokens", .integer, "tokens to train on instead"),
+            OperationParameter("epochs", .integer, "passes instead (1 where nothing is given)"),
+            OperationParameter("batch", .integer, "sequences computed at once (8)"),
+            OperationParameter("accumulate", .integer, "how often that is done for one step (1)"),
+            OperationParameter(
+                "length", .integer, "tokens of a sequence (512, or fewer if the model sees fewer)"),
+            OperationParameter(
+                "recompute", .choice(Recomputation.allCases.map(\.rawValue)),
+                "what the backward pass computes again"),
+            OperationParameter("lr", .number, "the peak learning rate (5e-5)"),
+            OperationParameter(
+                "embedding-lr", .number, "that of embedding and head (a fifth of lr; twice lr for new rows)"),
+            OperationParameter(
+                "schedule", .choice(Schedule.Shape.allCases.map(\.rawValue)),
+                "the course of the rate (cosine)"),
+            OperationParameter(
+                "pieces", .strings,
+                "what the schedule joined is made of, as in linear 100 0-1, sqrt rest 1-0.1"),
+            OperationParameter(
+                "warmup", .integer, "steps of rising rate (a hundredth, at least 10, at most a quarter)"),
+            OperationParameter(
+                "warmup-from", .number, "the share of the peak at which the warm-up begins (0)"),
+            OperationParameter("min-lr-ratio", .number, "what is left of the rate at the end (0.1)"),
+            OperationParameter(
+                "decay-share", .number,
+                "the part of all steps in which wsd and infinite fall at the end (0.2)"),
+            OperationParameter("hold-ratio", .number, "what infinite holds, as a share of the peak (0.55)"),
+            OperationParameter(
+                "cooldown-share", .number, "the part of all steps in which infinite falls to that (0.25)"),
+            OperationParameter("beta1", .number, "AdamW's first decay (0.9)"),
+            OperationParameter("beta2", .number, "AdamW's second decay (0.95)"),
+            OperationParameter("eps", .number, "added to the root of the second moment (1e-8)"),
+            OperationParameter("weight-decay", .number, "decay of tensors of two or more dimensions (0.1)"),
+            OperationParameter("clip", .number, "clip the norm of all gradients to this (1); 0 does not"),
+            OperationParameter(
+                "moments", .choice(MomentPrecision.allCases.map(\.rawValue)),
+                "how both moments are kept (8bit)"),
+            OperationParameter(
+                "gradients", .choice(GradientPrecision.allCases.map(\.rawValue)), "how gradients are kept"),
+            OperationParameter("train", .strings, "train only tensors whose names are like these"),
+            OperationParameter("freeze", .strings, "leave tensors whose names are like these"),
+            OperationParameter(
+                "groups", .strings, "what is moved in a way of its own, as in new-rows: rate=2, decay=0"),
+            OperationParameter("seed", .integer, "decides the order of the data"),
+            OperationParameter(
+                "rope-theta", .number, "the base of the rotary position embedding (the model's own)"),
+            OperationParameter(
+                "seam", .choice(Seam.allCases.map(\.rawValue)),
+                "how the run begins where layers were copied: as they are, or fading in (plain)"),
+            OperationParameter("ramp-share", .number, "the share of the steps in which they fade in (0.05)"),
+            OperationParameter(
+                "guard", .choice(StepGuard.Policy.allCases.map(\.rawValue)),
+                "what becomes of a step whose loss or gradient is no number or a spike (skip)"),
+            OperationParameter(
+                "guard-sigma", .number, "standard deviations above the last 128 steps that make a spike (6)"),
+            OperationParameter(
+                "eval-at", .numbers,
+                "when sets are evaluated, in per cent of the steps (0 1 2 5 10 20 50 100)"),
+            OperationParameter("eval-every", .integer, "steps between evaluations instead"),
+            OperationParameter(
+                "patience", .integer,
+                "end after so many evaluations without improvement, the stability gap left out"),
+            OperationParameter(
+                "until-healed", .flag,
+                "end when the sets of the original domain are where the parent has them"),
+            OperationParameter(
+                "healed-by", .strings, "the sets that count for that (those called as a replayed source is)"),
+            OperationParameter("max-time", .string, "keep the run and stop after this time, as in 3h30m"),
+            OperationParameter(
+                "result", .choice(RunResult.allCases.map(\.rawValue)),
+                "what becomes the result: the last weights, the best by evaluation, or their running average (last)"
+            ),
+            OperationParameter(
+                "average-decay", .number, "what is left of the running average after an update (0.999)"),
+            OperationParameter("keep", .integer, "keep the last so many checkpoints, after the run, too"),
+            OperationParameter("keep-best", .flag, "keep the checkpoint that is best by evaluation, too"),
+            OperationParameter("from", .path, "begin with a checkpoint of another run, OUT.run/step-N"),
+            OperationParameter(
+                "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
+            OperationParameter("log", .path, "a file for a line of JSON a step"),
+            OperationParameter(
+                "tensorboard", .path, "the folder of TensorBoard's event files (OUT.run/tensorboard)"),
+            OperationParameter("no-tensorboard", .flag, "write no event files"),
+        ]
 
     /// Every source of text.
     public var sources: [TextSource] {

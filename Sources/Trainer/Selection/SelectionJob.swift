@@ -37,12 +37,7 @@ public struct SelectionJob: Parameterized, Equatable {
         case none
 
         var step: SelectionSettings.Cleaning {
-            switch self {
-            case .nfc: .composed
-            case .controls: .controls
-            case .html: .html
-            case .none: []
-            }
+            SelectionSettings.Cleaning.names.first { $0.name == rawValue }?.step ?? []
         }
     }
 
@@ -136,71 +131,71 @@ public struct SelectionJob: Parameterized, Equatable {
     public static var defaults: JSONObject { SelectionJob().parameters }
 
     /// What it takes.
-    public static let parameterList = [
-        OperationParameter(
-            "data", .paths, "files of text, folders or patterns of such, or step:NAME"),
-        OperationParameter(
-            "columns", .strings, "columns of Parquet files that documents bring along (all)"),
-        OperationParameter(
-            "rules", .choices(RuleSet.allCases.map(\.rawValue)), "sets of rules (gopher, fineweb)"),
-        OperationParameter("rule", .strings, "rules with another number, as in gopher_short_doc=20"),
-        OperationParameter("without", .strings, "rules that are not asked"),
-        OperationParameter(
-            "script", .strings, "the least share of a script's letters, as in hangul=0.3"),
-        OperationParameter(
-            "clean", .choices(CleaningStep.allCases.map(\.rawValue)),
-            "what texts are cleaned of (nfc, controls)"),
-        OperationParameter(
-            "personal", .choice(PersonalData.allCases.map(\.rawValue)),
-            "what becomes of mail addresses, telephone and Korean resident numbers (keep)"),
-        OperationParameter("boilerplate", .integer, "take away lines that stand in so many documents"),
-        OperationParameter("paragraphs", .flag, "take away paragraphs that stand in an earlier document"),
-        OperationParameter("keep-duplicates", .flag, "keep documents that are the same as an earlier one"),
-        OperationParameter(
-            "keep-near-duplicates", .flag, "keep documents that are nearly the same as an earlier one"),
-        OperationParameter(
-            "against", .texts(weighted: false), "evaluations whose texts documents must not hold"),
-        OperationParameter("against-key", .string, "the key of a text in those files (as text-key)"),
-        OperationParameter(
-            "against-share", .number, "the share of a text's runs that drops a document (0.5)"),
-        OperationParameter(
-            "language-samples", .texts(weighted: false), "samples of languages, by which texts are known"),
-        OperationParameter(
-            "language", .strings, "keep texts of which enough (0.5) is in this language, as in ko:0.5"),
-        OperationParameter(
-            "triples", .paths, "knowledge triples to make text of (.tsv or .jsonl)"),
-        OperationParameter("templates", .path, "their templates by relation (.yaml, .jsonl or .tsv)"),
-        OperationParameter(
-            "wordings", .string, "documents to make of the same triples, by other templates, or all (1)"),
-        OperationParameter(
-            "synthetic-cap", .number, "the most that synthetic documents may be of the text that is kept"),
-        OperationParameter(
-            "by", .choices(DocumentChoice.Measure.allCases.map(\.rawValue)),
-            "what chosen documents have most of; of several the mean rank counts"),
-        OperationParameter("to", .paths, "documents of the task that texts are chosen for"),
-        OperationParameter("to-key", .string, "the key of a text in those files (as text-key)"),
-        OperationParameter(
-            "model", .model, "the model that measures documents (the recipe's, as it stands at this step)"),
-        OperationParameter("share", .number, "the share of the documents to choose, as 0.1"),
-        OperationParameter("budget", .string, "what to choose of text instead, as 50MB or 2Mtokens"),
-        OperationParameter(
-            "tags-field", .string, "the key of a document's tags, whose entropy is taken by entropy"),
-        OperationParameter("date-field", .string, "the key of a document's date"),
-        OperationParameter("since", .string, "keep documents from this day, month or year on"),
-        OperationParameter("until", .string, "keep documents up to the end of this day, month or year"),
-        OperationParameter("half-life", .number, "halve a document's weight with so many days"),
-        OperationParameter(
-            "clusters", .integer, "spread what is chosen over so many clusters of embeddings"),
-        OperationParameter("topic-field", .string, "spread it over the values of this key"),
-        OperationParameter(
-            "mmr", .number, "the weight of relevance in maximal marginal relevance, 0 to 1"),
-        OperationParameter("sample", .flag, "draw documents, each the sooner the larger its weight"),
-        OperationParameter("seed", .integer, "what a draw, clusters, templates and the cap follow from (0)"),
-        OperationParameter("text-key", .string, "the key of a line's text"),
-        OperationParameter("nfc", .flag, "compose texts (Unicode's NFC)"),
-        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
-        OperationParameter("plain-text", .flag, "encode control tokens in a text as text"),
-    ]
+    public static let parameterList =
+        [
+            OperationParameter(
+                "data", .paths, "files of text, folders or patterns of such, or step:NAME"),
+            OperationParameter(
+                "columns", .strings, "columns of Parquet files that documents bring along (all)"),
+            OperationParameter(
+                "rules", .choices(RuleSet.allCases.map(\.rawValue)), "sets of rules (gopher, fineweb)"),
+            OperationParameter("rule", .strings, "rules with another number, as in gopher_short_doc=20"),
+            OperationParameter("without", .strings, "rules that are not asked"),
+            OperationParameter(
+                "script", .strings, "the least share of a script's letters, as in hangul=0.3"),
+            OperationParameter(
+                "clean", .choices(CleaningStep.allCases.map(\.rawValue)),
+                "what texts are cleaned of (nfc, controls)"),
+            OperationParameter(
+                "personal", .choice(PersonalData.allCases.map(\.rawValue)),
+                "what becomes of mail addresses, telephone and Korean resident numbers (keep)"),
+            OperationParameter("boilerplate", .integer, "take away lines that stand in so many documents"),
+            OperationParameter("paragraphs", .flag, "take away paragraphs that stand in an earlier document"),
+            OperationParameter(
+                "keep-duplicates", .flag, "keep documents that are the same as an earlier one"),
+            OperationParameter(
+                "keep-near-duplicates", .flag, "keep documents that are nearly the same as an earlier one"),
+            OperationParameter(
+                "against", .texts(weighted: false), "evaluations whose texts documents must not hold"),
+            OperationParameter("against-key", .string, "the key of a text in those files (as text-key)"),
+            OperationParameter(
+                "against-share", .number, "the share of a text's runs that drops a document (0.5)"),
+            OperationParameter(
+                "language-samples", .texts(weighted: false), "samples of languages, by which texts are known"),
+            OperationParameter(
+                "language", .strings, "keep texts of which enough (0.5) is in this language, as in ko:0.5"),
+            OperationParameter(
+                "triples", .paths, "knowledge triples to make text of (.tsv or .jsonl)"),
+            OperationParameter("templates", .path, "their templates by relation (.yaml, .jsonl or .tsv)"),
+            OperationParameter(
+                "wordings", .string, "documents to make of the same triples, by other templates, or all (1)"),
+            OperationParameter(
+                "synthetic-cap", .number, "the most that synthetic documents may be of the text that is kept"),
+            OperationParameter(
+                "by", .choices(DocumentChoice.Measure.allCases.map(\.rawValue)),
+                "what chosen documents have most of; of several the mean rank counts"),
+            OperationParameter("to", .paths, "documents of the task that texts are chosen for"),
+            OperationParameter("to-key", .string, "the key of a text in those files (as text-key)"),
+            OperationParameter(
+                "model", .model, "the model that measures documents (the recipe's, as it stands at this step)"
+            ),
+            OperationParameter("share", .number, "the share of the documents to choose, as 0.1"),
+            OperationParameter("budget", .string, "what to choose of text instead, as 50MB or 2Mtokens"),
+            OperationParameter(
+                "tags-field", .string, "the key of a document's tags, whose entropy is taken by entropy"),
+            OperationParameter("date-field", .string, "the key of a document's date"),
+            OperationParameter("since", .string, "keep documents from this day, month or year on"),
+            OperationParameter("until", .string, "keep documents up to the end of this day, month or year"),
+            OperationParameter("half-life", .number, "halve a document's weight with so many days"),
+            OperationParameter(
+                "clusters", .integer, "spread what is chosen over so many clusters of embeddings"),
+            OperationParameter("topic-field", .string, "spread it over the values of this key"),
+            OperationParameter(
+                "mmr", .number, "the weight of relevance in maximal marginal relevance, 0 to 1"),
+            OperationParameter("sample", .flag, "draw documents, each the sooner the larger its weight"),
+            OperationParameter(
+                "seed", .integer, "what a draw, clusters, templates and the cap follow from (0)"),
+        ] + TextOptions.parameterList
 
     /// Every file of text that it names.
     public var files: [String] { data + against.map(\.path) + to + triples + languageSamples.map(\.path) }
