@@ -31,7 +31,7 @@ struct ParquetFields: Sendable {
             } else if wanted != nil {
                 throw .wrongColumn(
                     path: file.file.path, name: column.name,
-                    found: column.isRepeated ? "a list" : column.kind, expected: "a column of plain values")
+                    found: column.kind, expected: "a column of plain values")
             } else {
                 unread.append(column.name)
             }

@@ -77,7 +77,7 @@ package struct ParquetFile: Sendable {
         guard columns[index].isReadable else {
             throw .wrongColumn(
                 path: file.path, name: name,
-                found: columns[index].isRepeated ? "a list" : columns[index].kind, expected: expected)
+                found: columns[index].kind, expected: expected)
         }
         return index
     }

@@ -47,9 +47,10 @@ struct ParquetColumn: Sendable {
     /// Its names, divided by dots.
     var name: String { path.joined(separator: ".") }
 
-    /// What it holds, as the format calls it.
+    /// What it holds, as the format calls it, or that there may be several in a row.
     var kind: String {
-        switch meaning {
+        if isRepeated { return "a list" }
+        return switch meaning {
         case .stored, .day, .moment: storage.name
         case .text: "STRING"
         case .unsigned: "\(storage.name) (unsigned)"

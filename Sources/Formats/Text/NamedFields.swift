@@ -15,8 +15,10 @@ package enum NamedFields {
         _ visit: (_ line: Int, _ fields: Result<[String], UserFacingError>) throws(UserFacingError) -> Void
     ) throws(UserFacingError) {
         guard !TextFile.isPipe(path) else { throw .pipeInPlaceOfFile(path: path) }
-        let columns = isTable(path)
-        guard columns || isLines(path) else { throw .noFields(path: path, names: names) }
+        let columns = TextFile.suffix(ofName: path) == "tsv"
+        guard columns || TextFile.kind(ofName: path) == .lines else {
+            throw .noFields(path: path, names: names)
+        }
         let file = try TextFile(path: path, as: columns ? .lines : nil)
         guard case .lines = file.kind else { throw .noFields(path: path, names: names) }
         try Documents.forEachBatch(of: file, TextOptions()) { batch throws(UserFacingError) in
@@ -32,25 +34,11 @@ package enum NamedFields {
                     try visit(number, .failure(.notUTF8(path: path, line: number, byte: invalid)))
                     continue
                 }
-                let found = columns ? self.columns(bytes) : try self.members(bytes, names, path, number)
+                let found = columns ? self.columns(bytes) : members(bytes, names)
                 if columns, number == 1, found == names.map(Optional.some) { continue }
                 try visit(number, result(found, names, path, number, columns: columns))
             }
         }
-    }
-
-    private static func isTable(_ path: String) -> Bool { suffix(path) == "tsv" }
-    private static func isLines(_ path: String) -> Bool {
-        ["jsonl", "ndjson", "json"].contains(suffix(path))
-    }
-
-    /// The ending of a name, that of its packing left out.
-    private static func suffix(_ path: String) -> String {
-        let name = Path.name(path)
-        guard ["gz", "zst"].contains(Path.suffix(name)), let dot = name.lastIndex(of: ".") else {
-            return Path.suffix(name)
-        }
-        return Path.suffix(String(name[..<dot]))
     }
 
     private static func columns(_ line: [UInt8]) -> [String?] {
@@ -60,9 +48,7 @@ package enum NamedFields {
     }
 
     /// The strings of an object by name; nil for those that are none.
-    private static func members(
-        _ line: [UInt8], _ names: [String], _ path: String, _ number: Int
-    ) throws(UserFacingError) -> [String?] {
+    private static func members(_ line: [UInt8], _ names: [String]) -> [String?] {
         var parser = JSONParser(duplicates: .refused)
         guard let json = try? parser.parseText(line.span), json.object != nil else { return [] }
         return names.map { json[$0]?.string?.trimmed }

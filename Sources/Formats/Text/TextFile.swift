@@ -44,16 +44,21 @@ struct TextFile: Sendable {
 
     /// How documents lie in a file of this name, which may say that it is packed; nil for names that say nothing of text.
     static func kind(ofName path: String) -> Kind? {
-        var name = Path.name(path)[...]
-        if ["gz", "zst"].contains(Path.suffix(path)) {
-            name = name[..<(name.lastIndex(of: ".") ?? name.endIndex)]
-        }
-        return switch Path.suffix(String(name)) {
+        switch suffix(ofName: path) {
         case "jsonl", "ndjson", "json": .lines
         case "txt": .whole
         case "parquet", "pq": .rows
         default: nil
         }
+    }
+
+    /// The ending of a name, that of its packing left out.
+    static func suffix(ofName path: String) -> String {
+        var name = Path.name(path)[...]
+        if ["gz", "zst"].contains(Path.suffix(path)) {
+            name = name[..<(name.lastIndex(of: ".") ?? name.endIndex)]
+        }
+        return Path.suffix(String(name))
     }
 
     /// Whether a path is no plain file that could be opened twice.
