@@ -38,6 +38,11 @@ def layer_list(model: Any) -> str | None:
     return next((name for name, part in parts if isinstance(part, torch.nn.ModuleList)), None)
 
 
+def layers_of(model: Any) -> torch.nn.ModuleList:
+    """The layers of a model that has a list of them."""
+    return getattr(getattr(model, model.base_model_prefix), layer_list(model) or "")
+
+
 @contextlib.contextmanager
 def streams(model: Any, layers: Iterable[int]) -> Iterator[dict[int, torch.Tensor]]:
     """What leaves some layers of a model while it computes, by their number from 0: B · T rows each."""
@@ -46,7 +51,7 @@ def streams(model: Any, layers: Iterable[int]) -> Iterator[dict[int, torch.Tenso
     def keep(layer: int, _: Any, __: Any, result: Any) -> None:
         found[layer] = (result[0] if isinstance(result, tuple) else result).flatten(0, 1)
 
-    blocks = getattr(getattr(model, model.base_model_prefix), layer_list(model) or "")
+    blocks = layers_of(model)
     hooks = [blocks[layer].register_forward_hook(functools.partial(keep, layer)) for layer in set(layers)]
     try:
         yield found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 from job import ModelFiles
-from losses import layer_list, token_losses
+from losses import layer_list, layers_of, token_losses
 from parameters import Parameter, kept_buffers, local, views
 from rules import Refusal
 from safetensors import safe_open
@@ -69,12 +69,11 @@ def open_model(
         model = make_model(config, dtype)
     # Nothing is dropped out: the trainer knows no such thing.
     model.eval()
-    layers = layer_list(model)
-    if layers is None:
+    if layer_list(model) is None:
         raise Refusal(
             f"{type(model).__name__} has no list of layers that this worker finds; it can't be sharded by layer"
         )
-    blocks = getattr(getattr(model, model.base_model_prefix), layers)
+    blocks = layers_of(model)
     found = {
         name: {file_name(source, model, other, tensors): view for other, view in parts.items()}
         for name, parts in views(model).items()

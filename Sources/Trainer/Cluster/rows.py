@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from losses import layer_list, layer_output, streams, target_losses
+from losses import layer_list, layer_output, layers_of, streams, target_losses
 
 
 def reading_losses(
@@ -60,8 +60,7 @@ def no_gradients_behind(model: Any, layer: int) -> Iterator[None]:
     def stop(*_: Any) -> None:
         torch.set_grad_enabled(False)
 
-    blocks = getattr(getattr(model, model.base_model_prefix), layer_list(model) or "")
-    hook = blocks[layer].register_forward_hook(stop)
+    hook = layers_of(model)[layer].register_forward_hook(stop)
     try:
         with torch.enable_grad():
             yield
