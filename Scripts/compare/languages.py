@@ -11,39 +11,17 @@ the samples without that of its own language, where it is to be unknown.
 
 import collections
 import gzip
-import html.parser
 import json
 import pathlib
 import re
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "evidence"))
+
+from texts import PageText
 
 ENGLISH = re.compile(r"\b(the|and|this|with|you|are)\b", re.IGNORECASE)
-
-
-class Text(html.parser.HTMLParser):
-    """The text of a page."""
-
-    skipped = {"script", "style", "head", "nav", "header", "footer"}
-    breaks = {"p", "div", "li", "h1", "h2", "h3", "h4", "tr", "br", "pre", "td", "dt", "dd"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.out: list[str] = []
-        self.depth = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.depth += tag in self.skipped
-        if tag in self.breaks:
-            self.out.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.depth = max(0, self.depth - (tag in self.skipped))
-
-    def handle_data(self, data: str) -> None:
-        if not self.depth:
-            self.out.append(data)
 
 
 def pages(language: str, work: pathlib.Path) -> list[str]:
@@ -56,10 +34,9 @@ def pages(language: str, work: pathlib.Path) -> list[str]:
         subprocess.run(["dpkg", "-x", next(folder.glob("*.deb")), folder / "x"], check=True)
     seen, found = set(), []
     for page in sorted(folder.glob("x/**/*.html")):
-        parser = Text()
+        parser = PageText()
         parser.feed(page.read_text(errors="ignore"))
-        lines = [re.sub(r"\s+", " ", line).strip() for line in "".join(parser.out).split("\n")]
-        lines = [line for line in lines if len(line) >= 40 and not ENGLISH.search(line)]
+        lines = [line for line in parser.lines() if len(line) >= 40 and not ENGLISH.search(line)]
         keep = [line for line in lines if not (line in seen or seen.add(line))]
         if keep:
             found.append("\n".join(keep))
