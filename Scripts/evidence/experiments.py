@@ -49,6 +49,8 @@ class Experiment:
     parent: str | None = None
     # What config.json has in place of the base's, for a model that begins with random weights.
     shape: dict[str, int] = dataclasses.field(default_factory=dict)
+    # A recipe in place of all that, of which the report alone is kept.
+    recipe: str | None = None
 
 
 def groups(*rules: str) -> list[str]:
@@ -116,6 +118,22 @@ SMALL = {
     "num_hidden_layers": 4,
     "num_key_value_heads": 2,
 }
+PROBED = """
+model: {model}
+output: {work}/probed
+steps:
+  - dus:
+      to: 12
+  - resize-vocab:
+      learn: 2000
+      corpus: [{data}/ko.train.jsonl]
+      init: auto
+  - heal:
+      data: [ko={data}/ko.train.jsonl:0.75]
+      replay: [en={data}/en.train.jsonl:0.25]
+      lr: 1e-3
+      steps: 1
+"""
 FOR_PYTHON = "--to {data}/task.jsonl"
 TENTH = "--rules none --keep-duplicates --keep-near-duplicates --budget 480kB"
 EXPAND = ["expand --after 4-7"]
@@ -134,7 +152,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "rates-new-2-old-0.5": story(*groups("new-rows: rate=2", "old-rows: rate=0.5")),
     "rates-new-in-1-out-2": story(*groups("new-input-rows: rate=1", "new-output-rows: rate=2", "old-rows: rate=0.2")),
     "rates-new-in-2-out-1": story(*groups("new-input-rows: rate=2", "new-output-rows: rate=1", "old-rows: rate=0.2")),
-    # 2. How new rows begin: after 400 steps what --init auto sees after 50.
+    # 2. How new rows begin: what --init auto sees after 50 steps, and what becomes of each after 400.
+    "init-auto": Experiment([], [], recipe=PROBED),
     "init-bil": story(surgery=[*DEEPER, f"{KOREAN[0]} --init bil"]),
     "init-eeve": story(surgery=[*DEEPER, f"{KOREAN[0]} --init eeve"]),
     "init-mean-cov": story(surgery=[*DEEPER, f"{KOREAN[0]} --init mean-cov"]),
@@ -160,6 +179,15 @@ EXPERIMENTS: dict[str, Experiment] = {
     "seam-ramp": story("--seam", "ramp"),
     "seam-noise": story(surgery=["dus --to 12 --noise 0.1", *KOREAN]),
     "seam-expand": story(surgery=["expand --to 12", *KOREAN]),
+    **{
+        f"seam-{name}-4000": dataclasses.replace(story(*healing, surgery=[deeper, *KOREAN]), steps=4000)
+        for name, deeper, healing in (
+            ("copies", "dus --to 12", []),
+            ("ramp", "dus --to 12", ["--seam", "ramp"]),
+            ("noise", "dus --to 12 --noise 0.1", []),
+            ("expand", "expand --to 12", []),
+        )
+    },
     # 6. Depth for a parent that has nearly stopped learning: at equal tokens, and at equal computation, 8 layers
     # against 1.6 times the steps.
     "plateau-parent": Experiment(
@@ -228,78 +256,107 @@ def main() -> None:
         result = HERE / "results" / f"{name}-{arguments.seed}.json"
         if arguments.again or not result.exists():
             with tempfile.TemporaryDirectory() as folder:
-                carry_out(name, pathlib.Path(folder), result, arguments)
+                Run(name, pathlib.Path(folder), arguments).write(result)
 
 
-def carry_out(name: str, work: pathlib.Path, result: pathlib.Path, arguments: argparse.Namespace) -> None:
-    experiment = EXPERIMENTS[name]
-    base = arguments.model
-    if experiment.parent:
-        base = arguments.kept / f"{experiment.parent}-{arguments.seed}"
-        if not base.exists():
-            raise SystemExit(f"{base} is not there; carry out {experiment.parent} first")
-    if experiment.shape:
-        base = shaped(base, work / "shape", experiment.shape)
-    places = {"data": str(arguments.data), "model": str(base), "work": str(work)}
-    commands: list[list[str]] = []
+class Run:
+    """One experiment, carried out with one seed."""
 
-    def carried_out(*command: str, unless: pathlib.Path | None = None) -> str:
-        commands.append(list(command))
-        if unless and unless.exists():
-            return ""
-        words = [arguments.tools / command[0], *command[1:]]
-        if arguments.threads and command[1] in ("heal", "eval", "select"):
-            words += ["--threads", str(arguments.threads)]
+    def __init__(self, name: str, work: pathlib.Path, arguments: argparse.Namespace) -> None:
+        self.name, self.work, self.arguments = name, work, arguments
+        self.experiment = experiment = EXPERIMENTS[name]
+        self.base = arguments.model
+        if experiment.parent:
+            self.base = self.kept(experiment.parent)
+            if not self.base.exists():
+                raise SystemExit(f"{self.base} is not there; carry out {experiment.parent} first")
+        if experiment.shape:
+            self.base = shaped(self.base, work / "shape", experiment.shape)
+        self.places = {"data": str(arguments.data), "model": str(self.base), "work": str(work)}
+        self.commands: list[list[str]] = []
+
+    def kept(self, name: str) -> pathlib.Path:
+        return self.arguments.kept / f"{name}-{self.arguments.seed}"
+
+    def carried_out(self, *command: str) -> str:
+        self.commands.append(list(command))
+        words = [self.arguments.tools / command[0], *command[1:]]
+        if self.arguments.threads and command[1] in ("heal", "eval", "select"):
+            words += ["--threads", str(self.arguments.threads)]
         return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
 
-    for line in filled(experiment.first, places):
-        carried_out("trainer", *line.split())
-    if experiment.choosing:
-        # The name without its seed: all seeds train on the same documents.
-        chosen = arguments.kept / f"{name}.jsonl"
-        places["chosen"] = str(chosen)
-        (options,) = filled([experiment.choosing], places)
-        pool = str(arguments.data / "pool.jsonl")
-        carried_out("trainer", "select", pool, "-o", str(chosen), *options.split(), unless=chosen)
-    model = str(base)
-    if experiment.surgery:
-        model = str(work / "grown")
-        steps = [word for step in filled(experiment.surgery, places) for word in ("--step", step)]
-        carried_out("surgery", "run", str(base), "-o", model, *steps)
-    heal = ["trainer", "heal", model, "-o", str(work / "healed"), *filled(experiment.healing, places)]
-    heal += ["--eval", *(f"{text}={arguments.data}/{text}.val.jsonl" for text in experiment.evaluated)]
-    heal += ["--steps", str(experiment.steps), "--batch", str(experiment.batch), "--length", "256"]
-    heal += ["--seed", str(arguments.seed), "--eval-at", "0", "100", "--checkpoint-every", "0", "--no-tensorboard"]
-    begun = time.monotonic()
-    told = json.loads(carried_out(*heal, "--json"))
-    seconds = time.monotonic() - begun
-    asked = {}
-    if experiment.asked:
-        questions = [*filled(experiment.asked, places), "--parent", str(base), "--json"]
-        asked = {"asked": json.loads(carried_out("trainer", "eval", str(work / "healed"), *questions))}
-    kept = arguments.kept / f"{name}-{arguments.seed}"
-    shutil.rmtree(kept, ignore_errors=True)
-    shutil.move(work / "healed", kept)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
-    figures = {
-        "name": name,
-        "seed": arguments.seed,
-        "commands": [" ".join(f"'{word}'" if " " in word else word for word in command) for command in commands],
-        "version": carried_out("trainer", "--version").strip(),
-        "commit": commit.stdout.strip(),
-        "seconds": round(seconds),
-        "told": told,
-        **asked,
-    }
-    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
-    for place, short in {work: ".", arguments.data: "data", arguments.model: "base", arguments.kept: "kept"}.items():
-        text = text.replace(str(place), short)
-    result.parent.mkdir(exist_ok=True)
-    partial = result.with_suffix(".partial")
-    partial.write_text(text)
-    shutil.move(partial, result)
-    after = {text: round(values["bits_per_byte"], 4) for text, values in told["after"].items()}
-    print(result.name, after, f"{seconds:.0f} s", flush=True)
+    def chosen(self, choosing: str) -> str:
+        """What is chosen, under the name without its seed: all seeds train on the same documents."""
+        chosen = self.arguments.kept / f"{self.name}.jsonl"
+        pool = str(self.arguments.data / "pool.jsonl")
+        command = ["trainer", "select", pool, "-o", str(chosen), *filled(choosing.split(), self.places)]
+        if chosen.exists():
+            self.commands.append(command)
+        else:
+            self.carried_out(*command)
+        return str(chosen)
+
+    def healed(self) -> dict[str, object]:
+        """Surgery, healing and what is asked afterwards."""
+        experiment, arguments, places = self.experiment, self.arguments, self.places
+        for line in experiment.first:
+            self.carried_out("trainer", *filled(line.split(), places))
+        if experiment.choosing:
+            places["chosen"] = self.chosen(experiment.choosing)
+        model, healed = str(self.base), self.work / "healed"
+        if experiment.surgery:
+            model = str(self.work / "grown")
+            steps = [word for step in filled(experiment.surgery, places) for word in ("--step", step)]
+            self.carried_out("surgery", "run", str(self.base), "-o", model, *steps)
+        heal = ["trainer", "heal", model, "-o", str(healed), *filled(experiment.healing, places)]
+        heal += ["--eval", *(f"{text}={arguments.data}/{text}.val.jsonl" for text in experiment.evaluated)]
+        heal += ["--steps", str(experiment.steps), "--batch", str(experiment.batch), "--length", "256"]
+        heal += ["--seed", str(arguments.seed), "--eval-at", "0", "100", "--checkpoint-every", "0", "--no-tensorboard"]
+        begun = time.monotonic()
+        told = json.loads(self.carried_out(*heal, "--json"))
+        found = {"seconds": round(time.monotonic() - begun), "told": told}
+        if experiment.asked:
+            questions = [*filled(experiment.asked, places), "--parent", str(self.base), "--json"]
+            found["asked"] = json.loads(self.carried_out("trainer", "eval", str(healed), *questions))
+        kept = self.kept(self.name)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.move(healed, kept)
+        return found
+
+    def reported(self, recipe: str) -> dict[str, object]:
+        """What surgery reports of a recipe."""
+        path = self.work / "recipe.yaml"
+        (text,) = filled([recipe], self.places)
+        path.write_text(text)
+        begun = time.monotonic()
+        told = json.loads(self.carried_out("surgery", "run", str(path), "--json"))
+        return {"seconds": round(time.monotonic() - begun), "recipe": text, "told": told}
+
+    def write(self, result: pathlib.Path) -> None:
+        recipe = self.experiment.recipe
+        found = self.reported(recipe) if recipe else self.healed()
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+        version = self.carried_out("trainer", "--version").strip()
+        figures = {
+            "name": self.name,
+            "seed": self.arguments.seed,
+            "commands": [
+                " ".join(f"'{word}'" if " " in word else word for word in command) for command in self.commands
+            ],
+            "version": version,
+            "commit": commit.stdout.strip(),
+            **found,
+        }
+        text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+        given = self.arguments
+        for place, short in {self.work: ".", given.data: "data", given.model: "base", given.kept: "kept"}.items():
+            text = text.replace(str(place), short)
+        result.parent.mkdir(exist_ok=True)
+        partial = result.with_suffix(".partial")
+        partial.write_text(text)
+        shutil.move(partial, result)
+        after = {text: round(values["bits_per_byte"], 4) for text, values in figures["told"].get("after", {}).items()}
+        print(result.name, after, f"{figures['seconds']} s", flush=True)
 
 
 def shaped(base: pathlib.Path, folder: pathlib.Path, shape: dict[str, int]) -> pathlib.Path:

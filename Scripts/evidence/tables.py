@@ -6,7 +6,9 @@ usage: tables.py [--check]
 A table stands behind a line <!-- table of TEXT TEXT: NAME NAME … -->, a row an experiment; where it was carried out
 with several seeds the row has the mean, and the largest distance from it. A text that healing has evaluated has two
 columns, before and after, and counts in the sum; of what was asked afterwards a text has one, and questions are written
-?NAME, for the share that was answered rightly. --check changes nothing and fails where the page would change.
+?NAME, for the share that was answered rightly. Behind <!-- probe NAME of TEXT TEXT: INIT=NAME … --> each row begins
+with what the probe of the first NAME, --init auto, has found of that INIT. --check changes nothing and fails where the
+page would change.
 """
 
 import json
@@ -54,16 +56,30 @@ def words(values: list[float], digits: int = 4) -> str:
     return f"{mean:.{digits}f}" + (f" ± {spread:.{digits}f}" if len(values) > 1 else "")
 
 
+def probed(name: str, method: str) -> list[tuple[str, str]]:
+    """The titles and cells of a way in which new rows may begin."""
+    probes = [step["init_probe"] for run in runs_of(name) for step in run["told"]["steps"] if "init_probe" in step]
+    found = [row for probe in probes for row in probe["methods"] if row["init"] == method]
+    before, after = ([row[f"bits_per_byte_{when}"] for row in found] for when in ("before", "after"))
+    steps = probes[0]["steps"]
+    return [("rows begin as", f"`{method}`"), ("held back", words(before)), (f"after {steps} steps", words(after))]
+
+
 def table(match: re.Match[str]) -> str:
-    rows = [row(name, match[1].split()) for name in match[2].split()]
-    lines = [[title for title, _ in rows[0]], ["---"] + ["---:"] * (len(rows[0]) - 1)]
+    probe, texts, names = match[2], match[3].split(), match[4].split()
+    rows = []
+    for name in names:
+        method, _, experiment = name.rpartition("=")
+        rows.append((probed(probe, method) if probe else []) + row(experiment, texts))
+    left = [title in ("experiment", "rows begin as") for title, _ in rows[0]]
+    lines = [[title for title, _ in rows[0]], ["---" if is_left else "---:" for is_left in left]]
     lines += [[cell for _, cell in cells] for cells in rows]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"<!-- table of {match[1]}: {match[2]} -->\n\n{text}\n"
+    return f"{match[1]}\n\n{text}\n"
 
 
 old = PAGE.read_text()
-new = re.sub(r"<!-- table of (.*?): (.*?) -->\n\n(?:\|.*\n)*\n?", table, old)
+new = re.sub(r"(<!-- (?:table|probe (\S+)) of (.*?): (.*?) -->)\n\n(?:\|.*\n)*\n?", table, old)
 if "--check" not in sys.argv:
     PAGE.write_text(new)
 elif new != old:
