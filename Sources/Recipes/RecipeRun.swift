@@ -124,8 +124,7 @@ public struct RecipeRun {
             } else if let job = step.operation as? EvaluationJob {
                 try evaluate(step, job, state ?? open())
             } else if let operation = step.operation as? any SurgeryOperation {
-                let next = steps[(index + 1)...].lazy.compactMap { $0.operation as? TrainingJob }.first
-                state = try operate(step, operation, state ?? open(), before: next)
+                state = try operate(step, operation, state ?? open(), before: steps[(index + 1)...])
                 if isLast || step.output != nil {
                     state = try write(state ?? open(), to: step.output ?? output)
                 }
@@ -182,14 +181,17 @@ public struct RecipeRun {
     }
 
     private func operate(
-        _ step: Step, _ operation: any SurgeryOperation, _ state: State, before healing: TrainingJob?
+        _ step: Step, _ operation: any SurgeryOperation, _ state: State, before later: ArraySlice<Step>
     ) throws -> State {
         var state = state
+        let healing = later.lazy.compactMap { $0.operation as? TrainingJob }.first
+        let selections = later.filter { $0.operation is SelectionJob }
         let context = OperationContext(
             threads: options.threads, isDryRun: options.isDryRun,
             checkAgreement: { (model) throws(UserFacingError) in _ = try checked(model) },
             probe: RowProbe(
-                healing: healing, threads: options.threads, isDryRun: options.isDryRun,
+                healing: healing, chosenLater: selections.compactMap(\.output), threads: options.threads,
+                isDryRun: options.isDryRun,
                 say: { tell(.note($0)) }),
             isCancelled: isCancelled,
             progress: { tell(.progress(doing: $0, done: $1, total: $2)) })

@@ -9,6 +9,7 @@ public import Trainer
 /// a healing's defaults.
 public struct RowProbe: InitializationProbe {
     private let healing: TrainingJob?
+    private let chosenLater: [String]
     private let size: TrainingProbe.Size
     private let threads: Int
     private let isDryRun: Bool
@@ -18,16 +19,18 @@ public struct RowProbe: InitializationProbe {
     ///
     /// - Parameters:
     ///   - healing: the healing that follows; nil for none.
+    ///   - chosenLater: files of text that a selection after it writes, which can't be read yet.
     ///   - size: how much is done with each way.
     ///   - threads: how many threads compute; no result depends on it.
     ///   - isDryRun: whether nothing is trained.
     ///   - say: told what it costs before it begins, and each way's figures.
     public init(
-        healing: TrainingJob? = nil, size: TrainingProbe.Size = .standard, threads: Int = 1,
-        isDryRun: Bool = false, say: @escaping (String) -> Void = { _ in }
+        healing: TrainingJob? = nil, chosenLater: [String] = [], size: TrainingProbe.Size = .standard,
+        threads: Int = 1, isDryRun: Bool = false, say: @escaping (String) -> Void = { _ in }
     ) {
         // Of a healing in stages the first that trains on text.
         self.healing = healing?.stageJobs.first { !$0.sources.isEmpty && $0.distilRows == nil }
+        self.chosenLater = chosenLater
         (self.size, self.threads, self.isDryRun, self.say) = (size, threads, isDryRun, say)
     }
 
@@ -38,6 +41,14 @@ public struct RowProbe: InitializationProbe {
         if let pipe = texts.flatMap(\.paths).first(where: TextPaths.isPipe) {
             throw UserFacingError(
                 .request, "init auto reads \(pipe) more than once, so give a file; or \(Self.advice)")
+        }
+        if let path = texts.flatMap(\.paths).first(where: chosenLater.contains) {
+            throw UserFacingError(
+                .request,
+                """
+                init auto tries rows on the text of the healing that follows, and \(path) is chosen only after this step; \
+                put the selection before it, or \(Self.advice)
+                """)
         }
     }
 

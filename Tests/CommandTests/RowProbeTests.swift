@@ -159,6 +159,29 @@ struct RowProbeTests {
         #expect(try folder.names() == ["base", "recipe.yaml"])
     }
 
+    /// What is chosen after the step is no text to try rows on yet, though an earlier run may have left such a file.
+    @Test(arguments: [false, true])
+    func aSelectionAfterItIsRefused(isLeft: Bool) throws {
+        let folder = try ModelFolder()
+        let text = """
+            model: \(Self.example("base"))
+            output: grown
+            steps:
+              - resize-vocab: {learn: 200, corpus: ["\(Self.example("data/korean.train.jsonl"))"], init: auto}
+              - select: {data: ["\(Self.example("data/korean.train.jsonl"))"], rules: [none]}
+                name: chosen
+              - heal: {data: ["step:chosen"], steps: 2}
+            """
+        try Data(text.utf8).write(to: folder.url.appending(path: "recipe.yaml"))
+        if isLeft { try Data("{}\n".utf8).write(to: folder.url.appending(path: "grown.chosen.jsonl")) }
+        let before = try folder.names()
+        let run = try CommandRun(["run", "recipe.yaml"], in: folder.url)
+        #expect(run.code == 2, "\(run.messages)")
+        #expect(run.messages.contains("grown.chosen.jsonl is chosen only after this step"), "\(run.messages)")
+        #expect(run.messages.contains("--init subword-mean"))
+        #expect(try folder.names() == before)
+    }
+
     /// On the command line: the examples have too little text for 50 steps, which is said with the numbers.
     @Test func tooLittleTextIsRefusedWithNumbers() throws {
         let folder = try ModelFolder()

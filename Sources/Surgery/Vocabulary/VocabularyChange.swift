@@ -26,11 +26,7 @@ public struct VocabularyChange: SurgeryOperation {
         OperationParameter("seed", .integer, "what random numbers follow from"),
         OperationParameter("pad-to-multiple-of", .integer, "what the number of rows becomes a multiple of"),
         OperationParameter("drop-padding", .flag, "drop rows that no token has"),
-        OperationParameter("text-key", .string, "the key of a line's text"),
-        OperationParameter("nfc", .flag, "compose texts"),
-        OperationParameter("skip-bad-lines", .flag, "pass over lines that can't be used"),
-        OperationParameter("plain-text", .flag, "take control tokens that texts spell out for text"),
-    ]
+    ] + TextOptions.parameterList
 
     /// Learn so many tokens from `corpus`.
     public var learn: Int?
