@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import unicodedata
 from collections.abc import Sequence
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -38,7 +39,8 @@ class Experiment:
     healing: list[str]
     # Commands of trainer that come first and write into {work}.
     first: list[str] = dataclasses.field(default_factory=list)
-    # Options of trainer select for {data}/pool.jsonl, once for all seeds; healing finds what is chosen as {chosen}.
+    # Options of trainer select for {data}/pool.jsonl, once for all seeds, empty for all of it; healing finds what is
+    # chosen as {chosen}.
     choosing: str | None = None
     evaluated: tuple[str, ...] = ("ko", "en")
     steps: int = 400
@@ -97,10 +99,9 @@ def plateau(steps: int, *healing: str, surgery: Sequence[str] = ()) -> Experimen
     )
 
 
-def chosen(choosing: str | None) -> Experiment:
+def chosen(choosing: str) -> Experiment:
     """A new domain out of a tenth of a mixed corpus, chosen for it."""
-    healing = ["--data", "{chosen}" if choosing else "{data}/pool.jsonl", *RATE]
-    return Experiment([], healing, choosing=choosing, evaluated=("python", "en"), steps=100)
+    return Experiment([], ["--data", "{chosen}", *RATE], choosing=choosing, evaluated=("python", "en"), steps=100)
 
 
 STORY = [
@@ -216,7 +217,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "pruned-loss-teacher": pruned("loss", teacher=True),
     "pruned-iterative": pruned("iterative", "--iterative --to 6 --by loss"),
     # The tenth of a corpus that a measure puts first, beside a random tenth and the whole.
-    "chosen-whole": chosen(None),
+    "chosen-whole": chosen(""),
     **{
         f"chosen-{name}": chosen(f"{options} {TENTH}")
         for name, options in (
@@ -234,6 +235,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         )
     },
 }
+
+
+def bare(text: str) -> str:
+    """Letters and digits alone: the same before and after cleaning."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFC", text)))
 
 
 def filled(words: list[str], places: dict[str, str]) -> list[str]:
@@ -289,6 +295,8 @@ class Run:
         """What is chosen, under the name without its seed: all seeds train on the same documents."""
         chosen = self.arguments.kept / f"{self.name}.jsonl"
         pool = str(self.arguments.data / "pool.jsonl")
+        if not choosing:
+            return pool
         command = ["trainer", "select", pool, "-o", str(chosen), *filled(choosing.split(), self.places)]
         if chosen.exists():
             self.commands.append(command)
@@ -296,12 +304,26 @@ class Run:
             self.carried_out(*command)
         return str(chosen)
 
+    def origins(self, chosen: str) -> dict[str, float]:
+        """How much of what was chosen is of each text that the corpus was made of."""
+        texts = {}
+        for name in ("en", "ko", "python"):
+            with (self.arguments.data / f"{name}.train.jsonl").open(encoding="utf-8") as file:
+                texts[name] = "\n".join(bare(json.loads(line)["text"]) for line in file)
+        sizes = dict.fromkeys(texts, 0)
+        with open(chosen, encoding="utf-8") as file:
+            for line in file:
+                piece = json.loads(line)["text"]
+                (origin,) = (name for name, text in texts.items() if bare(piece) in text)
+                sizes[origin] += len(piece.encode())
+        return {name: round(size / sum(sizes.values()), 4) for name, size in sizes.items()}
+
     def healed(self) -> dict[str, object]:
         """Surgery, healing and what is asked afterwards."""
         experiment, arguments, places = self.experiment, self.arguments, self.places
         for line in experiment.first:
             self.carried_out("trainer", *filled(line.split(), places))
-        if experiment.choosing:
+        if experiment.choosing is not None:
             places["chosen"] = self.chosen(experiment.choosing)
         model, healed = str(self.base), self.work / "healed"
         if experiment.surgery:
@@ -315,6 +337,8 @@ class Run:
         begun = time.monotonic()
         told = json.loads(self.carried_out(*heal, "--json"))
         found = {"seconds": round(time.monotonic() - begun), "told": told}
+        if experiment.choosing is not None:
+            found["chosen"] = self.origins(places["chosen"])
         if experiment.asked:
             questions = [*filled(experiment.asked, places), "--parent", str(self.base), "--json"]
             found["asked"] = json.loads(self.carried_out("trainer", "eval", str(healed), *questions))

@@ -43,6 +43,8 @@ def row(name: str, texts: list[str]) -> list[tuple[str, str]]:
     runs = runs_of(name)
     cells = [("experiment", f"`{name}`"), ("seeds", str(len(runs)))]
     cells += [cell for text in texts for cell in columns(text, runs)]
+    if "chosen" in runs[0]:
+        cells.append((f"of {texts[0]}", f"{100 * runs[0]['chosen'][texts[0]]:.0f} %"))
     healed = [text for text in texts if text in runs[0]["told"]["after"]]
     if len(healed) > 1:
         sums = [sum(run["told"]["after"][text]["bits_per_byte"] for text in healed) for run in runs]
