@@ -185,11 +185,8 @@ extension Recipe {
     /// The file of what a step chooses: beside the last model where it names none.
     private func chosenFile(of step: Step) throws(UserFacingError) -> String {
         guard let output = step.output else { return Path.absolute(result) + ".\(step.name).jsonl" }
-        guard Path.suffix(output) == "jsonl" else {
-            throw .malformedYAML(
-                file, step.line,
-                "what \(step.name) chooses is written to \(output), and is JSON lines; name a file that ends in .jsonl"
-            )
+        do { try TextSelection.checkName(ofOutput: output) } catch {
+            throw error.within(place(of: nil, in: step))
         }
         return output
     }

@@ -119,7 +119,10 @@ struct Select: ParsableCommand {
             throw ValidationError("--explain reads the ledger beside -o; leave the files out")
         }
         guard explain == nil else { return }
-        do { try job.check(prefix: "--") } catch { throw ValidationError("\(error)") }
+        do {
+            try TextSelection.checkName(ofOutput: output)
+            try job.check(prefix: "--")
+        } catch { throw ValidationError("\(error)") }
         try refuseModels(among: job.files)
     }
 

@@ -176,7 +176,7 @@ struct RowProbeTests {
         if isLeft { try Data("{}\n".utf8).write(to: folder.url.appending(path: "grown.chosen.jsonl")) }
         let before = try folder.names()
         let run = try CommandRun(["run", "recipe.yaml"], in: folder.url)
-        #expect(run.code == 2, "\(run.messages)")
+        #expect(run.code == 64, "\(run.messages)")
         #expect(run.messages.contains("grown.chosen.jsonl is chosen only after this step"), "\(run.messages)")
         #expect(run.messages.contains("--init subword-mean"))
         #expect(try folder.names() == before)

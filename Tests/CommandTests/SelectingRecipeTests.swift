@@ -305,7 +305,7 @@ struct SelectingRecipeTests {
         ("select: {data: [x], rule: [gopher_shrt_doc=2]}", "did you mean gopher_short_doc?"),
         ("select: {data: [x], script: [elvish=1]}", "the scripts are"),
         ("select: {data: [x], model: m}", "line 3: model goes with by similarity"),
-        ("{select: {data: [x]}, output: chosen}", "line 3: what select chooses is written to"),
+        ("{select: {data: [x]}, output: chosen}", "line 3: what is chosen is JSON lines, and is not called"),
         (
             "heal:\n      data: [\"step:select:0.5\"]",
             "line 4: step:select stands for what a select step before this one chooses, and there is none"

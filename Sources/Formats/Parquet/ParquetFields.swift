@@ -1,7 +1,7 @@
 /// The columns of a Parquet file beside that of the texts, row by row, as objects of JSON.
 ///
-/// Days are written as `2024-05-17` and moments as `2024-05-17T10:00:00.5Z`, in UTC, as they are stored; numbers that JSON has not,
-/// NaN and infinities, as null. What lies in a structure is an object in the object.
+/// Days are written as `2024-05-17`, moments of UTC as `2024-05-17T10:00:00.5Z`, and those of a place that is not told without `Z`;
+/// times of day and durations as the whole numbers that are stored; numbers that JSON has not, NaN and infinities, as null. What lies in a structure is an object in the object.
 struct ParquetFields: Sendable {
     private let file: ParquetFile
     /// The others that are read, in the file's order.
@@ -93,8 +93,9 @@ extension ParquetColumn {
         case .integer(let number):
             switch meaning {
             case .day: bytes.append(contentsOf: "\"\(CivilDay(sinceEpoch: number))\"".utf8)
-            case .moment(let perSecond):
-                bytes.append(contentsOf: "\"\(CivilDay.moment(number, perSecond: perSecond))\"".utf8)
+            case .moment(let perSecond, let isUTC):
+                let moment = CivilDay.moment(number, perSecond: perSecond)
+                bytes.append(contentsOf: "\"\(moment)\(isUTC ? "Z" : "")\"".utf8)
             default: bytes.append(contentsOf: "\(number)".utf8)
             }
         case .number(let number):

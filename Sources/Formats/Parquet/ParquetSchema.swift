@@ -25,8 +25,8 @@ struct ParquetColumn: Sendable {
         case stored
         /// Days since 1970.
         case day
-        /// Moments since 1970, in so many parts of a second.
-        case moment(perSecond: Int)
+        /// Moments since 1970, in so many parts of a second: of UTC, or of a place that is not told.
+        case moment(perSecond: Int, isUTC: Bool)
         /// Text in UTF-8.
         case text
         /// Whole numbers without a sign.
@@ -166,8 +166,8 @@ extension ParquetColumn {
             case 0, 4, 19: .text
             case 5: .other("DECIMAL")
             case 6: .day
-            case 9: .moment(perSecond: 1000)
-            case 10: .moment(perSecond: 1_000_000)
+            case 9: .moment(perSecond: 1000, isUTC: true)
+            case 10: .moment(perSecond: 1_000_000, isUTC: true)
             case 7, 8, 15...18: .stored
             case 11...14: .unsigned
             case 20: .other("BSON")
@@ -187,7 +187,7 @@ extension ParquetColumn {
                 case 1, 4, 12: meaning = .text
                 case 6: meaning = .day
                 case 8:
-                    meaning = .moment(perSecond: try perSecond(&reader, choice))
+                    meaning = try moment(&reader, choice)
                     continue
                 case 7, 11: meaning = .stored
                 case 10:
@@ -207,24 +207,25 @@ extension ParquetColumn {
             return meaning
         }
 
-        /// The unit of moments.
-        private static func perSecond(
+        /// The unit of moments, and whether they are of UTC.
+        private static func moment(
             _ reader: inout ThriftReader, _ field: ThriftReader.Field
-        ) throws(ParquetFault) -> Int {
-            var perSecond = 1000
+        ) throws(ParquetFault) -> Meaning {
+            var (perSecond, isUTC) = (1000, false)
             try reader.enter(field)
             while let part = try reader.nextField() {
-                guard part.number == 2 else {
-                    try reader.skip(part)
-                    continue
-                }
-                try reader.enter(part)
-                while let unit = try reader.nextField() {
-                    perSecond = [1: 1000, 2: 1_000_000, 3: 1_000_000_000][unit.number] ?? perSecond
-                    try reader.skip(unit)
+                switch part.number {
+                case 1: isUTC = try reader.boolean(part)
+                case 2:
+                    try reader.enter(part)
+                    while let unit = try reader.nextField() {
+                        perSecond = [1: 1000, 2: 1_000_000, 3: 1_000_000_000][unit.number] ?? perSecond
+                        try reader.skip(unit)
+                    }
+                default: try reader.skip(part)
                 }
             }
-            return perSecond
+            return .moment(perSecond: perSecond, isUTC: isUTC)
         }
 
         private static let names = [

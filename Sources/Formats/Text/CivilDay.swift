@@ -20,14 +20,14 @@ package struct CivilDay: Sendable, CustomStringConvertible {
     /// As `2024-05-17`.
     package var description: String { "\(Self.padded(year, 4))-\(Self.padded(month))-\(Self.padded(day))" }
 
-    /// A moment as `2024-05-17T10:00:00Z`; parts of a second follow a dot where there are some.
+    /// A moment as `2024-05-17T10:00:00`; parts of a second follow a dot where there are some.
     static func moment(_ number: Int, perSecond: Int) -> String {
         let (seconds, part) = divided(number, by: perSecond)
         let (day, second) = divided(seconds, by: 86_400)
         var fraction = part == 0 ? "" : "." + padded(part, "\(perSecond)".count - 1)
         while fraction.hasSuffix("0") { fraction.removeLast() }
         let time = [second / 3600, second / 60 % 60, second % 60].map { padded($0) }.joined(separator: ":")
-        return "\(CivilDay(sinceEpoch: day))T\(time)\(fraction)Z"
+        return "\(CivilDay(sinceEpoch: day))T\(time)\(fraction)"
     }
 
     /// The quotient, rounded down, and what is left, which is not negative.

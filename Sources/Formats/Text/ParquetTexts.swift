@@ -59,6 +59,11 @@ struct ParquetTexts {
     /// The bytes that the texts of each row group take in the file.
     var groupSizes: [Int] { parquet.metadata.groups.map { $0.chunks[column].size } }
 
+    /// The columns beside that of the texts.
+    var columns: [String] {
+        parquet.metadata.columns.enumerated().filter { $0.offset != column }.map(\.element.name)
+    }
+
     /// The columns that would be read and can't be.
     var unreadColumns: [String] { fields?.unread ?? [] }
 

@@ -87,8 +87,8 @@ public struct TextFindings: Sendable, Equatable {
         }
     }
 
-    /// What to tell whoever encodes the texts, a sentence each.
-    public func warnings(for tokenizer: Tokenizer) -> [String] {
+    /// What of the files was not read, or once where it is named twice, a sentence each.
+    package var readingWarnings: [String] {
         var warnings: [String] = []
         if !passedOver.isEmpty {
             let names = passedOver.prefix(5).joined(separator: ", ") + (passedOver.count > 5 ? ", …" : "")
@@ -103,6 +103,12 @@ public struct TextFindings: Sendable, Equatable {
             let first = firstSkipped.map { "; the first: \($0)" } ?? ""
             warnings.append("\(counted(skippedLines, "line")) passed over that can't be used\(first)")
         }
+        return warnings
+    }
+
+    /// What to tell whoever encodes the texts, a sentence each.
+    public func warnings(for tokenizer: Tokenizer) -> [String] {
+        var warnings = readingWarnings
         if byteOrderMarks > 0 {
             warnings.append("\(counted(byteOrderMarks, "byte order mark")) at the start of texts taken away")
         }
@@ -114,12 +120,8 @@ public struct TextFindings: Sendable, Equatable {
         }
         if composedHangul > 0 {
             warnings.append("\(counted(composedHangul, "Hangul syllable")) in parts (NFD) composed")
-        } else if decomposedHangul > 0, !tokenizer.composes {
-            warnings.append(
-                """
-                the texts hold \(counted(decomposedHangul, "Hangul syllable")) in parts (NFD, as macOS writes names), \
-                which become other tokens than composed ones; --nfc composes them
-                """)
+        } else if !tokenizer.composes {
+            warnings += decompositionWarnings
         }
         if !controlTokens.isEmpty {
             let names = controlTokens.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
@@ -134,6 +136,17 @@ public struct TextFindings: Sendable, Equatable {
                 """)
         }
         return warnings
+    }
+
+    /// That texts hold Hangul in parts which stays so, in a sentence, where they do.
+    package var decompositionWarnings: [String] {
+        guard decomposedHangul > composedHangul else { return [] }
+        return [
+            """
+            the texts hold \(counted(decomposedHangul, "Hangul syllable")) in parts (NFD, as macOS writes names), \
+            which become other tokens than composed ones; --nfc composes them
+            """
+        ]
     }
 
     private func counted(_ count: Int, _ noun: String) -> String {

@@ -10,7 +10,9 @@ package struct TextParts: Sendable {
         package let path: String
         /// What tells this version of it from any other.
         fileprivate let identity: FileIdentity
-        /// Columns of a table that can't be read.
+        /// The columns of a table beside that of its texts.
+        package let columns: [String]
+        /// Those of them that can't be read.
         package let unreadColumns: [String]
         fileprivate let division: Division
         /// Its first part.
@@ -67,10 +69,11 @@ package struct TextParts: Sendable {
     package mutating func add(_ path: String) throws(UserFacingError) {
         guard !TextFile.isPipe(path) else { throw .pipeInPlaceOfFile(path: path) }
         let input = try InputFile(path: path)
-        let (division, unread) = try Self.division(of: input, options, fields)
+        let (division, table) = try Self.division(of: input, options, fields)
         files.append(
             File(
-                path: path, identity: input.identity, unreadColumns: unread, division: division, start: count)
+                path: path, identity: input.identity, columns: table?.columns ?? [],
+                unreadColumns: table?.unreadColumns ?? [], division: division, start: count)
         )
         switch division {
         case .lines: count += (input.size + partSize - 1) / partSize
@@ -81,15 +84,15 @@ package struct TextParts: Sendable {
 
     private static func division(
         of input: InputFile, _ options: TextOptions, _ fields: TextFields
-    ) throws(UserFacingError) -> (Division, unread: [String]) {
-        guard Packing(try TextFile.head(of: input)) == nil else { return (.whole, []) }
+    ) throws(UserFacingError) -> (Division, ParquetTexts?) {
+        guard Packing(try TextFile.head(of: input)) == nil else { return (.whole, nil) }
         let text = try TextFile(path: input.path)
         switch text.kind {
-        case .lines: return (.lines, [])
-        case .whole: return (.whole, [])
+        case .lines: return (.lines, nil)
+        case .whole: return (.whole, nil)
         case .rows:
             let texts = try ParquetTexts(text, options, fields: fields)
-            return (.rowGroups(texts.groupSizes), texts.unreadColumns)
+            return (.rowGroups(texts.groupSizes), texts)
         }
     }
 

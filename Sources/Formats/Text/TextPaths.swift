@@ -76,6 +76,19 @@ package struct TextPaths: Sendable {
     /// Whether a path is no file that could be read twice.
     package static func isPipe(_ path: String) -> Bool { TextFile.isPipe(path) }
 
+    /// Whether a file would be among those that an argument leads to, or in a folder of which that reads all.
+    package static func covers(_ argument: String, _ path: String) -> Bool {
+        if FileSystem.kind(of: argument) == .folder {
+            guard let folder = FileSystem.resolved(argument),
+                let place = FileSystem.resolved(Path.parent(Path.absolute(path)))
+            else { return false }
+            return place == folder || place.hasPrefix(folder + "/")
+        }
+        guard FileSystem.kind(of: argument) == nil, isPattern(argument) else { return false }
+        return unsafe fnmatch(
+            Path.absolute(argument), Path.absolute(path), FNM_PATHNAME | FNM_PERIOD | FNM_NOESCAPE) == 0
+    }
+
     // MARK: Folders
 
     /// Adds the files in a folder and all folders in it, links followed, hidden ones left out.

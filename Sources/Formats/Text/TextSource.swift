@@ -11,6 +11,9 @@ public struct TextSource: Sendable, Equatable, Codable {
     /// Not written down: a job has these sources in a list of their own.
     public var isReplay = false
 
+    /// Whether somebody has given it a name, which then is not its path.
+    package var isNamed: Bool { name != path && !path.hasSuffix("/" + name) }
+
     private enum CodingKeys: String, CodingKey {
         case name, weight
         case path = "file"

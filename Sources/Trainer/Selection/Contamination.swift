@@ -21,6 +21,8 @@ struct Contamination: Sendable {
     let threshold: Double
     /// The files that were read, as they were.
     private(set) var files: [JSON] = []
+    /// What of them was not read, a sentence each.
+    private(set) var notes: [String] = []
 
     /// The set of each text, and its number of different runs.
     private var setOfText: [UInt16] = []
@@ -41,53 +43,45 @@ struct Contamination: Sendable {
 
     /// Reads evaluation texts.
     ///
-    /// - Parameters:
-    ///   - sources: the files, by the name of their set.
-    ///   - options: how texts are read.
-    ///   - threshold: the share of a text's runs above which, and at which, a document is dropped.
+    /// - Parameter settings: the files, by the name of their set, and how documents are read and cleaned.
     /// - Throws: ``UserFacingError`` when a file can't be read, or holds no text that is long enough.
-    init(_ sources: [TextSource], options: TextOptions, threshold: Double) throws(UserFacingError) {
-        self.threshold = threshold
+    init(_ settings: SelectionSettings) throws(UserFacingError) {
+        threshold = settings.contaminationShare
         var cutter = RunCutter()
         var runTexts: [[UInt32]] = []
-        for source in sources {
+        for source in settings.evaluations {
             let number = UInt16(sets.count)
             var set = EvaluationSet(name: source.name)
-            let parts = try TextParts([source.path], options: options, partSize: 8 << 20)
-            files += parts.files.map(\.record)
-            for part in 0..<parts.count {
-                try parts.forEachBatch(of: part) { batch throws(UserFacingError) in
-                    var findings = TextFindings()
-                    for place in batch.parts.indices {
-                        guard let text = try batch.text(place, noting: &findings) else { continue }
-                        let isHangul = cutter.isHangul(text)
-                        let (most, least) =
-                            isHangul
-                            ? (Self.characters, Self.leastCharacters) : (Self.words, Self.leastWords)
-                        cutter.set(text, isHangul: isHangul)
-                        let size = min(cutter.count, most)
-                        guard size >= least else {
-                            set.tooShort += 1
-                            continue
-                        }
-                        set.texts += 1
-                        if isHangul { characterSizes.insert(size) } else { wordSizes.insert(size) }
-                        let runs = Set(
-                            cutter.runs(of: size).map { Self.key($0, size: size, isHangul: isHangul) })
-                        let textNumber = UInt32(setOfText.count)
-                        setOfText.append(number)
-                        runsOfText.append(UInt32(runs.count))
-                        for run in runs.sorted() {
-                            if let known = index[run] {
-                                runTexts[Int(known)].append(textNumber)
-                            } else {
-                                index[run] = UInt32(runTexts.count)
-                                runTexts.append([textNumber])
-                            }
-                        }
+            var texts = try ReferenceTexts(
+                [source.path], key: settings.evaluationKey, isComposed: true, settings)
+            files += texts.files
+            try texts.forEach { text throws(UserFacingError) in
+                let isHangul = cutter.isHangul(text)
+                let (most, least) =
+                    isHangul ? (Self.characters, Self.leastCharacters) : (Self.words, Self.leastWords)
+                cutter.set(text, isHangul: isHangul)
+                let size = min(cutter.count, most)
+                guard size >= least else {
+                    set.tooShort += 1
+                    return true
+                }
+                set.texts += 1
+                if isHangul { characterSizes.insert(size) } else { wordSizes.insert(size) }
+                let runs = Set(cutter.runs(of: size).map { Self.key($0, size: size, isHangul: isHangul) })
+                let textNumber = UInt32(setOfText.count)
+                setOfText.append(number)
+                runsOfText.append(UInt32(runs.count))
+                for run in runs.sorted() {
+                    if let known = index[run] {
+                        runTexts[Int(known)].append(textNumber)
+                    } else {
+                        index[run] = UInt32(runTexts.count)
+                        runTexts.append([textNumber])
                     }
                 }
+                return true
             }
+            notes += texts.notes(of: "evaluation \(source.name)")
             guard set.texts > 0 else { throw .nothingToLookFor(path: source.path, tooShort: set.tooShort) }
             sets.append(set)
         }
@@ -115,7 +109,7 @@ struct Contamination: Sendable {
         var runs: [UInt32] = []
     }
 
-    /// Looks for evaluation texts in a document.
+    /// Looks for evaluation texts in a document, which is composed.
     func find(in text: [UInt8], by cutter: inout RunCutter) -> Finding {
         var found: Set<UInt32> = []
         func look(_ sizes: Set<Int>, isHangul: Bool) {

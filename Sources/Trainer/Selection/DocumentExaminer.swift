@@ -29,6 +29,8 @@ struct DocumentExaminer {
     private let contamination: Contamination?
     private let languages: LanguageIdentifier?
     private let minHash: MinHash
+    /// Whether texts are composed where they are read.
+    private let isComposed: Bool
     private var measured = MeasuredText()
     private var shingler = Shingler()
     private var cutter = RunCutter()
@@ -42,7 +44,7 @@ struct DocumentExaminer {
         _ settings: SelectionSettings, _ cleaner: TextCleaner, _ contamination: Contamination?,
         _ languages: LanguageIdentifier?, _ minHash: MinHash
     ) {
-        self.languages = languages
+        (self.languages, isComposed) = (languages, settings.textOptions.composes)
         (self.settings, self.cleaner, self.contamination, self.minHash) = (
             settings, cleaner, contamination, minHash
         )
@@ -78,8 +80,10 @@ struct DocumentExaminer {
                 return found
             }
         }
+        // What it is compared with is composed, whether its text in the output is or not.
+        let compared = isComposed ? found.text : UnicodeForm.composed.apply(to: found.text)
         if let languages, let choice = settings.language {
-            let finding = languages.find(in: found.text)
+            let finding = languages.find(in: compared)
             guard finding.decided > 0 else { return dropped(&found, .undecidedLanguage, 0) }
             let main = finding.main ?? languages.names.count
             found.language = main
@@ -92,7 +96,7 @@ struct DocumentExaminer {
             }
         }
         if let contamination {
-            let finding = contamination.find(in: found.text, by: &cutter)
+            let finding = contamination.find(in: compared, by: &cutter)
             found.runs = finding.runs
             if finding.share >= contamination.threshold, finding.share > 0 {
                 found.set = finding.set
@@ -100,12 +104,12 @@ struct DocumentExaminer {
             }
         }
         if settings.dropsDuplicates {
-            let (high, low) = FileDigest.sha256Start(found.text)
+            let (high, low) = FileDigest.sha256Start(compared)
             found.fingerprint = Fingerprint(high: high, low: low)
         }
         if settings.dropsNearDuplicates, !isTemplated {
             found.bands = minHash.fingerprints(
-                of: minHash.signature(of: shingler.shingles(of: found.text, isHangul: isHangul)))
+                of: minHash.signature(of: shingler.shingles(of: compared, isHangul: isHangul)))
         }
         return found
     }

@@ -16,6 +16,8 @@ struct LanguageIdentifier: Sendable {
     let names: [String]
     /// The files of samples, as they were.
     private(set) var files: [JSON] = []
+    /// What of them was not read, a sentence each.
+    private(set) var notes: [String] = []
     /// The n-grams of 1, 2, 3 and 4 letters.
     private var tables: [Table] = []
     /// The logarithm of a letter that is in no sample.
@@ -51,9 +53,9 @@ struct LanguageIdentifier: Sendable {
     ///
     /// - Parameters:
     ///   - samples: files of text by the language's name; several of one name are one sample.
-    ///   - options: how texts are read.
+    ///   - settings: how documents are read and cleaned.
     /// - Throws: ``UserFacingError`` when a file can't be read or there is too little in it.
-    init(_ samples: [TextSource], options: TextOptions) throws(UserFacingError) {
+    init(_ samples: [TextSource], _ settings: SelectionSettings) throws(UserFacingError) {
         var (names, letters): ([String], [[UInt16]]) = ([], [])
         for sample in samples {
             let language = names.firstIndex(of: sample.name) ?? names.count
@@ -61,17 +63,14 @@ struct LanguageIdentifier: Sendable {
                 names.append(sample.name)
                 letters.append([])
             }
-            let parts = try TextParts([sample.path], options: options, partSize: 8 << 20)
-            files += parts.files.map(\.record)
-            for part in 0..<parts.count where letters[language].count < Self.mostLetters {
-                try parts.forEachBatch(of: part) { batch throws(UserFacingError) in
-                    var findings = TextFindings()
-                    for place in batch.parts.indices where letters[language].count < Self.mostLetters {
-                        guard let text = try batch.text(place, noting: &findings) else { continue }
-                        letters[language] += Self.letters(of: text)
-                    }
-                }
+            var texts = try ReferenceTexts(
+                [sample.path], key: settings.reading.textKey, isComposed: true, settings)
+            files += texts.files
+            try texts.forEach { text throws(UserFacingError) in
+                letters[language] += Self.letters(of: text)
+                return letters[language].count < Self.mostLetters
             }
+            notes += texts.notes(of: "samples of \(sample.name)")
         }
         self.names = names
         for (name, own) in zip(names, letters) where own.count < Self.leastLetters {

@@ -216,7 +216,7 @@ extension SelectionJob {
         var settings = SelectionSettings(
             reading: TextOptions(
                 textKey: textKey, composes: nfc, skipsBadLines: skipBadLines, isPlain: plainText))
-        settings.fields = columns.isEmpty ? .all : .named(columns)
+        settings.columns = columns
         settings.cleaning = clean.reduce(into: []) { $0.formUnion($1.step) }
         if personal != .keep { settings.cleaning.insert(.personal) }
         settings.dropsPersonal = personal == .drop
@@ -241,6 +241,7 @@ extension SelectionJob {
     private func chosenRules(_ prefix: String) throws(UserFacingError) -> [SelectionRule] {
         let names = SelectionRule.published.map(\.name)
         let groups = Set(rules.flatMap(\.groups))
+        var given: Set<String> = Set(without)
         let numbers = try rule.map { (text) throws(UserFacingError) in
             try Self.number(text, of: "\(prefix)rule", as: "gopher_short_doc=20")
         }
@@ -249,9 +250,13 @@ extension SelectionJob {
                 name, what: "rule", known: names,
                 at: without.contains(name) ? "\(prefix)without" : "\(prefix)rule")
         }
+        if let name = numbers.map(\.name).first(where: { !given.insert($0).inserted }) {
+            throw refuse(
+                "\(prefix)rule \(name) is there twice, or in \(prefix)without as well; give one of both")
+        }
         var chosen: [SelectionRule] = []
         for var rule in SelectionRule.published where !without.contains(rule.name) {
-            let number = numbers.last { $0.name == rule.name }
+            let number = numbers.first { $0.name == rule.name }
             guard number != nil || groups.contains(rule.group) else { continue }
             if let number { rule.number = number.number }
             chosen.append(rule)
@@ -371,6 +376,13 @@ extension SelectionJob {
                 "\(prefix)language-samples and \(prefix)language go together: samples of several languages, and those to keep"
             )
         }
+        if let sample = languageSamples.first(where: { !$0.isNamed }) {
+            throw refuse(
+                """
+                \(prefix)language-samples \(sample.name): say of which language it is, as in ko=\(sample.name); files to select from \
+                stand before the options
+                """)
+        }
         try checkSynthetic(prefix)
         try checkAmount(prefix)
         try checkSpread(prefix, hasModel || model != nil)
@@ -391,6 +403,12 @@ extension SelectionJob {
         }
         guard triples.isEmpty == (templates == nil) else {
             throw refuse("\(prefix)triples and \(prefix)templates go together; give both, or neither")
+        }
+        guard triples.isEmpty || !TripleWriter.keys.contains(textKey) else {
+            throw refuse(
+                """
+                \(prefix)text-key \(textKey): documents of triples have something else under this key; give another, as text
+                """)
         }
         guard wordings == nil || !triples.isEmpty else {
             throw refuse("\(prefix)wordings goes with \(prefix)triples")
@@ -483,7 +501,9 @@ extension SelectionJob {
                 "\(prefix)date-field goes with \(prefix)since, \(prefix)until or \(prefix)half-life")
         }
         for (name, text) in [("since", since), ("until", until)] {
-            guard let text, CalendarDay.range(named: text) == nil else { continue }
+            guard let text,
+                CalendarDay.range(named: text) == nil || text.contains(where: { "T ".contains($0) })
+            else { continue }
             throw refuse(
                 "\(prefix)\(name) is a day, a month or a year, as 2024-05-17, 2024-05 or 2024, not '\(text)'")
         }

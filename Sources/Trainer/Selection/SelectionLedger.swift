@@ -167,7 +167,10 @@ public struct SelectionLedger: Sendable {
         if let number = Int(name), (0..<count).contains(number) { return number }
         if let colon = name.lastIndex(of: ":"), let line = Int(name[name.index(after: colon)...]) {
             let path = String(name[..<colon])
-            let matches = files.indices.filter { files[$0] == path || Path.name(files[$0]) == path }
+            let exact = files.indices.filter { Path.absolute(files[$0]) == Path.absolute(path) }
+            let matches = exact.isEmpty ? files.indices.filter { Path.name(files[$0]) == path } : exact
+            let names = Set(matches.map { files[$0] }).sorted()
+            guard names.count <= 1 else { throw .severalFiles(name: path, names) }
             for (index, part) in parts.enumerated() where matches.contains(part.file) {
                 let end = index + 1 < parts.count ? parts[index + 1].firstDocument : count
                 let place = try entries(part.firstDocument..<end).firstIndex {
@@ -255,6 +258,13 @@ extension UserFacingError {
         Self(
             .malformed,
             "\(path): it is no whole ledger of this version, which trainer select writes beside its output")
+    }
+
+    /// Several files are called so.
+    fileprivate static func severalFiles(name: String, _ names: [String]) -> Self {
+        Self(
+            .request,
+            "several files are called \(name): \(names.joined(separator: ", ")); give the whole path")
     }
 
     /// No document is called so.

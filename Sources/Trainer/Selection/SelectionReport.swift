@@ -74,17 +74,7 @@ public struct SelectionReport: Sendable {
     public var warnings: [String] {
         var warnings = notes + (triples?.warnings ?? [])
         let findings = figures.findings
-        if !findings.passedOver.isEmpty {
-            warnings.append(
-                "files passed over that are no text: \(findings.passedOver.prefix(5).joined(separator: ", "))"
-            )
-        }
-        if !findings.repeated.isEmpty {
-            warnings.append("\(findings.repeated.joined(separator: ", ")): named more than once, read once")
-        }
-        if findings.skippedLines > 0 {
-            warnings.append("lines passed over that can't be used: \(Units.grouped(findings.skippedLines))")
-        }
+        warnings += findings.readingWarnings + findings.decompositionWarnings
         if let undated {
             let missing = documents(droppedBy: .undated) + (choice?.undated ?? 0)
             let unreadable = documents(droppedBy: .unreadableDate) + (choice?.unreadableDates ?? 0)

@@ -82,6 +82,8 @@ struct SelectionPlaces: Sendable {
     var ledger: String { output + ".ledger" }
     var report: String { output + ".report.json" }
     var settings: String { file("settings.json") }
+    /// The ledger until all is whole.
+    var newLedger: String { file("ledger") }
     func triples(_ file: Int, _ wording: Int) -> String { self.file("triples-\(file)-\(wording).jsonl") }
     func part(_ number: Int) -> String { file("\(number).part") }
     func units(_ number: Int) -> String { file("\(number).units") }

@@ -26,8 +26,8 @@ public struct SelectionSettings: Sendable {
 
     /// How the files are read.
     public var reading: TextOptions
-    /// What documents of tables bring along.
-    package var fields = TextFields.all
+    /// The columns that documents of tables bring along; none for all that can be read.
+    public var columns: [String] = []
     /// What texts are cleaned of.
     public var cleaning: Cleaning = [.composed, .controls]
     /// Whether documents with personal data are dropped.
@@ -70,6 +70,13 @@ public struct SelectionSettings: Sendable {
         evaluationKey = reading.textKey
     }
 
+    /// What is read of tables beside the texts: the columns, and what documents are chosen by.
+    var fields: TextFields {
+        guard !columns.isEmpty else { return .all }
+        let asked = [dates?.field, choice?.topicField, choice?.tagsField].compactMap(\.self)
+        return .named(columns + [Synthesis.key] + asked)
+    }
+
     /// How the files are read, composed where texts are.
     var textOptions: TextOptions {
         var options = reading
@@ -107,7 +114,7 @@ public struct SelectionSettings: Sendable {
     /// Everything that decides what is selected.
     var json: JSON {
         var json = selection
-        if case .named(let columns) = fields { json["columns"] = .array(columns.map { .string($0) }) }
+        if !columns.isEmpty { json["columns"] = .array(columns.map { .string($0) }) }
         if let dates { json["dates"] = dates.json }
         if let choice { json["choice"] = choice.json }
         if let triples { json["triples"] = triples.json }
@@ -120,6 +127,7 @@ public struct SelectionSettings: Sendable {
     private var selection: JSON {
         [
             "text_key": .string(reading.textKey), "skip_bad_lines": .bool(reading.skipsBadLines),
+            "nfc": .bool(textOptions.composes), "plain_text": .bool(reading.isPlain),
             "cleaning": .array(
                 Cleaning.names.filter { cleaning.contains($0.step) }.map { .string($0.name) }),
             "drop_personal": .bool(dropsPersonal), "boilerplate": boilerplate.map { JSON($0) } ?? .null,

@@ -20,6 +20,10 @@ public struct TextSelection: Sendable {
     private let templates: TripleTemplates?
     /// Nil where no language is asked for.
     private let languages: LanguageIdentifier?
+    /// What was named for texts to select from.
+    private let arguments: [String]
+    /// What of the files that documents are compared with was not read.
+    private let notes: [String]
 
     /// The bytes of a part, on which what is in the work folder depends, and not the output.
     private static let partSize = 8 << 20
@@ -55,22 +59,47 @@ public struct TextSelection: Sendable {
         parts = try TextParts(
             files, options: settings.textOptions, fields: settings.fields, partSize: partSize)
         guard parts.count > 0 || settings.triples != nil else { throw .noDocuments(paths: files) }
+        try Self.checkColumns(settings.columns, of: parts)
         templates = try settings.triples.map { text throws(UserFacingError) in
             for file in text.files where TextPaths.isPipe(file) { throw .pipeInPlaceOfFile(path: file) }
             return try TripleTemplates(path: text.templates)
         }
         (self.settings, self.threads, self.tool) = (settings, max(1, threads), tool)
+        arguments = files
         languages = try settings.language.map { (choice) throws(UserFacingError) in
-            try LanguageIdentifier(choice.samples, options: settings.textOptions)
+            try LanguageIdentifier(choice.samples, settings)
         }
-        var options = settings.textOptions
-        options.textKey = settings.evaluationKey
-        contamination =
-            settings.evaluations.isEmpty
-            ? nil
-            : try Contamination(
-                settings.evaluations, options: options, threshold: settings.contaminationShare)
+        contamination = settings.evaluations.isEmpty ? nil : try Contamination(settings)
+        var notes = (contamination?.notes ?? []) + (languages?.notes ?? [])
+        if let choice = settings.choice, !choice.task.isEmpty {
+            notes += try choice.forEachText(settings) { _ throws(UserFacingError) in }
+        }
+        self.notes = notes
         checkpoint = model
+    }
+
+    /// Refuses columns that no table has.
+    private static func checkColumns(
+        _ columns: [String], of parts: TextParts
+    ) throws(UserFacingError) {
+        guard !columns.isEmpty else { return }
+        let names = parts.files.flatMap(\.columns)
+        guard !names.isEmpty else { throw .noColumns }
+        if let column = columns.first(where: { column in
+            !names.contains { $0 == column || $0.hasPrefix(column + ".") }
+        }) {
+            throw .unknownWord(column, what: "column", known: Array(Set(names)).sorted(), at: "columns")
+        }
+    }
+
+    /// Refuses the name of an output that says another format than JSON lines.
+    ///
+    /// - Throws: ``UserFacingError`` that says which names can be.
+    public static func checkName(ofOutput path: String) throws(UserFacingError) {
+        guard Path.suffix(path) != "jsonl" else { return }
+        throw UserFacingError(
+            .request,
+            "what is chosen is JSON lines, and is not called \(path); name a file that ends in .jsonl")
     }
 
     /// The model that measures documents; nil where none does.
@@ -132,6 +161,7 @@ public struct TextSelection: Sendable {
     ) throws(UserFacingError) -> SelectionReport {
         let places = SelectionPlaces(output: output)
         guard replaces || FileSystem.kind(of: output) == nil else { throw .outputExists(path: output) }
+        guard FileSystem.kind(of: output) != .folder else { throw .outputIsFolder(path: output) }
         let sources =
             parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
             + (settings.language?.samples.map(\.path) ?? [])
@@ -140,6 +170,9 @@ public struct TextSelection: Sendable {
             sources.contains(where: { FileSystem.resolved($0) == there })
         {
             throw .outputIsSource(path: output)
+        }
+        if let argument = arguments.first(where: { TextPaths.covers($0, output) }) {
+            throw .outputAmongSources(path: output, argument: argument)
         }
         let model = try model()
         let origins = try origins(model)
@@ -168,13 +201,14 @@ public struct TextSelection: Sendable {
         var plan = try LedgerPass(run: run, contamination: contamination, tool: tool)
             .carryOut(clusters, chosen)
         try OutputPass(run: run, cleaner: cleaner).carryOut(plan)
-        plan.report.notes = parts.files.compactMap(\.unreadNote) + (model?.notes ?? [])
+        plan.report.notes = parts.files.compactMap(\.unreadNote) + notes + (model?.notes ?? [])
         plan.report.origins = origins
         plan.report.sha256 = try FileDigest.sha256(
             InputFile(path: places.file("output")), isCancelled: { run.work.isStopped })
-        plan.report.ledgerSHA256 = try FileDigest.sha256(InputFile(path: places.ledger))
+        plan.report.ledgerSHA256 = try FileDigest.sha256(InputFile(path: places.newLedger))
         plan.report.triples = made?.figures
         try AtomicFile(path: places.report).publish(plan.report.json.serialized())
+        try FileSystem.replace(places.ledger, with: places.newLedger)
         try FileSystem.replace(output, with: places.file("output"))
         try FileSystem.remove(places.folder)
         _ = consume lock
@@ -195,15 +229,37 @@ public struct TextSelection: Sendable {
         ).carryOut()
     }
 
-    /// Takes the work folder over, or makes it.
+    /// Takes the work folder over, or makes it; one that is not a selection's is left as it is.
     private func begin(
         _ places: SelectionPlaces, _ origins: JSON, replaces: Bool
     ) throws(UserFacingError) -> WorkLock {
-        let wanted: JSON = ["tool": .string(tool), "settings": settings.json, "made_of": origins]
+        let wanted: JSON = [
+            "format": .string(SelectionReport.format), "tool": .string(tool), "settings": settings.json,
+            "made_of": origins,
+        ]
+        let isThere = FileSystem.exists(places.folder)
+        var found: JSON?
+        if isThere {
+            // Of a run that was stopped right at its start there is at most the lock, and settings half written.
+            let names =
+                FileSystem.kind(of: places.folder) == .folder ? try FileSystem.names(places.folder) : []
+            found = names.contains(Path.name(places.settings)) ? try? JSON.read(path: places.settings) : nil
+            let isOwn =
+                found?["format"]?.string == SelectionReport.format
+                || names.allSatisfy { $0 == "lock" || $0 == Path.name(places.settings) + ".partial" }
+            guard isOwn, FileSystem.kind(of: places.folder) == .folder else {
+                throw .otherFolder(path: places.folder)
+            }
+        }
+        if found == nil, !replaces {
+            for path in [places.ledger, places.report] where FileSystem.exists(path) {
+                throw .outputExists(path: path)
+            }
+        }
         try FileSystem.create(places.folder)
         let lock = try WorkLock(path: places.file("lock"))
-        if FileSystem.exists(places.settings) {
-            if try JSON.read(path: places.settings) == wanted { return lock }
+        if let found {
+            if found == wanted { return lock }
             guard replaces else { throw .otherSelection(folder: places.folder) }
         }
         for name in try FileSystem.names(places.folder) where name != "lock" {
@@ -302,6 +358,37 @@ extension UserFacingError {
     /// An output would replace what is read.
     static func outputIsSource(path: String) -> Self {
         Self(.request, "\(path) is one of the files that are read; give the output another name")
+    }
+
+    /// An output lies where the files are looked for.
+    fileprivate static func outputAmongSources(path: String, argument: String) -> Self {
+        Self(
+            .request,
+            "\(path) lies in \(argument), which is read whole, so what is written would be read as well; give the output a place outside"
+        )
+    }
+
+    /// An output is a folder.
+    fileprivate static func outputIsFolder(path: String) -> Self {
+        Self(
+            .request, "\(path) is a folder; give the name of a file, as in \(Path.join(path, "chosen.jsonl"))"
+        )
+    }
+
+    /// The work folder's name is taken.
+    fileprivate static func otherFolder(path: String) -> Self {
+        Self(
+            .request,
+            "\(path): what is there is not a selection's, whose work would lie there; move it away, or give another output"
+        )
+    }
+
+    /// Columns are named, and no file has any.
+    fileprivate static var noColumns: Self {
+        Self(
+            .request,
+            "columns are those of Parquet files, and none of the files is one; lines bring all that they have"
+        )
     }
 
     /// What was left by a run belongs to another selection.

@@ -43,7 +43,7 @@ private struct LanguageFixture {
     }
 
     private func identifier(_ names: [String]) throws -> LanguageIdentifier {
-        try LanguageIdentifier(sources(names), options: TextOptions())
+        try LanguageIdentifier(sources(names), SelectionSettings())
     }
 
     @Test func tellsNearLanguagesApart() throws {

@@ -291,7 +291,7 @@ import Testing
         #expect(rows[0]["day"]?.string == "1970-02-01" && rows[58]["day"]?.string == "1970-03-31")
         let left = "its columns blob, words.list.element, price, id can't be read"
         #expect(report.warnings.contains { $0.contains(left) }, "\(report.warnings)")
-        chosen.fields = .named(["data", "day"])
+        chosen.columns = ["data", "day"]
         let named = try selection([table], chosen).write(to: folder.path("named.jsonl"))
         let first = try String(decoding: folder.bytes("named.jsonl"), as: UTF8.self).prefix { $0 != "\n" }
         #expect(try JSON(parsing: Array(first.utf8), file: "").object?.keys == ["text", "data", "day"])

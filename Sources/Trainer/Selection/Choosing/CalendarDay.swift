@@ -54,18 +54,22 @@ public struct CalendarDay: Sendable, Comparable, CustomStringConvertible {
 
     /// The day of a document's date; nil where it can't be read.
     ///
-    /// Of what a text names the first day. A number from 100,000,000 on is seconds since 1970, and from 100,000,000,000 on
-    /// milliseconds; four digits are a year. The day is that which is written, in whatever zone.
+    /// Of what a text names the first day. A whole number of four digits is a year, and one of eight the digits of a day; other
+    /// numbers are seconds, milliseconds, microseconds or nanoseconds since 1970 where that is a day of 1973 to 2286, which no number
+    /// is in two ways. The day is that which is written, in whatever zone.
     init?(_ value: JSON) {
         if let text = value.string {
             guard let first = Self.range(named: text)?.lowerBound else { return nil }
             self = first
-        } else if let number = value.double, number.isFinite, number.magnitude < 1e15 {
-            if number >= 1e8 {
-                self.init(number: Int((number >= 1e11 ? number / 1000 : number) / 86_400))
+        } else if let number = value.double, number.isFinite {
+            let perSecond: [Double] = [1, 1e3, 1e6, 1e9]
+            if let unit = perSecond.first(where: { ($0 * 1e8..<$0 * 1e10).contains(number) }) {
+                self.init(number: Int(number / unit / 86_400))
+            } else if let digits = Int(exactly: number), digits > 0, let days = Self.range(named: "\(digits)")
+            {
+                self = days.lowerBound
             } else {
-                guard let year = value.int, (1000...9999).contains(year) else { return nil }
-                self.init(year: year, month: 1, day: 1)
+                return nil
             }
         } else {
             return nil

@@ -140,39 +140,28 @@ extension DocumentChoice {
     /// - Parameters:
     ///   - settings: how texts are read and cleaned.
     ///   - body: is given each text that is not empty.
+    /// - Returns: what of the files was not read, a sentence each.
     /// - Throws: ``UserFacingError`` when a file can't be read or holds no text, and what `body` throws.
+    @discardableResult
     func forEachText(
         _ settings: SelectionSettings, _ body: ([UInt8]) throws(UserFacingError) -> Void
-    ) throws(UserFacingError) {
-        let cleaner = TextCleaner(settings.cleaning)
-        var counts = TextCleaner.Counts()
+    ) throws(UserFacingError) -> [String] {
         var found = 0
-        let parts = try taskParts(settings)
-        for part in 0..<parts.count {
-            try parts.forEachBatch(of: part) { batch throws(UserFacingError) in
-                var findings = TextFindings()
-                for place in batch.parts.indices {
-                    guard let text = try batch.text(place, noting: &findings) else { continue }
-                    let cleaned = cleaner.clean(text, key: 0, counting: &counts)
-                    guard !cleaned.isEmpty else { continue }
-                    found += 1
-                    try body(cleaned)
-                }
-            }
+        var texts = try ReferenceTexts(task, key: taskKey, settings)
+        try texts.forEach { text throws(UserFacingError) in
+            guard !text.isEmpty else { return true }
+            found += 1
+            try body(text)
+            return true
         }
         guard found > 0 else { throw .noTask(paths: task) }
+        return texts.notes(of: "the task")
     }
 
     /// The task's files as they are, by which a run that was stopped knows them again.
     func taskFiles(_ settings: SelectionSettings) throws(UserFacingError) -> JSON {
         guard !task.isEmpty else { return .array([]) }
-        return .array(try taskParts(settings).files.map(\.record))
-    }
-
-    private func taskParts(_ settings: SelectionSettings) throws(UserFacingError) -> TextParts {
-        var options = settings.textOptions
-        options.textKey = taskKey
-        return try TextParts(task, options: options, partSize: 8 << 20)
+        return .array(try ReferenceTexts(task, key: taskKey, settings).files)
     }
 }
 

@@ -135,7 +135,8 @@ struct Allowance {
     init(_ amount: DocumentChoice.Amount, of count: Int) {
         left =
             switch amount {
-            case .share(let share): min(count, Int((share * Double(count)).rounded(.up)))
+            // A product that lies above a whole number by rounding alone is that number.
+            case .share(let share): min(count, Int((share * Double(count) * (1 - 1e-12)).rounded(.up)))
             case .bytes(let most), .tokens(let most): most
             }
     }

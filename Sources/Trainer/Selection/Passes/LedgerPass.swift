@@ -27,7 +27,7 @@ struct LedgerPass {
         var report = SelectionReport(settings, tool: tool)
         var (ledgerParts, firstLine, lastFile): ([SelectionLedger.Part], Int, Int) = ([], 1, -1)
         var found = [Bool](repeating: false, count: contamination?.runCount ?? 0)
-        let file = try AtomicFile(path: places.ledger)
+        let file = try AtomicFile(path: places.newLedger)
         // The header's size depends on where parts begin, so parts are gone through once more before the records.
         var cap = settings.syntheticCap.map { SyntheticCap(share: $0, seed: settings.seed) }
         var fates = Fates(clusters: clusters, choice: choice, settings: settings)
@@ -51,8 +51,11 @@ struct LedgerPass {
             ledgerParts.append(
                 SelectionLedger.Part(file: number, firstDocument: clusters.starts[part], firstLine: firstLine)
             )
-            guard let figures = reader.figures else { throw .brokenPart(path: places.part(part)) }
+            guard var figures = reader.figures else { throw .brokenPart(path: places.part(part)) }
             firstLine += figures.lines
+            if figures.findings.skippedLines > 0, report.figures.findings.firstSkipped == nil {
+                figures.findings.name(firstSkipped: try parts.firstSkipped(of: part))
+            }
             report.figures.add(figures)
             for run in reader.runs where found.indices.contains(Int(run)) { found[Int(run)] = true }
         }
@@ -97,7 +100,7 @@ struct LedgerPass {
         }
         try file.publish()
         if let contamination { report.setContamination(contamination, found) }
-        let ledger = try SelectionLedger(path: places.ledger)
+        let ledger = try SelectionLedger(path: places.newLedger)
         if let choice, firstUndated == nil, let index = choice.days.firstIndex(where: { !$0.isFinite }) {
             firstUndated = Int(choice.numbers[index])
         }

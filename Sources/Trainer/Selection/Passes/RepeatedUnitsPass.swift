@@ -44,6 +44,8 @@ struct RepeatedUnitsPass {
         var counts = TextCleaner.Counts()
         var findings = TextFindings()
         _ = try run.forEachDocument(of: part, noting: &findings) { document throws(UserFacingError) in
+            // A document of another time is dropped before anything is looked at.
+            if let dates = settings.dates, dates.verdict(dates.date(of: document)) != nil { return }
             let text = cleaner.normalized(document.text, counting: &counts)
             var hashes: Set<UInt64> = []
             if settings.boilerplate != nil {

@@ -135,12 +135,16 @@ struct TripleWriter {
         bytes += repeatElement(UInt8(ascii: "\n"), count: document.line - next)
         let line: JSON = [
             textKey: .string(document.sentences.joined(separator: " ")),
-            Synthesis.key: .string(Synthesis.triples.name), "subject": .string(document.subject),
-            "triples": JSON(document.triples.count),
+            Synthesis.key: .string(Synthesis.triples.name), Self.subjectKey: .string(document.subject),
+            Self.triplesKey: JSON(document.triples.count),
         ]
         bytes += line.serialized(indent: nil) + [UInt8(ascii: "\n")]
         (next, self.document) = (document.line + 1, nil)
     }
+
+    private static let (subjectKey, triplesKey) = ("subject", "triples")
+    /// The keys of a line beside its text's.
+    static let keys = [Synthesis.key, subjectKey, triplesKey]
 
     /// Takes the lines that are done.
     mutating func take() -> [UInt8] {
