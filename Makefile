@@ -4,7 +4,7 @@ SWIFT ?= swift
 
 .PHONY: demo build test test-torch bench lint format setup clean
 
-# A tiny model grown and taught Korean, from base to healed, in about two minutes after the build.
+# A tiny model grown and taught Korean, from base to healed, in about three minutes after the build.
 demo: build
 	Scripts/demo/run
 

@@ -28,9 +28,12 @@ public struct TextArguments: ParsableArguments {
         TextOptions(textKey: textKey, composes: nfc, skipsBadLines: skipBadLines, isPlain: plainText)
     }
 
-    /// What a command's `--help` says of the files.
-    public static let files = """
+    /// What a command's `--help` says of files that it reads several times.
+    public static let storedFiles = """
         FILE is JSON lines (.jsonl, .ndjson, .json: an object with a "text" a line), .parquet (a column "text") or \
-        .txt (one document), each also with .gz or .zst; a folder or a quoted pattern ('texts/*.jsonl') of such; a pipe, or - for standard input.
+        .txt (one document), each also with .gz or .zst; a folder or a quoted pattern ('texts/*.jsonl') of such
         """
+
+    /// What a command's `--help` says of the files.
+    public static let files = storedFiles + "; a pipe, or - for standard input."
 }

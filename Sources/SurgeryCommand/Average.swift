@@ -8,10 +8,13 @@ struct Average: OperationCommand {
             The models must have the same tensors, shapes and tokens. Everything but the numbers is the first model's, and \
             so is the type; sums are made in float32 and rounded once (model soups, arXiv 2203.05482).
 
+            A checkpoint of a run is no model yet: trainer export makes one of it.
+
             Without --weights all models count alike. Weights must make 1 together.
 
             examples:
-              surgery average run/step-800 run/step-900 run/step-1000 -o averaged
+              trainer export healed.run/step-001800
+              surgery average healed healed-step-1800 -o averaged
               surgery average a b c --weights 0.5,0.25,0.25
             """)
 

@@ -16,8 +16,9 @@ struct RunSteps: ParsableCommand {
             --set changes what is in it: model=PATH, output=PATH or STEP.PARAMETER=VALUE.
 
             Without a recipe, each --step is what would be typed after `surgery`, without a model and without where and how \
-            to write: \(SurgeryCommand.operations.map { $0._commandName }.joined(separator: ", ")). --save-recipe writes \
-            the recipe that this is.
+            to write: \(SurgeryCommand.operations.map { $0._commandName }.joined(separator: ", ")). \
+            Of average the model is the dot that stands before the others, as in 'average . B'. --save-recipe writes the \
+            recipe that this is.
 
             What one step makes is what the next one is given; no model in between is written, unless a step says output, \
             or it is healed. surgery.json lists all steps, so that `surgery verify` proves the result against the source. \

@@ -16,7 +16,8 @@ struct SurgeryCommand: ParsableCommand {
             the same command, run again after a stop, goes on where it was.
 
             exit codes: 0 done; 1 the run failed (disk full, file unreadable); 2 the input is not valid; 64 the command \
-            line is wrong; 128 + n stopped by signal n, as 130 by Ctrl-C
+            line is wrong; 75 a healing of a recipe was stopped after its max-time, and kept; 128 + n stopped by signal n, as \
+            130 by Ctrl-C
             """,
         version: Version.current,
         subcommands: [Inspect.self] + operations + [RunSteps.self, Verify.self, UndoCommand.self, Diff.self])

@@ -14,15 +14,18 @@ struct Plan: ParsableCommand {
             of devices, and the smallest number that fits. With --flops it says how long the run takes, with --price what \
             it costs.
 
-              trainer plan upstage/SOLAR --devices 8 --memory 80GB --batch 64 --length 4096 --tokens 1000000000 \\
+              trainer plan upstage/SOLAR-10.7B-v1.0 --devices 8 --memory 80GB --batch 64 --length 4096 --tokens 1000000000 \\
                 --recompute layer --flops 989e12 --utilization 0.4 --price 2.5/hour
+
+            How many tokens a pass has the data tells, so --epochs says nothing of the time.
 
             Left out are what CUDA, NCCL and PyTorch's allocator take themselves, about 2 GB; so leave a tenth. With --json: \
             parameters, active_parameters, devices ([{devices, weights, moments, teacher, gradients, gathered, activations, logits, program, \
             total, host}]), fits, and tokens, operations_per_token, seconds, cost where they are asked for.
             """)
 
-    @Argument(help: "A folder with config.json.") var model = "."
+    @Argument(help: "A folder with config.json, or a name on the hub that is in the local cache.") var model =
+        "."
     @Option(help: ArgumentHelp("Devices that there are at most.", valueName: "count")) var devices = 8
     @Option(help: ArgumentHelp("The memory of a device, as in 80GB.", valueName: "bytes")) var memory:
         ByteSize?

@@ -9,7 +9,7 @@ struct Select: ParsableCommand {
         abstract:
             "Choose documents for training: leave out what rules, copies and evaluations forbid; of the rest take the best.",
         discussion: """
-            \(TextArguments.files) A pipe can't be named: files are read several times.
+            \(TextArguments.storedFiles). Pipes and standard input are refused, for files are read several times.
 
               trainer select corpus/ -o chosen.jsonl                          # Gopher's and FineWeb's rules, no copies
               trainer select corpus/ -o chosen.jsonl --against kobest=test.jsonl --script hangul=0.3

@@ -11,7 +11,7 @@ struct Tokenize: ParsableCommand {
         abstract: "Show, count or pack the tokens of text.",
         discussion: """
             MODEL is a folder with tokenizer.json, or that file; the current folder when it is left out. \
-            \(TextArguments.files)
+            \(TextArguments.files) Where -o is a folder, pipes and standard input are refused.
 
               trainer tokenize my-model korean.jsonl                        # figures
               trainer tokenize my-model korean.jsonl --ids                  # a document's ids a line
@@ -84,9 +84,11 @@ struct Tokenize: ParsableCommand {
         }
     }
 
-    /// The model: the first argument where it is a folder or a tokenizer.json, unless it is the only one and no model.
+    /// The model: the first argument where it is a folder, a name in the hub's cache or a tokenizer.json, unless it is the only
+    /// one and no model.
     private var model: String? {
         guard let first = arguments.first else { return nil }
+        if HubCache.isName(first) { return try? HubCache.path(of: first) }
         guard FileSystem.kind(of: first) == .folder else {
             return Path.name(first).hasSuffix("tokenizer.json") ? first : nil
         }

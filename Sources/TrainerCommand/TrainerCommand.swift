@@ -11,7 +11,7 @@ struct TrainerCommand: ParsableCommand {
             KerasHub. It is never changed; results go to a folder of their own.
 
             Exit codes: 0 done; 1 the run failed; 2 the input is not valid; 64 the command line is wrong; \
-            128 + n stopped by signal n after saving, as 130 by Ctrl-C and 143 by SIGTERM.
+            75 stopped after --max-time, and kept; 128 + n stopped by signal n after saving, as 130 by Ctrl-C and 143 by SIGTERM.
             """,
         version: Version.current,
         subcommands: [

@@ -67,7 +67,7 @@ public struct Merge: SurgeryOperation {
         outcome.facts["method"] = .string(configuration.method.rawValue)
         outcome.facts["models"] = .array(
             models.map { .string($0.name) })
-        outcome.facts["configuration"] = configuration.json
+        outcome.facts["merge_configuration"] = configuration.json
         if merger.isRandom { outcome.facts["seed"] = .string(String(seed ?? 0)) }
         outcome.facts["layers"] = .array(
             merger.layers.map { layer in .array(layer.map { [JSON($0.model), JSON($0.layer)] }) })

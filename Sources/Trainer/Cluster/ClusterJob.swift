@@ -163,9 +163,8 @@ package struct ClusterJob: Codable, Sendable {
         package var batch: Int
         package var accumulate: Int
         package var length: Int
-        /// The file of its sequences, and for how many more steps than the stage has it holds some: those that are left where
-        /// the run has gone back.
-        package var sequences: String, spare: Int
+        /// The file of its sequences; with a guard that goes back it holds some to spare.
+        package var sequences: String
         /// Whether they go on where those of the stage before end, and would go on behind what that has passed over.
         package var goesOn: Bool
         /// The tokens that one pass over a source shows, by name.
@@ -191,7 +190,6 @@ package struct ClusterJob: Codable, Sendable {
 
         enum CodingKeys: String, CodingKey {
             case title, steps, batch, accumulate, length, recompute, configuration, ramp, teaching, sequences,
-                spare,
                 sizes, optimizer, moments,
                 storage, tensors
             case goesOn = "goes_on"
@@ -406,7 +404,6 @@ extension ClusterJob.Stage {
         (steps, accumulate) = (plan.steps, plan.accumulate)
         (batch, length) = plan.dealtOut
         sequences = "stage-\(index + 1).tokens"
-        spare = stage.spareSteps
         goesOn = stage.goesOn
         recompute = plan.recomputation
         configuration = plan.ropeTheta == nil ? Configuration.fileName : "config-\(index + 1).json"

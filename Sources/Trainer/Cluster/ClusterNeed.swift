@@ -9,6 +9,7 @@ public struct DescribedTeacher: Sendable {
     ///
     /// - Throws: ``UserFacingError`` when there is none, or it asks for something unknown.
     public init(_ folder: String) throws {
+        let folder = try HubCache.path(of: folder)
         model = try PretrainedModel.described(folder)
         let path = Path.join(folder, Configuration.fileName)
         let stored = try Configuration(parsing: InputFile(path: path).bytes(), file: path).elementType

@@ -32,6 +32,7 @@ public struct ClusterPlan: Sendable {
     ) throws {
         var settled = SettledValues()
         var stages = try job.stageJobs.map { stage in
+            try stage.checkExtent(prefix: "--")
             var plan = StagePlan(stage, &settled)
             try plan.rows?.settle(layers: model.architecture.layers.count)
             // A sequence is a snippet where rows are distilled.

@@ -67,7 +67,8 @@ public struct DocumentLayout: Codable, Sendable, Hashable {
 extension DocumentLayout {
     /// The layout that a model's files ask for, and what there is to say of it.
     ///
-    /// The start is the tokenizer's `bos_token`, else its `eos_token`. The end is the first `eos_token_id` of
+    /// The start is the tokenizer's `bos_token`; where no file has that key, the one token that the tokenizer puts before a
+    /// text; else its `eos_token`, the configuration's `bos_token_id`, the end. The end is the first `eos_token_id` of
     /// config.json, which need not be the tokenizer's; where it names none, generation_config.json's, else the tokenizer's.
     ///
     /// - Parameters:

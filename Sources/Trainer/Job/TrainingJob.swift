@@ -470,6 +470,14 @@ extension TrainingJob {
         }
     }
 
+    /// Refuses more than one way to say how long it is.
+    func checkExtent(prefix: String) throws(UserFacingError) {
+        guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
+            throw UserFacingError(
+                .request, "give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
+        }
+    }
+
     /// Refuses what can't be in one stage.
     private func checkStage(prefix: String) throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
@@ -484,9 +492,7 @@ extension TrainingJob {
         try checkInfilling(prefix)
         try checkTeaching(prefix)
         try Self.checkNames(sources, what: "sources")
-        guard [steps, tokens, epochs].count(where: { $0 != nil }) <= 1 else {
-            throw refuse("give one of \(prefix)steps, \(prefix)tokens and \(prefix)epochs")
-        }
+        try checkExtent(prefix: prefix)
         for group in groups { _ = try GroupRule(group) }
         try checkSchedule(prefix)
         let counts = [

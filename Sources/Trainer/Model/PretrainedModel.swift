@@ -65,10 +65,11 @@ public struct PretrainedModel: Sendable {
         return model
     }
 
-    /// What the model in a folder computes; reads config.json only.
+    /// What the model in a folder, or in the hub's cache by its name there, computes; reads config.json only.
     ///
     /// - Throws: `UserFacingError` or ``UserFacingError`` naming the key.
     public static func described(_ folder: String) throws -> DescribedModel {
+        let folder = try HubCache.path(of: folder)
         guard FileSystem.kind(of: folder) == .folder else { throw UserFacingError.noFolder(path: folder) }
         let path = Path.join(folder, Configuration.fileName)
         let configuration = try Configuration(parsing: InputFile(path: path).bytes(), file: path)

@@ -1,4 +1,5 @@
 import Formats
+import Foundation
 import Models
 import Surgery
 import TestSupport
@@ -152,6 +153,20 @@ import Testing
         #expect(try plan().seconds(flops: 1e15) == nil)
     }
 
+    /// What Documentation/trainer-plan.md says of models of the recipes.
+    @Test(arguments: [
+        ("solar-10.7b-v1.0", 48, 5, "43.5 GB"), ("phi-3-medium-4k-instruct", 64, 8, "73.4 GB"),
+        ("llama-2-7b", 32, 4, "31.7 GB"),
+    ]) func documentedFigures(name: String, layers: Int, fewest: Int, total: String) throws {
+        let file = URL(filePath: #filePath)
+            .appending(path: "../../../../recipes/configurations/\(name)/config.json").standardized.path()
+        var its = try #require(try JSON.read(path: file).object)
+        its["num_hidden_layers"] = JSON(layers)
+        let plan = try plan(its, memory: 80_000_000_000)
+        #expect(plan.fitting == fewest)
+        #expect(Units.bytes(plan.needs[3].total) == total)
+    }
+
     @Test func whatIsFrozenHasNoMoments() throws {
         let all = try plan().needs[0]
         let some = try plan { $0.train = ["model.layers.2[0-9].*"] }.needs[0]
@@ -161,5 +176,9 @@ import Testing
         #expect(error.message.hasPrefix("no tensor is called like 'none.*'"))
         let long = try #require(throws: UserFacingError.self) { try plan { $0.length = 8192 } }
         #expect(long.message.contains("--length 8192 is more than the 4096 tokens"))
+        let several = try #require(throws: UserFacingError.self) {
+            try plan { ($0.steps, $0.epochs) = (10, 3) }
+        }
+        #expect(several.message == "give one of --steps, --tokens and --epochs")
     }
 }
