@@ -136,11 +136,7 @@ public struct TextSelection: Sendable {
             parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
             + (settings.language?.samples.map(\.path) ?? [])
             + (settings.triples.map { $0.files + [$0.templates] } ?? [])
-        if let there = FileSystem.resolved(output),
-            sources.contains(where: { FileSystem.resolved($0) == there })
-        {
-            throw .outputIsSource(path: output)
-        }
+        try TextPaths.check(output, apartFrom: sources)
         let model = try model()
         let origins = try origins(model)
         let lock = try begin(places, origins, replaces: replaces)
@@ -297,11 +293,6 @@ extension UserFacingError {
             .inconsistent,
             "\(path) is no longer what was chosen, says \(path).report.json; give another output, or remove it to choose again"
         )
-    }
-
-    /// An output would replace what is read.
-    static func outputIsSource(path: String) -> Self {
-        Self(.request, "\(path) is one of the files that are read; give the output another name")
     }
 
     /// What was left by a run belongs to another selection.
