@@ -19,10 +19,12 @@ struct Mix: ParsableCommand {
               surgery run mixed.yaml
 
             Options of reading, portions and the optimizer are those of trainer heal, and should be those of the run to \
-            come. OUT.yaml is a recipe of that run. What each trial has found is kept in OUT.yaml.run/trials.json: the same \
-            command goes on where it was stopped, and other shares or another budget try nothing twice.
+            come; --schedule with its numbers, --parent and --no-parent count in that run alone. --ids, --from-scratch, --seam ramp and \
+            --ramp-share can't be tried and are refused. OUT.yaml is a recipe of that run. What each trial has found is kept in \
+            OUT.yaml.run/trials.json: the same command goes on where it was stopped, and other shares, another budget or other names of \
+            the same sets try nothing twice.
 
-            \(TextArguments.files)
+            \(TextArguments.files) A pipe can't be named: texts are read for every trial, and by the recipe.
 
             With --json: share, trials, laws, errors, forecast.
             """)
@@ -103,7 +105,7 @@ struct Mix: ParsableCommand {
             columns: [("share", .right)] + proposal.laws.map { ($0.set, .right) })
         for trial in proposal.trials {
             table.add(
-                [Units.fixed(trial.share, digits: 2)]
+                [Units.plain(trial.share)]
                     + proposal.laws.map {
                         Units.fixed(trial.stops.last?.bitsPerByte[$0.set] ?? .nan, digits: 4)
                     })
@@ -119,10 +121,10 @@ struct Mix: ParsableCommand {
                 """)
         }
         var told = Table(columns: [("share", .right), ("new domain", .right), ("original", .right)])
-        for row in proposal.forecast
-        where row.share == proposal.share || Int((row.share * 100).rounded()) % 10 == 0 {
+        let shown = Set(proposal.trials.map(\.share) + (1...9).map { Double($0) / 10 })
+        for row in proposal.forecast where row.share == proposal.share || shown.contains(row.share) {
             told.add(
-                Units.fixed(row.share, digits: 2) + (row.share == proposal.share ? " <" : ""),
+                Units.plain(row.share) + (row.share == proposal.share ? " <" : ""),
                 Units.fixed(row.new, digits: 4), Units.fixed(row.original, digits: 4))
         }
         report("\nforetold after \(Units.grouped(budget)) tokens\n\(told)")

@@ -17,10 +17,11 @@ struct Replay: ParsableCommand {
 
             OUT.jsonl has a line a document: "text", "synthetic" ("replay"), "model", "seed", "index", "end" ("model", \
             "length" or "no-text": why there is no more), "prefix" (characters at its beginning that are real) and \
-            "tokens" (sampled).
+            "tokens" (as which the text was sampled).
 
             A run that was stopped goes on with the same command and --resume, to the same bytes on any number of threads. \
-            What is kept for that lies beside the output, in OUT.jsonl.run, where a record of what was made stays.
+            What is kept for that lies beside the output, in OUT.jsonl.run, where a record of what was made stays: of a file that \
+            is finished --resume says so, or what is other in it. The output can't be a file of --prefixes.
 
             \(TextArguments.files)
 

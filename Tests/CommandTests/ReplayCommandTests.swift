@@ -46,6 +46,9 @@ struct ReplayCommandTests {
         }
         let again = try replay("--tokens", "300", "-o", "own.jsonl", "--resume")
         #expect(again.code == 0 && again.messages.contains("own.jsonl is there already"))
+        try temporary.write("own.jsonl", try temporary.bytes("own.jsonl").dropLast(20))
+        let damaged = try replay("--tokens", "300", "-o", "own.jsonl", "--resume")
+        #expect(damaged.code == 2 && damaged.messages.contains("is no longer what was written"))
         let there = try replay("--tokens", "300", "-o", "own.jsonl")
         #expect(there.code == 64 && there.messages.contains("exists already"))
     }

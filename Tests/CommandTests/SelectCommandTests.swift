@@ -16,6 +16,22 @@ import Testing
         try CommandRun(["select"] + arguments, of: "trainer", in: folder.url)
     }
 
+    /// What is read is not replaced, by whatever name or link it is called.
+    @Test func theOutputIsNoneOfTheFiles() throws {
+        let before = try folder.bytes("a.jsonl")
+        let files = FileManager.default
+        try files.createSymbolicLink(atPath: folder.path("link.jsonl"), withDestinationPath: "a.jsonl")
+        try files.linkItem(atPath: folder.path("a.jsonl"), toPath: folder.path("hard.jsonl"))
+        for output in ["a.jsonl", "link.jsonl", "hard.jsonl"] {
+            let run = try select("a.jsonl", "-o", output, "--force")
+            #expect(
+                run.code == 64 && run.messages.contains("is one of the files that are read"),
+                "\(run.messages)")
+        }
+        #expect(try folder.bytes("a.jsonl") == before)
+        #expect(try folder.names() == ["a.jsonl", "hard.jsonl", "link.jsonl"])
+    }
+
     @Test func choosesAndExplains() throws {
         let run = try select(
             "a.jsonl", "-o", "out.jsonl", "--rules", "none", "--rule", "gopher_short_doc=2", "--json")

@@ -154,6 +154,11 @@ extension UserFacingError {
         )
     }
 
+    /// An output would replace what is read.
+    package static func outputIsSource(path: String) -> Self {
+        Self(.request, "\(path) is one of the files that are read; give the output another name")
+    }
+
     /// A file is another than when the work began.
     package static func changedFile(path: String) -> Self {
         Self(

@@ -73,6 +73,21 @@ package struct TextPaths: Sendable {
                 } == true)
     }
 
+    /// Refuses an output in whose place one of the files stands that are read, by whatever path or link.
+    ///
+    /// - Parameters:
+    ///   - output: where something is to be written.
+    ///   - sources: files, folders or patterns.
+    /// - Throws: ``UserFacingError`` that names the output.
+    package static func check(_ output: String, apartFrom sources: [String]) throws(UserFacingError) {
+        guard let there = FileIdentity(path: output) else { return }
+        // What are no texts, such as packed tokens, is read as it is named.
+        let files = sources.flatMap { (try? TextPaths([$0]))?.paths ?? [$0] }
+        guard !files.contains(where: { FileIdentity(path: $0) == there }) else {
+            throw .outputIsSource(path: output)
+        }
+    }
+
     /// Whether a path is no file that could be read twice.
     package static func isPipe(_ path: String) -> Bool { TextFile.isPipe(path) }
 

@@ -21,12 +21,12 @@ public final class ReplayRun {
     private var beginnings: ReplayBeginnings
     private var count: ReplayCount
     private let lock: WritableFile
-    /// Whether the output is there already, made by this very run.
-    private let isFinished: Bool
+    /// What this very run has made, and its SHA-256, where it has been carried out to its end; nil where it has not.
+    private let finished: (figures: ReplayFigures, sha256: String)?
 
     /// What is made, all that decides it.
     private struct Record: Codable {
-        var format = "model-surgery replay 1"
+        var format = "model-surgery replay 2"
         var model: String
         /// The SHA-256 of all tensors, and of configuration and tokenizer by their names.
         var weights: String?
@@ -36,8 +36,8 @@ public final class ReplayRun {
         var sampling: Sampling
         /// The SHA-256 of the texts that documents begin with, their share and length; nil where there are none.
         var prefixes: Prefixes?
-        /// What was made, when it is done.
-        var figures: ReplayFigures?
+        /// What was made, and its SHA-256, when it is done.
+        var figures: ReplayFigures?, sha256: String?
 
         struct Prefixes: Codable {
             var sha256: String, share: Double, tokens: Int
@@ -67,6 +67,7 @@ public final class ReplayRun {
         if FileSystem.exists(output), !options.force, !options.resume {
             throw UserFacingError.exists(path: output)
         }
+        try TextPaths.check(output, apartFrom: [request.prefixes].compactMap(\.self))
         let opened = try PretrainedModel.open(model)
         self.model = opened
         let tokenizer = try opened.tokenizer()
@@ -99,7 +100,7 @@ public final class ReplayRun {
                 Record.Prefixes(
                     sha256: try $0.content().sha256, share: request.prefixShare, tokens: request.prefixTokens)
             })
-        isFinished = try Self.isFinished(record, output, options)
+        finished = try Self.finished(record, output, options)
         let folder = CheckpointStore.folder(of: output)
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         lock = try WritableFile(path: Path.join(folder, Self.lockName))
@@ -111,35 +112,56 @@ public final class ReplayRun {
         if (try? FileSystem.names(folder))?.isEmpty == true { try? FileSystem.remove(folder) }
     }
 
-    /// Whether this very run has been carried out to its end.
+    /// What this very run has made where it has been carried out to its end; nil where it has not.
     ///
     /// - Throws: ``UserFacingError`` when something is in its place that is not to be replaced, or other settings were
     ///   resumed.
-    private static func isFinished(
+    private static func finished(
         _ record: Record, _ output: String, _ options: RunOptions
-    ) throws -> Bool {
-        if options.force { return false }
+    ) throws -> (figures: ReplayFigures, sha256: String)? {
+        if options.force { return nil }
         let folder = CheckpointStore.folder(of: output)
         let isBegun = FileSystem.exists(Path.join(folder, textsName))
         guard options.resume else {
             if isBegun { throw UserFacingError.unfinishedReplay(folder: folder) }
-            return false
+            return nil
         }
-        guard isBegun || FileSystem.exists(output) else { return false }
+        guard isBegun || FileSystem.exists(output) else { return nil }
         let path = Path.join(folder, recordName)
         // What has no record is not of this command.
         guard FileSystem.exists(path) else { throw UserFacingError.exists(path: output) }
-        var kept: Record
+        let kept: Record
         do { kept = try JSON.read(path: path).decoded(as: Record.self) } catch {
             throw UserFacingError.badRunState(path: path, reason: "\(error)")
         }
-        kept.figures = nil
-        let differences = try RunIdentity.compare(JSON(encoding: record), JSON(encoding: kept))
+        var asked = kept
+        (asked.figures, asked.sha256) = (nil, nil)
+        let differences = try RunIdentity.compare(JSON(encoding: record), JSON(encoding: asked))
         guard differences.isEmpty else {
             throw UserFacingError.otherRun(folder: folder, differences: differences)
         }
-        if isBegun, FileSystem.exists(output) { throw UserFacingError.exists(path: output) }
-        return !isBegun
+        guard !isBegun, let figures = kept.figures, let sha256 = kept.sha256 else {
+            // What stands there before the run is done is another's.
+            if FileSystem.exists(output) { throw UserFacingError.exists(path: output) }
+            return nil
+        }
+        return (figures, sha256)
+    }
+
+    /// Looks whether the output of a finished run is what was written.
+    ///
+    /// - Throws: ``UserFacingError`` that says what is other in it.
+    private func checkOutput(_ figures: ReplayFigures, _ sha256: String) throws {
+        let found = try FileDigest.sha256(InputFile(path: output))
+        if found == sha256 { return }
+        _ = try countLines(of: output)
+        func words(_ figures: ReplayFigures, _ sha256: String) -> String {
+            """
+            \(Units.grouped(figures.documents)) documents of \(Units.grouped(figures.bytes)) bytes, SHA-256 \(sha256.prefix(12))
+            """
+        }
+        throw UserFacingError.changedReplay(
+            path: output, found: words(count.figures, found), expected: words(figures, sha256))
     }
 
     /// Samples what is not there yet, and gives the output its name.
@@ -152,9 +174,9 @@ public final class ReplayRun {
     public func callAsFunction(
         isCancelled: () -> Bool, progress: (ReplayFigures) -> Void = { _ in }
     ) throws -> (figures: ReplayFigures, time: GenerationTime?) {
-        if isFinished {
-            _ = try countLines(of: output)
-            return (count.figures, nil)
+        if let finished {
+            try checkOutput(finished.figures, finished.sha256)
+            return (finished.figures, nil)
         }
         if options.force { try FileSystem.remove(texts) }
         try write(record)
@@ -165,9 +187,9 @@ public final class ReplayRun {
             time = try sample(into: file, isCancelled: isCancelled, progress: progress)
         }
         try file.synchronize()
-        var finished = record
-        finished.figures = count.figures
-        try write(finished)
+        var done = record
+        (done.figures, done.sha256) = (count.figures, try FileDigest.sha256(InputFile(path: texts)))
+        try write(done)
         if options.force {
             try FileSystem.replace(output, with: texts)
         } else {
@@ -256,6 +278,16 @@ extension UserFacingError {
             .request,
             "\(folder) holds a run that was stopped; add --resume to go on with it, or --force to begin again"
         )
+    }
+
+    /// The output of a finished run is no more what was written.
+    package static func changedReplay(path: String, found: String, expected: String) -> Self {
+        Self(
+            .inconsistent,
+            """
+            \(path) is no longer what was written: it has \(found), and had \(expected); put it back, or add --force without \
+            --resume to write it again
+            """)
     }
 
     /// The model has no token that a text begins with.

@@ -20,7 +20,7 @@ struct ReplayText: Sendable, Equatable {
     var end: End
     /// How many characters (Unicode scalars) at its beginning are of a real text.
     var prefix: Int
-    /// How many tokens the model saw the text as, those of its beginning included.
+    /// How many tokens the text is in, as the model saw it, those of its beginning included; none of what follows it.
     var tokens: Int
 }
 
@@ -42,19 +42,42 @@ extension ReplayText {
             tokenizer.token(of: $0) != nil && tokenizer.addedToken($0)?.isSpecial != true
         }
         let decoded = tokenizer.decode(Array(whole)).unicodeScalars
-        let damage: Unicode.Scalar = "\u{FFFD}"
-        let sound = decoded.prefix { $0 != damage }
+        let sound = decoded.prefix { $0 != Self.damage }
         // At the end of what was cut a character may lack bytes that would have followed.
-        let isCutInCharacter = decoded.dropFirst(sound.count).allSatisfy { $0 == damage }
+        let isCutInCharacter = decoded.dropFirst(sound.count).allSatisfy { $0 == Self.damage }
         text = String(sound)
-        (self.index, tokens) = (index, whole.count)
+        self.index = index
+        tokens =
+            sound.count == decoded.count
+            ? whole.count : Self.count(of: Array(whole), for: sound.count, tokenizer)
         if whole.count < all.count || sound.count < decoded.count && (isEnded || !isCutInCharacter) {
             end = .noText
         } else {
             end = isEnded ? .model : .length
         }
-        self.prefix = min(
-            sound.count, tokenizer.decode(prefix).unicodeScalars.prefix { $0 != damage }.count)
+        self.prefix = min(sound.count, Self.soundCount(prefix, tokenizer))
+    }
+
+    /// What a decoder writes for bytes that are not UTF-8.
+    private static let damage: Unicode.Scalar = "\u{FFFD}"
+
+    /// How many whole characters tokens begin with.
+    private static func soundCount(_ tokens: [Int32], _ tokenizer: Tokenizer) -> Int {
+        tokenizer.decode(tokens).unicodeScalars.prefix { $0 != damage }.count
+    }
+
+    /// The fewest tokens, from the first on, that have so many whole characters; more of them have no fewer.
+    private static func count(of tokens: [Int32], for characters: Int, _ tokenizer: Tokenizer) -> Int {
+        var (low, high) = (0, tokens.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if soundCount(Array(tokens.prefix(middle)), tokenizer) < characters {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
     }
 }
 

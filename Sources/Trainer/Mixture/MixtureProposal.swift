@@ -20,7 +20,7 @@ public struct MixtureProposal: Sendable {
     /// Fits the laws and takes the share with which the new domain is best among those that leave the original one within
     /// the tolerance.
     ///
-    /// Between the shares that were tried only: what is outside nobody has seen.
+    /// Among the shares that were tried and the hundredths between them: what is outside nobody has seen.
     init(_ request: MixtureRequest, _ trials: [MixtureTrial]) {
         let trials = trials.sorted { $0.share < $1.share }
         (self.request, self.trials) = (request, trials)
@@ -48,8 +48,10 @@ public struct MixtureProposal: Sendable {
             let count = Double(errors.count)
             return (set.name, errors.reduce(0, +) / count, guesses.reduce(0, +) / count)
         }
-        let (first, last) = (trials.first?.share ?? 0, trials.last?.share ?? 0)
-        let hundredths = Int((first * 100).rounded(.up))...Int((last * 100).rounded(.down))
+        let tried = trials.map(\.share)
+        let hundredths = (1...99).map { Double($0) / 100 }.filter {
+            (tried.first ?? 1)...(tried.last ?? 1) ~= $0
+        }
         let laws = laws
         func mean(_ isNew: Bool, _ share: Double) -> Double {
             let values = laws.filter { $0.isNew == isNew }.map {
@@ -57,9 +59,8 @@ public struct MixtureProposal: Sendable {
             }
             return values.reduce(0, +) / Double(values.count)
         }
-        let forecast = hundredths.map { step in
-            let share = Double(step) / 100
-            return (share: share, new: mean(true, share), original: mean(false, share))
+        let forecast = Set(tried + hundredths).sorted().map { share in
+            (share: share, new: mean(true, share), original: mean(false, share))
         }
         self.forecast = forecast
         let best = forecast.map(\.original).min() ?? 0
@@ -80,11 +81,12 @@ public struct MixtureProposal: Sendable {
                 job[keyPath: list][index].path = Path.absolute(job[keyPath: list][index].path)
             }
         }
+        job.parent = job.parent.map { Path.absolute((try? HubCache.path(of: $0)) ?? $0) }
         let lines = job.parameters.filter { $0.value != TrainingJob.defaults[$0.key] }.map { key, value in
             "      \(key): \(value.text)"
         }
         return """
-            about: "The mixture that trainer mix proposes: \(Units.fixed(share * 100, digits: 0)) % of the new domain."
+            about: "The mixture that trainer mix proposes: \(Units.plain((share * 1e5).rounded() / 1e3)) % of the new domain."
             model: \(JSON.string(model).text)
             steps:
               - heal:

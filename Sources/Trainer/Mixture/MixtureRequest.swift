@@ -35,26 +35,42 @@ public struct MixtureRequest: Sendable {
     /// - Throws: ``UserFacingError`` that names the parameter.
     public func check(prefix: String = "") throws(UserFacingError) {
         func refuse(_ text: String) -> UserFacingError { UserFacingError(.request, text) }
+        let unusable = [
+            ("ids", job.ids != nil), ("from-scratch", job.fromScratch), ("from", job.from != nil),
+            ("stages", !job.stages.isEmpty), ("teacher", job.teacher != nil),
+            ("distil-rows", job.distilRows != nil), ("seam ramp", job.seam != .plain),
+            ("ramp-share", job.rampShare != TrainingJob().rampShare),
+        ]
+        if let name = unusable.first(where: \.1)?.0 {
+            throw refuse(
+                "\(prefix)\(name) can't be tried: a trial is a short run on texts, from the model as it is; leave it out"
+            )
+        }
         for (name, sources) in [("data", job.data), ("replay", job.replay)] where sources.isEmpty {
             throw refuse(
                 "a mixture has a new domain (\(prefix)data) and the original one (\(prefix)replay); \(prefix)\(name) is missing"
             )
         }
-        guard job.stages.isEmpty, job.from == nil, job.teacher == nil, job.distilRows == nil,
-            !job.fromScratch, job.seam == .plain
-        else {
+        if let pipe = job.files.first(where: TextPaths.isPipe) {
             throw refuse(
-                "a trial is a short run from the model as it is, without stages, a teacher, a ramp or a checkpoint"
-            )
+                """
+                \(pipe == "-" ? "standard input" : pipe) can be read only once; every trial reads it, and so does the run that the \
+                recipe describes. Give a file
+                """)
         }
-        guard budget > 0 else { throw refuse("\(prefix)budget must be 1 token or more, not \(budget)") }
+        let most = 1_000_000_000_000
+        guard 1...most ~= budget else {
+            throw refuse("\(prefix)budget must be from 1 to \(Units.grouped(most)) tokens, not \(budget)")
+        }
         guard Set(shares).count >= 5 else {
             throw refuse("\(prefix)shares needs five different ones at least, for a law has seven numbers")
         }
         guard shares.allSatisfy({ 0.001...0.999 ~= $0 }) else {
             throw refuse("\(prefix)shares must be from 0.001 to 0.999, as in 0.1 0.3 0.5 0.7 0.9")
         }
-        guard steps >= 8 else { throw refuse("\(prefix)steps must be 8 or more, not \(steps)") }
+        guard 8...most ~= steps else {
+            throw refuse("\(prefix)trial-steps must be from 8 to \(Units.grouped(most)), not \(steps)")
+        }
         guard 0...1 ~= tolerance else {
             throw refuse("\(prefix)tolerance must be from 0 to 1, not \(tolerance)")
         }
@@ -67,7 +83,7 @@ public struct MixtureRequest: Sendable {
             throw refuse(
                 "every set of \(prefix)eval is of the original domain; give one of the new domain, too")
         }
-        try trial(0.5).check(prefix: prefix)
+        try proposed(0.5).check(prefix: prefix)
     }
 
     /// The sets of the new domain.
@@ -88,12 +104,17 @@ public struct MixtureRequest: Sendable {
         return job
     }
 
-    /// The trial at a share: a constant rate after the warm-up, so that its stops are those of longer runs.
+    /// The trial at a share: a constant rate after the warm-up, so that its stops are those of longer runs, and no parent, for
+    /// only the model at hand is evaluated.
     func trial(_ share: Double) -> TrainingJob {
         var job = mixed(share)
         (job.steps, job.tokens, job.epochs) = (steps, nil, nil)
-        job.schedule = .constant
-        (job.noParent, job.noTensorboard, job.checkpointEvery) = (true, true, 0)
+        let usual = TrainingJob()
+        (job.schedule, job.pieces, job.minLrRatio) = (.constant, usual.pieces, usual.minLrRatio)
+        (job.decayShare, job.holdRatio, job.cooldownShare) = (
+            usual.decayShare, usual.holdRatio, usual.cooldownShare
+        )
+        (job.parent, job.noParent, job.noTensorboard, job.checkpointEvery) = (nil, true, true, 0)
         return job
     }
 

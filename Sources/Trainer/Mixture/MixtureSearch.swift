@@ -2,8 +2,8 @@ internal import Formats
 
 /// Carries out the trials of a search, one after the other.
 ///
-/// What a trial has found is kept in `OUT.run/trials.json` under the identity of its run (model, data, settings), so that
-/// a search that was stopped, or has other shares, tries nothing twice.
+/// What a trial has found is kept in `OUT.run/trials.json` under the identity of its run (model, data, settings, sets), each set
+/// by its SHA-256, so that a search that was stopped, has other shares or calls its sets otherwise tries nothing twice.
 public struct MixtureSearch {
     /// What its user should know before it begins.
     public let warnings: [String]
@@ -35,10 +35,31 @@ public struct MixtureSearch {
         try request.check()
         if FileSystem.exists(output), !options.force { throw UserFacingError.exists(path: output) }
         (self.request, self.model, self.output, self.options) = (request, model, output, options)
-        first = try Self.prepared(request, request.shares[0], model, output, options, nil, isCancelled)
-        warnings = first.model.notes + first.evaluations.flatMap(\.warnings)
+        let first = try Self.prepared(request, request.shares[0], model, output, options, nil, isCancelled)
+        // All are planned before one begins: what can't be run is refused, and told, now.
+        let others = try request.shares.dropFirst().map { share in
+            let trial = try Self.prepared(request, share, model, output, options, first.texts, isCancelled)
+            return (share: share, warnings: Self.warnings(of: trial))
+        }
+        self.first = first
+        warnings = Self.told([(share: request.shares[0], warnings: Self.warnings(of: first))] + others)
         (memory, tokens) = (first.memory, first.steps * first.stages[0].tokensPerStep)
         try first.checkMemory()
+    }
+
+    private static func warnings(of trial: PreparedJob) -> [String] {
+        trial.warnings + trial.evaluations.flatMap(\.warnings)
+    }
+
+    /// The warnings of all trials, each once; before one that is not of all stands the share whose it is.
+    private static func told(_ trials: [(share: Double, warnings: [String])]) -> [String] {
+        var seen: Set<String> = []
+        return trials.flatMap { trial in
+            trial.warnings.filter { seen.insert($0).inserted }.map { warning in
+                let isOfAll = trials.allSatisfy { $0.warnings.contains(warning) }
+                return isOfAll ? warning : "at the share \(Units.plain(trial.share)): \(warning)"
+            }
+        }
     }
 
     private static func prepared(
@@ -67,26 +88,23 @@ public struct MixtureSearch {
         let folder = CheckpointStore.folder(of: output)
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         let path = Path.join(folder, Self.recordName)
-        var record = Record()
-        if FileSystem.exists(path) {
-            do { record = try JSON.read(path: path).decoded(as: Record.self) } catch {
-                throw UserFacingError.badRunState(path: path, reason: "\(error)")
-            }
-        }
+        var record = try Record(path: path)
         let weights = try RunIdentity.values(ofAllBut: [], in: first.model.checkpoint)
-        let trials = try request.shares.enumerated().map { index, share in
-            let prepared =
-                index == 0
-                ? first
-                : try Self.prepared(request, share, model, output, options, first.texts, isCancelled)
-            let name = try Self.name(of: prepared, weights: weights)
-            if let known = record.trials[name] { return known }
-            let trial = try MixtureTrial(prepared, share: share, isCancelled: isCancelled) { step in
-                progress(index, step)
+        var trials: [MixtureTrial] = []
+        do {
+            for (index, share) in request.shares.enumerated() {
+                trials.append(
+                    try trial(share, isFirst: index == 0, weights, &record, path, isCancelled) { step in
+                        progress(index, step)
+                    })
             }
-            record.trials[name] = trial
-            try AtomicFile(path: path).publish(JSON(encoding: record).serialized() + [UInt8(ascii: "\n")])
-            return trial
+        } catch let error as UserFacingError {
+            guard error.isInterruption else { throw error }
+            throw UserFacingError.interrupted(
+                trials.isEmpty
+                    ? " before a trial was done; begin again"
+                    : " after \(trials.count) of \(request.shares.count) trials, which are kept; the same command goes on"
+            )
         }
         let proposal = MixtureProposal(request, trials)
         if let recipe = proposal.recipe(model: HubCache.isName(model) ? model : Path.absolute(model)) {
@@ -95,10 +113,35 @@ public struct MixtureSearch {
         return proposal
     }
 
-    /// What decides a trial, as one name: the model's values, the data, the settings, and the sets by which it is judged.
-    private static func name(of prepared: PreparedJob, weights: String?) throws -> String {
+    /// The trial at a share, as it was kept, or carried out now and kept.
+    private func trial(
+        _ share: Double, isFirst: Bool, _ weights: String?, _ record: inout Record, _ path: String,
+        _ isCancelled: () -> Bool, _ progress: (_ step: Int) -> Void
+    ) throws -> MixtureTrial {
+        let prepared =
+            isFirst
+            ? first : try Self.prepared(request, share, model, output, options, first.texts, isCancelled)
+        let sets = prepared.evaluations.map { (name: $0.name, sha256: $0.sha256) }
+        let name = try Self.name(of: prepared, weights: weights, sets: sets.map(\.sha256))
+        if let known = record.trials[name] {
+            guard let trial = known.called(sets.map { (old: $0.sha256, new: $0.name) }) else {
+                throw UserFacingError.badTrials(
+                    path: path, reason: "the trial \(name) lacks what was measured")
+            }
+            return trial
+        }
+        let trial = try MixtureTrial(
+            prepared, share: share, isCancelled: isCancelled, progress: progress)
+        record.trials[name] = trial.called(sets.map { (old: $0.name, new: $0.sha256) })
+        try AtomicFile(path: path).publish(JSON(encoding: record).serialized() + [UInt8(ascii: "\n")])
+        return trial
+    }
+
+    /// What decides a trial, as one name: the model's values, the data, the settings, and the sets by which it is judged,
+    /// whatever they are called and in whatever order.
+    private static func name(of prepared: PreparedJob, weights: String?, sets: [String]) throws -> String {
         let identity = Identity(
-            run: try prepared.identity(), weights: weights, sets: prepared.evaluations.map(\.sha256))
+            run: try prepared.identity().comparable, weights: weights, sets: sets.sorted())
         return String(FileDigest.sha256(try JSON(encoding: identity).serialized(indent: nil)).prefix(32))
     }
 
@@ -108,9 +151,29 @@ public struct MixtureSearch {
         var sets: [String]
     }
 
-    /// The trials that are done, by what decides them.
+    /// The trials that are done, by what decides them; their sets are called by their SHA-256.
     private struct Record: Codable {
-        var format = "model-surgery trials 1"
+        static let format = "model-surgery trials 2"
+        var format = Self.format
         var trials: [String: MixtureTrial] = [:]
+
+        /// What a file has; nothing where there is none.
+        init(path: String) throws {
+            guard FileSystem.exists(path) else { return }
+            do { self = try JSON.read(path: path).decoded(as: Record.self) } catch {
+                throw UserFacingError.badTrials(path: path, reason: "\(error)")
+            }
+            guard format == Self.format else {
+                throw UserFacingError.badTrials(
+                    path: path, reason: "its format is '\(format)', and '\(Self.format)' is read")
+            }
+        }
+    }
+}
+
+extension UserFacingError {
+    /// What was kept of trials can't be read.
+    fileprivate static func badTrials(path: String, reason: String) -> Self {
+        Self(.malformed, "\(path): \(reason); remove it to try all shares again")
     }
 }

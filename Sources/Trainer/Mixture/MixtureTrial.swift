@@ -22,6 +22,23 @@ public struct MixtureTrial: Codable, Sendable, Equatable {
 }
 
 extension MixtureTrial {
+    /// The same, its sets called otherwise and others left out.
+    ///
+    /// - Parameter names: of each set the name that it has, and the one that it gets.
+    /// - Returns: it; nil where something was not measured.
+    func called(_ names: [(old: String, new: String)]) -> MixtureTrial? {
+        guard stops.count == Self.parts.count else { return nil }
+        var trial = self
+        for index in stops.indices {
+            trial.stops[index].bitsPerByte = [:]
+            for name in names {
+                guard let value = stops[index].bitsPerByte[name.old] else { return nil }
+                trial.stops[index].bitsPerByte[name.new] = value
+            }
+        }
+        return trial
+    }
+
     /// At which parts of its steps a trial is measured.
     static let parts = [0.25, 0.5, 0.75, 1]
 

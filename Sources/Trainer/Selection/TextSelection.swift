@@ -166,11 +166,7 @@ public struct TextSelection: Sendable {
             parts.files.map(\.path) + settings.evaluations.map(\.path) + (settings.choice?.task ?? [])
             + (settings.language?.samples.map(\.path) ?? [])
             + (settings.triples.map { $0.files + [$0.templates] } ?? [])
-        if let there = FileSystem.resolved(output),
-            sources.contains(where: { FileSystem.resolved($0) == there })
-        {
-            throw .outputIsSource(path: output)
-        }
+        try TextPaths.check(output, apartFrom: sources)
         if let argument = arguments.first(where: { TextPaths.covers($0, output) }) {
             throw .outputAmongSources(path: output, argument: argument)
         }
@@ -353,11 +349,6 @@ extension UserFacingError {
             .inconsistent,
             "\(path) is no longer what was chosen, says \(path).report.json; give another output, or remove it to choose again"
         )
-    }
-
-    /// An output would replace what is read.
-    static func outputIsSource(path: String) -> Self {
-        Self(.request, "\(path) is one of the files that are read; give the output another name")
     }
 
     /// An output lies where the files are looked for.

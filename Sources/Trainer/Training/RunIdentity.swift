@@ -214,7 +214,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     }
 
     /// Without what decides nothing.
-    private var comparable: RunIdentity {
+    var comparable: RunIdentity {
         var same = self
         for index in same.stages.indices {
             (same.stages[index].recomputation, same.stages[index].title) = (.none, nil)

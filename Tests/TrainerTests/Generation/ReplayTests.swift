@@ -1,4 +1,5 @@
 import Formats
+import Foundation
 import TestSupport
 import Testing
 
@@ -155,9 +156,10 @@ import Testing
         let bytes = try tokenizer.encode("\u{1F600}", addSpecialTokens: false)
         try #require(bytes.count > 1)
         let half = hello + bytes.dropLast()
-        #expect(text(half) == text(hello, end: .length, tokens: half.count))
-        #expect(text(half + [2], stop: .endOfText) == text(hello, end: .noText, tokens: half.count))
-        #expect(text(half + hello) == text(hello, end: .noText, tokens: half.count + hello.count))
+        // What is left out is not counted, either.
+        #expect(text(half) == text(hello, end: .length, tokens: hello.count))
+        #expect(text(half + [2], stop: .endOfText) == text(hello, end: .noText, tokens: hello.count))
+        #expect(text(half + hello) == text(hello, end: .noText, tokens: hello.count))
         // The beginning's characters are counted as far as they are whole.
         #expect(text(hello, prefix: hello).prefix == 7)
         #expect(text([bytes[bytes.count - 1]], prefix: Array(bytes.dropLast())).prefix == 0)
@@ -216,6 +218,58 @@ import Testing
         #expect(error?.message.contains("line 1 is not one that was written here") == true)
         try run(request(), to: "b.jsonl", force: true)
         #expect(try folder.bytes("b.jsonl") == folder.bytes("a.jsonl"))
+    }
+
+    /// An output that is no longer what was written is not called finished, and stays as it is.
+    @Test func aDamagedOutputIsNotFinished() throws {
+        let figures = try run(request(), to: "a.jsonl")
+        let whole = try folder.bytes("a.jsonl")
+        let lines = whole.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let three = Array(lines.prefix(3).joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")]
+        let cases: [([UInt8], String)] = [
+            (three, "3 documents of"),
+            // A line that was cut, as a full disk leaves it; a line of another command; a letter changed.
+            (three + Array("{\"text\": \"brok".utf8), "3 documents of"),
+            (three + Array("{\"text\": \"x\"}\n".utf8), "line 4 is not one that was written here"),
+            (
+                whole.map { $0 == UInt8(ascii: "e") ? UInt8(ascii: "a") : $0 },
+                "is not one that was written here"
+            ),
+            (whole + [UInt8(ascii: " ")], "\(figures.documents) documents of"),
+        ]
+        for (bytes, words) in cases {
+            try folder.write("a.jsonl", bytes)
+            let error = #expect(throws: UserFacingError.self) {
+                try run(request(), to: "a.jsonl", resume: true)
+            }
+            #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+            #expect(error?.message.contains("--force") == true)
+            #expect(try folder.bytes("a.jsonl") == bytes)
+        }
+        try folder.write("a.jsonl", whole)
+        #expect(try run(request(), to: "a.jsonl", resume: true) == figures)
+    }
+
+    /// The texts that documents begin with are not replaced by what is made of them.
+    @Test func theOutputIsNoneOfTheTexts() throws {
+        let real = try [UInt8](Data(contentsOf: URL(filePath: example("data/english.val.jsonl"))))
+        try folder.write("real.jsonl", real)
+        let files = FileManager.default
+        try files.createSymbolicLink(atPath: folder.path("link.jsonl"), withDestinationPath: "real.jsonl")
+        try files.linkItem(atPath: folder.path("real.jsonl"), toPath: folder.path("hard.jsonl"))
+        try folder.makeFolder("texts")
+        try files.linkItem(atPath: folder.path("real.jsonl"), toPath: folder.path("texts/a.jsonl"))
+        var request = request()
+        for (prefixes, output) in [
+            ("real.jsonl", "real.jsonl"), ("real.jsonl", "link.jsonl"), ("link.jsonl", "real.jsonl"),
+            ("real.jsonl", "hard.jsonl"), ("texts", "real.jsonl"), ("texts/*.jsonl", "link.jsonl"),
+        ] {
+            request.prefixes = folder.path(prefixes)
+            let error = #expect(throws: UserFacingError.self) { try run(request, to: output, force: true) }
+            #expect(error == .outputIsSource(path: folder.path(output)), "\(prefixes) \(output)")
+        }
+        #expect(try folder.bytes("real.jsonl") == real)
+        #expect(try folder.names() == ["hard.jsonl", "link.jsonl", "real.jsonl", "texts"])
     }
 
     @Test func badRequests() throws {
