@@ -6,27 +6,29 @@ public struct VocabularyChange: SurgeryOperation {
     /// `resize-vocab`.
     public static let name = "resize-vocab"
     /// What it takes.
-    public static let parameterList = [
-        OperationParameter("learn", .integer, "learn so many tokens from corpus"),
-        OperationParameter("corpus", .paths, "texts to learn from, and for init auto to try rows on"),
-        OperationParameter("tokenizer", .path, "go over to the tokenizer in this folder"),
-        OperationParameter(
-            "keep-old", .flag, "tokens that the other tokenizer does not have follow behind its own"),
-        OperationParameter("tokens", .path, "add the tokens of this file, one a line"),
-        OperationParameter(
-            "tokens-as", .choice(TokenList.Kind.allCases.map(\.rawValue)), "how they are added"),
-        OperationParameter("size", .integer, "only change the number of rows"),
-        OperationParameter("held-out", .paths, "texts to count the tokens of before and after"),
-        OperationParameter(
-            "init", .choice(InitializationChoice.allNames),
-            "how new rows begin; auto trains several ways a little and takes the best"),
-        OperationParameter(
-            "init-output", .choice(RowInitialization.allCases.map(\.rawValue)),
-            "how new rows of the output head begin, where that differs"),
-        OperationParameter("seed", .integer, "what random numbers follow from"),
-        OperationParameter("pad-to-multiple-of", .integer, "what the number of rows becomes a multiple of"),
-        OperationParameter("drop-padding", .flag, "drop rows that no token has"),
-    ] + TextOptions.parameterList
+    public static let parameterList =
+        [
+            OperationParameter("learn", .integer, "learn so many tokens from corpus"),
+            OperationParameter("corpus", .paths, "texts to learn from, and for init auto to try rows on"),
+            OperationParameter("tokenizer", .path, "go over to the tokenizer in this folder"),
+            OperationParameter(
+                "keep-old", .flag, "tokens that the other tokenizer does not have follow behind its own"),
+            OperationParameter("tokens", .path, "add the tokens of this file, one a line"),
+            OperationParameter(
+                "tokens-as", .choice(TokenList.Kind.allCases.map(\.rawValue)), "how they are added"),
+            OperationParameter("size", .integer, "only change the number of rows"),
+            OperationParameter("held-out", .paths, "texts to count the tokens of before and after"),
+            OperationParameter(
+                "init", .choice(InitializationChoice.allNames),
+                "how new rows begin; auto trains several ways a little and takes the best"),
+            OperationParameter(
+                "init-output", .choice(RowInitialization.allCases.map(\.rawValue)),
+                "how new rows of the output head begin, where that differs"),
+            OperationParameter("seed", .integer, "what random numbers follow from"),
+            OperationParameter(
+                "pad-to-multiple-of", .integer, "what the number of rows becomes a multiple of"),
+            OperationParameter("drop-padding", .flag, "drop rows that no token has"),
+        ] + TextOptions.parameterList
 
     /// Learn so many tokens from `corpus`.
     public var learn: Int?
