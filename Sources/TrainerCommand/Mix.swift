@@ -24,7 +24,7 @@ struct Mix: ParsableCommand {
             OUT.yaml.run/trials.json: the same command goes on where it was stopped, and other shares, another budget or other names of \
             the same sets try nothing twice.
 
-            \(TextArguments.files) A pipe can't be named: texts are read for every trial, and by the recipe.
+            \(TextArguments.storedFiles). Pipes and standard input are refused, for texts are read for every trial, and by the recipe.
 
             With --json: share, trials, laws, errors, forecast.
             """)

@@ -14,8 +14,8 @@ public struct MixtureSearch {
     private let request: MixtureRequest
     private let model: String
     private let output: String
-    private let options: RunOptions
-    private let first: PreparedJob
+    /// The trials, in the order of the shares.
+    private let prepared: [PreparedJob]
 
     private static let recordName = "trials.json"
 
@@ -34,21 +34,26 @@ public struct MixtureSearch {
     ) throws {
         try request.check()
         if FileSystem.exists(output), !options.force { throw UserFacingError.exists(path: output) }
-        (self.request, self.model, self.output, self.options) = (request, model, output, options)
-        let first = try Self.prepared(request, request.shares[0], model, output, options, nil, isCancelled)
+        (self.request, self.model, self.output) = (request, model, output)
         // All are planned before one begins: what can't be run is refused, and told, now.
-        let others = try request.shares.dropFirst().map { share in
-            let trial = try Self.prepared(request, share, model, output, options, first.texts, isCancelled)
-            return (share: share, warnings: Self.warnings(of: trial))
+        var prepared: [PreparedJob] = []
+        for share in request.shares {
+            // Nothing is ever written there.
+            let folder = Path.join(CheckpointStore.folder(of: output), "model")
+            prepared.append(
+                try PreparedJob(
+                    request.trial(share), on: model, to: folder, options: options,
+                    texts: prepared.first?.texts,
+                    isCancelled: isCancelled))
         }
-        self.first = first
-        warnings = Self.told([(share: request.shares[0], warnings: Self.warnings(of: first))] + others)
+        self.prepared = prepared
+        warnings = Self.told(
+            zip(request.shares, prepared).map { share, trial in
+                (share: share, warnings: trial.warnings + trial.evaluations.flatMap(\.warnings))
+            })
+        let first = prepared[0]
         (memory, tokens) = (first.memory, first.steps * first.stages[0].tokensPerStep)
         try first.checkMemory()
-    }
-
-    private static func warnings(of trial: PreparedJob) -> [String] {
-        trial.warnings + trial.evaluations.flatMap(\.warnings)
     }
 
     /// The warnings of all trials, each once; before one that is not of all stands the share whose it is.
@@ -62,18 +67,8 @@ public struct MixtureSearch {
         }
     }
 
-    private static func prepared(
-        _ request: MixtureRequest, _ share: Double, _ model: String, _ output: String, _ options: RunOptions,
-        _ texts: SourceCache?, _ isCancelled: () -> Bool
-    ) throws -> PreparedJob {
-        // Nothing is ever written there.
-        try PreparedJob(
-            request.trial(share), on: model, to: Path.join(CheckpointStore.folder(of: output), "model"),
-            options: options, texts: texts, isCancelled: isCancelled)
-    }
-
     /// About how many seconds one trial takes, without its evaluations.
-    public func expectedSeconds() throws -> Double? { try first.expectedSeconds() }
+    public func expectedSeconds() throws -> Double? { try prepared[0].expectedSeconds() }
 
     /// Tries every share and says what follows; writes the recipe where something does.
     ///
@@ -89,14 +84,12 @@ public struct MixtureSearch {
         if !FileSystem.exists(folder) { try FileSystem.create(folder) }
         let path = Path.join(folder, Self.recordName)
         var record = try Record(path: path)
-        let weights = try RunIdentity.values(ofAllBut: [], in: first.model.checkpoint)
+        let weights = try RunIdentity.values(ofAllBut: [], in: prepared[0].model.checkpoint)
         var trials: [MixtureTrial] = []
         do {
-            for (index, share) in request.shares.enumerated() {
+            for index in prepared.indices {
                 trials.append(
-                    try trial(share, isFirst: index == 0, weights, &record, path, isCancelled) { step in
-                        progress(index, step)
-                    })
+                    try trial(index, weights, &record, path, isCancelled) { progress(index, $0) })
             }
         } catch let error as UserFacingError {
             guard error.isInterruption else { throw error }
@@ -113,14 +106,12 @@ public struct MixtureSearch {
         return proposal
     }
 
-    /// The trial at a share, as it was kept, or carried out now and kept.
+    /// A trial by its number, as it was kept, or carried out now and kept.
     private func trial(
-        _ share: Double, isFirst: Bool, _ weights: String?, _ record: inout Record, _ path: String,
+        _ index: Int, _ weights: String?, _ record: inout Record, _ path: String,
         _ isCancelled: () -> Bool, _ progress: (_ step: Int) -> Void
     ) throws -> MixtureTrial {
-        let prepared =
-            isFirst
-            ? first : try Self.prepared(request, share, model, output, options, first.texts, isCancelled)
+        let prepared = prepared[index]
         let sets = prepared.evaluations.map { (name: $0.name, sha256: $0.sha256) }
         let name = try Self.name(of: prepared, weights: weights, sets: sets.map(\.sha256))
         if let known = record.trials[name] {
@@ -131,7 +122,7 @@ public struct MixtureSearch {
             return trial
         }
         let trial = try MixtureTrial(
-            prepared, share: share, isCancelled: isCancelled, progress: progress)
+            prepared, share: request.shares[index], isCancelled: isCancelled, progress: progress)
         record.trials[name] = trial.called(sets.map { (old: $0.name, new: $0.sha256) })
         try AtomicFile(path: path).publish(JSON(encoding: record).serialized() + [UInt8(ascii: "\n")])
         return trial

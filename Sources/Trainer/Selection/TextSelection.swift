@@ -233,19 +233,18 @@ public struct TextSelection: Sendable {
             "format": .string(SelectionReport.format), "tool": .string(tool), "settings": settings.json,
             "made_of": origins,
         ]
-        let isThere = FileSystem.exists(places.folder)
         var found: JSON?
-        if isThere {
+        if FileSystem.exists(places.folder) {
+            guard FileSystem.kind(of: places.folder) == .folder else {
+                throw .otherFolder(path: places.folder)
+            }
             // Of a run that was stopped right at its start there is at most the lock, and settings half written.
-            let names =
-                FileSystem.kind(of: places.folder) == .folder ? try FileSystem.names(places.folder) : []
+            let names = try FileSystem.names(places.folder)
             found = names.contains(Path.name(places.settings)) ? try? JSON.read(path: places.settings) : nil
             let isOwn =
                 found?["format"]?.string == SelectionReport.format
                 || names.allSatisfy { $0 == "lock" || $0 == Path.name(places.settings) + ".partial" }
-            guard isOwn, FileSystem.kind(of: places.folder) == .folder else {
-                throw .otherFolder(path: places.folder)
-            }
+            guard isOwn else { throw .otherFolder(path: places.folder) }
         }
         if found == nil, !replaces {
             for path in [places.ledger, places.report] where FileSystem.exists(path) {
