@@ -25,7 +25,8 @@ struct Bench: ParsableCommand {
             parameters, operations (seconds of a step by kind).
             """)
 
-    @Argument(help: "A folder with config.json.") var model: String?
+    @Argument(help: "A folder with config.json, or a name on the hub that is in the local cache.") var model:
+        String?
     @Option(help: ArgumentHelp("A shape by name.", valueName: "name")) var shape: BenchmarkShape?
     @Option(help: ArgumentHelp("Sequences computed at once.", valueName: "count")) var batch = 2
     @Option(help: ArgumentHelp("Tokens of a sequence.", valueName: "tokens")) var length = 512

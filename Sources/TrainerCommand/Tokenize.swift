@@ -128,7 +128,9 @@ struct Tokenize: ParsableCommand {
     }
 
     private func tokenizer() throws -> Tokenizer {
-        let model = model ?? "."
+        // What is neither a file nor a folder was meant as a model, where none is at hand.
+        let unknown = arguments.first { FileSystem.kind(of: $0) == nil && !TextPaths.isModel(".") }
+        let model = model ?? unknown ?? "."
         return try model.hasSuffix(".json") ? .open(model) : TokenizerFiles.open(model).tokenizer()
     }
 

@@ -55,6 +55,16 @@ import Testing
         #expect(all.count == 3)
     }
 
+    /// A percentage where a share is meant would drop nothing.
+    @Test(arguments: [
+        ("dup_line_frac=30", "dup_line_frac goes by a share, 0 to 1, as in dup_line_frac=0.3, not 30"),
+        ("list_ratio=-1", "list_ratio goes by a number from 0 on, as in list_ratio=0.3, not -1"),
+    ]) func aRulesNumberIsOneThatCanBe(rule: String, message: String) throws {
+        let run = try select("a.jsonl", "-o", "out.jsonl", "--rule", rule)
+        #expect(run.code == 64 && run.messages.contains("--rule \(message)"), "\(run.messages)")
+        #expect(try folder.names() == ["a.jsonl"])
+    }
+
     @Test func makesTextOfTriples() throws {
         try folder.write("facts.tsv", "서울\tcapital\t대한민국\r\n도쿄\tcapital\t일본\r\n")
         try folder.write("t.yaml", "capital: '{subject:은/는} {object}의 수도이다.'\n")

@@ -52,6 +52,32 @@ struct TrainerCommandTests {
         #expect(run.code == 0 && run.output.contains("USAGE: trainer \(command)"))
     }
 
+    /// Every command finds a model by its name on the hub where the hub's cache has it.
+    @Test(arguments: [
+        ["tokenize", "some/model", "\(examples)/data/english.val.jsonl"],
+        ["plan", "some/model", "--steps", "2"],
+        ["bench", "some/model", "--steps", "1", "--batch", "1", "--length", "16"],
+    ])
+    func aModelInTheHubsCache(arguments: [String]) throws {
+        let cache = folder.appending(path: "cache/hub/models--some--model")
+        for name in ["snapshots", "refs"] {
+            try FileManager.default.createDirectory(
+                at: cache.appending(path: name), withIntermediateDirectories: true)
+        }
+        try FileManager.default.createSymbolicLink(
+            at: cache.appending(path: "snapshots/abc"),
+            withDestinationURL: URL(filePath: Self.examples + "/base"))
+        try Data("abc\n".utf8).write(to: cache.appending(path: "refs/main"))
+        let run = try CommandRun(
+            arguments, of: "trainer", in: folder,
+            environment: ["HF_HOME": folder.appending(path: "cache").path()])
+        #expect(run.code == 0, "\(run.messages)")
+        var other = arguments
+        other[1] = "some/other"
+        let none = try CommandRun(other, of: "trainer", in: folder)
+        #expect(none.code != 0 && none.messages.contains("some/other"), "\(none.messages)")
+    }
+
     /// A run is planned here and handed to another framework; what that can't do is named, and given up only on purpose.
     @Test func plannedRunsAreHandedOver() throws {
         let plan = try heal(

@@ -255,10 +255,16 @@ extension SelectionJob {
                 "\(prefix)rule \(name) is there twice, or in \(prefix)without as well; give one of both")
         }
         var chosen: [SelectionRule] = []
-        for var rule in SelectionRule.published where !without.contains(rule.name) {
+        for published in SelectionRule.published where !without.contains(published.name) {
+            var rule = published
             let number = numbers.first { $0.name == rule.name }
             guard number != nil || groups.contains(rule.group) else { continue }
             if let number { rule.number = number.number }
+            guard rule.number >= 0, rule.number <= 1 || !rule.measure.isShare else {
+                throw refuse(
+                    "\(prefix)rule \(rule.name) goes by \(rule.measure.isShare ? "a share, 0 to 1" : "a number from 0 on"), as in \(rule.name)=\(Units.plain(published.number)), not \(Units.plain(rule.number))"
+                )
+            }
             chosen.append(rule)
         }
         for text in script {

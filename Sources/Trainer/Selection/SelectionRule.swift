@@ -115,4 +115,16 @@ enum TextMeasure: Sendable, Hashable {
     case lineFeeds
     /// The share of the letters that belong to a script.
     case scriptShare(String)
+
+    /// Whether it is a share, 0 to 1, and no number of things or length.
+    var isShare: Bool {
+        switch self {
+        case .words, .meanWordLength, .stopWords, .visibleCharacters, .hashes, .ellipses, .lineFeeds: false
+        case .bulletLines, .ellipsisLines, .alphabeticWords, .repeatedParagraphs,
+            .repeatedParagraphCharacters,
+            .repeatedLines, .repeatedLineCharacters, .commonestRun, .repeatedRuns, .endedLines, .shortLines,
+            .repeatedVisibleLineCharacters, .scriptShare:
+            true
+        }
+    }
 }

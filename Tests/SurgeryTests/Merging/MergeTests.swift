@@ -32,6 +32,7 @@ struct MergeTests {
         let layers = name == "passthrough" ? 4 : 3
         #expect(outcome.checkpoint.configuration?.layerCount?.value.int == layers)
         #expect(outcome.facts["method"]?.string == name)
+        #expect(outcome.facts["merge_configuration"]?["merge_method"]?.string == name)
     }
 
     @Test func whatIsWrittenIsProvenAndCannotBeUndone() throws {

@@ -154,6 +154,9 @@ import Testing
         #expect(scores.map { $0?.score } == [1, 2, 0, nil] && scores[0]?.name == "tag-entropy")
         #expect(found.report.choice?.unmeasured == 1 && found.report.kept == 2)
         #expect(found.report.warnings.contains { $0.contains("can't be measured, and come last: 1") })
+        choice.tagsField = "poss"
+        let error = #expect(throws: UserFacingError.self) { try select(file, choice) }
+        #expect(error?.message.contains("none of 4 documents has two different ones under 'poss'") == true)
     }
 
     @Test func severalMeasuresCountByTheirRanks() throws {
@@ -400,6 +403,10 @@ import Testing
         #expect(groups.map(\.name) == ["a", "7", "(none)"])
         #expect(groups.map(\.candidates) == [8, 2, 2] && groups.map(\.chosen) == [2, 2, 2])
         #expect(try found.ledger.fate(of: 8).group == "7")
+        choice.spread = .topics(field: "topics")
+        let error = #expect(throws: UserFacingError.self) { try select(file, choice) }
+        #expect(error?.message.contains("none of 12 documents has") == true)
+        #expect(error?.message.contains("under 'topics'") == true)
     }
 
     private func marginal(

@@ -3,9 +3,10 @@ public import Formats
 extension TokenizerFiles {
     /// Opens a tokenizer's files in a folder; those of a KerasHub preset in Hugging Face's terms.
     ///
-    /// - Throws: ``UserFacingError`` when there is no tokenizer.json, or it is of a class that is not known.
+    /// - Throws: ``UserFacingError`` when there is no such folder or no tokenizer.json, or it is of a class that is not known.
     public static func open(_ folder: String) throws(UserFacingError) -> TokenizerFiles {
         let folder = try HubCache.path(of: folder)
+        guard FileSystem.kind(of: folder) != nil else { throw .nothingThere(path: folder) }
         var auxiliaryFiles: [AuxiliaryFile] = []
         for name in names + KerasTokenizer.assetNames
         where FileSystem.kind(of: Path.join(folder, name)) == .file {

@@ -196,6 +196,14 @@ struct ChoicePass {
             }
         }
         chosen.groupNames = topics.names
+        if let field = choice.topicField, topics.names == [Topics.none] {
+            throw .noTopics(field: field, count: chosen.numbers.count)
+        }
+        if let field = choice.tagsField, let entropy = choice.measures.firstIndex(of: .entropy),
+            !chosen.numbers.isEmpty, chosen.scores[entropy].allSatisfy({ !($0 > 0) })
+        {
+            throw .noTags(field: field, count: chosen.numbers.count)
+        }
     }
 }
 
@@ -254,6 +262,22 @@ extension UserFacingError {
         Self(
             .inconsistent,
             "--half-life goes by dates, and none of \(count) documents has one that can be read as '\(field)'; name the key of their dates: --date-field"
+        )
+    }
+
+    /// A choice goes by topics, and there is none.
+    fileprivate static func noTopics(field: String, count: Int) -> Self {
+        Self(
+            .inconsistent,
+            "--topic-field goes by topics, and none of \(count) documents has a text, a number or a truth value under '\(field)'; name the key of their topics"
+        )
+    }
+
+    /// A choice goes by how tags are mixed, and there are none.
+    fileprivate static func noTags(field: String, count: Int) -> Self {
+        Self(
+            .inconsistent,
+            "--tags-field goes by how a document's tags are mixed, and none of \(count) documents has two different ones under '\(field)': a list of texts, or a text of words; name the key of their tags"
         )
     }
 
