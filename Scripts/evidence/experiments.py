@@ -106,7 +106,7 @@ def chosen(choosing: str) -> Experiment:
 
 STORY = [
     "--data",
-    "other={data}/other.val.jsonl",
+    "gimp={data}/gimp.val.jsonl",
     "--choices",
     "ko={data}/ko.choices.jsonl",
     "en={data}/en.choices.jsonl",
@@ -255,14 +255,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="changes no figure but seconds")
     parser.add_argument("--again", action="store_true", help="also those that are written down already")
+    parser.add_argument("--ask", action="store_true", help="only ask the models that are kept again")
     arguments = parser.parse_args()
     if arguments.list:
         return print("\n".join(EXPERIMENTS))
     for name in arguments.names:
         result = HERE / "results" / f"{name}-{arguments.seed}.json"
-        if arguments.again or not result.exists():
-            with tempfile.TemporaryDirectory() as folder:
-                Run(name, pathlib.Path(folder), arguments).write(result)
+        with tempfile.TemporaryDirectory() as folder:
+            if arguments.ask:
+                Run(name, pathlib.Path(folder), arguments).ask_again(result)
+            elif arguments.again or not result.exists():
+                Run(name, pathlib.Path(folder), arguments).carry_out(result)
 
 
 class Run:
@@ -340,12 +343,15 @@ class Run:
         if experiment.choosing is not None:
             found["chosen"] = self.origins(places["chosen"])
         if experiment.asked:
-            questions = [*filled(experiment.asked, places), "--parent", str(self.base), "--json"]
-            found["asked"] = json.loads(self.carried_out("trainer", "eval", str(healed), *questions))
+            found["asked"] = self.asked(healed)
         kept = self.kept(self.name)
         shutil.rmtree(kept, ignore_errors=True)
         shutil.move(healed, kept)
         return found
+
+    def asked(self, healed: pathlib.Path) -> dict[str, object]:
+        questions = [*filled(self.experiment.asked, self.places), "--parent", str(self.base), "--json"]
+        return json.loads(self.carried_out("trainer", "eval", str(healed), *questions))
 
     def reported(self, recipe: str) -> dict[str, object]:
         """What surgery reports of a recipe."""
@@ -356,7 +362,7 @@ class Run:
         told = json.loads(self.carried_out("surgery", "run", str(path), "--json"))
         return {"seconds": round(time.monotonic() - begun), "recipe": text, "told": told}
 
-    def write(self, result: pathlib.Path) -> None:
+    def carry_out(self, result: pathlib.Path) -> None:
         recipe = self.experiment.recipe
         found = self.reported(recipe) if recipe else self.healed()
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
@@ -364,13 +370,31 @@ class Run:
         figures = {
             "name": self.name,
             "seed": self.arguments.seed,
-            "commands": [
-                " ".join(f"'{word}'" if " " in word else word for word in command) for command in self.commands
-            ],
+            "commands": self.command_lines(),
             "version": version,
             "commit": commit.stdout.strip(),
             **found,
         }
+        self.write(figures, result)
+        after = {text: round(values["bits_per_byte"], 4) for text, values in figures["told"].get("after", {}).items()}
+        print(result.name, after, f"{figures['seconds']} s", flush=True)
+
+    def ask_again(self, result: pathlib.Path) -> None:
+        kept = self.kept(self.name)
+        if not (kept.exists() and result.exists() and self.experiment.asked):
+            raise SystemExit(f"{self.name} has nothing that can be asked again; carry it out with --again")
+        figures = json.loads(result.read_text())
+        figures["asked"] = self.asked(kept)
+        figures["commands"] = [line for line in figures["commands"] if not line.startswith("trainer eval ")]
+        figures["commands"] += self.command_lines()
+        self.write(figures, result)
+        print(result.name, {name: round(one["bits_per_byte"], 4) for name, one in figures["asked"]["sets"].items()})
+
+    def command_lines(self) -> list[str]:
+        """The commands that were carried out, as one would type them."""
+        return [" ".join(f"'{word}'" if " " in word else word for word in command) for command in self.commands]
+
+    def write(self, figures: dict[str, object], result: pathlib.Path) -> None:
         text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
         given = self.arguments
         for place, short in {self.work: ".", given.data: "data", given.model: "base", given.kept: "kept"}.items():
@@ -379,8 +403,6 @@ class Run:
         partial = result.with_suffix(".partial")
         partial.write_text(text)
         shutil.move(partial, result)
-        after = {text: round(values["bits_per_byte"], 4) for text, values in figures["told"].get("after", {}).items()}
-        print(result.name, after, f"{figures['seconds']} s", flush=True)
 
 
 def shaped(base: pathlib.Path, folder: pathlib.Path, shape: dict[str, int]) -> pathlib.Path:

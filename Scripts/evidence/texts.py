@@ -4,7 +4,7 @@
 usage: texts.py FOLDER
 
 FOLDER has ko, en and python, each as train.jsonl and val.jsonl. Written beside them:
-  other.val.jsonl         Korean help of another program (gimp-help-ko), every sixth page, lines with Hangul only
+  gimp.val.jsonl          Korean help of another program (gimp-help-ko), lines of mostly Hangul
   ko.choices.jsonl, en.choices.jsonl
                           200 questions each: which of four lines follows in a held-out page
   docs.train.jsonl, docs.val.jsonl
@@ -74,6 +74,10 @@ def pages(packages: list[str], wanted: Callable[[str], object] = bool) -> list[s
     return found
 
 
+def is_korean(line: str) -> bool:
+    return 2 * len(HANGUL.findall(line)) >= sum(map(str.isalpha, line)) > 0
+
+
 def write(path: pathlib.Path, objects: list) -> None:
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects), encoding="utf-8")
 
@@ -122,8 +126,7 @@ def main() -> None:
     random.Random(0).shuffle(pool)
     write(folder / "pool.jsonl", [{"text": text} for text in pool])
     write(folder / "task.jsonl", [{"text": text} for text in random.Random(0).sample(python[len(python) // 2 :], 60)])
-    other = pages(["gimp-help-ko"], wanted=HANGUL.search)
-    write(folder / "other.val.jsonl", [{"text": text} for text in other[::6]])
+    write(folder / "gimp.val.jsonl", [{"text": text} for text in pages(["gimp-help-ko"], wanted=is_korean)])
     documentation = [{"text": text} for text in pages(DOCUMENTATION)]
     write(folder / "docs.val.jsonl", documentation[::40])
     write(folder / "docs.train.jsonl", [one for at, one in enumerate(documentation) if at % 40])
