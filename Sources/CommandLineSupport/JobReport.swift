@@ -236,7 +236,9 @@ extension TrainingOutcome {
             let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
             lines.append("\(name): \(percent ?? "was no worse than the parent")")
         }
-        return lines + ["\(output): healed in \(step) steps, \(Units.count(tokens)) tokens"]
+        return lines + [
+            "\(output): healed in \(Units.grouped(step)) \(step == 1 ? "step" : "steps"), \(Units.count(tokens)) tokens"
+        ]
     }
 
     /// The same for programs.

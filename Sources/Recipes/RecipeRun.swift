@@ -259,6 +259,17 @@ public struct RecipeRun {
         if !options.write.force, FileSystem.exists(output) { throw .exists(path: output) }
     }
 
+    /// Refuses a healing in between whose model is another's, or was removed when the run was finished.
+    private func refuseModel(between step: Step, in folder: String) throws(UserFacingError) {
+        guard !options.write.force else { return }
+        guard step.output == nil else {
+            for path in [folder, output] where FileSystem.exists(path) { throw .exists(path: path) }
+            return
+        }
+        if FileSystem.exists(folder) { throw .madeOtherwise(step: step.name, path: folder) }
+        if FileSystem.exists(output) { throw .madeWithout(step: step.name, output: output) }
+    }
+
     private func heal(_ step: Step, _ job: TrainingJob, _ state: State?, to folder: String) throws -> State {
         let isBlank = job.fromScratch && state == nil
         let begun = isBlank ? nil : try state ?? open()
@@ -281,7 +292,7 @@ public struct RecipeRun {
         if try prepared.finished() != nil {
             tell(.isThere(path: folder))
         } else {
-            if Path.absolute(folder) != Path.absolute(output) { try refuseResult() }
+            if Path.absolute(folder) != Path.absolute(output) { try refuseModel(between: step, in: folder) }
             if !FileSystem.exists(Path.parent(folder)), folder.hasPrefix(stepsFolder) {
                 try FileSystem.create(stepsFolder)
             }
@@ -309,4 +320,27 @@ public struct RecipeRun {
 extension RecipeRun.Step {
     /// Whether a model comes out that did not go in.
     fileprivate var makesModel: Bool { !(operation is SelectionJob || operation is EvaluationJob) }
+}
+
+// Why a step is not begun.
+extension UserFacingError {
+    /// A healing in between has left a model that these steps would not make.
+    fileprivate static func madeOtherwise(step: String, path: String) -> Self {
+        Self(
+            .request,
+            """
+            \(path), which step '\(step)' has made, is of other settings, data or steps before it than they are now; put them \
+            back, remove \(path) to do this step again, or begin everything again with --force
+            """)
+    }
+
+    /// The result is there, and a model in between, by which it would be known, is not.
+    fileprivate static func madeWithout(step: String, output: String) -> Self {
+        Self(
+            .request,
+            """
+            \(output) exists already, and can't be compared with these steps: the model of '\(step)' in between was removed \
+            when they were done (give that step an output, and it stays); name another output, or replace it with --force
+            """)
+    }
 }

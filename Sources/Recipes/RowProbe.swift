@@ -78,8 +78,8 @@ public struct RowProbe: InitializationProbe {
             return nil
         }
         let probe = try TrainingProbe(
-            job, on: texts, of: candidates[0].checkpoint, size: size, threads: threads,
-            isCancelled: context.isCancelled)
+            job, on: texts, of: candidates[0].checkpoint, newTokens: candidates[0].newRows, size: size,
+            threads: threads, isCancelled: context.isCancelled)
         let size = probe.size
         let seconds = try Double(candidates.count) * probe.expectedSeconds(of: candidates[0].checkpoint)
         say(

@@ -42,6 +42,11 @@ struct Plan: ParsableCommand {
         help: ArgumentHelp("Leave the tensors whose names are like these as they are.", valueName: "pattern"))
     var freeze: [String] = []
     @Option(
+        help: ArgumentHelp(
+            "The base of the rotary position embedding, with which sequences may be longer.",
+            valueName: "base"))
+    var ropeTheta: Double?
+    @Option(
         help: ArgumentHelp("A folder with config.json of the teacher of trainer heal.", valueName: "model"))
     var teacher: String?
     @Option(
@@ -152,7 +157,7 @@ struct Plan: ParsableCommand {
         (job.steps, job.tokens, job.epochs) = (extent.steps, extent.tokens, extent.epochs)
         job.take(extent.batches)
         (job.stages, job.train, job.freeze) = (extent.stages, train, freeze)
-        (job.teacher, job.teacherHidden) = (teacher, teacherHidden)
+        (job.ropeTheta, job.teacher, job.teacherHidden) = (ropeTheta, teacher, teacherHidden)
         return job
     }
 }

@@ -96,6 +96,9 @@ public struct Tokenizer: Sendable {
     /// The token that stands for what the model does not know; nil when it has none, as byte-level models.
     public var unknownID: Int32? { model.unknown }
 
+    /// Whether a token is an added one, which is found in texts before they are cut into words.
+    package func isAdded(_ id: Int32) -> Bool { addedTokens.text(of: id) != nil }
+
     /// The id of a token, spelled as in the file.
     public func id(of token: String) -> Int32? { vocabulary.id(of: token.utf8.span) }
 

@@ -77,6 +77,8 @@ public struct InitializationCandidate: Sendable {
     public let pair: InitializationPair
     /// The model, not written yet.
     public let checkpoint: Checkpoint
+    /// The ranges of its rows that are new.
+    public let newRows: [Range<Int>]
 }
 
 /// What a probe has found.

@@ -244,7 +244,8 @@ public struct VocabularyChange: SurgeryOperation {
         for pair in InitializationPair.tried(isTied: try VocabularyTensors(of: source).isTied) {
             let result = try source.vocabularyResized(try request(change, pair, context))
             results.append(result)
-            candidates.append(InitializationCandidate(pair: pair, checkpoint: result.checkpoint))
+            candidates.append(
+                InitializationCandidate(pair: pair, checkpoint: result.checkpoint, newRows: result.newRows))
         }
         let table = try probe.table(of: candidates, for: self, context)
         guard let best = table == nil ? 0 : table?.best else { throw .noneFinite }

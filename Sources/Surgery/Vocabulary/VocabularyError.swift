@@ -103,7 +103,7 @@ extension UserFacingError {
     package static func tiedHead(path: String) -> Self {
         Self(
             .request,
-            "\(path): one tensor is both embedding and head (tie_word_embeddings), so its rows can't begin in two ways; leave --init-output out"
+            "\(path): one tensor is both embedding and head (tie_word_embeddings), so its rows can't begin in two ways; give an --init that is one way for both, as --init subword-mean, and no --init-output"
         )
     }
 

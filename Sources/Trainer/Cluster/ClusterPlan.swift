@@ -24,13 +24,15 @@ public struct ClusterPlan: Sendable {
     ///   - devices: how many there are at most.
     ///   - memory: the bytes of each; nil where that is open.
     ///   - settings: what they are and compute in.
-    ///   - path: the model's folder, whose surgery.json tells which layers are copied; only asked where hidden states are compared.
+    ///   - path: the model's folder, whose surgery.json tells which layers are copied; only asked where hidden states are compared
+    ///     or the base of the rotary position embedding changes.
     /// - Throws: ``UserFacingError`` when a number can't be, or a pattern names no tensor.
     public init(
         _ model: DescribedModel, _ job: TrainingJob, devices: Int, memory: Int?, settings: ClusterSettings,
         path: String = ""
     ) throws {
         var settled = SettledValues()
+        var before: StagePlan?
         var stages = try job.stageJobs.map { stage in
             try stage.checkExtent(prefix: "--")
             var plan = StagePlan(stage, &settled)
@@ -42,12 +44,19 @@ public struct ClusterPlan: Sendable {
             else {
                 throw UserFacingError(.request, "--batch, --accumulate and --length must be 1 or more")
             }
-            guard plan.length <= model.architecture.maximumLength else {
+            plan.ropeTheta = plan.ropeTheta ?? before?.ropeTheta
+            // With another base it may see longer sequences.
+            let most =
+                try plan.ropeTheta == nil
+                ? model.architecture.maximumLength
+                : PretrainedModel.blank(path).settings(of: plan, after: before).architecture.maximumLength
+            guard plan.length <= most else {
                 throw UserFacingError(
                     .request,
-                    "--length \(plan.length) is more than the \(model.architecture.maximumLength) tokens that the model sees"
+                    "--length \(plan.length) is more than the \(most) tokens that the model sees; a longer one takes another --rope-theta"
                 )
             }
+            before = plan
             return plan
         }
         let teacher = try job.teacher.map { try DescribedTeacher($0) }

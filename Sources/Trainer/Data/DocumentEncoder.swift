@@ -253,6 +253,8 @@ struct DataSize: Sendable {
     private(set) var psm = 0, spm = 0
     /// Documents that would have been, and are longer than a sequence.
     private(set) var tooLong = 0
+    /// Documents that would have been, and have one of its tokens already.
+    private(set) var hasMarks = 0
 
     /// The tokens of documents that are marked as synthetic; nil where none is.
     private(set) var synthetic: Int?
@@ -277,6 +279,7 @@ struct DataSize: Sendable {
         case .psm: psm += 1
         case .spm: spm += 1
         case .tooLong: tooLong += 1
+        case .hasMarks: hasMarks += 1
         }
     }
 }

@@ -75,8 +75,42 @@ extension InfillingTokens {
     }
 
     /// The tokens, in the order of PSM.
+    private var ids: [Int32] { [prefix, suffix, middle] + (end.map { [$0] } ?? []) }
+
+    /// Whether some of a text's tokens are marks already.
+    func occur(in tokens: [Int32]) -> Bool {
+        let ids = ids
+        return tokens.contains { ids.contains($0) }
+    }
+
+    /// Refuses tokens that mean something else, or that texts have: where a part ends would not be told from what it says.
+    ///
+    /// - Parameters:
+    ///   - tokenizer: the model's.
+    ///   - layout: how documents begin and end.
+    ///   - path: the model's folder, for messages.
+    /// - Throws: ``UserFacingError`` that names the token.
+    func check(in tokenizer: Tokenizer, _ layout: DocumentLayout, path: String) throws(UserFacingError) {
+        for id in ids {
+            let name = tokenizer.token(of: id) ?? String(id)
+            if id == layout.start || id == layout.end || id == tokenizer.unknownID {
+                let role =
+                    id == layout.start
+                    ? "begins a document" : id == layout.end ? "ends one" : "is the unknown token"
+                throw .usedInfillingToken(path: path, token: name, reason: "it \(role)")
+            }
+            guard tokenizer.isAdded(id) else {
+                throw .usedInfillingToken(
+                    path: path, token: name,
+                    reason:
+                        "it is of the ordinary vocabulary, of which texts are made; a mark is an added token")
+            }
+        }
+    }
+
+    /// The tokens by their names, in the order of PSM.
     func names(in tokenizer: Tokenizer) -> [String] {
-        ([prefix, suffix, middle] + (end.map { [$0] } ?? [])).map { tokenizer.token(of: $0) ?? String($0) }
+        ids.map { tokenizer.token(of: $0) ?? String($0) }
     }
 }
 
@@ -89,7 +123,7 @@ struct SourceInfilling: Sendable, Hashable {
     let length: Int
 
     /// What has become of a document.
-    enum Form { case asItIs, psm, spm, tooLong }
+    enum Form { case asItIs, psm, spm, tooLong, hasMarks }
 
     /// A document's tokens, laid out.
     ///
@@ -117,15 +151,17 @@ struct SourceInfilling: Sendable, Hashable {
         let continuing = tokenizer.continuing
         let suffix = try continuing.encode(String(scalars[second...]), addSpecialTokens: false)
         let marks = infilling.tokens
-        var body: [Int32]
+        let body: [Int32], rest: [Int32]
         if isSPM {
-            let rest = try tokenizer.encode(String(scalars[..<second]), addSpecialTokens: false)
+            rest = try tokenizer.encode(String(scalars[..<second]), addSpecialTokens: false)
             body = [marks.prefix, marks.suffix] + suffix + [marks.middle] + rest
         } else {
             let prefix = try tokenizer.encode(String(scalars[..<first]), addSpecialTokens: false)
             let middle = try continuing.encode(String(scalars[first..<second]), addSpecialTokens: false)
+            rest = prefix + middle
             body = [marks.prefix] + prefix + [marks.suffix] + suffix + [marks.middle] + middle
         }
+        guard !marks.occur(in: suffix), !marks.occur(in: rest) else { return (.hasMarks, nil) }
         let document = layout.document(ofText: body, end: marks.end)
         return document.count <= length ? (isSPM ? .spm : .psm, document) : (.tooLong, nil)
     }
@@ -145,14 +181,24 @@ extension OpenedSource {
         InfilledDocuments(name: source.name, documents: size.documents, psm: size.psm, spm: size.spm)
     }
 
-    /// What there is to say of documents that are too long to be; nil where none is.
-    func warning(ofSequences length: Int) -> String? {
-        guard size.tooLong > 0 else { return nil }
-        return """
-            \(source.path): \(Units.grouped(size.tooLong)) of \(Units.grouped(size.documents)) documents are not turned round for \
-            infilling, for they are longer than a sequence of \(Units.grouped(length)) tokens, which would cut them; a higher \
-            --length, or shorter documents, would help
+    /// What there is to say of documents that are not turned round though they should be.
+    func warnings(ofSequences length: Int) -> [String] {
+        let reasons = [
+            (
+                size.tooLong,
+                "for they are longer than a sequence of \(Units.grouped(length)) tokens, which would cut them; a higher --length, or shorter documents, would help"
+            ),
+            (
+                size.hasMarks,
+                "for they spell one of its tokens themselves; leave them out, or name other tokens"
+            ),
+        ]
+        return reasons.filter { $0.0 > 0 }.map { count, reason in
             """
+            \(source.path): \(Units.grouped(count)) of \(Units.grouped(size.documents)) documents are not turned round for \
+            infilling, \(reason)
+            """
+        }
     }
 }
 
@@ -189,6 +235,16 @@ extension UserFacingError {
             .missing,
             "\(path): its tokenizer has no token '\(token)' for infilling; name tokens as tokenizer.json spells them"
         )
+    }
+
+    /// A token that was named means something else.
+    package static func usedInfillingToken(path: String, token: String, reason: String) -> Self {
+        Self(
+            .request,
+            """
+            \(path): '\(token)' can't be a token of infilling, for \(reason). Name others with --infill-tokens, or add four: a \
+            file with the lines <PRE>, <SUF>, <MID>, <EOT>, and surgery resize-vocab --tokens FILE --tokens-as special
+            """)
     }
 
     /// The tokenizer does not keep texts as they are.

@@ -113,7 +113,7 @@ public struct SourceCache {
     ) throws(UserFacingError) {
         let key = Key(path: source.path, options: options, layout: encoder.layout, infilling: nil)
         opened[key] = OpenedSource(
-            source: source, encoder: encoder, size: try encoder.size(threads: threads),
+            source: source, encoder: encoder, size: try encoder.size(threads: threads, counting: new),
             content: try encoder.content())
     }
 

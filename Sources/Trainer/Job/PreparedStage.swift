@@ -174,7 +174,7 @@ public struct PreparedStage {
                     source.map { "the first that \($0) names" } ?? "no file of the model names one")
             }
             if job.infill > 0 {
-                plan.infilling = try model.infilling(of: job, seed: plan.seed, tokenizer, &settled)
+                plan.infilling = try model.infilling(of: job, seed: plan.seed, tokenizer, layout, &settled)
             }
             var texts =
                 context.texts
@@ -201,7 +201,7 @@ public struct PreparedStage {
                 (data, sequences) = (mixture, mixture.sequenceCount(from: shown))
                 progress = { mixture.progress(after: $0, from: shown) }
                 dataBytes += texts.byteCount + mixture.byteCount()
-                warnings += opened.compactMap { $0.warning(ofSequences: plan.length) }
+                warnings += opened.flatMap { $0.warnings(ofSequences: plan.length) }
                 infilled = opened.map(\.infilled)
                 newTokens = opened.compactMap(\.size.new)
             }
@@ -354,10 +354,12 @@ extension PretrainedModel {
 
     /// How a stage turns documents round.
     fileprivate func infilling(
-        of job: TrainingJob, seed: UInt64, _ tokenizer: Tokenizer, _ settled: inout SettledValues
+        of job: TrainingJob, seed: UInt64, _ tokenizer: Tokenizer, _ layout: DocumentLayout,
+        _ settled: inout SettledValues
     ) throws(UserFacingError) -> Infilling {
         let tokens = try InfillingTokens(
             job.infillTokens, in: tokenizer, path: checkpoint.path, rows: architecture.vocabularySize)
+        try tokens.check(in: tokenizer, layout, path: checkpoint.path)
         try tokenizer.checkInfilling(path: checkpoint.path)
         if job.infillTokens.isEmpty {
             settled.note("infill-tokens", tokens.names(in: tokenizer), .model, "its tokenizer has them")

@@ -371,7 +371,7 @@ extension TrainingJob {
             throw refuse("\(prefix)ramp-share must be above 0 and at most 1, not \(rampShare)")
         }
         guard rampShare == TrainingJob().rampShare || seam == .ramp else {
-            throw refuse("\(prefix)ramp-share is of \(prefix)seam ramp; give both, or neither")
+            throw refuse("\(prefix)ramp-share is of \(prefix)seam ramp; give that as well, or leave it out")
         }
         if let syntheticCap, !(0...1).contains(syntheticCap) {
             throw refuse("\(prefix)synthetic-cap must be from 0 to 1, not \(syntheticCap)")
@@ -414,14 +414,23 @@ extension TrainingJob {
         for (name, count) in [("patience", patience), ("keep", keep)] where count.map({ $0 < 1 }) ?? false {
             throw refuse("\(prefix)\(name) must be 1 or more, not \(count ?? 0)")
         }
+        guard !eval.isEmpty || evalAt.isEmpty && evalEvery == nil else {
+            throw refuse(
+                "\(prefix)\(evalEvery == nil ? "eval-at" : "eval-every") says when sets are evaluated; name some with \(prefix)eval NAME=FILE"
+            )
+        }
         guard (1...1_000).contains(guardSigma) else {
             throw refuse("\(prefix)guard-sigma must be from 1 to 1000, not \(guardSigma)")
+        }
+        guard guarding != .off || guardSigma == TrainingJob().guardSigma else {
+            throw refuse("\(prefix)guard-sigma is of a guard, and \(prefix)guard is off; leave one out")
         }
         guard (0..<1).contains(averageDecay) else {
             throw refuse("\(prefix)average-decay must be from 0 to below 1, not \(averageDecay)")
         }
         guard averageDecay == TrainingJob().averageDecay || result == .average else {
-            throw refuse("\(prefix)average-decay is of \(prefix)result average; give both, or neither")
+            throw refuse(
+                "\(prefix)average-decay is of \(prefix)result average; give that as well, or leave it out")
         }
         let needsSets = [
             ("patience", patience != nil), ("until-healed", untilHealed), ("keep-best", keepBest),
@@ -559,6 +568,14 @@ extension TrainingJob {
         guard schedule.hasWarmup || warmup ?? 0 == 0 && warmupFrom == 0 else {
             throw refuse(
                 "the schedule \(schedule) has no warm-up; write it as a piece of joined, as in 'linear 100 0-1'"
+            )
+        }
+        guard warmupFrom == 0 || warmup != 0 else {
+            throw refuse("\(prefix)warmup-from is of a warm-up, and \(prefix)warmup is 0; leave one out")
+        }
+        guard schedule != .constant || minLrRatio == usual.minLrRatio else {
+            throw refuse(
+                "\(prefix)min-lr-ratio is of schedules that fall, and \(prefix)schedule constant does not; leave one out"
             )
         }
         guard schedule == .infinite || (holdRatio, cooldownShare) == (usual.holdRatio, usual.cooldownShare)

@@ -63,7 +63,7 @@ extension TrainingJob {
     /// The same job without stages, with the parameters of one of them in place of its own.
     ///
     /// Text replaces rows and the other way round, and so do steps, tokens and passes. A schedule of the stage's own takes of the
-    /// job's parameters only those that it reads, and a stage that turns no document round none that say how.
+    /// job's parameters only those that it reads; a stage that turns no document round or has no warm-up none that say how.
     func stage(_ stage: TrainingStage) -> TrainingJob {
         var values = parameters
         values["stages"] = []
@@ -74,8 +74,9 @@ extension TrainingJob {
         if let word = stage.parameters["schedule"]?.string, let schedule = Schedule.Shape(rawValue: word) {
             for name in schedule.unreadParameters { values[name] = TrainingJob.defaults[name] }
         }
-        if stage.parameters["infill"]?.double == 0 {
-            for name in ["infill-spm", "infill-tokens"] { values[name] = TrainingJob.defaults[name] }
+        for (name, unread) in [("infill", ["infill-spm", "infill-tokens"]), ("warmup", ["warmup-from"])]
+        where stage.parameters[name]?.double == 0 {
+            for name in unread { values[name] = TrainingJob.defaults[name] }
         }
         for (name, value) in stage.parameters where name != "name" && name != "keep-end" {
             values[name] = value
@@ -103,6 +104,6 @@ extension Schedule.Shape {
     /// The parameters of other schedules that it does not read.
     fileprivate var unreadParameters: [String] {
         (self == .joined ? [] : ["pieces"]) + (self == .infinite ? [] : ["hold-ratio", "cooldown-share"])
-            + (hasWarmup ? [] : ["warmup", "warmup-from"])
+            + (hasWarmup ? [] : ["warmup", "warmup-from"]) + (self == .constant ? ["min-lr-ratio"] : [])
     }
 }

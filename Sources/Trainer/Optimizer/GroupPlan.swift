@@ -32,6 +32,10 @@ public struct GroupPlan: Sendable, Equatable {
         if origins == nil, let rule = rules.first(where: \.selector.needsSurgery) {
             throw .unknownSurgery(rule.name, path: checkpoint.path)
         }
+        let count = model.architecture.layers.count
+        for case .layers(let first, let last) in rules.map(\.selector) where last >= count {
+            throw .noLayers(first, last, path: checkpoint.path, count: count)
+        }
         let isTied = !layout.parameters.contains { $0.role == .head }
         var isUsed = [Bool](repeating: false, count: rules.count)
         for parameter in layout.parameters {
@@ -204,6 +208,13 @@ extension UserFacingError {
             the group \(group): \(path) has no \(Manifest.fileName) that tells of a surgery, so nobody knows which \
             layers and rows are new; name tensors by layers=FIRST-LAST or names=PATTERN
             """)
+    }
+
+    /// A group of layers that the model does not have.
+    static func noLayers(_ first: Int, _ last: Int, path: String, count: Int) -> Self {
+        Self(
+            .request,
+            "the group layers=\(first)-\(last): \(path) has \(count) layers, 0 to \(count - 1)")
     }
 
     /// A group that nothing belongs to.

@@ -71,6 +71,9 @@ public struct GroupRule: Codable, Sendable, Equatable {
         selector = try Self.selector(halves[0], text)
         for word in halves[1].split(separator: ",").map(\.trimmingSpaces) {
             let parts = word.split(separator: "=", maxSplits: 1).map(\.trimmingSpaces)
+            guard parts[0] != "rate" || rate == nil, parts[0] != "decay" || decay == nil else {
+                throw .badGroup(text, "\(parts[0]) is there twice")
+            }
             switch (parts[0], parts.count == 2 ? Double(parts[1]) : nil) {
             case ("freeze", nil) where parts.count == 1: isFrozen = true
             case ("rate", let value?) where (0...1_000).contains(value): rate = value

@@ -62,13 +62,15 @@ public struct TrainingProbe {
     ///   - job: rates and all else that is the healing's; its data, length and steps do not count.
     ///   - texts: what to train on, at least one, each of other files.
     ///   - checkpoint: the model in one of its forms, whose tokenizers are the same.
+    ///   - newTokens: tokens of which the text must have some; none asks for none.
     ///   - size: how much is done with each.
     ///   - threads: how many threads compute; no result depends on it.
     ///   - isCancelled: asked often; true stops.
-    /// - Throws: a `UserFacingError` when a text can't be read, is too little, or the model can't be trained.
+    /// - Throws: a `UserFacingError` when a text can't be read, is too little or has none of these tokens, or the model can't be
+    ///   trained.
     public init(
-        _ job: TrainingJob, on texts: [Text], of checkpoint: Checkpoint, size: Size = .standard, threads: Int,
-        isCancelled: () -> Bool = { false }
+        _ job: TrainingJob, on texts: [Text], of checkpoint: Checkpoint, newTokens: [Range<Int>] = [],
+        size: Size = .standard, threads: Int, isCancelled: () -> Bool = { false }
     ) throws {
         let model = try PretrainedModel(checkpoint)
         let tokenizer = try model.tokenizer()
@@ -76,7 +78,8 @@ public struct TrainingProbe {
         var size = size
         size.length = min(size.length, model.architecture.maximumLength)
         var cache = SourceCache(
-            tokenizer: tokenizer, vocabularySize: model.architecture.vocabularySize, threads: threads)
+            tokenizer: tokenizer, vocabularySize: model.architecture.vocabularySize, threads: threads,
+            counting: newTokens.isEmpty ? nil : TokenExposure(of: newTokens.joined()))
         let whole = texts.reduce(0) { $0 + $1.source.weight }
         var (sets, bytes, held): ([EvaluationSet], Int, (Int, Int, Int)) = ([], 0, (0, 0, 0))
         for (index, text) in texts.enumerated() {
@@ -102,7 +105,12 @@ public struct TrainingProbe {
         (own.steps, own.tokens, own.epochs) = (size.steps, nil, nil)
         (own.batch, own.accumulate, own.length) = (size.batch, 1, size.length)
         self.job = own
-        memory = try Self.stage(own, model, tokenizer, cache, sets, threads: threads).memory
+        let stage = try Self.stage(own, model, tokenizer, cache, sets, threads: threads)
+        memory = stage.memory
+        let count = newTokens.reduce(0) { $0 + $1.count }
+        if count > 0, !stage.newTokens.contains(where: { $0.targets.contains { $0 > 0 } }) {
+            throw UserFacingError.noNewToken(in: texts.flatMap(\.paths), count: count)
+        }
     }
 
     /// The healing of a form.
@@ -227,5 +235,17 @@ private struct Parts {
                 \(Units.grouped(most)), to judge by
                 """)
         }
+    }
+}
+
+extension UserFacingError {
+    /// A text on which new rows would be tried has none of their tokens.
+    fileprivate static func noNewToken(in paths: [String], count: Int) -> Self {
+        Self(
+            .inconsistent,
+            """
+            none of the \(Units.grouped(count)) new tokens is in what would be trained on of \(paths.joined(separator: ", ")), \
+            so that it can't tell how their rows should begin
+            """)
     }
 }

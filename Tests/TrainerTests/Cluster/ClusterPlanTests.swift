@@ -27,7 +27,7 @@ import Testing
         change(&job)
         return try ClusterPlan(
             PretrainedModel.described(folder.path), job, devices: devices, memory: memory,
-            settings: ClusterSettings(device: .cuda))
+            settings: ClusterSettings(device: .cuda), path: folder.path)
     }
 
     @Test func weightsAndMomentsAreDealtOut() throws {
@@ -176,6 +176,11 @@ import Testing
         #expect(error.message.hasPrefix("no tensor is called like 'none.*'"))
         let long = try #require(throws: UserFacingError.self) { try plan { $0.length = 8192 } }
         #expect(long.message.contains("--length 8192 is more than the 4096 tokens"))
+        let second = TrainingStage(["length": 8192, "rope-theta": 1_000_000, "tokens": 1_000_000])
+        let longer = try plan { $0.stages = [TrainingStage(["tokens": 1_000_000]), second] }
+        #expect(longer.length == 8192)
+        #expect(
+            longer.needs[0].total == (try plan { ($0.length, $0.ropeTheta) = (8192, 1e6) }.needs[0].total))
         let several = try #require(throws: UserFacingError.self) {
             try plan { ($0.steps, $0.epochs) = (10, 3) }
         }

@@ -158,7 +158,8 @@ import Testing
             TextSource(name: "a", path: path), TextSource(name: "b", path: path, isReplay: true),
             TextSource(name: "c", path: path),
         ]
-        let marks = InfillingTokens(prefix: 900, suffix: 901, middle: 902, end: nil)
+        // ^, ~ and `, which these texts do not have.
+        let marks = InfillingTokens(prefix: 64, suffix: 96, middle: 66, end: nil)
         let infilling = Infilling(rate: 1, spm: 0.5, tokens: marks, seed: 0)
         let opened = try cache.open(sources, layout: blankLayout(), infilling: infilling, length: 100_000)
         let plain = try cache.open(sources, layout: blankLayout())
@@ -170,8 +171,9 @@ import Testing
         #expect(try opened[1].encoder.tokens(0) == plain[0].encoder.tokens(0))
         // A document that no sequence holds is left, and told of.
         let short = try cache.open(sources, layout: blankLayout(), infilling: infilling, length: 64)
-        #expect(short[0].warning(ofSequences: 64)?.contains("longer than a sequence of 64 tokens") == true)
-        #expect(short[1].warning(ofSequences: 64) == nil)
+        let warnings = short.map { $0.warnings(ofSequences: 64) }
+        #expect(warnings[0].count == 1 && warnings[0][0].contains("longer than a sequence of 64 tokens"))
+        #expect(warnings[1].isEmpty)
     }
 
     /// A pipe is empty when it is read a second time.
@@ -191,7 +193,22 @@ import Testing
 
     // MARK: In a run
 
-    /// A run of the blank model on two sources; `<unk>`, and two tokens that no text of these has, stand for the marks.
+    /// The blank model, three of whose tokens that no text of these has are added ones.
+    private func markedModel() throws {
+        try blankModel(in: folder)
+        var json = try JSON.read(path: folder.path("tokenizer.json"))
+        let list = try #require(json["added_tokens"]?.array)
+        let marks = try ["^", "~", "`"].map { token -> JSON in
+            [
+                "id": try #require(json["model"]?["vocab"]?[token]), "content": .string(token),
+                "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": false,
+            ]
+        }
+        json["added_tokens"] = .array(list + marks)
+        try folder.write("tokenizer.json", json.serialized())
+    }
+
+    /// A run of the marked model on two sources.
     private func run(
         _ output: String, threads: Int = 1, resume: Bool = false,
         change: (inout TrainingJob) -> Void = { _ in }
@@ -202,7 +219,7 @@ import Testing
         try folder.write("code.jsonl", texts.joined(separator: "\n"))
         run.job.data = [TextSource(name: "code", path: folder.path("code.jsonl"), weight: 3)]
         run.job.replay = [TextSource(name: "ko", path: example("data/korean.val.jsonl"))]
-        (run.job.infill, run.job.infillTokens) = (0.9, ["<unk>", "~", "`"])
+        (run.job.infill, run.job.infillTokens) = (0.9, ["^", "~", "`"])
         (run.job.steps, run.job.batch, run.job.checkpointEvery) = (6, 2, 2)
         (run.options.threads, run.options.resume) = (threads, resume)
         change(&run.job)
@@ -210,7 +227,7 @@ import Testing
     }
 
     @Test func aRunIsTheSameOnAnyThreadsAndThroughResume() throws {
-        try blankModel(in: folder)
+        try markedModel()
         try #require(run("straight").prepared().stages[0].infilled[0].psm > 20)
         try run("straight")()
         try run("threads", threads: 3)()
@@ -232,7 +249,7 @@ import Testing
     }
 
     @Test func aStageMayLeaveItOut() throws {
-        try blankModel(in: folder)
+        try markedModel()
         let prepared = try run("stages") {
             $0.stages = [TrainingStage(["steps": 2]), TrainingStage(["infill": 0, "steps": 2])]
         }.prepared()
@@ -285,6 +302,44 @@ import Testing
         }
     }
 
+    /// Marks that mean something else, or of which texts are made; texts that spell one.
+    @Test func whatIsNoMark() throws {
+        try markedModel()
+        var json = try JSON.read(path: example("blank/tokenizer.json"))
+        json["model"]?["unk_token"] = "<unk>"
+        let knowing = try Tokenizer(json: json, file: "a test")
+        for (mark, reason) in [
+            (Int32(0), "'<unk>' can't be a token of infilling, for it is the unknown token"),
+            (1, "'<s>' can't be a token of infilling, for it begins a document"),
+        ] {
+            let error = #expect(throws: UserFacingError.self) {
+                try InfillingTokens(prefix: mark, suffix: 96, middle: 66, end: nil)
+                    .check(in: knowing, blankLayout(), path: "model")
+            }
+            #expect(error?.message.hasPrefix("model: \(reason)") == true, "\(error?.message ?? "")")
+        }
+        for (names, reason) in [
+            (["~", "`", "^", "</s>"], "'</s>' can't be a token of infilling, for it ends one"),
+            (["~", "`", "a"], "'a' can't be a token of infilling, for it is of the ordinary vocabulary"),
+        ] {
+            let error = #expect(throws: UserFacingError.self) {
+                try run("out") { $0.infillTokens = names }.prepared()
+            }
+            #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+        }
+        let texts = (0..<80).map { #"{"text": "def f\#($0)(x): return ~x\#($0 % 2 == 0 ? "" : " + 1")"}"# }
+        let spelling = try folder.write("spelling.jsonl", texts.joined(separator: "\n"))
+        let prepared = try run("out") {
+            ($0.data, $0.infill) = ([TextSource(name: "code", path: spelling)], 1)
+        }.prepared()
+        let infilled = prepared.stages[0].infilled[0]
+        #expect(infilled.psm + infilled.spm == 0 && infilled.documents == 80)
+        #expect(
+            prepared.warnings.contains {
+                $0.contains("80 of 80 documents are not turned round for infilling, for they spell one")
+            }, "\(prepared.warnings)")
+    }
+
     /// What changes texts, and tokens that can't be cut.
     @Test func whatCanNotBeCut() throws {
         var json = try JSON.read(path: example("blank/tokenizer.json"))
@@ -295,10 +350,10 @@ import Testing
             try lower.checkInfilling(path: "model")
         }
         let packed = folder.path("packed.safetensors")
+        try markedModel()
         _ = try Tokenization(
-            of: [example("data/english.val.jsonl")], by: #require(tokenizer), threads: 1
+            of: [example("data/english.val.jsonl")], by: .open(folder.path), threads: 1
         ).write(to: packed, tool: "test")
-        try blankModel(in: folder)
         #expect(throws: UserFacingError.infillingOfTokens(path: packed)) {
             try run("out") { $0.data = [TextSource(path: packed)] }.prepared()
         }

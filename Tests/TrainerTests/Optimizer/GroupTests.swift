@@ -141,6 +141,8 @@ import Testing
         ("norms: frozen", "there is no 'frozen'"),
         ("head: freeze, rate=2", "what is frozen has neither rate nor decay"),
         ("layers=3-1: rate=2", "layers are as in layers=8-15"),
+        ("norms: rate=1, decay=0, rate=2", "rate is there twice"),
+        ("head: decay=0, decay=0", "decay is there twice"),
     ])
     func aRuleThatIsWrong(text: String, message: String) throws {
         let error = #expect(throws: UserFacingError.self) { try GroupRule(text) }
@@ -157,6 +159,10 @@ import Testing
         }
         let source = try GoldenModel(name: "llama").checkpoint()
         #expect(try message(source, ["new-rows: rate=2"]).contains("tells of a surgery"))
+        let layers = source.configuration?.layerCount?.value.int ?? 0
+        #expect(
+            try message(source, ["layers=1-\(layers): freeze"]).contains(
+                "has \(layers) layers, 0 to \(layers - 1)"))
         #expect(try message(source, ["experts: rate=2"]).contains("the group experts selects nothing"))
         #expect(try message(source, ["names=*: rate=2", "norms: decay=0"]).contains("the group norms"))
         #expect(

@@ -178,6 +178,15 @@ import Testing
         #expect(refusal { ($0.schedule, $0.warmup) = (.sqrt, 3) }.contains("sqrt has no warm-up"))
         #expect(refusal { ($0.schedule, $0.warmup) = (.sqrt, 0) }.isEmpty)
         #expect(refusal { $0.warmupFrom = 2 }.contains("--warmup-from must be from 0 to 1"))
+        // What nothing would read.
+        #expect(refusal { ($0.warmup, $0.warmupFrom) = (0, 0.5) }.contains("--warmup is 0; leave one out"))
+        #expect(
+            refusal { ($0.schedule, $0.minLrRatio) = (.constant, 0) }.contains(
+                "--min-lr-ratio is of schedules that fall"))
+        #expect(
+            refusal { ($0.guarding, $0.guardSigma) = (.off, 3) }.contains("--guard is off; leave one out"))
+        #expect(refusal { $0.evalAt = [5] }.contains("--eval-at says when sets are evaluated; name some"))
+        #expect(refusal { $0.evalEvery = 5 }.contains("--eval-every says when"))
         #expect(refusal { $0.holdRatio = 0.5 }.contains("are the schedule infinite's"))
         #expect(refusal { ($0.schedule, $0.holdRatio) = (.infinite, 0.05) }.contains("must not be below"))
         #expect(

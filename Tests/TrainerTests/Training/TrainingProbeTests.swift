@@ -16,14 +16,14 @@ import Testing
     ]
 
     private func probe(
-        seed: UInt64 = 0, texts: [TrainingProbe.Text]? = nil, size: TrainingProbe.Size = size,
-        threads: Int = 2
+        seed: UInt64 = 0, texts: [TrainingProbe.Text]? = nil, newTokens: [Range<Int>] = [],
+        size: TrainingProbe.Size = size, threads: Int = 2
     ) throws -> TrainingProbe {
         var job = TrainingJob()
         job.seed = seed
         return try TrainingProbe(
-            job, on: texts ?? self.texts, of: Checkpoint.openModel(example("base")), size: size,
-            threads: threads)
+            job, on: texts ?? self.texts, of: Checkpoint.openModel(example("base")), newTokens: newTokens,
+            size: size, threads: threads)
     }
 
     /// It learns what is held back, the same again and on any number of threads.
@@ -61,6 +61,10 @@ import Testing
             try probe(texts: [TrainingProbe.Text(TextSource(path: "one"), in: [one])])
         }
         #expect(alone?.message.contains("in 1 documents") == true)
+        // Nothing is learned of a token that no text has.
+        let none = #expect(throws: UserFacingError.self) { try probe(newTokens: [0..<1]) }
+        #expect(none?.message.contains("none of the 1 new tokens is in what would be trained on") == true)
+        _ = try probe(newTokens: [0..<1, 5..<1_000])
         let memory = #expect(throws: UserFacingError.self) { try probe().check(available: 1_000_000) }
         #expect(memory?.kind == .resources && memory?.message.contains("1 MB are available") == true)
         try probe().check(available: .max)
