@@ -81,11 +81,14 @@ package struct TextPaths: Sendable {
     /// - Throws: ``UserFacingError`` that names the output.
     package static func check(_ output: String, apartFrom sources: [String]) throws(UserFacingError) {
         guard let there = FileIdentity(path: output) else { return }
-        // What are no texts, such as packed tokens, is read as it is named.
-        let files = sources.flatMap { (try? TextPaths([$0]))?.paths ?? [$0] }
-        guard !files.contains(where: { FileIdentity(path: $0) == there }) else {
+        guard !files(of: sources).contains(where: { FileIdentity(path: $0) == there }) else {
             throw .outputIsSource(path: output)
         }
+    }
+
+    /// The files that arguments lead to; what are no texts, such as packed tokens or a model, as it is named.
+    static func files(of arguments: [String]) -> [String] {
+        arguments.filter { $0 != "-" }.flatMap { (try? TextPaths([$0]))?.paths ?? [$0] }
     }
 
     /// Whether a path is no file that could be read twice.
