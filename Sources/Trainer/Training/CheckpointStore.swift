@@ -123,6 +123,16 @@ final class CheckpointStore {
 
         private static func contents(of path: String) throws(UserFacingError) -> Kept {
             let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+            if let version = try? JSONDecoder().decode(Record.Version.self, from: Data(bytes)).version,
+                version != Record.version
+            {
+                throw UserFacingError(
+                    .unsupported,
+                    """
+                    \(recordName) is of version \(version), as another build of the trainer has kept it, and \
+                    \(Record.version) is read; go on with that build
+                    """)
+            }
             guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
                 record.identity.stages.indices.contains(record.progress.stage)
             else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
@@ -235,10 +245,15 @@ final class CheckpointStore {
     }
 
     private struct Record: Codable {
-        var version = 3
+        static let version = 4
+
+        var version = Self.version
         var identity: RunIdentity
         var progress: RunProgress
         var model: ModelPlace?
+
+        /// What every version has.
+        struct Version: Decodable { var version: Int }
     }
 
     private static let recordName = "run.json"
