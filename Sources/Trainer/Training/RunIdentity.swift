@@ -26,7 +26,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     public var stages: [StagePlan]
     /// The files that each stage trains on.
     public var data: [[File]]
-    /// The SHA-256 of the configuration and the tokenizer, by their names.
+    /// The SHA-256 of the configuration and the tokenizer, by their names, and what other files change of that.
     public var model: [String: String]
     /// The SHA-256 of the trained tensors' names, types and shapes; their values are kept with the run.
     public var trained: String
@@ -133,7 +133,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         }
     }
 
-    /// The SHA-256 of a model's configuration and tokenizer, by their names.
+    /// The SHA-256 of a model's configuration and tokenizer, by their names, and what other files change of how that encodes
+    /// text, by the keys there: `split_special_tokens` and the like.
     static func files(of checkpoint: Checkpoint) throws(UserFacingError) -> [String: String] {
         let stored = try checkpoint.stored()
         var files: [String: String] = [:]
@@ -143,6 +144,12 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         for file in stored.auxiliaryFiles
         where file.name == "tokenizer.json" || file.name.hasPrefix("assets/") {
             files[file.name] = FileDigest.sha256(try file.bytes())
+        }
+        // Nothing is encoded by a tokenizer that can't be loaded.
+        let tokenizer = TokenizerFiles(of: checkpoint.auxiliaryFiles, path: checkpoint.path)
+        for (key, value) in (try? tokenizer.loaded())?.changes ?? [:] {
+            let text = value.array == nil ? value.text : FileDigest.sha256(value.serialized(indent: nil))
+            files["tokenizer_config.json: \(key)"] = text
         }
         return files
     }

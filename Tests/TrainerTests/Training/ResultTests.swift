@@ -167,6 +167,36 @@ import Testing
         #expect(often[1] == "")
     }
 
+    /// What other files say of how tokenizer.json encodes text counts, and nothing else in them.
+    @Test func goesOnWithTheSameTokensOnly() throws {
+        let settings = "tokenizer_config.json"
+        try folder.write(settings, #"{"split_special_tokens": false}"#)
+        var run = textRun("run")
+        run.job.eval = []
+        let refusals = try refusals(
+            of: run,
+            [
+                { _ in try folder.write(settings, #"{"chat_template": "a"}"#) },
+                { _ in try folder.write(settings, #"{"split_special_tokens": true}"#) },
+                { _ in
+                    try folder.write(
+                        settings,
+                        #"{"added_tokens_decoder": {"1024": {"content": "<new>", "special": true}}}"#)
+                },
+            ])
+        #expect(refusals[0] == "")
+        let name = "model.tokenizer_config.json:"
+        #expect(refusals[1].contains("\(name) split_special_tokens is \"true\", was not given"))
+        #expect(refusals[2].contains("\(name) added_tokens is"), "\(refusals[2])")
+        // Nor is a model made of a checkpoint that reads text in another way.
+        try folder.write(settings, #"{"split_special_tokens": true}"#)
+        let step = folder.path("run.run/step-000002")
+        let export = #expect(throws: UserFacingError.self) {
+            try CheckpointExport(step, to: folder.path("exported"))
+        }
+        #expect(export?.message.contains("other tokenizer_config.json: split_special_tokens") == true)
+    }
+
     /// From an older checkpoint the run is the same run.
     @Test func anyCheckpointIsGoneOnFrom() throws {
         _ = try run("straight")()
