@@ -34,46 +34,26 @@ struct WriteTarget {
         let sources =
             plan.sourceFiles.map(\.path) + [origin.folder].compactMap(\.self)
             + TextPaths.files(of: origin.others)
-        if let source = Self.source(among: sources, in: output) {
+        if let source = TextPaths.source(in: output, among: sources) {
             throw .isSource(path: output, source: source)
         }
         for folder in plan.workFolders where FileSystem.exists(folder) {
-            guard let source = Self.source(among: sources, in: folder) else { continue }
+            guard let source = TextPaths.source(in: folder, among: sources) else { continue }
             throw .runHoldsSource(path: output, folder: folder, source: source)
         }
         let models =
             (origin.isModel ? [origin.folder].compactMap(\.self) : [])
             + origin.others.filter(Self.holdsModel)
         for folder in models {
-            if let resolved = FileSystem.resolved(folder), Path.isInside(Self.place(of: output), resolved) {
+            if let resolved = FileSystem.resolved(folder),
+                Path.isInside(TextPaths.place(of: output), resolved)
+            {
                 throw .insideSource(path: output, source: folder)
             }
         }
         guard FileSystem.exists(output) else { return }
         guard force else { throw .exists(path: output) }
         guard try holdsModelOrNothing() else { throw .notAModel(path: output) }
-    }
-
-    /// The first of some files and folders that is a folder, or lies in it, by whatever path or link; nil for none.
-    private static func source(among sources: [String], in folder: String) -> String? {
-        let place = place(of: folder)
-        return sources.first { source in
-            // A link is as much the source as what it leads to.
-            let link = FileSystem.resolved(Path.parent(Path.absolute(source))).map {
-                Path.join($0, Path.name(Path.absolute(source)))
-            }
-            return [link, FileSystem.resolved(source)].compactMap(\.self).contains {
-                Path.isInside($0, place)
-            }
-        }
-    }
-
-    /// Where a folder is, or would be, links followed.
-    private static func place(of folder: String) -> String {
-        let absolute = Path.absolute(folder)
-        let parent = Path.parent(absolute)
-        return FileSystem.resolved(folder)
-            ?? Path.join(FileSystem.resolved(parent) ?? parent, Path.name(absolute))
     }
 
     /// Gives the finished folder its name, and removes what it replaces.
