@@ -80,6 +80,9 @@ struct Analyze: ParsableCommand {
             for path in [output, svg].compactMap(\.self) where !force && FileSystem.kind(of: path) != nil {
                 throw ValidationError("\(path) exists; give another name, or --force to replace it")
             }
+            for path in [output, svg].compactMap(\.self) {
+                try TextPaths.check(path, apartFrom: sets.map(\.path) + [model])
+            }
             Interruption.watch()
             var request = AnalysisRequest(
                 model: model, sets: sets.map { ($0.name, $0.path) }, text: text.options,

@@ -117,6 +117,10 @@ struct Eval: ParsableCommand {
             if let items, !force, FileSystem.kind(of: items) != nil {
                 throw ValidationError("\(items) exists; give another name, or --force to replace it")
             }
+            if let items {
+                let read = (sets + choices + completions).map(\.path) + [model, parent].compactMap(\.self)
+                try TextPaths.check(items, apartFrom: read)
+            }
             Interruption.watch()
             // Begun before, so that a place where nothing can be written is told at once.
             let file = try items.map { try AtomicFile(path: $0) }

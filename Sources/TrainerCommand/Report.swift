@@ -50,6 +50,7 @@ struct Report: ParsableCommand {
             guard force || FileSystem.kind(of: page) == nil else {
                 throw ValidationError("\(page) exists; give another name, or --force to replace it")
             }
+            try TextPaths.check(page, apartFrom: runs + [parent].compactMap(\.self))
             var histories: [RunHistory] = []
             for path in runs { histories.append(try RunHistory.find(path)) }
             let parents = try parent.map(EvaluationResult.read) ?? []

@@ -109,6 +109,7 @@ struct Tokenize: ParsableCommand {
             {
                 throw ValidationError("\(output) exists; give another name, or --force to replace it")
             }
+            if let output, !isFolder { try TextPaths.check(output, apartFrom: files + [model ?? "."]) }
             let tokenizer = try tokenizer()
             if isFolder, let output { return try pack(tokenizer, intoFolder: output) }
             let tokenization = try Tokenization(

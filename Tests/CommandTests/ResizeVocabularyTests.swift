@@ -23,6 +23,29 @@ struct ResizeVocabularyTests {
         Self.examples.appending(path: "data/\(name)").path
     }
 
+    /// Corpus, list and tokenizer are as little replaced as the model is.
+    @Test(arguments: ["--corpus", "--held-out", "--tokens", "--tokenizer"])
+    func whatItReadsIsNoOutput(option: String) throws {
+        let folder = try folder()
+        let old = folder.url.appending(path: "old")
+        try FileManager.default.copyItem(at: folder.model, to: old)
+        let text = try String(contentsOfFile: corpus("korean.val.jsonl"), encoding: .utf8)
+        let file = old.appending(path: option == "--tokens" ? "list.txt" : "ko.jsonl")
+        try Data((option == "--tokens" ? "한국어" : text).utf8).write(to: file)
+        let arguments =
+            switch option {
+            case "--corpus": ["--learn", "10", "--corpus", "old/ko.jsonl"]
+            case "--held-out": ["--learn", "10", "--corpus", corpus(), "--held-out", "old/ko.jsonl"]
+            case "--tokens": ["--tokens", "old/list.txt"]
+            default: ["--tokenizer", "old"]
+            }
+        let before = try folder.contents()
+        let run = try CommandRun(
+            ["resize-vocab", "base"] + arguments + ["-o", "old", "--force"], in: folder.url)
+        #expect(run.code == 64 && run.messages.contains("it is or holds old"), "\(run.messages)")
+        #expect(try folder.contents() == before)
+    }
+
     @Test func learnsAndProvesIt() throws {
         let folder = try folder()
         let before = try folder.contents()

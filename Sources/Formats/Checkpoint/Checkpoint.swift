@@ -23,8 +23,10 @@ public struct Checkpoint: Sendable {
     public var unusableManifest: UserFacingError?
     /// The weights files it was opened from.
     public var sources: [InputFile]
-    /// The folders of other models that it takes tensors from.
-    public var otherFolders: [String] = []
+    /// What else is read to make it, as it is named: models, texts, lists.
+    ///
+    /// A result replaces none of it.
+    public var otherSources: [String] = []
     /// What lies in its folder; nil for a model that comes from none.
     var opened: OpenedFiles?
     /// The format that its files have, and that the writer gives it.

@@ -29,7 +29,7 @@ public struct CheckpointWriter: Sendable {
     /// - Throws: ``UserFacingError`` that says what stands in the way.
     public func check(_ plan: WritePlan) throws(UserFacingError) {
         let target = WriteTarget(plan.output)
-        try target.check(sources: plan.sourceFiles, origin: plan.origin, force: options.force)
+        try target.check(plan, force: options.force)
         if !FileSystem.exists(target.partial) { try checkSpace(for: plan.byteCount, at: target.parent) }
     }
 

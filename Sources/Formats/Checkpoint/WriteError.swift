@@ -19,15 +19,25 @@ extension UserFacingError {
     package static func isSource(path: String, source: String) -> Self {
         Self(
             .request,
-            "\(path) can't be the output: it is or holds \(source), from which the output is made; name another folder"
+            "\(path) can't be the output: it is or holds \(source), which is read to make it; name another folder"
         )
+    }
+
+    /// What the output is made from lies where the run that makes it is kept.
+    static func runHoldsSource(path: String, folder: String, source: String) -> Self {
+        Self(
+            .request,
+            """
+            \(path) can't be the output: \(folder), where its run is kept, holds \(source), which is read to make it; name \
+            another output
+            """)
     }
 
     /// The output would lie inside the folder that it is made from.
     package static func insideSource(path: String, source: String) -> Self {
         Self(
             .request,
-            "\(path) can't be the output: it lies inside \(source), from which the output is made; name a folder elsewhere"
+            "\(path) can't be the output: it lies inside \(source), which is read to make it; name a folder elsewhere"
         )
     }
 

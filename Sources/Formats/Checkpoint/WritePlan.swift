@@ -61,6 +61,8 @@ public struct WritePlan: Sendable {
     let sources: [InputFile]
     /// What the model was opened from, whether or not anything of it is still in the result.
     let origin: WriteOrigin
+    /// Folders beside the output that are written to while it is made.
+    package var workFolders: [String] = []
 
     /// The sizes of all files together.
     public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
@@ -107,8 +109,8 @@ struct WriteOrigin: Sendable {
     let folder: String?
     /// Whether that folder is a model: it may not have a result inside, as the folder of a mere configuration may.
     let isModel: Bool
-    /// The folders of other models that it takes from.
-    let otherFolders: [String]
+    /// What else is read to make it: see ``Checkpoint/otherSources``.
+    let others: [String]
     /// Its weights files, and the files beside them that belong to it.
     let files: [InputFile]
 
@@ -116,7 +118,7 @@ struct WriteOrigin: Sendable {
         let isOpened = !checkpoint.sources.isEmpty || checkpoint.configuration != nil
         folder = isOpened && FileSystem.kind(of: checkpoint.path) == .folder ? checkpoint.path : nil
         isModel = !checkpoint.sources.isEmpty
-        otherFolders = checkpoint.otherFolders
+        others = checkpoint.otherSources
         files =
             checkpoint.sources
             + checkpoint.auxiliaryFiles.compactMap { auxiliaryFile in

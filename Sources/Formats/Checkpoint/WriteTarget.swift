@@ -23,46 +23,37 @@ struct WriteTarget {
     /// Refuses an output that can't be made or must not be touched.
     ///
     /// - Parameters:
-    ///   - sources: every file that the result is made from.
-    ///   - origin: what the model was opened from.
+    ///   - plan: what is to be written, which knows all that is read for it.
     ///   - force: whether a model that is there may be replaced.
     /// - Throws: ``UserFacingError`` that says why not.
-    func check(
-        sources: some Sequence<InputFile>, origin: WriteOrigin, force: Bool
-    ) throws(UserFacingError) {
+    func check(_ plan: WritePlan, force: Bool) throws(UserFacingError) {
         if let obstacle = FileSystem.obstacle(toWritingIn: parent) {
             throw .noFolder(output: output, folder: parent, obstacle: obstacle)
         }
-        try checkApart(from: sources.map(\.path), origin)
-        guard FileSystem.exists(output) else { return }
-        guard force else { throw .exists(path: output) }
-        guard try holdsModelOrNothing() else { throw .notAModel(path: output) }
-    }
-
-    /// Refuses an output that is, holds or lies inside what it is made from.
-    private func checkApart(from files: [String], _ origin: WriteOrigin) throws(UserFacingError) {
-        let absolute = Path.absolute(output)
-        let place =
-            FileSystem.resolved(output)
-            ?? Path.join(FileSystem.resolved(parent) ?? parent, Path.name(absolute))
-        for source in files + [origin.folder].compactMap(\.self) + origin.otherFolders {
-            // A link is as much the source as what it leads to.
-            let link = FileSystem.resolved(Path.parent(Path.absolute(source))).map {
-                Path.join($0, Path.name(Path.absolute(source)))
-            }
-            if [link, FileSystem.resolved(source)].compactMap(\.self).contains(where: {
-                Path.isInside($0, place)
-            }
-            ) {
-                throw .isSource(path: output, source: source)
-            }
+        let origin = plan.origin
+        let sources =
+            plan.sourceFiles.map(\.path) + [origin.folder].compactMap(\.self)
+            + TextPaths.files(of: origin.others)
+        if let source = TextPaths.source(in: output, among: sources) {
+            throw .isSource(path: output, source: source)
         }
-        let folders = (origin.isModel ? [origin.folder].compactMap(\.self) : []) + origin.otherFolders
-        for folder in folders {
-            if let resolved = FileSystem.resolved(folder), Path.isInside(place, resolved) {
+        for folder in plan.workFolders where FileSystem.exists(folder) {
+            guard let source = TextPaths.source(in: folder, among: sources) else { continue }
+            throw .runHoldsSource(path: output, folder: folder, source: source)
+        }
+        let models =
+            (origin.isModel ? [origin.folder].compactMap(\.self) : [])
+            + origin.others.filter(Self.holdsModel)
+        for folder in models {
+            if let resolved = FileSystem.resolved(folder),
+                Path.isInside(TextPaths.place(of: output), resolved)
+            {
                 throw .insideSource(path: output, source: folder)
             }
         }
+        guard FileSystem.exists(output) else { return }
+        guard force else { throw .exists(path: output) }
+        guard try holdsModelOrNothing() else { throw .notAModel(path: output) }
     }
 
     /// Gives the finished folder its name, and removes what it replaces.
@@ -89,14 +80,20 @@ struct WriteTarget {
     }
 
     private func holdsModelOrNothing() throws(UserFacingError) -> Bool {
-        guard FileSystem.kind(of: output) == .folder else { return isWeights(output) }
-        let names = try FileSystem.names(output)
-        return names.isEmpty || names.contains(Configuration.fileName)
-            || names.contains(Manifest.fileName)
-            || names.contains { isWeights($0) }
+        guard FileSystem.kind(of: output) == .folder else { return Self.isWeights(output) }
+        return try FileSystem.names(output).isEmpty || Self.holdsModel(output)
     }
 
-    private func isWeights(_ name: String) -> Bool {
+    /// Whether a path is a folder with a model, or parts of one.
+    private static func holdsModel(_ folder: String) -> Bool {
+        guard FileSystem.kind(of: folder) == .folder, let names = try? FileSystem.names(folder) else {
+            return false
+        }
+        return names.contains(Configuration.fileName) || names.contains(Manifest.fileName)
+            || names.contains(where: isWeights)
+    }
+
+    private static func isWeights(_ name: String) -> Bool {
         Path.suffix(name) == "safetensors" || WeightsFile.hdf5Suffixes.contains(Path.suffix(name))
     }
 }

@@ -14,8 +14,10 @@ public struct OperationParameter: Sendable, Equatable {
         case choice([String])
         /// One of these words or several.
         case choices([String])
-        /// A path; relative ones in a recipe count from the recipe's file.
+        /// A path that is read; relative ones in a recipe count from the recipe's file.
         case path
+        /// A path that is written to.
+        case output
         /// A path, or this word.
         case pathOr(String)
         /// A model: a path where something lies there, else a name on the hub.
@@ -65,7 +67,7 @@ public struct OperationParameter: Sendable, Equatable {
                 (json.array ?? [json]).map { word in
                     word.string.flatMap { words.contains($0) ? .string($0) : JSON?.none }
                 })
-        case .path: return path(json)
+        case .path, .output: return path(json)
         case .model: return json.string.map { .string(Self.model($0, from: folder)) }
         case .pathOr(let word): return json.string == word ? json : path(json)
         case .paths:
@@ -105,7 +107,7 @@ public struct OperationParameter: Sendable, Equatable {
         }
         var list: [JSON] = []
         switch kind {
-        case .path, .pathOr: return try replaced(value)
+        case .path, .output, .pathOr: return try replaced(value)
         case .paths:
             for path in value.array ?? [] { list.append(try replaced(path)) }
         case .texts:
@@ -126,6 +128,21 @@ public struct OperationParameter: Sendable, Equatable {
         return .array(list)
     }
 
+    /// What is read of the files and folders that a value names, as they are named.
+    func inputs(in value: JSON) -> [String] {
+        switch kind {
+        case .path, .model: [value.string].compactMap(\.self)
+        case .pathOr(let word): [value.string].compactMap(\.self).filter { $0 != word }
+        case .paths: (value.array ?? [value]).compactMap(\.string)
+        case .texts: (value.array ?? []).compactMap { $0["file"]?.string }
+        case .mappings(_, let parameters):
+            (value.array ?? []).flatMap { item in
+                parameters.flatMap { parameter in item[parameter.name].map(parameter.inputs) ?? [] }
+            }
+        case .integer, .number, .string, .flag, .choice, .choices, .output, .strings, .numbers: []
+        }
+    }
+
     /// The list of values, if each is one.
     private static func all(_ values: [JSON?]) -> JSON? {
         let known = values.compactMap(\.self)
@@ -141,7 +158,7 @@ public struct OperationParameter: Sendable, Equatable {
         case .flag: "true or false"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .choices(let words): "one or several of \(words.joined(separator: ", "))"
-        case .path: "a path"
+        case .path, .output: "a path"
         case .model: "a path, or a name on the hub"
         case .pathOr(let word): "a path, or \(word)"
         case .paths: "a path or a list of paths"
@@ -165,7 +182,7 @@ public struct OperationParameter: Sendable, Equatable {
             case .flag: ["type": "boolean"]
             case .choice(let words): ["enum": .array(words.map { .string($0) })]
             case .choices(let words): Self.oneOrMore(["enum": .array(words.map { .string($0) })])
-            case .path, .pathOr, .model: ["type": "string"]
+            case .path, .output, .pathOr, .model: ["type": "string"]
             case .paths, .strings: Self.oneOrMore(["type": "string"])
             case .numbers: Self.oneOrMore(["type": "number"])
             case .texts(let weighted): Self.oneOrMore(TextSource.schema(weighted: weighted))

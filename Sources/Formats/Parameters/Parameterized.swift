@@ -23,6 +23,14 @@ extension Parameterized {
         return object
     }
 
+    /// The files and folders that its parameters name to be read, as they are named.
+    package var inputs: [String] {
+        let given = parameters
+        return Self.parameterList.flatMap { parameter in
+            given[parameter.name].map(parameter.inputs) ?? []
+        }
+    }
+
     /// What parameters stand for, as recipes and manifests have them.
     ///
     /// - Parameters:

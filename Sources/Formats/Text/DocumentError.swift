@@ -159,6 +159,14 @@ extension UserFacingError {
         Self(.request, "\(path) is one of the files that are read; give the output another name")
     }
 
+    /// An output lies where the files are looked for.
+    package static func outputAmongSources(path: String, argument: String) -> Self {
+        Self(
+            .request,
+            "\(path) lies in \(argument), which is read whole, so what is written would be read as well; give the output a place outside"
+        )
+    }
+
     /// A file is another than when the work began.
     package static func changedFile(path: String) -> Self {
         Self(

@@ -73,19 +73,62 @@ package struct TextPaths: Sendable {
                 } == true)
     }
 
+    // MARK: Outputs
+
     /// Refuses an output in whose place one of the files stands that are read, by whatever path or link.
     ///
     /// - Parameters:
     ///   - output: where something is to be written.
-    ///   - sources: files, folders or patterns.
+    ///   - sources: files, folders or patterns; of a model all that makes it one.
     /// - Throws: ``UserFacingError`` that names the output.
     package static func check(_ output: String, apartFrom sources: [String]) throws(UserFacingError) {
         guard let there = FileIdentity(path: output) else { return }
-        // What are no texts, such as packed tokens, is read as it is named.
-        let files = sources.flatMap { (try? TextPaths([$0]))?.paths ?? [$0] }
-        guard !files.contains(where: { FileIdentity(path: $0) == there }) else {
+        guard !files(of: sources).contains(where: { FileIdentity(path: $0) == there }) else {
             throw .outputIsSource(path: output)
         }
+    }
+
+    /// The first of what is read that is a folder, or lies in it, by whatever path or link.
+    ///
+    /// - Parameters:
+    ///   - folder: what is to be replaced.
+    ///   - sources: files and folders, as ``files(of:)`` makes them of patterns.
+    /// - Returns: the file or folder; nil for none.
+    package static func source(in folder: String, among sources: [String]) -> String? {
+        let place = place(of: folder)
+        return sources.first { source in
+            // A link is as much the source as what it leads to.
+            let link = FileSystem.resolved(Path.parent(Path.absolute(source))).map {
+                Path.join($0, Path.name(Path.absolute(source)))
+            }
+            return [link, FileSystem.resolved(source)].compactMap(\.self).contains {
+                Path.isInside($0, place)
+            }
+        }
+    }
+
+    /// Where a folder is, or would be, links followed.
+    static func place(of folder: String) -> String {
+        let absolute = Path.absolute(folder)
+        let parent = Path.parent(absolute)
+        return FileSystem.resolved(folder)
+            ?? Path.join(FileSystem.resolved(parent) ?? parent, Path.name(absolute))
+    }
+
+    /// The files of text that arguments lead to; what is no text, such as packed tokens, as it is named, and of a model or a
+    /// tokenizer its files as well.
+    package static func files(of arguments: [String]) -> [String] {
+        arguments.filter { $0 != "-" }.flatMap { argument in
+            isModel(argument) || FileSystem.exists(Path.join(argument, "tokenizer.json"))
+                ? [argument] + modelFiles(in: argument) : (try? TextPaths([argument]))?.paths ?? [argument]
+        }
+    }
+
+    private static func modelFiles(in folder: String) -> [String] {
+        ((try? FileSystem.names(folder)) ?? []).filter { name in
+            name == Configuration.fileName || name == Manifest.fileName || TokenizerFiles.isName(name)
+                || FileSelection.isWeights(name)
+        }.map { Path.join(folder, $0) }
     }
 
     /// Whether a path is no file that could be read twice.

@@ -53,7 +53,7 @@ public struct Averaging: SurgeryOperation {
             outcome.checkpoint.tensors[name] = try .weighted(
                 all, by: shares.map { Float($0) }, as: tensor.type)
         }
-        outcome.checkpoint.otherFolders += models.map(\.path)
+        outcome.checkpoint.otherSources += models.map(\.path)
         outcome.say(
             "average",
             zip([source.path] + with, shares).map { "\(Units.fixed($1, digits: 4)) × \($0)" }

@@ -48,7 +48,7 @@ public struct Merge: SurgeryOperation {
         }
         outcome.changes = vocabulary.changes + outcome.changes
         try outcome.checkpoint.setChatTemplate(of: configuration, models)
-        outcome.checkpoint.otherFolders += models.dropFirst().map(\.checkpoint.path)
+        outcome.checkpoint.otherSources += models.dropFirst().map(\.checkpoint.path)
         tell(of: configuration, models, merger, &outcome)
         return outcome
     }

@@ -76,7 +76,7 @@ public struct Restoration: SurgeryOperation {
             outcome.checkpoint.tensors[name] = try .weighted(
                 [tensor, residual], by: [1, strength], as: tensor.type)
         }
-        outcome.checkpoint.otherFolders += [models.base.path, models.instruct.path]
+        outcome.checkpoint.otherSources += [models.base.path, models.instruct.path]
         guard mapping.mapped > 0 else { throw .nothingLeft(of: models.base.path, in: source.path) }
         mapping.report(to: &outcome, strength: strength, of: source.tensors.count)
         if chatTemplate ?? .instruct == .instruct {

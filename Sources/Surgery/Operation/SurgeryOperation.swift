@@ -90,6 +90,7 @@ extension Checkpoint {
         _ operation: some SurgeryOperation, _ context: OperationContext = OperationContext()
     ) throws(UserFacingError) -> Outcome {
         var outcome = try operation.apply(to: self, context)
+        outcome.checkpoint.otherSources += operation.inputs
         outcome.checkpoint.operations.append(
             Manifest.Operation(
                 name: type(of: operation).name, parameters: operation.parameters, facts: outcome.facts))

@@ -111,10 +111,7 @@ public struct EvaluationRequest: Sendable {
         _ rows: TokenDataset, _ transformer: Transformer<DefaultEngine>, _ isCancelled: () -> Bool
     ) throws -> EvaluationResult {
         guard let logits else { return try rows.evaluate(transformer, isCancelled: isCancelled) }
-        guard Path.absolute(logits) != Path.absolute(self.rows ?? "") else {
-            throw UserFacingError.badIDs(
-                path: logits, found: "the same file for --logits", expected: "another file")
-        }
+        try TextPaths.check(logits, apartFrom: [self.rows, self.model].compactMap(\.self))
         let shape = [rows.count, rows.length, transformer.architecture.vocabularySize]
         let writer = try SafetensorsStream(path: logits, name: "logits", shape: shape)
         var failure: UserFacingError?

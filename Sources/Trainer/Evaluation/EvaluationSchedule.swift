@@ -1,7 +1,7 @@
 public import Formats
 
 /// After which steps of a run its sets are evaluated; before the first and after the last always.
-public enum EvaluationSchedule: Codable, Sendable, Equatable {
+public enum EvaluationSchedule: Codable, Sendable, Equatable, CustomStringConvertible {
     /// After these percentages of the steps, each from 0 to 100.
     case percentages([Double])
     /// After every so many steps, 1 or more.
@@ -9,6 +9,14 @@ public enum EvaluationSchedule: Codable, Sendable, Equatable {
 
     /// Often at first, when a healing moves most.
     public static let usual = percentages([0, 1, 2, 5, 10, 20, 50, 100])
+
+    /// In words, as in `every 50 steps`.
+    public var description: String {
+        switch self {
+        case .percentages(let list): "after \(list.map(Units.plain).joined(separator: ", ")) %"
+        case .every(let steps): "every \(steps) steps"
+        }
+    }
 
     /// Refuses percentages and numbers of steps that can't be.
     ///

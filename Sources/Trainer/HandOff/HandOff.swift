@@ -15,6 +15,8 @@ public struct HandOff {
     private let plan: HandOffPlan
     private let model: PretrainedModel
     private let files: [ClusterJob.File]
+    /// The run folder.
+    private let run: String
 
     /// A stage of a run folder, of which every file is checked.
     ///
@@ -31,6 +33,7 @@ public struct HandOff {
         _ path: String, to target: HandOffTarget, stage: Int = 1, without given: Set<HandOffGap> = [],
         model: String? = nil
     ) throws {
+        run = path
         let folder = try RunFolder.open(path)
         let job = folder.job
         guard (1...job.stages.count).contains(stage) else {
@@ -102,6 +105,9 @@ public struct HandOff {
         let path = Path.absolute(output)
         guard force || !FileSystem.exists(path) else {
             throw UserFacingError(.request, "\(path) is there already; give another -o, or --force")
+        }
+        if let source = TextPaths.source(in: path, among: [run, self.model.checkpoint.path]) {
+            throw UserFacingError.isSource(path: path, source: source)
         }
         let count = min(golden ?? plan.sequencesPerStep, plan.sequencesPerStep)
         let partial = path + ".partial"

@@ -158,7 +158,27 @@ public struct PreparedJob {
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: TrainingJob.name, parameters: JSONObject()))
-        self.output = try Self.writer(options).plan(result, to: output)
+        result.otherSources +=
+            try job.inputs
+            + Self.parents(of: job, model, teacher: teacher, to: output, options, isCancelled)
+        var plan = try Self.writer(options).plan(result, to: output)
+        plan.workFolders = [CheckpointStore.folder(of: output), RunFolder.path(of: output)]
+        self.output = plan
+    }
+
+    /// The folders of models that a run reads and no parameter names.
+    ///
+    /// A parent's checksums are read through, so it is looked for only where it could be what is replaced.
+    private static func parents(
+        of job: TrainingJob, _ model: PretrainedModel, teacher: PreparedTeacher?, to output: String,
+        _ options: RunOptions, _ isCancelled: () -> Bool
+    ) throws -> [String] {
+        let teachers = [teacher?.path].compactMap(\.self)
+        let choice = job.distilsRows ? job.teachingParent : job.eval.isEmpty ? .none : job.parentChoice
+        guard options.force, FileSystem.exists(output), choice == .ofManifest,
+            case .found(let folder)? = try choice.find(for: model.checkpoint, isCancelled: isCancelled)
+        else { return teachers }
+        return teachers + [folder]
     }
 
     /// What a dry run would have read and is not there, a tokenizer among it.
@@ -218,6 +238,9 @@ public struct PreparedJob {
     /// - Throws: ``UserFacingError`` that names the options with which it would fit.
     public func check(available: Int? = MemoryNeed.available) throws {
         try Self.writer(options).check(output)
+        if let folder = job.files.first(where: { TextPaths.covers($0, output.output) }) {
+            throw UserFacingError.outputAmongSources(path: output.output, argument: folder)
+        }
         if let log = job.log, FileSystem.kind(of: Path.parent(Path.absolute(log))) != .folder {
             throw UserFacingError.noLogFolder(log: log)
         }

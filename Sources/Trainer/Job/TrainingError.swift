@@ -83,6 +83,17 @@ extension UserFacingError {
             .request, "\(path) is no checkpoint of a run, as OUT.run/step-000200 is: \(reason)\(advice)")
     }
 
+    /// A checkpoint is not what was written.
+    static func damagedCheckpoint(_ path: String, _ reason: String) -> Self {
+        let others = CheckpointStore.checkpoints(in: Path.parent(Path.absolute(path)))
+            .filter { $0 != Path.name(path) }
+        let advice =
+            others.isEmpty
+            ? "no other of its run is kept, so begin the run again with --force and without --resume"
+            : "take another of its run, of which \(others.joined(separator: ", ")) are kept; --resume --at-step goes on from one"
+        return Self(.malformed, "\(path) is damaged: \(reason); \(advice)")
+    }
+
     /// A run that should begin with a checkpoint is on another model than the checkpoint's run.
     static func otherBeginning(_ path: String, _ model: String, _ what: String) -> Self {
         Self(

@@ -308,9 +308,9 @@ public struct TrainingJob: Parameterized, Equatable {
             OperationParameter("from", .path, "begin with a checkpoint of another run, OUT.run/step-N"),
             OperationParameter(
                 "checkpoint-every", .integer, "steps between checkpoints (100); 0 keeps none on the way"),
-            OperationParameter("log", .path, "a file for a line of JSON a step"),
+            OperationParameter("log", .output, "a file for a line of JSON a step"),
             OperationParameter(
-                "tensorboard", .path, "the folder of TensorBoard's event files (OUT.run/tensorboard)"),
+                "tensorboard", .output, "the folder of TensorBoard's event files (OUT.run/tensorboard)"),
             OperationParameter("no-tensorboard", .flag, "write no event files"),
         ]
 

@@ -34,6 +34,7 @@ public struct MixtureSearch {
     ) throws {
         try request.check()
         if FileSystem.exists(output), !options.force { throw UserFacingError.exists(path: output) }
+        try TextPaths.check(output, apartFrom: request.job.inputs + [model])
         (self.request, self.model, self.output) = (request, model, output)
         // All are planned before one begins: what can't be run is refused, and told, now.
         var prepared: [PreparedJob] = []

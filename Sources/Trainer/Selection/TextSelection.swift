@@ -350,14 +350,6 @@ extension UserFacingError {
         )
     }
 
-    /// An output lies where the files are looked for.
-    fileprivate static func outputAmongSources(path: String, argument: String) -> Self {
-        Self(
-            .request,
-            "\(path) lies in \(argument), which is read whole, so what is written would be read as well; give the output a place outside"
-        )
-    }
-
     /// An output is a folder.
     fileprivate static func outputIsFolder(path: String) -> Self {
         Self(

@@ -214,9 +214,4 @@ extension UserFacingError {
     fileprivate static func noAverage(_ path: String) -> Self {
         Self(.request, "\(path) has no running average; only a run with --result average keeps one")
     }
-
-    /// What a checkpoint has does not fit what it says of its run.
-    fileprivate static func damagedCheckpoint(_ path: String, _ reason: String) -> Self {
-        Self(.malformed, "\(path) is damaged: \(reason); take another checkpoint of the run")
-    }
 }

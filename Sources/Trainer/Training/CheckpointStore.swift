@@ -105,30 +105,47 @@ final class CheckpointStore {
         let model: ModelPlace?
         private let tensors: OrderedDictionary<String, TensorExpression>
 
-        /// Reads what a checkpoint's folder says, no tensor.
+        /// Reads a checkpoint's folder.
         ///
         /// - Parameters:
         ///   - path: the folder.
+        ///   - isCompared: whether all of it is read through and compared with its checksums.
         ///   - failure: makes the error of the path and a reason.
         /// - Returns: the checkpoint.
         /// - Throws: ``UserFacingError`` when it is no checkpoint of a run, or damaged.
         static func read(
-            _ path: String,
+            _ path: String, isCompared: Bool = true,
             or failure: (_ path: String, _ reason: String) -> UserFacingError = UserFacingError.badRunState
         ) throws(UserFacingError) -> Kept {
-            do { return try contents(of: path) } catch {
-                throw failure(path, "\(error)")
+            let (record, bytes): (Record, [UInt8])
+            do { (record, bytes) = try Self.record(of: path) } catch { throw failure(path, "\(error)") }
+            let tensors: OrderedDictionary<String, TensorExpression>
+            do { tensors = try Checkpoint.open(path).tensors } catch {
+                guard error.kind == .malformed else { throw failure(path, "\(error)") }
+                throw .damagedCheckpoint(path, "its tensors are not what was written")
             }
+            if isCompared { try CheckpointSums.check(path, record: bytes, tensors) }
+            return Kept(
+                path: path, identity: record.identity, progress: record.progress, model: record.model,
+                tensors: tensors)
         }
 
-        private static func contents(of path: String) throws(UserFacingError) -> Kept {
+        private static func record(of path: String) throws(UserFacingError) -> (Record, [UInt8]) {
             let bytes = try InputFile(path: Path.join(path, recordName)).bytes()
+            if let version = try? JSONDecoder().decode(Record.Version.self, from: Data(bytes)).version,
+                version != Record.version
+            {
+                throw UserFacingError(
+                    .unsupported,
+                    """
+                    \(recordName) is of version \(version), which another build of the trainer has kept and can go on with; \
+                    this one reads \(Record.version)
+                    """)
+            }
             guard let record = try? JSONDecoder().decode(Record.self, from: Data(bytes)),
                 record.identity.stages.indices.contains(record.progress.stage)
             else { throw UserFacingError(.malformed, "\(recordName) is not what was written") }
-            return Kept(
-                path: path, identity: record.identity, progress: record.progress, model: record.model,
-                tensors: try Checkpoint.open(path).tensors)
+            return (record, bytes)
         }
 
         /// The values of what was trained, by name.
@@ -235,10 +252,15 @@ final class CheckpointStore {
     }
 
     private struct Record: Codable {
-        var version = 3
+        static let version = 4
+
+        var version = Self.version
         var identity: RunIdentity
         var progress: RunProgress
         var model: ModelPlace?
+
+        /// What every version has.
+        struct Version: Decodable { var version: Int }
     }
 
     private static let recordName = "run.json"
@@ -284,10 +306,13 @@ final class CheckpointStore {
         return stepNames(in: folder).reduce(0) { $0 + FileSystem.byteCount(of: Path.join(folder, $1)) }
     }
 
-    /// The last checkpoint of the run that makes `output`; nil when there is none, or it can't be read.
+    /// The last checkpoint of the run that makes `output`, not compared with its checksums; nil when there is none, or it can't
+    /// be read.
     static func kept(for output: String) -> Kept? {
         let folder = folder(of: output)
-        return steps(in: folder).max().flatMap { try? Kept.read(path(in: folder, step: $0)) }
+        return steps(in: folder).max().flatMap {
+            try? Kept.read(path(in: folder, step: $0), isCompared: false)
+        }
     }
 
     /// The last step that is kept, nil when none is.
@@ -337,10 +362,14 @@ final class CheckpointStore {
     ) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let record = try encoder.encode(Record(identity: identity, progress: progress, model: model))
+        let record = [UInt8](
+            try encoder.encode(Record(identity: identity, progress: progress, model: model)))
         let checkpoint = Checkpoint(
             path: folder, tensors: tensors,
-            auxiliaryFiles: [AuxiliaryFile(name: recordName, content: .bytes([UInt8](record)))],
+            auxiliaryFiles: [
+                AuxiliaryFile(name: recordName, content: .bytes(record)),
+                try CheckpointSums(record: record, tensors).file,
+            ],
             metadata: [:])
         var options = WriteOptions(force: true, shardSize: .max, checksums: false)
         options.freeSpace = freeSpace

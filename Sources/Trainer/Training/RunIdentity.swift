@@ -26,7 +26,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     public var stages: [StagePlan]
     /// The files that each stage trains on.
     public var data: [[File]]
-    /// The SHA-256 of the configuration and the tokenizer, by their names.
+    /// The SHA-256 of the configuration and the tokenizer, by their names, and what other files change of that.
     public var model: [String: String]
     /// The SHA-256 of the trained tensors' names, types and shapes; their values are kept with the run.
     public var trained: String
@@ -38,6 +38,59 @@ public struct RunIdentity: Codable, Sendable, Equatable {
     public var isPlainText: Bool?
     /// The checkpoint of another run that this one began with: that run's name and step; nil where it began with the model.
     public var beginning: String?
+    /// The sets that are evaluated; nil where there are none.
+    ///
+    /// They don't decide the result unless the run goes by them, but figures of a run are compared with each other.
+    public var sets: [EvaluatedSet]?
+    /// What the run goes by that is no number of a stage; nothing where it goes by its steps alone.
+    public var rules: Rules?
+
+    /// A set that is evaluated.
+    public struct EvaluatedSet: Codable, Sendable, Equatable {
+        /// What it is called.
+        public var name: String
+        /// The SHA-256 of its tokens, document by document.
+        public var sha256: String
+        /// Bytes of its texts; nil for tokens without a text.
+        public var bytes: Int?
+    }
+
+    /// What decides by evaluations and checkpoints when a run ends, what becomes of it, and where it goes back to.
+    public struct Rules: Codable, Sendable, Equatable {
+        /// What becomes of it, where that is the best by evaluation.
+        public var result: RunResult?
+        /// After how many evaluations without improvement it ends.
+        public var patience: Int?
+        /// The sets that have to be healed for it to end.
+        public var untilHealed: [String]?
+        /// When the sets are evaluated by which it goes.
+        public var evaluated: String?
+        /// Steps between the checkpoints that a guard goes back to.
+        public var checkpointEvery: Int?
+
+        enum CodingKeys: String, CodingKey {
+            case result, patience, evaluated
+            case untilHealed = "until-healed"
+            case checkpointEvery = "checkpoint-every"
+        }
+
+        /// None.
+        init() {}
+
+        /// Those of a job; nil where it goes by none.
+        init?(_ job: TrainingJob) {
+            result = job.result == .best ? .best : nil
+            patience = job.patience
+            untilHealed = job.untilHealed ? job.healingSets : nil
+            let isJudged = result != nil || patience != nil || untilHealed != nil
+            evaluated = isJudged ? job.evaluationSchedule.description : nil
+            checkpointEvery = job.guarding == .rollback ? job.checkpointEvery : nil
+            if !isJudged, checkpointEvery == nil { return nil }
+        }
+
+        /// Whether it goes by the sets.
+        var isJudged: Bool { evaluated != nil }
+    }
 
     /// The identity of a run; reads what is not trained, and rows of tokens, through once.
     ///
@@ -50,6 +103,13 @@ public struct RunIdentity: Codable, Sendable, Equatable {
             try kept.checkValues(of: job.model.checkpoint)
             return "\(kept.identity.name), step \(kept.progress.step)"
         }
+        sets =
+            job.evaluations.isEmpty
+            ? nil
+            : job.evaluations.map {
+                EvaluatedSet(name: $0.name, sha256: $0.sha256, bytes: $0.bytes)
+            }
+        rules = Rules(job.job)
         let checkpoint = job.model.checkpoint
         let trained = job.stages.reduce(into: Set<String>()) { $0.formUnion($1.layout.trainedNames) }
         model = try Self.files(of: checkpoint)
@@ -73,7 +133,8 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         }
     }
 
-    /// The SHA-256 of a model's configuration and tokenizer, by their names.
+    /// The SHA-256 of a model's configuration and tokenizer, by their names, and what other files change of how that encodes
+    /// text, by the keys there: `split_special_tokens` and the like.
     static func files(of checkpoint: Checkpoint) throws(UserFacingError) -> [String: String] {
         let stored = try checkpoint.stored()
         var files: [String: String] = [:]
@@ -83,6 +144,12 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         for file in stored.auxiliaryFiles
         where file.name == "tokenizer.json" || file.name.hasPrefix("assets/") {
             files[file.name] = FileDigest.sha256(try file.bytes())
+        }
+        // Nothing is encoded by a tokenizer that can't be loaded.
+        let tokenizer = TokenizerFiles(of: checkpoint.auxiliaryFiles, path: checkpoint.path)
+        for (key, value) in (try? tokenizer.loaded())?.changes ?? [:] {
+            let text = value.array == nil ? value.text : FileDigest.sha256(value.serialized(indent: nil))
+            files["tokenizer_config.json: \(key)"] = text
         }
         return files
     }
@@ -182,22 +249,24 @@ public struct RunIdentity: Codable, Sendable, Equatable {
                 )
             }
         }
-        return Self.differences(new, old, data: data.flatMap(\.self), kept.data.flatMap(\.self))
+        return words(of: new, old, kept)
     }
 
     /// What is different from a run that was planned, in the same words.
     func differences(from kept: RunIdentity) -> [String] {
-        Self.differences(comparable, kept.comparable, data: data.flatMap(\.self), kept.data.flatMap(\.self))
+        words(of: comparable, kept.comparable, kept)
     }
 
-    private static func differences(
-        _ new: RunIdentity, _ old: RunIdentity, data now: [File], _ then: [File]
-    ) -> [String] {
+    /// What is different between this run and one that was kept, of which only `new` and `old` are compared.
+    private func words(of new: RunIdentity, _ old: RunIdentity, _ kept: RunIdentity) -> [String] {
         var new = new
         var differences: [String] = []
         if new.data != old.data {
-            differences.append("the data is \(words(now)), was \(words(then))")
+            differences.append(
+                "the data is \(Self.words(data.flatMap(\.self))), was \(Self.words(kept.data.flatMap(\.self)))"
+            )
         }
+        differences += Self.words(of: sets ?? [], kept.sets ?? [])
         if new.frozen != old.frozen {
             differences.append(
                 "tensors of the model that are not trained have other values than when it began")
@@ -209,13 +278,25 @@ public struct RunIdentity: Codable, Sendable, Equatable {
                     : "the teacher is another model, or has other values than when it began")
         }
         (new.data, new.frozen, new.teacher) = (old.data, old.frozen, old.teacher)
-        guard let new = json(new), let old = json(old) else { return differences }
-        return differences + compare(new, old)
+        // Rules are called as the options are.
+        differences += Self.compare(Self.json(new.rules ?? Rules()), Self.json(old.rules ?? Rules()))
+        (new.sets, new.rules) = (old.sets, old.rules)
+        return differences + Self.compare(Self.json(new), Self.json(old))
+    }
+
+    /// What is different between sets, whose figures would be put beside each other.
+    private static func words(of new: [EvaluatedSet], _ old: [EvaluatedSet]) -> [String] {
+        let (now, then) = (Set(new.map(\.name)), Set(old.map(\.name)))
+        let changed = new.filter { set in old.contains { $0.name == set.name && $0 != set } }
+        return changed.map { "the set '\($0.name)' has other text than when the run began" }
+            + now.subtracting(then).sorted().map { "the set '\($0)' is new" }
+            + then.subtracting(now).sorted().map { "the set '\($0)' is missing" }
     }
 
     /// Without what decides nothing.
     var comparable: RunIdentity {
         var same = self
+        if rules?.isJudged != true { same.sets = nil }
         for index in same.stages.indices {
             (same.stages[index].recomputation, same.stages[index].title) = (.none, nil)
         }
@@ -234,7 +315,7 @@ public struct RunIdentity: Codable, Sendable, Equatable {
         }.joined(separator: ", ")
     }
 
-    private static func json(_ identity: RunIdentity) -> JSON? { try? JSON(encoding: identity) }
+    private static func json(_ value: some Encodable) -> JSON? { try? JSON(encoding: value) }
 
     /// What is different between two descriptions of a run, as "seed is 4, was 3".
     static func compare(_ new: JSON?, _ old: JSON?, path: String = "") -> [String] {

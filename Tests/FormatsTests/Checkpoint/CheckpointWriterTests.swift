@@ -153,6 +153,38 @@ import Testing
         #expect(try folder.names() == ["base", "link"])
     }
 
+    /// What else is read for a result is not replaced either, however it is named.
+    @Test func whatElseIsReadIsNoOutput() throws {
+        try CheckpointWriter().write(base, to: folder.path("old"))
+        try folder.write("old/ko.jsonl", #"{"text": "하나"}"#)
+        try folder.makeFolder("texts")
+        try folder.write("texts/en.jsonl", #"{"text": "one"}"#)
+        try #require(unsafe symlink(folder.path("old/ko.jsonl"), folder.path("texts/ko.jsonl")) == 0)
+        let force = CheckpointWriter(options: .init(force: true))
+        var model = base
+        for source in ["old", "old/ko.jsonl", "old/*.jsonl", "texts", "texts/ko.jsonl"] {
+            model.otherSources = ["-", folder.path(source)]
+            let plan = try force.plan(model, to: folder.path("old"))
+            let error = #expect(throws: UserFacingError.self, "\(source)") { try force.check(plan) }
+            #expect(error?.message.contains("it is or holds") == true, "\(source)")
+            try force.check(force.plan(model, to: folder.path("new")))
+        }
+        // Inside a model that is read nothing is put, whichever it is.
+        model.otherSources = [folder.path("old")]
+        let inside = UserFacingError.insideSource(path: folder.path("old/out"), source: folder.path("old"))
+        #expect(throws: inside) { try force.write(model, to: folder.path("old/out")) }
+        // Nor is what lies where the run is kept.
+        try folder.makeFolder("new.run")
+        model.otherSources = [try folder.write("new.run/en.jsonl", #"{"text": "one"}"#)]
+        var plan = try force.plan(model, to: folder.path("new"))
+        try force.check(plan)
+        plan.workFolders = [folder.path("new.run")]
+        let kept = UserFacingError.runHoldsSource(
+            path: folder.path("new"), folder: folder.path("new.run"), source: model.otherSources[0])
+        #expect(throws: kept) { try force.check(plan) }
+        #expect(try folder.names() == ["base", "new.run", "old", "texts"])
+    }
+
     /// A model of one file has no folder of its own: its result may lie beside it.
     @Test func aBareFileIsNoOutput() throws {
         try folder.write("lone.safetensors", safetensors(SmallModel.first))

@@ -62,6 +62,18 @@ import Testing
         return (nats, ends)
     }
 
+    /// Logits don't take the place of the rows that they are of, nor of the model.
+    @Test func logitsReplaceNothingThatIsRead() throws {
+        let folder = try TemporaryFolder()
+        let model = try folder.copy(of: GoldenModel(name: "llama").folder, as: "llama")
+        let rows = folder.path("llama/golden.safetensors")
+        try #require(unsafe symlink(rows, folder.path("link")) == 0)
+        for path in [rows, folder.path("link"), folder.path("llama/config.json")] {
+            let request = EvaluationRequest(model: model, rows: rows, logits: path, threads: 1)
+            #expect(throws: UserFacingError.outputIsSource(path: path)) { try request.run() }
+        }
+    }
+
     @Test(arguments: [(1, 12), (3, 24), (2, 64)], [EndOfText.ofModel, .nothing])
     func countsEveryTokenOnceInItsOwnDocument(_ shape: (batch: Int, length: Int), endOfText: EndOfText) throws
     {

@@ -52,6 +52,20 @@ import Testing
         }
     }
 
+    /// Neither the run nor its model is replaced by what is made of them.
+    @Test func whatItReadsIsNoOutput() throws {
+        let run = try plan()
+        for output in ["healed.cluster", "grown"] {
+            let before = try folder.names(output)
+            let error = UserFacingError.isSource(path: folder.path(output), source: folder.path(output))
+            #expect(throws: error) {
+                try HandOff(run.path, to: .torchtitan).write(
+                    to: folder.path(output), golden: 1, force: true, threads: 1)
+            }
+            #expect(try folder.names(output) == before)
+        }
+    }
+
     // MARK: What is given up
 
     /// What a run asks for and no framework can do is refused by name, all of it in one message.

@@ -231,6 +231,69 @@ import Testing
         #expect(try bytes("exported/model.safetensors") == bytes("healed/model.safetensors"))
     }
 
+    /// A byte of a tensor or of the record that is another, or not there, is found by whoever reads a checkpoint.
+    @Test func whatIsDamagedIsNotUsed() throws {
+        var run = try golden("llama", "healed")
+        run.options.resume = true
+        func stop() throws {
+            final class Counter { var value = 0 }
+            let taken = Counter()
+            let loop = try TrainingLoop(run.prepared()) { if case .step = $0 { taken.value += 1 } }
+            #expect(throws: UserFacingError.self) { _ = try loop { taken.value >= 3 } }
+        }
+        try stop()
+        let step = "healed.run/step-000003"
+        #expect(try folder.names(step) == ["checksums.json", "model.safetensors", "run.json"])
+        var next = try golden("llama", "next")
+        next.job.from = folder.path(step)
+        func messages() throws -> [String] {
+            [
+                message { try TrainingLoop(run.prepared()) { _ in } },
+                message { try next.prepared() }, message { try export(step, to: "none") },
+            ]
+        }
+        #expect(try messages() == ["", "", ""])
+        try FileSystem.remove(folder.path("none"))
+        let damages: [(file: String, words: String, (inout Data) -> Void)] = [
+            ("model.safetensors", "its tensors are not what was written", { $0[$0.count - 5] ^= 1 }),
+            ("model.safetensors", "its tensors are not what was written", { $0.removeLast(8) }),
+            (
+                "run.json", "its record is not what was written",
+                {
+                    $0 = Data(
+                        String(decoding: $0, as: UTF8.self).replacing(
+                            "\"rollbacks\" : 0", with: "\"rollbacks\" : 1"
+                        ).utf8)
+                }
+            ),
+            ("checksums.json", "its checksums.json is gone or is none", { $0 = Data() }),
+        ]
+        for (file, words, damage) in damages {
+            let whole = try bytes("\(step)/\(file)")
+            var bytes = whole
+            damage(&bytes)
+            try #require(bytes != whole)
+            try folder.write("\(step)/\(file)", bytes)
+            for text in try messages() {
+                #expect(text.contains("step-000003 is damaged: \(words)"), "\(text)")
+                #expect(text.contains("of which step-000002 are kept"), "\(text)")
+            }
+            try folder.write("\(step)/\(file)", whole)
+        }
+        // Of another build, which is no damage.
+        let record = try String(decoding: bytes("\(step)/run.json"), as: UTF8.self)
+        try folder.write("\(step)/run.json", record.replacing("\"version\" : 4", with: "\"version\" : 3"))
+        for text in try messages() {
+            #expect(text.contains("run.json is of version 3, which another build of the trainer"), "\(text)")
+        }
+        // From the one before it the run goes on.
+        run.options.atStep = 2
+        try run()
+        #expect(try !kept("none") && kept("healed"))
+    }
+
+    private func kept(_ output: String) throws -> Bool { FileSystem.exists(folder.path(output)) }
+
     @Test func whatIsNoCheckpointIsNamed() throws {
         _ = try golden("llama", "healed")()
         let none = message { try export("healed", to: "none") }
@@ -245,7 +308,7 @@ import Testing
         let stage = record.replacing(#""stage" : 0"#, with: #""stage" : 3"#)
         #expect(try stage != record && broken(stage).contains("run.json is not what was written"))
         try folder.write("\(step)/run.json", record)
-        // A tensor that is not there, and one of another shape.
+        // A tensor that is not there, and one of another shape, as whoever wrote them meant it.
         let path = folder.path("\(step)/model.safetensors")
         let kept = try Checkpoint.open(folder.path(step))
         for (change, words) in [
@@ -260,6 +323,9 @@ import Testing
                 .write(other, to: folder.path("broken"))
             try FileManager.default.removeItem(atPath: path)
             try FileManager.default.copyItem(atPath: folder.path("broken/model.safetensors"), toPath: path)
+            let sums = try CheckpointSums(
+                record: Array(record.utf8), Checkpoint.open(folder.path(step)).tensors)
+            try folder.write("\(step)/checksums.json", JSON(encoding: sums).serialized())
             let text = message { try export(step, to: "none") }
             #expect(text.contains(words), "\(text)")
         }

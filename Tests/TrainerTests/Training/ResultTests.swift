@@ -93,6 +93,110 @@ import Testing
         #expect(histories[0].evaluations.map(\.result.loss) == histories[1].evaluations.map(\.result.loss))
     }
 
+    private func stop(_ run: JobRun, after steps: Int) throws {
+        final class Counter { var value = 0 }
+        let taken = Counter()
+        let loop = try TrainingLoop(run.prepared()) { if case .step = $0 { taken.value += 1 } }
+        #expect(throws: UserFacingError.self) { _ = try loop { taken.value >= steps } }
+    }
+
+    /// A run that was stopped after two steps, and what resuming it with other settings is refused with.
+    private func refusals(
+        of run: JobRun, _ changes: [(inout JobRun) throws -> Void]
+    ) throws -> [String] {
+        try stop(run, after: 2)
+        return try changes.map { change in
+            var other = run
+            other.options.resume = true
+            try change(&other)
+            do { _ = try TrainingLoop(other.prepared()) { _ in } } catch { return "\(error)" }
+            return ""
+        }
+    }
+
+    /// Figures of a set are put beside each other, so it must be the same set, whatever lies in its file by then.
+    @Test func goesOnWithTheSameSetsOnly() throws {
+        let korean = try folder.copy(of: example("data/korean.val.jsonl"), as: "set.jsonl")
+        let same = try folder.copy(of: korean, as: "same.jsonl")
+        var run = textRun("run")
+        run.job.eval = [TextSource(name: "set", path: korean)]
+        let refusals = try refusals(
+            of: run,
+            [
+                { $0.job.eval = [TextSource(name: "set", path: same)] },
+                { $0.job.eval = [TextSource(name: "korean", path: korean)] },
+                { $0.job.eval.append(TextSource(name: "en", path: example("data/english.val.jsonl"))) },
+                { $0.job.eval = [] },
+                { _ in
+                    try FileManager.default.removeItem(atPath: korean)
+                    _ = try folder.copy(of: example("data/english.val.jsonl"), as: "set.jsonl")
+                },
+            ])
+        #expect(refusals[0] == "")
+        #expect(refusals[1].contains("the set 'korean' is new; the set 'set' is missing"))
+        #expect(refusals[2].contains("other settings: the set 'en' is new. Resume"))
+        #expect(refusals[3].contains("other settings: the set 'set' is missing. Resume"))
+        #expect(refusals[4].contains("the set 'set' has other text than when the run began. Resume"))
+    }
+
+    /// What a run goes by is what it began with; what only says where it stands may be another.
+    @Test func goesOnByTheSameRulesOnly() throws {
+        let refused = try refusals(
+            of: textRun("run"),
+            [
+                { $0.job.result = .best }, { $0.job.patience = 2 },
+                { ($0.job.untilHealed, $0.job.healedBy) = (true, ["set"]) },
+                { $0.job.guarding = .rollback },
+            ])
+        for (message, rule) in zip(refused, ["result is \"best\"", "patience is 2", "until-healed is"]) {
+            #expect(message.contains("\(rule)") && message.contains("was not given"), "\(message)")
+        }
+        #expect(refused[3].contains("checkpoint-every is 0, was not given"))
+        let allowed = try refusals(
+            of: textRun("other"),
+            [
+                { $0.job.evalEvery = 3 }, { $0.job.checkpointEvery = 2 }, { $0.job.keep = 2 },
+                { $0.job.keepBest = true }, { $0.job.maxTime = "1h" },
+            ])
+        #expect(allowed == ["", "", "", "", ""])
+        var judged = textRun("judged")
+        judged.job.patience = 3
+        let often = try refusals(of: judged, [{ $0.job.evalEvery = 3 }, { _ in }])
+        #expect(
+            often[0].contains(#"evaluated is "every 3 steps", was "after 0, 1, 2, 5, 10, 20, 50, 100 %""#))
+        #expect(often[1] == "")
+    }
+
+    /// What other files say of how tokenizer.json encodes text counts, and nothing else in them.
+    @Test func goesOnWithTheSameTokensOnly() throws {
+        let settings = "tokenizer_config.json"
+        try folder.write(settings, #"{"split_special_tokens": false}"#)
+        var run = textRun("run")
+        run.job.eval = []
+        let refusals = try refusals(
+            of: run,
+            [
+                { _ in try folder.write(settings, #"{"chat_template": "a"}"#) },
+                { _ in try folder.write(settings, #"{"split_special_tokens": true}"#) },
+                { _ in
+                    try folder.write(
+                        settings,
+                        #"{"added_tokens_decoder": {"1024": {"content": "<new>", "special": true}}}"#)
+                },
+            ])
+        #expect(refusals[0] == "")
+        let name = "model.tokenizer_config.json:"
+        #expect(refusals[1].contains("\(name) split_special_tokens is \"true\", was not given"))
+        #expect(refusals[2].contains("\(name) added_tokens is"), "\(refusals[2])")
+        // Nor is a model made of a checkpoint that reads text in another way.
+        try folder.write(settings, #"{"split_special_tokens": true}"#)
+        let step = folder.path("run.run/step-000002")
+        let export = #expect(throws: UserFacingError.self) {
+            try CheckpointExport(step, to: folder.path("exported"))
+        }
+        #expect(export?.message.contains("other tokenizer_config.json: split_special_tokens") == true)
+    }
+
     /// From an older checkpoint the run is the same run.
     @Test func anyCheckpointIsGoneOnFrom() throws {
         _ = try run("straight")()

@@ -57,6 +57,8 @@ public struct TokenizerFiles: Sendable {
         public let disagreements: [String]
         /// tokenizer.json with every token that the other files add to it.
         let main: JSON
+        /// What the other files change of how tokenizer.json encodes text; nothing where they change nothing.
+        package var changes = JSONObject()
     }
 
     /// Loads the files.
@@ -78,15 +80,21 @@ public struct TokenizerFiles: Sendable {
             mended = ("fix_mistral_regex", MistralPattern.mend)
             alone = try tokenizer(json, bytes)
         }
+        var changes = JSONObject()
+        if alone.splitsSpecialTokens { changes["split_special_tokens"] = true }
+        if let mended { changes[mended.name] = true }
         let numbering = try TokenNumbering(self, json, alone)
         guard numbering.disagreements.isEmpty, !numbering.additions.isEmpty, var object = json.object else {
-            return Loaded(tokenizer: alone, disagreements: numbering.disagreements, main: json)
+            return Loaded(
+                tokenizer: alone, disagreements: numbering.disagreements, main: json, changes: changes)
         }
+        changes["added_tokens"] = .array(numbering.additions)
         object["added_tokens"] = .array((object["added_tokens"]?.array ?? []) + numbering.additions)
         let main = JSON.object(object)
         return Loaded(
-            tokenizer: try tokenizer(main, main.serialized(laidOutLike: bytes)), disagreements: [], main: main
-        )
+            tokenizer: try tokenizer(main, main.serialized(laidOutLike: bytes)), disagreements: [],
+            main: main,
+            changes: changes)
     }
 
     /// What the files are when they are loaded, where they agree.
