@@ -205,6 +205,34 @@ import Testing
         #expect(error?.description.contains(folder.path("surgery.json")) == true)
     }
 
+    /// What comes from a source that is not listed, also where it is what a computation began with, or an original file.
+    @Test(arguments: [
+        (#""sources": ["#, 1, "comes from source 0, which it does not list"),
+        (#""file":1"#, 0, "comes from source 2, which it does not list"),
+        (#""file":1"#, 9, "comes from source -1, which it does not list"),
+        (#""source":1"#, 0, "the original file 'model-00002-of-00002.safetensors' comes from source 2"),
+    ]) func whatIsNotListed(part: String, how: Int, message: String) throws {
+        _ = try write()
+        let path = folder.path("out/surgery.json")
+        var text = String(decoding: try folder.bytes("out/surgery.json"), as: UTF8.self)
+        #expect(text.contains(part))
+        if how == 1 {
+            // No sources at all.
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            text = lines.filter { !$0.contains(#""path":"#) }.joined(separator: "\n")
+        } else {
+            text.replace(part, with: part.dropLast() + (how == 0 ? "2" : "-1"))
+        }
+        try folder.write("out/surgery.json", text)
+        func expectRefusal(_ open: () throws -> Void) {
+            let error = #expect(throws: UserFacingError.self) { try open() }
+            #expect(error?.kind == .malformed && error?.description.hasPrefix(path) == true)
+            #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+        }
+        expectRefusal { _ = try Manifest.read(path: path) }
+        expectRefusal { _ = try Checkpoint.open(folder.path("out")) }
+    }
+
     /// Each operation, alone and above another, as it comes back from its JSON.
     @Test func everyOperationIsRead() throws {
         let leaf = try Provenance.copied(file: 2, tensor: "b", offset: 64, type: .f32, shape: [4, 6])
