@@ -234,7 +234,8 @@ extension TrainingOutcome {
         }
         for (name, share) in healed {
             let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
-            let worse = share.percentWorse.map { ", and needs \(Units.fixed($0, digits: 1)) % more now" } ?? ""
+            let worse =
+                share.percentWorse.map { ", and needs \(Units.fixed($0, digits: 1)) % more now" } ?? ""
             lines.append("\(name): \(percent ?? "began no worse than the parent" + worse)")
         }
         return lines + ["\(output): healed in \(step) steps, \(Units.count(tokens)) tokens"]

@@ -189,7 +189,7 @@ struct HealOptimizer: ParsableArguments {
     var ropeTheta: Double?
     @Option(
         help:
-            "How the run begins where a surgery has copied layers: plain (as they are) or ramp (what they add grows from nothing)."
+            "How the run begins where a surgery has copied layers: plain (as they are) or ramp (what they add grows from nothing; not where they were trained since)."
     )
     var seam = standard.seam
     @Option(

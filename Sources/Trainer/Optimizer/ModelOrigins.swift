@@ -17,11 +17,18 @@ struct ModelOrigins {
     let seam: Set<Int>
     /// Which rows of a tensor the source does not have, by the tensor's name.
     let newRows: [String: [Range<Int>]]
+    /// Whether a tensor was trained since the surgery, all of it or some rows, by its name.
+    private let isTrained: [String: Bool]
+    /// Whether the model was healed since the surgery.
+    private let isHealed: Bool
 
     /// What a layer is; nil where nothing is known of it.
     func kind(of layer: Int) -> Layer? {
         layers.flatMap { $0.indices.contains(layer) ? $0[layer] : nil }
     }
+
+    /// Whether a tensor was trained since the surgery; where files call tensors otherwise, whether anything was.
+    func wasTrained(_ tensor: String) -> Bool { isTrained[tensor] ?? isHealed }
 
     /// Reads what is known of a model; nil where no surgery was done to it.
     ///
@@ -66,7 +73,7 @@ struct ModelOrigins {
         (self.layers, self.sources, self.seam) = (layers, sources, seam)
         var manifest = Manifest(tool: "", operations: [], sources: [], provenance: source.provenance)
         manifest.sources = source.files
-        var newRows: [String: [Range<Int>]] = [:]
+        var (newRows, isTrained): ([String: [Range<Int>]], [String: Bool]) = ([:], [:])
         for (name, lineage) in manifest.lineage {
             let height = checkpoint.tensors[name].map { $0.shape.first ?? 1 }
             if let told = lineage.runs.last?.rows.upperBound, let height, told != height {
@@ -77,8 +84,10 @@ struct ModelOrigins {
                 $0.kind == .fresh || $0.kind == .computed && $0.source == nil
             }
             if !runs.isEmpty { newRows[name] = runs.map(\.rows) }
+            isTrained[name] = lineage.runs.contains { $0.kind == .computed }
         }
-        self.newRows = newRows
+        (self.newRows, self.isTrained) = (newRows, isTrained)
+        isHealed = source.operations.contains { $0.name == TrainingJob.name }
     }
 }
 
