@@ -238,11 +238,13 @@ struct ManifestReader {
 
     func operations(_ json: JSON, _ key: String) throws(UserFacingError) -> [Manifest.Operation] {
         try list(json, key) { (operation) throws(UserFacingError) in
-            Manifest.Operation(
+            let facts =
+                operation["facts"] == nil
+                ? JSONObject() : try value(operation, "facts", "an object") { $0.object }
+            _ = try LayerOrigins(facts, self)
+            return Manifest.Operation(
                 name: try value(operation, "name", "a string") { $0.string },
-                parameters: try value(operation, "parameters", "an object") { $0.object },
-                facts: operation["facts"] == nil
-                    ? JSONObject() : try value(operation, "facts", "an object") { $0.object })
+                parameters: try value(operation, "parameters", "an object") { $0.object }, facts: facts)
         }
     }
 
