@@ -234,7 +234,9 @@ extension TrainingOutcome {
         }
         for (name, share) in healed {
             let percent = share.percent.map { "\(Units.fixed($0, digits: 1)) % healed" }
-            lines.append("\(name): \(percent ?? "was no worse than the parent")")
+            let worse =
+                share.percentWorse.map { ", and needs \(Units.fixed($0, digits: 1)) % more now" } ?? ""
+            lines.append("\(name): \(percent ?? "began no worse than the parent" + worse)")
         }
         return lines + [
             "\(output): healed in \(Units.grouped(step)) \(step == 1 ? "step" : "steps"), \(Units.count(tokens)) tokens"

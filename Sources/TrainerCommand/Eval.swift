@@ -58,8 +58,8 @@ struct Eval: ParsableCommand {
     var parent: String?
     @Flag(
         help: """
-            The same with the model that surgery.json names as the source, where its files have the checksums that \
-            stand there.
+            The same with the model that surgery.json names as the source, where it is what it was: weights, \
+            configuration, tokenizer.
             """)
     var besideParent = false
     @Option(

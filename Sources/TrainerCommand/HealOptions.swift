@@ -31,7 +31,7 @@ struct HealData: ParsableArguments {
     var evaluations: [TextSource] = []
     @Option(
         help: ArgumentHelp(
-            "The model beside which the sets are put: what this one was made of (default: the source that surgery.json names, where its files have the checksums that stand there).",
+            "The model beside which the sets are put: what this one was made of (default: the source that surgery.json names, where it is what it was: weights, configuration, tokenizer).",
             valueName: "model"))
     var parent: String?
     @Flag(help: "Put no model beside the sets.") var noParent = false
@@ -189,7 +189,7 @@ struct HealOptimizer: ParsableArguments {
     var ropeTheta: Double?
     @Option(
         help:
-            "How the run begins where a surgery has copied layers: plain (as they are) or ramp (what they add grows from nothing)."
+            "How the run begins where a surgery has copied layers: plain (as they are) or ramp (what they add grows from nothing; not where they were trained since)."
     )
     var seam = standard.seam
     @Option(

@@ -21,7 +21,7 @@ struct HealTeacher: ParsableArguments {
     var teacherOn = TrainingJob().teacherOn
     @Option(
         help: ArgumentHelp(
-            "Behind each run of copied layers, add this weight times the mean square of the difference from the teacher's hidden state to the loss of what is taught, in this share of the first stage's steps (0.05).",
+            "Behind each run of copied layers, add this weight times the mean square of the difference from the hidden state of the teacher, which must be the parent, to the loss of what is taught, in this share of the first stage's steps (0.05).",
             valueName: "weight[:share]"))
     var teacherHidden: String?
     @Option(

@@ -47,3 +47,13 @@ def test_all_know_what_is_wrong_with_one(worker: ModuleType) -> None:
     with pytest.raises(worker.Refusal, match="another job") as caught:
         worker.agree(store, 2, 3, None, "others")
     assert caught.value.rank == 2
+
+
+@pytest.mark.parametrize(("now", "is_healed"), [(1.2, True), (1.3, True), (1.300001, True), (1.30002, False)])
+def test_as_good_as_the_parent_but_for_rounding(worker: ModuleType, now: float, is_healed: bool) -> None:
+    rules = {"healed_by": ["en"], "until_healed": True, "patience": None}
+    parent = {"sets": [{"name": "en", "result": {"bits_per_byte": 1.3}}]}
+    evaluations = worker.Evaluations(rules, parent, 10)
+    for step, value in ((0, 1.4), (1, now)):
+        found = evaluations.hear(step, {"en": {"bits_per_byte": value, "loss": 1}}, is_mature=step > 0)
+    assert found == is_healed and evaluations.end == ("healed" if is_healed else None)

@@ -62,7 +62,7 @@ extension Manifest {
         _ known: OrderedDictionary<String, Provenance>, _ operations: [Operation]
     ) -> Ancestor {
         var used: Set<Int> = []
-        for tree in known.values { tree.forEachCopy { used.insert($0) } }
+        for tree in known.values { tree.forEachCopy { file, _ in used.insert(file) } }
         let order = used.filter { sources.indices.contains($0) }.sorted()
         let places = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
         return Ancestor(
@@ -117,11 +117,11 @@ extension Provenance {
         return new ?? self
     }
 
-    /// Tells the file of each tensor of a source, also of those that a computation began with.
-    fileprivate func forEachCopy(_ visit: (_ file: Int) -> Void) {
+    /// Tells the file and the name of each tensor of a source, also of those that a computation began with.
+    package func forEachCopy(_ visit: (_ file: Int, _ tensor: String) -> Void) {
         forEachLeaf { leaf in
             switch leaf {
-            case .copied(let file, _, _): visit(file)
+            case .copied(let file, let tensor, _): visit(file, tensor)
             case .computed(_, let beginning): beginning?.forEachCopy(visit)
             }
         }

@@ -147,6 +147,20 @@ extension Manifest {
         for (name, tree) in try reader.value(json, "provenance", "an object", { $0.object }) {
             provenance[name] = try Provenance.read(tree, ManifestReader(file: file, tensor: name))
         }
+        try checkSources(file: file)
+    }
+
+    /// Refuses places of sources that are not listed.
+    private func checkSources(file: String) throws(UserFacingError) {
+        for weights in original?.weights ?? [] {
+            guard let place = weights.source, !sources.indices.contains(place) else { continue }
+            throw .unknownSource(of: "the original file '\(weights.name)'", file: place).within(file)
+        }
+        for (name, tree) in provenance {
+            var unknown: Int?
+            tree.forEachCopy { file, _ in if !sources.indices.contains(file) { unknown = file } }
+            if let unknown { throw .unknownSource(of: "tensor '\(name)'", file: unknown).within(file) }
+        }
     }
 
     /// The file's bytes: readable, and no more than a line for each tensor.
@@ -224,11 +238,13 @@ struct ManifestReader {
 
     func operations(_ json: JSON, _ key: String) throws(UserFacingError) -> [Manifest.Operation] {
         try list(json, key) { (operation) throws(UserFacingError) in
-            Manifest.Operation(
+            let facts =
+                operation["facts"] == nil
+                ? JSONObject() : try value(operation, "facts", "an object") { $0.object }
+            _ = try LayerOrigins(facts, self)
+            return Manifest.Operation(
                 name: try value(operation, "name", "a string") { $0.string },
-                parameters: try value(operation, "parameters", "an object") { $0.object },
-                facts: operation["facts"] == nil
-                    ? JSONObject() : try value(operation, "facts", "an object") { $0.object })
+                parameters: try value(operation, "parameters", "an object") { $0.object }, facts: facts)
         }
     }
 
@@ -267,11 +283,9 @@ extension UserFacingError {
                 + "\(expected) is expected")
     }
 
-    /// A provenance names a file that is not among the sources.
-    package static func unknownSource(tensor: String, file: Int) -> Self {
-        Self(
-            .malformed,
-            "the manifest says that tensor '\(tensor)' comes from source \(file), which it does not list")
+    /// A tensor or a file comes from a source that is not listed.
+    package static func unknownSource(of thing: String, file: Int) -> Self {
+        Self(.malformed, "the manifest says that \(thing) comes from source \(file), which it does not list")
     }
 
     /// A source file is another than the one the result was made from.

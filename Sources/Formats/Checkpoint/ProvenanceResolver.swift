@@ -46,7 +46,9 @@ public struct ProvenanceResolver: Sendable {
             switch leaf {
             case .computed: return nil
             case .copied(let place, let name, let offset):
-                guard files.indices.contains(place) else { throw .unknownSource(tensor: tensor, file: place) }
+                guard files.indices.contains(place) else {
+                    throw .unknownSource(of: "tensor '\(tensor)'", file: place)
+                }
                 let path = files[place].file.path
                 guard let found = tensors[place][name], found.origin?.offset == offset,
                     let expression = try? TensorExpression.stored(found)

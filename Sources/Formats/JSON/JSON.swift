@@ -119,6 +119,19 @@ extension JSON: Hashable {
         }
     }
 
+    /// Whether both say the same, in whatever order objects have their members and however numbers are spelled.
+    func saysSame(as other: JSON) -> Bool {
+        switch (self, other) {
+        case (.number(let a), .number(let b)):
+            if let one = a.int, let two = b.int { one == two } else { a == b || a.double == b.double }
+        case (.array(let a), .array(let b)):
+            a.count == b.count && zip(a, b).allSatisfy { $0.saysSame(as: $1) }
+        case (.object(let a), .object(let b)):
+            a.count == b.count && a.allSatisfy { key, value in b[key].map(value.saysSame) == true }
+        default: self == other
+        }
+    }
+
     /// Feeds the value to `hasher`.
     public func hash(into hasher: inout Hasher) {
         switch self {

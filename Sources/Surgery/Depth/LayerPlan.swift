@@ -17,16 +17,6 @@ public struct LayerPlan: Sendable, Equatable {
         public init(_ source: Int) { self.source = source }
     }
 
-    /// What a layer of the result is to one of the source.
-    public enum Origin: String, Sendable, Equatable {
-        /// It is that layer: the first that is made from it as it is.
-        case original
-        /// It is one more of it.
-        case duplicate
-        /// It does nothing yet: its writers are zero.
-        case identity
-    }
-
     /// How many layers the source has.
     public let sourceCount: Int
     /// The layers of the result, in order.
@@ -58,7 +48,7 @@ public struct LayerPlan: Sendable, Equatable {
     public var sources: [Int] { layers.map(\.source) }
 
     /// For each layer of the result, what it is to its source.
-    public var origins: [Origin] {
+    public var origins: [LayerOrigins.Kind] {
         var seen: Set<Int> = []
         return layers.map { layer in
             if layer.zeroesWriters { return .identity }

@@ -1,4 +1,5 @@
 public import Formats
+internal import Models
 internal import OrderedCollections
 
 /// What comparing a whole result with its source has shown.
@@ -61,7 +62,7 @@ public struct Proof: Sendable, Equatable {
 ///   - isCancelled: asked many times a second; true stops, and there is no proof then.
 ///   - progress: told how many bytes are compared, of how many.
 /// - Returns: what was proven of everything there is, and what was not.
-/// - Throws: ``UserFacingError`` when the result has no manifest, its source is not there, a file can't be read, or it
+/// - Throws: ``UserFacingError`` when the result has no manifest, or one that contradicts itself, its source is not there, a file can't be read, or it
 ///   was stopped.
 public func verify(
     _ checkpoint: Checkpoint, source: String? = nil, threads: Int = 1, isCancelled: () -> Bool = { false },
@@ -69,6 +70,9 @@ public func verify(
 ) throws(UserFacingError) -> Proof {
     if let error = checkpoint.unusableManifest { throw error }
     guard let manifest = checkpoint.manifest else { throw .noManifest(path: checkpoint.path) }
+    try Manifest.checkLayers(
+        of: manifest.operations, against: manifest.provenance,
+        file: Path.join(checkpoint.path, Manifest.fileName))
     let resolver = try ProvenanceResolver(manifest, of: checkpoint.path, source: source)
     var proof = Proof(path: checkpoint.path, sources: resolver.sourceFiles.map(\.path))
     var items: [(name: String, item: SourceComparison.Item)] = []

@@ -3,6 +3,9 @@
 import math
 from typing import Any
 
+# Up to which share of the parent's figure a difference is rounding: HealedShare.rounding.
+ROUNDING = 1e-5
+
 
 class Refusal(Exception):
     """What the user can do something about, in a sentence; of another process where that is named."""
@@ -129,11 +132,11 @@ class Evaluations:
         return patience["waited"] >= self.rules["patience"]
 
     def is_healed(self, sets: dict[str, dict[str, Any]]) -> bool:
-        """Whether all sets that count are where the parent has them, and there is one."""
+        """Whether all sets that count are where the parent has them, but for rounding, and there is one."""
         first = (self.state["first"] or {"sets": {}})["sets"]
         found = []
         for name in self.rules["healed_by"]:
             known = [first.get(name, {}).get("bits_per_byte"), sets.get(name, {}).get("bits_per_byte")]
             if None not in [*known, self.parent.get(name)]:
-                found.append(known[1] <= self.parent[name])
+                found.append(known[1] <= self.parent[name] * (1 + ROUNDING))
         return bool(found) and all(found)

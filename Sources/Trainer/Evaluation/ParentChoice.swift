@@ -3,7 +3,8 @@ internal import Models
 
 /// The model beside which another is evaluated: what it was before the surgery.
 public enum ParentChoice: Sendable, Equatable {
-    /// The source that the manifest names, where its files have the checksums that stand there.
+    /// The source that the manifest names, where its weights have the checksums that stand there, and its configuration and
+    /// tokenizer say what they said.
     case ofManifest
     /// The model of this path.
     case named(String)

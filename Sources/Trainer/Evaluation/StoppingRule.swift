@@ -17,11 +17,26 @@ public struct HealedShare: Codable, Sendable, Equatable {
     /// How much of the damage is undone, in per cent: 0 right after the surgery, 100 where the model is as good as its
     /// parent, more where it is better, negative where it became worse.
     ///
-    /// Nil where the surgery did no damage.
-    public var percent: Double? { raw > parent ? 100 * (raw - now) / (raw - parent) : nil }
+    /// Nil where the model was as good as its parent from the start: the surgery did no damage, or copied layers fade in.
+    public var percent: Double? {
+        raw > parent && !isAsGood(raw) ? 100 * (raw - now) / (raw - parent) : nil
+    }
+
+    /// How much more the model needs than its parent, in per cent; nil where it is as good.
+    public var percentWorse: Double? {
+        now > parent && parent > 0 && !isAsGood(now) ? 100 * (now / parent - 1) : nil
+    }
 
     /// Whether the model is as good as its parent.
-    public var isHealed: Bool { now <= parent }
+    public var isHealed: Bool { isAsGood(now) }
+
+    /// Whether a figure is the parent's or below, but for rounding.
+    ///
+    /// The same numbers that are added up in other parts, or on another processor, differ by some 1e-8 to 1e-6 of what they are.
+    private func isAsGood(_ figure: Double) -> Bool { figure <= parent * (1 + Self.rounding) }
+
+    /// Up to which share of the parent's figure a difference is rounding; `ROUNDING` of rules.py has the same.
+    static let rounding = 1e-5
 }
 
 extension Collection where Element == HealedShare {

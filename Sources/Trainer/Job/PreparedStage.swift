@@ -263,7 +263,10 @@ public struct PreparedStage {
         if index == 0, let rule = job.hiddenRule, let teacher {
             let steps =
                 kept?.teaching?.hidden?.steps ?? max(1, Int((rule.share * Double(plan.steps)).rounded()))
-            plan.teaching?.hidden = try teacher.hidden(rule, of: model, training: layout, steps: steps)
+            let (hidden, warning) = try teacher.hidden(
+                rule, of: model, training: layout, steps: steps, isCancelled: context.isCancelled)
+            plan.teaching?.hidden = hidden
+            if let warning { warnings.append(warning) }
         }
         self.job = job
         (self.model, self.plan, self.keepsEnd, self.goesOn) = (model, plan, keepsEnd, goesOn)

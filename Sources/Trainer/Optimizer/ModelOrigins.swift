@@ -6,27 +6,31 @@ internal import OrderedCollections
 ///
 /// It is what `surgery.json` tells, or what was done since the model was opened; healings after the surgery change nothing.
 struct ModelOrigins {
-    /// What a layer is.
-    enum Layer: String { case original, duplicate, identity }
-
     /// What each layer is; nil where the surgery left the layers alone.
-    let layers: [Layer]?
+    let layers: [LayerOrigins.Kind]?
     /// The layer of the source that each is, or is a copy of; nil where the surgery left the layers alone.
     let sources: [Int]?
     /// The layers on either side of each break in the source's order.
     let seam: Set<Int>
     /// Which rows of a tensor the source does not have, by the tensor's name.
     let newRows: [String: [Range<Int>]]
+    /// Whether a tensor was trained since the surgery, all of it or some rows, by its name.
+    private let isTrained: [String: Bool]
+    /// Whether the model was healed since the surgery.
+    private let isHealed: Bool
 
     /// What a layer is; nil where nothing is known of it.
-    func kind(of layer: Int) -> Layer? {
+    func kind(of layer: Int) -> LayerOrigins.Kind? {
         layers.flatMap { $0.indices.contains(layer) ? $0[layer] : nil }
     }
+
+    /// Whether a tensor was trained since the surgery; where files call tensors otherwise, whether anything was.
+    func wasTrained(_ tensor: String) -> Bool { isTrained[tensor] ?? isHealed }
 
     /// Reads what is known of a model; nil where no surgery was done to it.
     ///
     /// - Throws: ``UserFacingError`` when an earlier manifest is not what it should be, or tells of another model: one with
-    ///   other numbers of layers, or of rows in a tensor.
+    ///   other numbers of layers, or of rows in a tensor; or contradicts itself.
     init?(of model: PretrainedModel) throws(UserFacingError) {
         let checkpoint = model.checkpoint
         let line = try checkpoint.ancestors()
@@ -36,37 +40,30 @@ struct ModelOrigins {
             return isSurgery.first == true && !isSurgery.drop { $0 }.contains(true)
         }
         guard let source else { return nil }
-        var (layers, sources): ([Layer]?, [Int]?)
+        var told: LayerOrigins?
         var seam: Set<Int> = []
-        for operation in source.operations {
-            guard let facts = operation.facts["layers"], let kinds = facts["kinds"]?.array,
-                let origins = facts["origins"]?.array?.compactMap(\.int), origins.count == kinds.count
-            else { continue }
-            let (before, earlierSources) = (layers, sources)
-            sources = origins.map { origin in
-                earlierSources.map { $0.indices.contains(origin) ? $0[origin] : origin } ?? origin
-            }
-            layers = zip(kinds, origins).map { kind, origin in
-                let own = kind.string.flatMap(Layer.init(rawValue:)) ?? .original
-                guard own == .original, let before, before.indices.contains(origin) else { return own }
-                return before[origin]
-            }
+        for own in source.operations.compactMap(\.layers) {
+            told = own.following(told)
             // A break of an earlier surgery is where its layers have come to lie.
             let earlier = seam
+            let origins = own.sources
             seam = Set(origins.indices.filter { earlier.contains(origins[$0]) })
             for layer in 1..<max(1, origins.count) where origins[layer] != origins[layer - 1] + 1 {
                 seam.formUnion([layer - 1, layer])
             }
         }
         let layerCount = model.layout.layers.count
-        if let layers, layers.count != layerCount {
+        if let count = told?.kinds.count, count != layerCount {
             throw .manifestOfAnotherModel(
-                path: checkpoint.path, what: "layers", told: layers.count, found: layerCount)
+                path: checkpoint.path, what: "layers", told: count, found: layerCount)
         }
-        (self.layers, self.sources, self.seam) = (layers, sources, seam)
+        try Manifest.checkLayers(
+            of: source.operations, against: source.provenance,
+            file: Path.join(checkpoint.path, Manifest.fileName))
+        (layers, sources, self.seam) = (told?.kinds, told?.sources, seam)
         var manifest = Manifest(tool: "", operations: [], sources: [], provenance: source.provenance)
         manifest.sources = source.files
-        var newRows: [String: [Range<Int>]] = [:]
+        var (newRows, isTrained): ([String: [Range<Int>]], [String: Bool]) = ([:], [:])
         for (name, lineage) in manifest.lineage {
             let height = checkpoint.tensors[name].map { $0.shape.first ?? 1 }
             if let told = lineage.runs.last?.rows.upperBound, let height, told != height {
@@ -77,8 +74,10 @@ struct ModelOrigins {
                 $0.kind == .fresh || $0.kind == .computed && $0.source == nil
             }
             if !runs.isEmpty { newRows[name] = runs.map(\.rows) }
+            isTrained[name] = lineage.runs.contains { $0.kind == .computed }
         }
-        self.newRows = newRows
+        (self.newRows, self.isTrained) = (newRows, isTrained)
+        isHealed = source.operations.contains { $0.name == TrainingJob.name }
     }
 }
 

@@ -27,9 +27,11 @@ public struct SeamRamp: Codable, Sendable, Equatable {
 extension SeamRamp {
     /// The ramp of a model.
     ///
-    /// - Throws: ``UserFacingError`` where nothing tells which of its layers are copies, or a copy does nothing yet.
+    /// - Throws: ``UserFacingError`` where nothing tells which of its layers are copies, a copy does nothing yet, or was trained
+    ///   since it was made.
     init(of model: PretrainedModel, steps: Int) throws(UserFacingError) {
-        let kinds = try ModelOrigins(of: model)?.layers ?? []
+        let origins = try ModelOrigins(of: model)
+        let kinds = origins?.layers ?? []
         let copies = kinds.indices.filter { kinds[$0] == .duplicate }
         guard !copies.isEmpty else {
             throw UserFacingError(
@@ -37,6 +39,17 @@ extension SeamRamp {
                 """
                 \(model.checkpoint.path) has no copied layers that its \(Manifest.fileName) tells of, so there is nothing \
                 that --seam ramp could let grow\(kinds.contains(.identity) ? "; layers of surgery expand begin as nothing" : "")
+                """)
+        }
+        let trained = model.layout.parameters.first { parameter in
+            parameter.layer.map(copies.contains) == true && origins?.wasTrained(parameter.name) == true
+        }
+        if let trained {
+            throw UserFacingError(
+                .request,
+                """
+                the copied layers of \(model.checkpoint.path) were trained since the surgery (\(trained.name)), and --seam ramp \
+                would take away what they do by now; leave it out, or begin with the model as the surgery left it
                 """)
         }
         (layers, self.steps) = (copies, steps)

@@ -99,7 +99,7 @@ extension Drift {
     fileprivate var name: String { rows.map { "\(part), \($0.rawValue) rows" } ?? part }
 
     /// Whether the surgery has made the layer.
-    fileprivate var isNew: Bool { origin.map { $0 != ModelOrigins.Layer.original.rawValue } ?? false }
+    fileprivate var isNew: Bool { origin.map { $0 != LayerOrigins.Kind.original.rawValue } ?? false }
 
     /// The distance in words: exactly 0 where nothing moved.
     fileprivate var distanceWords: String {

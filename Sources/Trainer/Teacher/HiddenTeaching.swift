@@ -45,12 +45,14 @@ extension PreparedTeacher {
     ///   - student: the model.
     ///   - layout: what of it is trained.
     ///   - steps: in how many steps.
-    /// - Returns: how it is done.
-    /// - Throws: ``UserFacingError`` when nothing tells which of the model's layers are the teacher's.
+    ///   - isCancelled: asked while checksums of the teacher are computed; true stops.
+    /// - Returns: how it is done, and a sentence of what else than weights is other than the parent's.
+    /// - Throws: ``UserFacingError`` when nothing tells which of the model's layers are the teacher's, or they are another
+    ///   model's.
     func hidden(
         _ rule: HiddenTeaching.Rule, of student: PretrainedModel, training layout: ParameterLayout,
-        steps: Int
-    ) throws(UserFacingError) -> HiddenTeaching {
+        steps: Int, isCancelled: () -> Bool
+    ) throws(UserFacingError) -> (HiddenTeaching, warning: String?) {
         let path = student.checkpoint.path
         let sources = try HiddenTeaching.sources(of: student)
         let (own, its) = (student.architecture, model.architecture)
@@ -67,7 +69,15 @@ extension PreparedTeacher {
             throw .badHiddenTeaching(
                 "nothing is trained below the layers of \(path) that would be compared; leave it out")
         }
-        return hidden
+        guard let fault = try parentFault(of: student, isCancelled) else { return (hidden, nil) }
+        guard !fault.isOfWeights else {
+            throw .badHiddenTeaching(
+                """
+                the teacher \(self.path) is not the model that \(path) was grown from: \(fault.reason). Name that by --parent or \
+                as the teacher, or leave teacher-hidden out
+                """)
+        }
+        return (hidden, "the teacher's weights are the parent's, but \(fault.reason)")
     }
 }
 

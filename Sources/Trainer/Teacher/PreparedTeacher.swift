@@ -8,6 +8,8 @@ public struct PreparedTeacher: Sendable {
     /// Which of its tokens are the model's.
     let shared: SharedTokens
     private let layout: ParameterLayout
+    /// Whether it is known to be the model that the other was grown from.
+    private let isParent: Bool
 
     /// Where it lies.
     public var path: String { model.checkpoint.path }
@@ -37,10 +39,14 @@ public struct PreparedTeacher: Sendable {
             case nil: return (nil, "none is wanted")
             }
         }
-        return (try PreparedTeacher(folder, of: model, isDryRun: isDryRun), nil)
+        let isParent = named == TrainingJob.parentWord && job.teachingParent == .ofManifest
+        return (try PreparedTeacher(folder, of: model, isParent: isParent, isDryRun: isDryRun), nil)
     }
 
-    private init(_ folder: String, of student: PretrainedModel, isDryRun: Bool) throws {
+    private init(
+        _ folder: String, of student: PretrainedModel, isParent: Bool, isDryRun: Bool
+    ) throws {
+        self.isParent = isParent
         do {
             model = try PretrainedModel.open(folder)
         } catch let error as UserFacingError where isDryRun && error.kind == .missing {
@@ -62,6 +68,19 @@ public struct PreparedTeacher: Sendable {
             the teacher \(path) sees \(Units.grouped(model.architecture.maximumLength)) tokens, and the run's sequences have \
             \(Units.grouped(length)); give --length \(model.architecture.maximumLength) or less, or another teacher
             """)
+    }
+
+    /// Why it is not the model that another was grown from; nil when it is, or has no weights yet.
+    ///
+    /// Where nobody has compared them, its weights files are read for their checksums.
+    ///
+    /// - Throws: ``UserFacingError`` when a manifest is not what it should be, or it was stopped.
+    func parentFault(
+        of student: PretrainedModel, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> ParentFault? {
+        if isParent || model.checkpoint.sources.isEmpty { return nil }
+        return try student.checkpoint.parentFault(
+            in: path, passingOver: [TrainingJob.name], isCancelled: isCancelled)
     }
 
     /// The SHA-256 of its configuration, its tokenizer and its tensors, which are read through.

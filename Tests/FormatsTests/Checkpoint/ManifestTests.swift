@@ -205,6 +205,80 @@ import Testing
         #expect(error?.description.contains(folder.path("surgery.json")) == true)
     }
 
+    /// What comes from a source that is not listed, also where it is what a computation began with, or an original file.
+    @Test(arguments: [
+        (#""sources": ["#, 1, "comes from source 0, which it does not list"),
+        (#""file":1"#, 0, "comes from source 2, which it does not list"),
+        (#""file":1"#, 9, "comes from source -1, which it does not list"),
+        (#""source":1"#, 0, "the original file 'model-00002-of-00002.safetensors' comes from source 2"),
+    ]) func whatIsNotListed(part: String, how: Int, message: String) throws {
+        _ = try write()
+        let path = folder.path("out/surgery.json")
+        var text = String(decoding: try folder.bytes("out/surgery.json"), as: UTF8.self)
+        #expect(text.contains(part))
+        if how == 1 {
+            // No sources at all.
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            text = lines.filter { !$0.contains(#""path":"#) }.joined(separator: "\n")
+        } else {
+            text.replace(part, with: part.dropLast() + (how == 0 ? "2" : "-1"))
+        }
+        try folder.write("out/surgery.json", text)
+        func expectRefusal(_ open: () throws -> Void) {
+            let error = #expect(throws: UserFacingError.self) { try open() }
+            #expect(error?.kind == .malformed && error?.description.hasPrefix(path) == true)
+            #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+        }
+        expectRefusal { _ = try Manifest.read(path: path) }
+        expectRefusal { _ = try Checkpoint.open(folder.path("out")) }
+    }
+
+    /// What operations tell of layers must be of the source's, of as many, and of one piece; that of older builds and of merges,
+    /// which tell less, is read as ever.
+    @Test(arguments: [
+        (
+            #""before":3,"after":4,"origins":[0,1,1,2],"kinds":["original","original","duplicate","original"]"#,
+            ""
+        ),
+        (#""origins":[0,1],"kinds":["identity","original"]"#, ""), (#""before":3,"origins":[9,-1]"#, ""),
+        (#""kinds":["banana"]"#, ""),
+        (
+            #""origins":[0,1],"kinds":["original","banana"]"#,
+            "'kinds' has the string \"banana\" where original, "
+        ),
+        (
+            #""origins":[0,-1],"kinds":["original","original"]"#,
+            "'origins' has the number -1 where a layer from 0 on"
+        ),
+        (
+            #""before":2,"origins":[2],"kinds":["original"]"#,
+            "'origins' has the number 2 where a layer from 0 to 1"
+        ),
+        (#""origins":[0,"1"],"kinds":["original","original"]"#, "'origins' has the string \"1\" where"),
+        (#""origins":[0,1],"kinds":["original"]"#, "'kinds' has 1 layers where 2, as many as 'origins' has,"),
+        (#""after":3,"origins":[0],"kinds":["original"]"#, "'after' has 3 layers where 1, "),
+        (
+            #""origins":[3,2,1,0,2,3],"kinds":["original","original","original","duplicate","duplicate","original"]"#,
+            "'kinds' has duplicate for layer 3 where original, for 'origins' has the source's layer 0 there,"
+        ),
+    ]) func layersThatContradictThemselves(layers: String, part: String) throws {
+        let operation = #"{"name":"dus","parameters":{},"facts":{"layers":{\#(layers)}}}"#
+        for (history, operations) in [("", operation), (operation, "")] {
+            let text =
+                #"{"format":2,"tool":"","history":[\#(history)],"operations":[\#(operations)],"#
+                + #""sources":[],"provenance":{}}"#
+            try folder.write("surgery.json", text)
+            let path = folder.path("surgery.json")
+            if part.isEmpty {
+                #expect(throws: Never.self) { _ = try Manifest.read(path: path) }
+                continue
+            }
+            let error = #expect(throws: UserFacingError.self) { _ = try Manifest.read(path: path) }
+            #expect(error?.kind == .malformed && error?.description.hasPrefix(path) == true)
+            #expect(error?.description.contains(part) == true, "\(error?.description ?? "")")
+        }
+    }
+
     /// Each operation, alone and above another, as it comes back from its JSON.
     @Test func everyOperationIsRead() throws {
         let leaf = try Provenance.copied(file: 2, tensor: "b", offset: 64, type: .f32, shape: [4, 6])

@@ -41,6 +41,53 @@ struct VerificationTests {
             ])
     }
 
+    /// A manifest that tells other layers than its tensors were made from, also after several operations.
+    @Test func layersMustBeThoseOfTheTensors() throws {
+        let folder = try TemporaryFolder()
+        try CheckpointWriter().write(MemoryModels.layers(4), to: folder.path("base"))
+        func verified(_ operations: [any SurgeryOperation], _ change: (inout Manifest) -> Void) throws
+            -> Proof
+        {
+            var model = try Checkpoint.open(folder.path("base"))
+            for operation in operations { model = try model.applying(operation).checkpoint }
+            let output = folder.path("out-\(operations.count)")
+            try CheckpointWriter(options: .init(force: true)).write(model, to: output)
+            var result = try Checkpoint.open(output)
+            var manifest = try #require(result.manifest)
+            change(&manifest)
+            result.manifest = manifest
+            return try verify(result)
+        }
+        /// The last operation, with other origins and the kinds that go with them.
+        func telling(_ origins: [Int]) -> (inout Manifest) -> Void {
+            { manifest in
+                let last = manifest.operations.removeLast()
+                var (layers, seen) = (last.facts["layers"] ?? .null, Set<Int>())
+                layers["origins"] = .array(origins.map { JSON($0) })
+                layers["kinds"] = .array(
+                    origins.map { seen.insert($0).inserted ? "original" : "duplicate" })
+                var facts = last.facts
+                facts["layers"] = layers
+                manifest.operations.append(
+                    .init(name: last.name, parameters: last.parameters, facts: facts))
+            }
+        }
+        let dus = LayerArrangement(plan: "0-2,1-3"), turned = LayerArrangement(plan: "5-0")
+        #expect(try verified([dus]) { _ in }.isComplete)
+        #expect(try verified([dus, turned]) { _ in }.isComplete)
+        #expect(try verified([dus], telling([0, 1, 2, 1, 2, 3])).isComplete)
+        let error = try #require(
+            #expect(throws: UserFacingError.self) { try verified([dus], telling([0, 1, 2, 3, 2, 3])) })
+        #expect(error.kind == .malformed)
+        #expect(
+            error.message.contains(
+                "surgery.json contradicts itself: its operations tell that layer 3 comes from layer 3"))
+        #expect(error.message.contains("was made from layer 1"), "\(error.message)")
+        #expect(throws: UserFacingError.self) {
+            try verified([dus, turned], telling([0, 1, 2, 3, 4, 5]))
+        }
+    }
+
     @Test func trainedTensorsAreNotProven() throws {
         var checkpoint = try MemoryModels.checkpoint(["trained"])
         checkpoint.manifest = Manifest(

@@ -141,6 +141,81 @@ import Testing
         #expect(try reason("deep")?.contains("source") == true)
     }
 
+    /// A source that computes or reads otherwise than when the model was grown is none; one that only looks otherwise is.
+    @Test func itIsWhatItWas() throws {
+        let source = folder.path("source")
+        func found(of model: String = "deep") throws -> ParentModel? {
+            try ParentChoice.ofManifest.find(for: Checkpoint.open(folder.path(model))) { false }
+        }
+        func reason() throws -> String {
+            guard case .missing(let reason) = try found() else { return "" }
+            return reason
+        }
+        #expect(try found() == .found(source))
+        let config = try JSON.read(path: "\(source)/config.json")
+        var (turned, other) = (JSONObject(), config)
+        for (key, value) in config.object?.reversed() ?? [] { turned[key] = value }
+        (turned["transformers_version"], turned["rope_theta"]) = ("5.99.0", 1e4)
+        try folder.write("source/config.json", JSON.object(turned).serialized(indent: nil))
+        try folder.write("source/README.md", "What was not there.")
+        #expect(try found() == .found(source))
+        (other["rope_theta"], other["rms_norm_eps"]) = (50, 0.5)
+        try folder.write("source/config.json", other.serialized())
+        #expect(
+            try reason()
+                == "\(source)/config.json says something else than it did when the model was grown, under "
+                + "'rms_norm_eps', 'rope_theta'")
+        // Also of a model that was healed since, and where nobody says what it costs to be wrong.
+        try run(on: "deep", to: "healed", steps: 1)()
+        guard case .missing = try found(of: "healed") else {
+            Issue.record("found")
+            return
+        }
+        let error = #expect(throws: UserFacingError.self) {
+            var run = run(on: "deep", to: "taught")
+            run.job.teacher = "parent"
+            try run()
+        }
+        #expect(error?.message.contains("config.json says something else") == true, "\(error?.message ?? "")")
+        try folder.write("source/config.json", config.serialized())
+        #expect(try found() == .found(source))
+        // The tokenizer, and files that change how it reads.
+        let tokenizer = try folder.bytes("source/tokenizer.json")
+        var edited = try JSON(parsing: tokenizer, file: "")
+        try folder.write("source/tokenizer.json", edited.serialized(indent: nil))
+        #expect(try found() == .found(source))
+        edited["added_tokens"] = []
+        try folder.write("source/tokenizer.json", edited.serialized())
+        #expect(try reason().contains("tokenizer.json says something else"))
+        try FileSystem.remove("\(source)/tokenizer.json")
+        #expect(try reason() == "\(source)/tokenizer.json is not there any more")
+        try folder.write("source/tokenizer.json", tokenizer)
+        try folder.write("source/tokenizer_config.json", "{}")
+        #expect(try reason() == "\(source)/tokenizer_config.json was not there when the model was grown")
+    }
+
+    /// Weights that are there as they were, beside others that are opened in their place.
+    @Test func itsWeightsAreThoseThatAreOpened() throws {
+        let base = try Checkpoint.open(folder.path("source"))
+        try CheckpointWriter(options: .init(shardSize: 40_000)).write(base, to: folder.path("parts"))
+        let parts = try Checkpoint.open(folder.path("parts"))
+        #expect(parts.sources.count > 1)
+        try CheckpointWriter().write(
+            parts.applying(DepthUpScaling(to: 3)).checkpoint, to: folder.path("deeper"))
+        func found() throws -> ParentModel? {
+            try ParentChoice.ofManifest.find(for: Checkpoint.open(folder.path("deeper"))) { false }
+        }
+        #expect(try found() == .found(folder.path("parts")))
+        try folder.write("parts/model.safetensors", folder.bytes("source/model.safetensors"))
+        guard case .missing(let reason) = try found() else {
+            Issue.record("found")
+            return
+        }
+        #expect(
+            reason.contains("parts are model.safetensors, and those of the parent were model-00001-of-"),
+            "\(reason)")
+    }
+
     /// A run that goes on measures again what it needs, and its record has it once.
     @Test func aRunThatGoesOnHasItOnce() throws {
         final class Counter { var value = 0 }

@@ -9,6 +9,8 @@ import Testing
         (1.4, 1.5, 1.3, -100),
         // Where the surgery did no damage.
         (1.3, 1.2, 1.3, nil), (1.2, 1.2, 1.3, nil), (.nan, 1.2, 1.3, nil),
+        // Where it begins as its parent but for rounding, as with copied layers that fade in.
+        (1.564494710495, 1.6375, 1.564494699984, nil), (1.30001, 1.4, 1.3, nil), (1.3001, 1.3, 1.3, 100),
     ]) func healedInPerCent(raw: Double, now: Double, parent: Double, percent: Double?) throws {
         let share = HealedShare(raw: raw, now: now, parent: parent)
         #expect((share.percent == nil) == (percent == nil))
@@ -23,6 +25,17 @@ import Testing
         #expect([better, equal].isHealed && ![better, worse].isHealed)
         #expect(![HealedShare]().isHealed)
         #expect(![HealedShare(raw: 1.4, now: .nan, parent: 1.3)].isHealed)
+        #expect([HealedShare(raw: 1.4, now: 1.300001, parent: 1.3)].isHealed)
+        #expect(![HealedShare(raw: 1.4, now: 1.30002, parent: 1.3)].isHealed)
+    }
+
+    /// What is said of a set that began as its parent and has become worse.
+    @Test func howMuchWorseItIs() throws {
+        let worse = try #require(HealedShare(raw: 1.3, now: 1.365, parent: 1.3).percentWorse)
+        #expect(abs(worse - 5) < 1e-9)
+        for now in [1.3, 1.300001, 1.2, .nan] {
+            #expect(HealedShare(raw: 1.3, now: now, parent: 1.3).percentWorse == nil)
+        }
     }
 
     /// The evaluation, from 1 on, after which a run of 100 steps ends; nil when it does not.

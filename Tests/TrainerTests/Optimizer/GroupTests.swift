@@ -191,6 +191,26 @@ import Testing
         #expect(rows.hasPrefix("the stage 'body': the group new-rows has a rate"), "\(rows)")
     }
 
+    /// Layers that operations tell of otherwise than the provenance of a healed model's tensors.
+    @Test func layersOfAnotherOrderAreRefused() throws {
+        let folder = try TemporaryFolder()
+        try CheckpointWriter().write(model([DepthUpScaling(to: 4)]), to: folder.path("grown"))
+        let path = folder.path("grown/surgery.json")
+        let text = String(decoding: try folder.bytes("grown/surgery.json"), as: UTF8.self)
+        let (told, kinds) = (
+            #""origins":[0,1,1,2],"kinds":["original","original","duplicate","original"]"#,
+            #""origins":[0,1,2,2],"kinds":["original","original","original","duplicate"]"#
+        )
+        #expect(text.contains(told))
+        try folder.write("grown/surgery.json", text.replacingOccurrences(of: told, with: kinds))
+        let error = try #require(
+            #expect(throws: UserFacingError.self) {
+                _ = try ModelOrigins(of: PretrainedModel(Checkpoint.open(folder.path("grown"))))
+            })
+        #expect(error.message.hasPrefix("\(path) contradicts itself: "), "\(error.message)")
+        #expect(error.message.contains("layer 2 comes from layer 2 of the source"))
+    }
+
     /// A surgery.json that was copied from a model with other layers or rows.
     @Test func aManifestOfAnotherModelIsRefused() throws {
         let folder = try TemporaryFolder()

@@ -116,6 +116,47 @@ import Testing
         #expect(error?.description.contains("nothing is trained below the layers") == true)
     }
 
+    /// The parent teaches wherever it lies; no other model of its shape does.
+    @Test(arguments: [false, true]) func theTeacherIsTheParent(isWritten: Bool) throws {
+        let golden = try fixture("golden/llama")
+        func teacher(_ name: String, _ change: (String) throws -> Void = { _ in }) throws -> String {
+            try folder.makeFolder(name)
+            for file in ["config.json", "model.safetensors"] {
+                try folder.write("\(name)/\(file)", Data(contentsOf: URL(filePath: "\(golden)/\(file)")))
+            }
+            try change(name)
+            return folder.path(name)
+        }
+        func prepared(_ teacher: String) throws -> PreparedJob {
+            var run = try run { $0.teacher = teacher }
+            if isWritten {
+                if try !folder.names().contains("grown") {
+                    try CheckpointWriter().write(#require(run.checkpoint), to: folder.path("grown"))
+                }
+                (run.model, run.checkpoint) = (folder.path("grown"), nil)
+            }
+            return try run.prepared()
+        }
+        let moved = try prepared(teacher("moved"))
+        #expect(moved.stages[0].plan.teaching?.hidden != nil && moved.stages[0].warnings.isEmpty)
+        let other = try teacher("other") {
+            var weights = try folder.bytes("\($0)/model.safetensors")
+            weights[weights.count - 1] ^= 1
+            try folder.write("\($0)/model.safetensors", weights)
+        }
+        let error = try #require(#expect(throws: UserFacingError.self) { try prepared(other) })
+        #expect(error.description.contains("the teacher \(other) is not the model that"), "\(error)")
+        #expect(error.description.contains("has another SHA-256"), "\(error)")
+        let blurred = try teacher("blurred") {
+            var config = try JSON.read(path: folder.path("\($0)/config.json"))
+            config["rms_norm_eps"] = 0.5
+            try folder.write("\($0)/config.json", config.serialized())
+        }
+        let warnings = try prepared(blurred).stages[0].warnings
+        #expect(warnings.count == 1 && warnings[0].contains("the teacher's weights are the parent's, but"))
+        #expect(warnings.first?.contains("'rms_norm_eps'") == true)
+    }
+
     @Test func refusals() throws {
         func refusal(_ change: (inout JobRun) throws -> Void) throws -> String {
             var run = try run()

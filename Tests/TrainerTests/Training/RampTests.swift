@@ -105,6 +105,28 @@ import Testing
         #expect(try bytes("straight") == bytes("pieces"))
     }
 
+    /// Copies that a healing has trained don't fade in again; those that it left alone do.
+    @Test func trainedCopiesStay() throws {
+        try run("llama", "healed")()
+        var frozen = try run("llama", "frozen")
+        (frozen.job.seam, frozen.job.rampShare) = (.plain, TrainingJob().rampShare)
+        frozen.job.freeze = ["model.layers.*"]
+        try frozen()
+        func again(_ name: String) throws -> SeamRamp? {
+            var run = try run("llama", "again")
+            run.checkpoint = try Checkpoint.open(folder.path(name))
+            return try run.prepared().stages[0].plan.ramp
+        }
+        let copies = try #require(try run("llama").prepared().stages[0].plan.ramp?.layers)
+        #expect(try again("frozen")?.layers == copies)
+        let error = try #require(#expect(throws: UserFacingError.self) { try again("healed") })
+        #expect(error.message.contains("the copied layers of \(folder.path("healed")) were trained"))
+        // A further surgery makes copies of its own.
+        let wider = try Checkpoint.open(folder.path("healed")).applying(DepthUpScaling(to: 6)).checkpoint
+        try CheckpointWriter().write(wider, to: folder.path("wider"))
+        #expect(try again("wider") != nil)
+    }
+
     /// What is no start from a surgery, or has no copies, is refused by name.
     @Test func refused() throws {
         var run = try run("llama")
