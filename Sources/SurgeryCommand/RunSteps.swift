@@ -105,7 +105,13 @@ struct RunSteps: ParsableCommand {
                 report("\(note.0): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))")
             }
         }
-        try carryOut(recipe.carriedOut(), on: model, to: recipe.result)
+        let steps = try recipe.carriedOut()
+        for path in [recipe.result] + steps.compactMap(\.output) {
+            if let file = TextPaths.source(in: path, among: [recipe.file]) {
+                throw UserFacingError.isSource(path: path, source: file)
+            }
+        }
+        try carryOut(steps, on: model, to: recipe.result)
     }
 
     /// Carries the steps out, tells of them, and prints the report for programs.

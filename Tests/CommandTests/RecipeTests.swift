@@ -214,6 +214,18 @@ struct RecipeTests {
         #expect(run.code != 0 && run.messages.contains(message), "\(run.messages)")
     }
 
+    /// A recipe is read, too.
+    @Test func theRecipeIsNoOutput() throws {
+        let folder = try ModelFolder()
+        try write("model: base\nsteps: [{dus: {to: 6}}]\n", to: "deep/recipe.yaml", in: folder)
+        try write("{}", to: "deep/config.json", in: folder)
+        let run = try CommandRun(["run", "deep/recipe.yaml", "-o", "deep", "--force"], in: folder.url)
+        #expect(run.code != 0 && run.messages.contains("deep/recipe.yaml"), "\(run.messages)")
+        let left = try FileManager.default.contentsOfDirectory(
+            atPath: folder.url.appending(path: "deep").path)
+        #expect(left.sorted() == ["config.json", "recipe.yaml"])
+    }
+
     // MARK: The hub's cache
 
     @Test func aModelInTheHubsCache() throws {

@@ -12,6 +12,9 @@ internal import Formats
 /// | `check.py`, `launch.sh` | compares model and data with these; does so and starts the framework |
 /// | `README.md` | what there is and what is given up |
 public struct HandOff {
+    /// The file by which a hand-off is known.
+    private static let recordName = "plan.json"
+
     private let plan: HandOffPlan
     private let model: PretrainedModel
     private let files: [ClusterJob.File]
@@ -109,6 +112,15 @@ public struct HandOff {
         if let source = TextPaths.source(in: path, among: [run, self.model.checkpoint.path]) {
             throw UserFacingError.isSource(path: path, source: source)
         }
+        if FileSystem.kind(of: path) == .folder {
+            let names = try FileSystem.names(path)
+            guard names.isEmpty || names.contains(Self.recordName) else {
+                throw UserFacingError(
+                    .request,
+                    "\(path) is not replaced: it holds files but no \(Self.recordName) of a hand-off; remove it yourself, or give another -o"
+                )
+            }
+        }
         let count = min(golden ?? plan.sequencesPerStep, plan.sequencesPerStep)
         let partial = path + ".partial"
         try FileSystem.remove(partial)
@@ -129,7 +141,7 @@ public struct HandOff {
             texts += [
                 ("check.py", plan.tool.text(PackageResources.check_py)), ("launch.sh", launcher),
                 ("README.md", readme(data: data, loss: loss, golden: count)),
-                ("plan.json", String(decoding: record, as: UTF8.self)),
+                (Self.recordName, String(decoding: record, as: UTF8.self)),
             ]
             for (name, text) in texts {
                 try AtomicFile(path: Path.join(partial, name)).publish(Array(text.utf8))
@@ -224,7 +236,9 @@ public struct HandOff {
         }
         lines += ["", "## Not done either", ""] + plan.remarks.map { "- \($0)." }
         let names =
-            data + plan.tool.files(of: plan).map(\.name) + ["plan.json", "golden.safetensors", "check.py"]
+            data + plan.tool.files(of: plan).map(\.name) + [
+                Self.recordName, "golden.safetensors", "check.py",
+            ]
         lines += ["", "## Files", "", names.map { "`\($0)`" }.joined(separator: ", ") + "."]
         return (lines + ["", plan.tool.result, ""]).joined(separator: "\n")
     }

@@ -64,6 +64,16 @@ import Testing
             }
             #expect(try folder.names(output) == before)
         }
+        // Nor is what is no hand-off.
+        try FileManager.default.createDirectory(
+            atPath: folder.path("notes"), withIntermediateDirectories: true)
+        try folder.write("notes/diary.txt", "a day")
+        let error = #expect(throws: UserFacingError.self) {
+            try HandOff(run.path, to: .torchtitan).write(
+                to: folder.path("notes"), golden: 1, force: true, threads: 1)
+        }
+        #expect(error?.message.contains("holds files but no plan.json of a hand-off") == true)
+        #expect(try folder.names("notes") == ["diary.txt"])
     }
 
     // MARK: What is given up

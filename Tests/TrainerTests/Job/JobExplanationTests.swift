@@ -79,6 +79,7 @@ import Testing
             (job.steps, job.length, job.accumulate, job.lr, job.batch) = (20, 32, 2, 1e-3, 8)
             (job.warmup, job.embeddingLr, job.ropeTheta, job.endOfText) = (3, 1e-4, 5e4, "2")
             (job.evalEvery, job.tensorboard) = (7, "events")
+            job.eval = [TextSource(name: "en", path: example("data/english.val.jsonl"))]
         }
         for (name, value) in [
             ("steps", 20), ("length", 32), ("accumulate", 2), ("lr", 1e-3), ("warmup", 3),
