@@ -33,7 +33,10 @@ def columns(text: str, runs: list[dict]) -> list[tuple[str, str]]:
     if text.startswith("?"):
         return [(text, words([run["asked"]["choices"][text[1:]]["acc"] for run in runs], digits=3))]
     if text not in runs[0]["told"]["after"]:
-        return [(text, words([run["asked"]["sets"][text]["bits_per_byte"] for run in runs]))]
+        asked = [run["asked"]["sets"] for run in runs]
+        # Older results were asked of another text.
+        known = all(text in sets for sets in asked)
+        return [(text, words([sets[text]["bits_per_byte"] for sets in asked]) if known else "–")]
     told = {when: [run["told"][when][text]["bits_per_byte"] for run in runs] for when in ("before", "after")}
     return [(f"{text}, before", words(told["before"])), (text, words(told["after"]))]
 
