@@ -56,8 +56,8 @@ extension Checkpoint {
             guard let opened else {
                 return ParentFault(isOfWeights: true, reason: "\(path) was opened from no files")
             }
-            return try ParentFiles(opened, path).fault(in: folder, isCancelled)
-        case .told(let files): return try files.fault(in: folder, isCancelled)
+            return try ParentFiles(opened, path).faultUnlessConverted(in: folder, isCancelled)
+        case .told(let files): return try files.faultUnlessConverted(in: folder, isCancelled)
         }
     }
 
@@ -213,6 +213,28 @@ private struct ParentFiles {
         return try others.flatMap { others throws(UserFacingError) in
             try Self.difference(of: now, from: others).map { ParentFault(isOfWeights: false, reason: $0) }
         }
+    }
+
+    /// The same for a folder that may hold what was only converted from the model, to other types or another format, as its own
+    /// manifest tells.
+    func faultUnlessConverted(
+        in other: String, _ isCancelled: () -> Bool
+    ) throws(UserFacingError) -> ParentFault? {
+        let found = try fault(in: other, isCancelled)
+        guard let fault = found, fault.isOfWeights else { return found }
+        let path = Path.join(other, Manifest.fileName)
+        guard FileSystem.kind(of: path) == .file else { return fault }
+        let manifest = try Manifest.read(path: path)
+        guard !manifest.operations.isEmpty, manifest.operations.allSatisfy({ $0.name == "convert" }) else {
+            return fault
+        }
+        let converted = Set(manifest.ownSources.compactMap { manifest.sources[$0].sha256 })
+        for listed in weights {
+            var expected = listed.sha256
+            if let own = listed.file { expected = try FileDigest.sha256(own, isCancelled: isCancelled) }
+            guard let expected, converted.contains(expected) else { return fault }
+        }
+        return nil
     }
 
     private static func size(of file: InputFile, _ told: Int) -> String {

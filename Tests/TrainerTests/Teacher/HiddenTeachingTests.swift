@@ -139,6 +139,10 @@ import Testing
         }
         let moved = try prepared(teacher("moved"))
         #expect(moved.stages[0].plan.teaching?.hidden != nil && moved.stages[0].warnings.isEmpty)
+        // In another type it is the parent still.
+        let converted = try Checkpoint.openModel(golden).applying(Conversion(dtype: .bf16)).checkpoint
+        try CheckpointWriter().write(converted, to: folder.path("converted"))
+        #expect(try prepared(folder.path("converted")).stages[0].warnings.isEmpty)
         let other = try teacher("other") {
             var weights = try folder.bytes("\($0)/model.safetensors")
             weights[weights.count - 1] ^= 1
