@@ -130,7 +130,7 @@ struct Tokenize: ParsableCommand {
 
     private func tokenizer() throws -> Tokenizer {
         // What is neither a file nor a folder was meant as a model, where none is at hand.
-        let unknown = arguments.first { FileSystem.kind(of: $0) == nil && !TextPaths.isModel(".") }
+        let unknown = TextPaths.isModel(".") ? nil : arguments.first { FileSystem.kind(of: $0) == nil }
         let model = model ?? unknown ?? "."
         return try model.hasSuffix(".json") ? .open(model) : TokenizerFiles.open(model).tokenizer()
     }

@@ -16,6 +16,16 @@ public struct LayerOrigins: Sendable, Equatable {
     /// For each layer of the result, what it is.
     package let kinds: [Kind]
 
+    /// What layers are, given the source's layer of each and whether it does nothing yet: the first that is made from a layer as it
+    /// is, is that layer.
+    package static func kinds(of layers: some Sequence<(source: Int, isIdentity: Bool)>) -> [Kind] {
+        var seen: Set<Int> = []
+        return layers.map { layer in
+            if layer.isIdentity { return .identity }
+            return seen.insert(layer.source).inserted ? .original : .duplicate
+        }
+    }
+
     /// The same in terms of what an earlier operation was given.
     package func following(_ earlier: LayerOrigins?) -> LayerOrigins {
         guard let earlier else { return self }
@@ -67,14 +77,12 @@ extension LayerOrigins {
             throw reader.malformed(
                 key, found: "\(count) layers", expected: "\(sources.count), as many as 'origins' has,")
         }
-        var seen: Set<Int> = []
-        for (layer, (source, kind)) in zip(sources, kinds).enumerated() where kind != .identity {
-            let right: Kind = seen.insert(source).inserted ? .original : .duplicate
-            guard kind == right else {
-                throw reader.malformed(
-                    "kinds", found: "\(kind.rawValue) for layer \(layer)",
-                    expected: "\(right.rawValue), for 'origins' has the source's layer \(source) there,")
-            }
+        let right = Self.kinds(of: zip(sources, kinds).lazy.map { ($0, $1 == .identity) })
+        if let layer = kinds.indices.first(where: { kinds[$0] != right[$0] }) {
+            throw reader.malformed(
+                "kinds", found: "\(kinds[layer].rawValue) for layer \(layer)",
+                expected:
+                    "\(right[layer].rawValue), for 'origins' has the source's layer \(sources[layer]) there,")
         }
     }
 }

@@ -106,6 +106,12 @@ private struct ParentFiles {
         let sha256: String?
         /// The file itself, where it is still open.
         var file: InputFile?
+
+        /// Its SHA-256, of the file itself where that is open; nil where none is known.
+        func digest(_ isCancelled: () -> Bool) throws(UserFacingError) -> String? {
+            guard let file else { return sha256 }
+            return try FileDigest.sha256(file, isCancelled: isCancelled)
+        }
     }
 
     /// A file that says what the weights compute, or how texts are read.
@@ -203,9 +209,7 @@ private struct ParentFiles {
             }
         }
         for (listed, file) in zip(weights, files) where file.identity != listed.file?.identity {
-            var expected = listed.sha256
-            if let own = listed.file { expected = try FileDigest.sha256(own, isCancelled: isCancelled) }
-            guard let expected else { continue }
+            guard let expected = try listed.digest(isCancelled) else { continue }
             guard try FileDigest.sha256(file, isCancelled: isCancelled) == expected else {
                 return ofWeights("\(file.path) has another SHA-256 than \(Self.account(of: listed)) tells of")
             }
@@ -230,9 +234,7 @@ private struct ParentFiles {
         }
         let converted = Set(manifest.ownSources.compactMap { manifest.sources[$0].sha256 })
         for listed in weights {
-            var expected = listed.sha256
-            if let own = listed.file { expected = try FileDigest.sha256(own, isCancelled: isCancelled) }
-            guard let expected, converted.contains(expected) else { return fault }
+            guard let own = try listed.digest(isCancelled), converted.contains(own) else { return fault }
         }
         return nil
     }

@@ -49,11 +49,7 @@ public struct LayerPlan: Sendable, Equatable {
 
     /// For each layer of the result, what it is to its source.
     public var origins: [LayerOrigins.Kind] {
-        var seen: Set<Int> = []
-        return layers.map { layer in
-            if layer.zeroesWriters { return .identity }
-            return seen.insert(layer.source).inserted ? .original : .duplicate
-        }
+        LayerOrigins.kinds(of: layers.lazy.map { ($0.source, $0.zeroesWriters) })
     }
 
     /// Whether something that every `period`-th layer has stays where counting would find it.

@@ -77,10 +77,10 @@ extension InfillingTokens {
     /// The tokens, in the order of PSM.
     private var ids: [Int32] { [prefix, suffix, middle] + (end.map { [$0] } ?? []) }
 
-    /// Whether some of a text's tokens are marks already.
-    func occur(in tokens: [Int32]) -> Bool {
+    /// How many of some tokens are marks.
+    func count(in tokens: [Int32]) -> Int {
         let ids = ids
-        return tokens.contains { ids.contains($0) }
+        return tokens.count { ids.contains($0) }
     }
 
     /// Refuses tokens that mean something else, or that texts have: where a part ends would not be told from what it says.
@@ -91,13 +91,14 @@ extension InfillingTokens {
     ///   - path: the model's folder, for messages.
     /// - Throws: ``UserFacingError`` that names the token.
     func check(in tokenizer: Tokenizer, _ layout: DocumentLayout, path: String) throws(UserFacingError) {
+        let roles = [
+            (layout.start, "it begins a document"), (layout.end, "it ends one"),
+            (tokenizer.unknownID, "it is the unknown token"),
+        ]
         for id in ids {
             let name = tokenizer.token(of: id) ?? String(id)
-            if id == layout.start || id == layout.end || id == tokenizer.unknownID {
-                let role =
-                    id == layout.start
-                    ? "begins a document" : id == layout.end ? "ends one" : "is the unknown token"
-                throw .usedInfillingToken(path: path, token: name, reason: "it \(role)")
+            if let role = roles.first(where: { $0.0 == id })?.1 {
+                throw .usedInfillingToken(path: path, token: name, reason: role)
             }
             guard tokenizer.isAdded(id) else {
                 throw .usedInfillingToken(
@@ -151,17 +152,16 @@ struct SourceInfilling: Sendable, Hashable {
         let continuing = tokenizer.continuing
         let suffix = try continuing.encode(String(scalars[second...]), addSpecialTokens: false)
         let marks = infilling.tokens
-        let body: [Int32], rest: [Int32]
+        let body: [Int32]
         if isSPM {
-            rest = try tokenizer.encode(String(scalars[..<second]), addSpecialTokens: false)
+            let rest = try tokenizer.encode(String(scalars[..<second]), addSpecialTokens: false)
             body = [marks.prefix, marks.suffix] + suffix + [marks.middle] + rest
         } else {
             let prefix = try tokenizer.encode(String(scalars[..<first]), addSpecialTokens: false)
             let middle = try continuing.encode(String(scalars[first..<second]), addSpecialTokens: false)
-            rest = prefix + middle
             body = [marks.prefix] + prefix + [marks.suffix] + suffix + [marks.middle] + middle
         }
-        guard !marks.occur(in: suffix), !marks.occur(in: rest) else { return (.hasMarks, nil) }
+        guard marks.count(in: body) == 3 else { return (.hasMarks, nil) }
         let document = layout.document(ofText: body, end: marks.end)
         return document.count <= length ? (isSPM ? .spm : .psm, document) : (.tooLong, nil)
     }

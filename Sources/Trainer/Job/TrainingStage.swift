@@ -87,6 +87,13 @@ extension TrainingJob {
         return job
     }
 
+    /// Goes by a constant rate from here on, with none of the numbers of other schedules.
+    mutating func keepRate() {
+        let usual = TrainingJob()
+        (schedule, pieces, minLrRatio) = (.constant, usual.pieces, usual.minLrRatio)
+        (decayShare, holdRatio, cooldownShare) = (usual.decayShare, usual.holdRatio, usual.cooldownShare)
+    }
+
     /// The jobs of its stages, in order: itself where it has none.
     ///
     /// One that distils rows has the numbers of that in place of those of a healing on text.

@@ -109,11 +109,7 @@ public struct MixtureRequest: Sendable {
     func trial(_ share: Double) -> TrainingJob {
         var job = mixed(share)
         (job.steps, job.tokens, job.epochs) = (steps, nil, nil)
-        let usual = TrainingJob()
-        (job.schedule, job.pieces, job.minLrRatio) = (.constant, usual.pieces, usual.minLrRatio)
-        (job.decayShare, job.holdRatio, job.cooldownShare) = (
-            usual.decayShare, usual.holdRatio, usual.cooldownShare
-        )
+        job.keepRate()
         (job.parent, job.noParent, job.noTensorboard, job.checkpointEvery) = (nil, true, true, 0)
         return job
     }
