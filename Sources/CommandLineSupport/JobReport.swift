@@ -41,6 +41,7 @@ extension PreparedJob {
             \(Units.bytes(roomNeeded))\(free): the result \(Units.bytes(output.byteCount)), \
             a checkpoint \(Units.bytes(checkpointBytes))
             """)
+        for left in output.skippedFiles { table.add("left behind", left.description) }
         return table.description
     }
 
@@ -56,6 +57,7 @@ extension PreparedJob {
             "available_memory_bytes": MemoryNeed.available.map { JSON($0) } ?? .null,
             "output_bytes": JSON(output.byteCount), "checkpoint_bytes": JSON(checkpointBytes),
             "disk_bytes": JSON(roomNeeded), "available_disk_bytes": freeRoom.map { JSON($0) } ?? .null,
+            "left_behind": output.skippedFiles.json,
         ]
     }
 }

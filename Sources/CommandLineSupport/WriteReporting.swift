@@ -19,7 +19,14 @@ extension WriteReport {
                 "\(overflow.count) numbers of \(overflow.tensor) are too large for the type and became infinite"
             )
         }
-        for left in skippedFiles { report("left behind: \(left.name) (\(left.reason))") }
+        for left in skippedFiles { report("left behind: \(left)") }
         report("wrote \(path): \(Units.bytes(byteCount)) in \(Units.duration(seconds: seconds))")
+    }
+}
+
+extension [SkippedFile] {
+    /// The files that were left behind, for programs.
+    public var json: JSON {
+        .array(map { ["name": .string($0.name), "reason": .string($0.reason)] })
     }
 }

@@ -56,7 +56,7 @@ final class RunNarrator {
             for warning in outcome.warnings { warn(warning) }
             report(outcome.table(source: source, plan: plan))
             for left in plan.skippedFiles where options.dryRun {
-                report("left behind: \(left.name) (\(left.reason))")
+                report("left behind: \(left)")
             }
             (planned, meter) = ((plan, source), ProgressMeter())
             keep(output: plan.output, source: source, figures: plan.figures(source: source, nil, nil))

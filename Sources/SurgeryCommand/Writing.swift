@@ -24,7 +24,7 @@ struct Writing {
         report(outcome.table(source: source, plan: plan))
         try writer.check(plan)
         for left in plan.skippedFiles where options.dryRun {
-            report("left behind: \(left.name) (\(left.reason))")
+            report("left behind: \(left)")
         }
         guard !options.dryRun else {
             report("nothing was written (--dry-run)")
@@ -84,8 +84,7 @@ extension WritePlan {
         object["bytes"] = JSON(byteCount)
         object["copied_bytes"] = JSON(copiedByteCount)
         object["files"] = .array(files.map { ["name": .string($0.name), "bytes": JSON($0.byteCount)] })
-        object["left_behind"] = .array(
-            skippedFiles.map { ["name": .string($0.name), "reason": .string($0.reason)] })
+        object["left_behind"] = skippedFiles.json
         guard let report, let seconds else { return object }
         object["resumed_bytes"] = JSON(report.resumedByteCount)
         object["overflows"] = .array(

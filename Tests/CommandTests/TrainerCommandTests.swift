@@ -25,7 +25,9 @@ struct TrainerCommandTests {
         "--length", "32", "--lr", "1e-3",
     ]
 
-    private func heal(_ more: String...) throws -> CommandRun {
+    private func heal(_ more: String...) throws -> CommandRun { try heal(more) }
+
+    private func heal(_ more: [String]) throws -> CommandRun {
         try CommandRun(Self.heal + more, of: "trainer", in: folder)
     }
 
@@ -197,6 +199,39 @@ struct TrainerCommandTests {
         #expect(nowhere.code != 0 && nowhere.messages.contains("missing"))
         let wrong = try trainer("analyze", "@base", "--data", "missing.jsonl", "-o", "scores.json")
         #expect(wrong.code == 2 && !exists("scores.json") && !exists("scores.json.partial"))
+    }
+
+    /// What of the model's folder won't be in the result is told before anything is computed, as surgery tells it.
+    @Test func healSaysWhatItLeavesBehind() throws {
+        let model = try temporary.copy(of: Self.examples + "/base", as: "model")
+        _ = try temporary.write("model/optimizer.pt", "moments")
+        for more in [[], ["--from-scratch"]] {
+            let run = try CommandRun(
+                ["heal", model, "--data", Self.examples + "/data/korean.val.jsonl", "--steps", "1"] + more
+                    + ["--dry-run", "--json"], of: "trainer", in: folder)
+            let left = try run.json()["left_behind"]?.array?.compactMap { $0["name"]?.string }
+            #expect(left == (more.isEmpty ? [] : ["model.safetensors"]) + ["optimizer.pt"])
+            #expect(
+                run.messages.contains("left behind  optimizer.pt (a trace of training)"), "\(run.messages)")
+        }
+    }
+
+    /// A file that two sources have, or a set and a source, whatever link leads to it.
+    @Test func healSaysWhichTextsItReadsTwice() throws {
+        let text = Self.examples + "/data/english.val.jsonl"
+        try FileManager.default.createSymbolicLink(
+            atPath: temporary.path("link.jsonl"), withDestinationPath: text)
+        func messages(_ more: String...) throws -> String {
+            try heal(["--dry-run"] + more).messages
+        }
+        let apart = try messages("--eval", "ko=\(Self.examples)/data/korean.val.jsonl")
+        #expect(!apart.contains("both read") && !apart.contains("is trained on"))
+        let twice = try messages("--data", "more=link.jsonl")
+        #expect(
+            twice.contains(
+                "warning: 'more' and '\(text)' both read link.jsonl, so it is shown for the share of each"))
+        let learned = try messages("--eval", "en=link.jsonl")
+        #expect(learned.contains("warning: the set 'en' reads link.jsonl, which is trained on"))
     }
 
     @Test func tokenizeShowsCountsAndPacks() throws {

@@ -112,7 +112,7 @@ public struct AuxiliaryFile: Sendable {
 }
 
 /// Something in a model's folder that does not come along.
-public struct SkippedFile: Sendable, Equatable {
+public struct SkippedFile: Sendable, Equatable, CustomStringConvertible {
     /// Its name inside the folder.
     public let name: String
     /// Why, as in "weights in another format".
@@ -123,4 +123,7 @@ public struct SkippedFile: Sendable, Equatable {
         self.name = name
         self.reason = reason
     }
+
+    /// The name with the reason in brackets.
+    public var description: String { "\(name) (\(reason))" }
 }

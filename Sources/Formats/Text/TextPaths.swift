@@ -131,6 +131,14 @@ package struct TextPaths: Sendable {
         }.map { Path.join(folder, $0) }
     }
 
+    /// The first file that two arguments both lead to, by whatever path or link; nil for none.
+    ///
+    /// A copy is another file.
+    package static func shared(by one: String, and other: String) -> String? {
+        let identities = Set(files(of: [other]).compactMap { FileIdentity(path: $0) })
+        return files(of: [one]).first { FileIdentity(path: $0).map(identities.contains) ?? false }
+    }
+
     /// Whether a path is no file that could be read twice.
     package static func isPipe(_ path: String) -> Bool { TextFile.isPipe(path) }
 

@@ -154,7 +154,8 @@ public struct PreparedJob {
         let chosen = options.isDryRun ? nil : try job.selections(isCancelled: isCancelled)
         selections = chosen?.found ?? [:]
         warnings =
-            model.notes + (cache?.warnings ?? []) + (chosen?.warnings ?? []) + Self.warnings(stages, model)
+            model.notes + (cache?.warnings ?? []) + (chosen?.warnings ?? []) + job.sharedTexts
+            + Self.warnings(stages, model)
         // The healed tensors have the source's shapes and types, so its files will have the source's sizes.
         var result = model.unchanged
         result.operations.append(Manifest.Operation(name: TrainingJob.name, parameters: JSONObject()))
