@@ -45,16 +45,17 @@ extension PreparedJob {
         return table.description
     }
 
-    /// The same for programs.
-    public var json: JSON {
+    /// The same for programs; null stands for the memory of this program's engine where that does not compute.
+    public func json(computesHere: Bool = true) -> JSON {
         [
             "output": .string(output.output), "parameters": JSON(model.layout.parameterCount),
             "trained_parameters": JSON(trainedParameterCount),
             "steps": isOpenEnded ? .null : JSON(steps),
-            "tokens": JSON(sources.reduce(0) { $0 + $1.shown }), "sources": sources.json,
-            "missing": .array(missingFiles.map { .string($0) }), "memory_bytes": JSON(memory.total),
-            "data_memory_bytes": JSON(memory.data),
-            "available_memory_bytes": MemoryNeed.available.map { JSON($0) } ?? .null,
+            "tokens": missingFiles.isEmpty ? JSON(sources.reduce(0) { $0 + $1.shown }) : .null,
+            "sources": sources.json, "missing": .array(missingFiles.map { .string($0) }),
+            "memory_bytes": computesHere ? JSON(memory.total) : .null,
+            "data_memory_bytes": computesHere ? JSON(memory.data) : .null,
+            "available_memory_bytes": (computesHere ? MemoryNeed.available : nil).map { JSON($0) } ?? .null,
             "output_bytes": JSON(output.byteCount), "checkpoint_bytes": JSON(checkpointBytes),
             "disk_bytes": JSON(roomNeeded), "available_disk_bytes": freeRoom.map { JSON($0) } ?? .null,
             "left_behind": output.skippedFiles.json,
@@ -78,22 +79,30 @@ extension PreparedJob {
         return table.description
     }
 
-    /// What ``PreparedJob/json`` has, every parameter, and what the run takes by its parts, for programs.
-    public func json(_ explanation: JobExplanation, _ seconds: [Double?]) throws -> JSON {
-        var object = json
+    /// What ``PreparedJob/json(computesHere:)`` has, every parameter, and what the run takes by its parts, for programs.
+    ///
+    /// - Parameters:
+    ///   - explanation: the parameters.
+    ///   - seconds: how long each stage takes; nil where the engine of this program does not compute.
+    /// - Returns: an object.
+    /// - Throws: what stands in the way of encoding a parameter.
+    public func json(_ explanation: JobExplanation, _ seconds: [Double?]?) throws -> JSON {
+        var object = json(computesHere: seconds != nil)
         object["job"] = try JSON(encoding: explanation.rows)
-        object["memory"] = .object(
-            memory.parts.reduce(into: JSONObject()) { $0[$1.name] = JSON($1.bytes) })
-        object["memory_stage"] = largestStage.plan.title.map { .string($0) } ?? .null
-        object["threads"] = JSON(options.threads)
-        object["expected_seconds"] =
-            seconds.contains(nil) ? .null : JSON(seconds.reduce(0) { $0 + ($1 ?? 0) })
+        if let seconds {
+            object["memory"] = .object(
+                memory.parts.reduce(into: JSONObject()) { $0[$1.name] = JSON($1.bytes) })
+            object["memory_stage"] = largestStage.plan.title.map { .string($0) } ?? .null
+            object["threads"] = JSON(options.threads)
+            object["expected_seconds"] =
+                seconds.contains(nil) ? .null : JSON(seconds.reduce(0) { $0 + ($1 ?? 0) })
+        }
         object["stages"] = .array(
-            zip(stages, seconds).map { stage, seconds in
+            stages.enumerated().map { index, stage in
                 [
                     "stage": stage.plan.title.map { .string($0) } ?? .null,
                     "steps": stage.isOpenEnded ? .null : JSON(stage.plan.steps),
-                    "expected_seconds": seconds.map { JSON($0) } ?? .null,
+                    "expected_seconds": seconds?[index].map { JSON($0) } ?? .null,
                 ]
             })
         return object

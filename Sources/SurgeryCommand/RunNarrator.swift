@@ -106,7 +106,7 @@ final class RunNarrator {
         for warning in job.warnings { warn(warning) }
         report(job.table())
         guard options.dryRun else { return }
-        var figures = job.json.object ?? JSONObject()
+        var figures = job.json().object ?? JSONObject()
         figures["bytes"] = JSON(job.output.byteCount)
         let seconds = try? job.expectedSeconds()
         if let seconds { report("about \(Units.duration(seconds: seconds)) on this machine") }

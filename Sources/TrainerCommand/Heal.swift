@@ -51,6 +51,13 @@ struct Heal: ParsableCommand {
                 "--max-time is of one start, and --plan-only starts nothing; give worker.py --max-time SECONDS where it is started"
             )
         }
+        guard
+            !cluster.planOnly || result.log == nil && result.tensorboard == nil && !result.noTensorboard
+        else {
+            throw ValidationError(
+                "--log, --tensorboard and --no-tensorboard are not kept with --plan-only; trainer adopt writes event files into OUT.run"
+            )
+        }
     }
 
     func run() throws {
@@ -74,11 +81,15 @@ struct Heal: ParsableCommand {
             report(prepared.table(computesHere: cluster.target == nil))
             if result.dryRun {
                 if let settings = cluster.settings {
-                    _ = try ClusterRun(prepared, settings)
+                    if cluster.planOnly {
+                        try ClusterRun.check(prepared, settings, elsewhere: true)
+                    } else {
+                        _ = try ClusterRun(prepared, settings)
+                    }
                 } else {
                     try prepared.check()
                 }
-                if result.json { printJSON(prepared.json) }
+                if result.json { printJSON(prepared.json(computesHere: cluster.target == nil)) }
                 return
             }
             if let settings = cluster.settings { return try compute(prepared, by: settings) }
@@ -98,7 +109,9 @@ struct Heal: ParsableCommand {
     private func compute(_ prepared: PreparedJob, by settings: ClusterSettings) throws {
         let output = prepared.output.output
         if cluster.planOnly {
-            return report("wrote \(try ClusterRun.plan(prepared, settings) { Interruption.signal != nil })")
+            let folder = try ClusterRun.plan(prepared, settings) { Interruption.signal != nil }
+            report("wrote \(folder)")
+            return result.json ? printJSON(["folder": .string(folder)]) : ()
         }
         let run = try ClusterRun(prepared, settings)
         report(run.environment)
@@ -151,6 +164,11 @@ struct Heal: ParsableCommand {
         let explanation = JobExplanation(of: prepared)
         report(explanation.table + "\n")
         report(prepared.table(computesHere: cluster.target == nil))
+        if let settings = cluster.settings {
+            // Nobody knows the machine that computes.
+            try ClusterRun.check(prepared, settings, elsewhere: cluster.planOnly)
+            return result.json ? printJSON(try prepared.json(explanation, nil)) : ()
+        }
         let seconds = try prepared.expectedStageSeconds()
         report(prepared.times(seconds))
         try prepared.check()
@@ -173,7 +191,8 @@ struct Heal: ParsableCommand {
             printJSON(
                 [
                     "output": .string(output), "steps": JSON(finished.steps), "tokens": JSON(finished.tokens),
-                    "loss": .null, "before": [:], "after": [:], "parent": .null, "healed": [:], "drift": [],
+                    "loss": .null, "sources": .null, "before": [:], "after": [:], "parent": .null,
+                    "healed": [:], "drift": [],
                     "taught": .null, "distilled_rows": [],
                 ])
         }

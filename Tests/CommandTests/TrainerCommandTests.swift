@@ -110,12 +110,36 @@ struct TrainerCommandTests {
         #expect(again.code == 64 && again.messages.contains("is there already; give another -o, or --force"))
     }
 
-    /// A time is of one start, and a plan starts nothing.
-    @Test func plansHaveNoTime() throws {
-        let run = try heal("--on", "torchrun", "--plan-only", "--max-time", "1h")
-        #expect(
-            run.code == 64 && run.messages.contains("give worker.py --max-time SECONDS where it is started"))
-        #expect(!exists("base-healed.cluster"))
+    /// What is of a run here is not taken by a plan, which starts nothing.
+    @Test(arguments: [
+        (["--max-time", "1h"], "give worker.py --max-time SECONDS where it is started"),
+        (["--log", "steps.jsonl"], "are not kept with --plan-only"),
+        (["--no-tensorboard"], "are not kept with --plan-only"),
+    ])
+    func plansStartNothing(more: [String], message: String) throws {
+        let run = try heal(["--on", "torchrun", "--plan-only", "-o", "planned"] + more)
+        #expect(run.code == 64 && run.messages.contains(message), "\(run.messages)")
+        #expect(!exists("planned.cluster"))
+    }
+
+    /// A plan for another machine needs neither its Python nor its memory, and says nothing of this one's.
+    @Test func plansAreOfAnotherMachine() throws {
+        let words = [
+            "--on", "torchrun", "--hosts", "2", "--python", "missing", "--plan-only", "--json", "-o",
+            "planned",
+        ]
+        for how in ["--dry-run", "--explain"] {
+            let run = try heal(words + [how])
+            #expect(run.code == 0 && !exists("planned.cluster"), "\(run.messages)")
+            let json = try run.json()
+            #expect(json["memory_bytes"]?.isNull == true && json["steps"] == 24)
+            #expect((json["job"] != nil) == (how == "--explain") && json["threads"] == nil)
+            let refused = try heal(words + [how, "--moments", "8bit"])
+            #expect(refused.code != 0 && refused.messages.contains("8bit"), "\(refused.messages)")
+        }
+        let plan = try heal(words)
+        #expect(try plan.json()["folder"]?.string.map { Path.name($0) } == "planned.cluster")
+        #expect(exists("planned.cluster/job.json"))
     }
 
     @Test func evalTellsProgramsWhatASetIs() throws {
@@ -388,7 +412,8 @@ struct TrainerCommandTests {
         #expect(try heal("-o", "out", "--steps", "2").code == 0)
         let again = try heal("-o", "out", "--steps", "2", "--resume", "--json")
         #expect(again.code == 0 && again.messages.contains("this run is finished, after 2 steps"))
-        #expect(try again.json()["steps"] == 2)
+        let (told, first) = (try again.json(), try heal("-o", "other", "--steps", "2", "--json").json())
+        #expect(told["steps"] == 2 && told.object?.keys.sorted() == first.object?.keys.sorted())
         #expect(try heal("-o", "out", "--steps", "3", "--resume").code == 64)
     }
 

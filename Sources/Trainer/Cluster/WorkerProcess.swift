@@ -22,16 +22,26 @@ public final class ClusterRun {
     ///
     /// - Throws: a ``UserFacingError`` that names the option, the version or the folder.
     public init(_ job: PreparedJob, _ settings: ClusterSettings) throws {
-        try ClusterJob.check(job)
-        // What the run takes of memory is the worker's, not that of this program's engine.
-        try job.check(available: nil)
+        try Self.check(job, settings)
         (self.job, self.settings) = (job, settings)
         path = RunFolder.path(of: job.output.output)
-        try Self.check(settings, job)
         python = try .find(settings.python)
     }
 
-    private static func check(_ settings: ClusterSettings, _ job: PreparedJob) throws(UserFacingError) {
+    /// Looks whether a job can be carried out by the worker, wherever; its Python is not looked for.
+    ///
+    /// - Parameters:
+    ///   - job: the job.
+    ///   - settings: where it is carried out.
+    ///   - isElsewhere: whether it is only written down for another machine.
+    /// - Throws: a ``UserFacingError`` that names the option or the folder.
+    public static func check(
+        _ job: PreparedJob, _ settings: ClusterSettings, elsewhere isElsewhere: Bool = false
+    ) throws {
+        try ClusterJob.check(job)
+        // What the run takes of memory is the worker's, not that of this program's engine.
+        try job.check(available: nil)
+        if isElsewhere { return }
         guard settings.hosts == 1 || settings.rendezvous != nil else {
             throw UserFacingError(
                 .request,
@@ -57,7 +67,7 @@ public final class ClusterRun {
     public static func plan(
         _ job: PreparedJob, _ settings: ClusterSettings, isCancelled: () -> Bool
     ) throws -> String {
-        try job.check(available: nil)
+        try check(job, settings, elsewhere: true)
         guard job.job.maxTime == nil else {
             throw UserFacingError(
                 .request,
