@@ -257,7 +257,8 @@ struct HealResult: ParsableArguments {
     var from: String?
     @Option(
         help: ArgumentHelp(
-            "Steps between checkpoints; 0 keeps one only when the run is stopped.", valueName: "steps"))
+            "Steps between checkpoints; 0 keeps one only when the run is stopped, or a stage ends.",
+            valueName: "steps"))
     var checkpointEvery = standard.checkpointEvery
     @Option(
         help: ArgumentHelp(

@@ -346,6 +346,14 @@ def test_going_on_from_an_earlier_checkpoint(grown: pathlib.Path, tmp_path: path
     job.check()
 
 
+def test_the_end_of_the_last_stage_stays(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    job = Comparison(tmp_path, grown, *rows("--stages", "steps: 2", "steps: 3, keep-end: true"))
+    run(job.by_torchrun(2))
+    job.check()
+    for name in ("own", "other"):
+        assert [path.name for path in (tmp_path / f"{name}.run").glob("step-*")] == ["step-000005"]
+
+
 def test_checkpoints_that_stay(grown: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """They are the trainer's own: exported, what another run begins with, and what its own engine goes on from."""
     words = rows("--steps", 20, "--schedule", "constant", "--checkpoint-every", 5, "--keep", 2, "--groups", *GROUPS)

@@ -835,7 +835,7 @@ class Worker:
     def finish(self, begun: int) -> None:
         """Writes what becomes of the run, and of the checkpoints those that are to stay."""
         rules, step, stage = self.job.rules, self.step, self.stage
-        if rules["result"] == "average" or rules.get("keep"):
+        if rules["result"] == "average" or rules.get("keep") or step in rules["keep_ends"]:
             self.keep()
         if rules["result"] == "average":
             # What is kept has the weights themselves.

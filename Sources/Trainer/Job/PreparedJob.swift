@@ -277,13 +277,30 @@ public struct PreparedJob {
 
     /// The bytes that the run will have on the disk at once.
     ///
-    /// A checkpoint is removed only when the next, or the result, is whole. With checkpoints only when the run is
-    /// stopped it is the result's; between two stages there is always one.
+    /// A checkpoint is removed only when the next, or the result, is whole, and some stay. With checkpoints only when the
+    /// run is stopped it is the result's; between two stages there is always one.
     public var roomNeeded: Int {
-        guard job.checkpointEvery > 0 || stages.count > 1 else { return output.byteCount }
-        let hasSeveral = stages.count > 2 || job.checkpointEvery > 0 && job.checkpointEvery < steps
-        return max(hasSeveral ? 2 * checkpointBytes : 0, checkpointBytes + output.byteCount)
+        let every = job.checkpointEvery
+        let ends = stages.indices.dropFirst().map { steps(before: $0) }
+        // Of those by the number of steps one more, made when the run is stopped.
+        let byNumber = every > 0 ? 1 + max(0, steps - 1) / every : 0
+        let made =
+            byNumber + ends.count { every == 0 || !$0.isMultiple(of: every) } + (keepsLastStep ? 1 : 0)
+        // The best is kept beside the last ones, and while a better one is written.
+        let best = keepsBest ? 1 : 0
+        let stay = (job.keep ?? 1) + best + stages.count(where: \.keepsEnd)
+        return max(
+            min(made + 2 * best, stay + 1) * checkpointBytes,
+            min(made + best, stay) * checkpointBytes + output.byteCount)
     }
+
+    /// Whether the run is kept after its last step, too.
+    var keepsLastStep: Bool {
+        job.result == .average || job.keep != nil || stages.last?.keepsEnd == true
+    }
+
+    /// Whether the best checkpoint by evaluation is kept while the run goes on.
+    var keepsBest: Bool { job.keepBest || job.result == .best }
 
     /// The bytes that the disk of the output has left, those of this run's checkpoints and of its unfinished result
     /// among them.

@@ -190,8 +190,9 @@ extension UserFacingError {
             .resources,
             """
             the disk of \(folder) has \(available / 1_000_000) MB left, and the run needs about \(needed / 1_000_000) MB: \
-            checkpoints of \(checkpoint / 1_000_000) MB, one or two at a time, and a result of \(result / 1_000_000) MB. \
-            Free some, name an output elsewhere, or add --checkpoint-every 0, which keeps one only when the run is stopped
+            checkpoints of \(checkpoint / 1_000_000) MB, two at a time and those that stay (--keep, --keep-best, keep-end), and \
+            a result of \(result / 1_000_000) MB. Free some, name an output elsewhere, keep fewer, or add --checkpoint-every 0, \
+            which keeps one only when the run is stopped, or a stage ends
             """)
     }
 

@@ -114,7 +114,7 @@ public struct TrainingJob: Parameterized, Equatable {
     /// Whether the checkpoint that is best by evaluation is kept.
     public var keepBest = false
 
-    /// Steps between checkpoints; 0 keeps one only when the run is stopped.
+    /// Steps between checkpoints; 0 keeps one only when the run is stopped, or a stage ends.
     public var checkpointEvery = 100
     /// A file for a line of JSON a step.
     public var log: String?
@@ -526,6 +526,11 @@ extension TrainingJob {
         ]
         for (name, value, range, words) in numbers where !range.contains(value) {
             throw refuse("\(prefix)\(name) must be \(words), not \(value)")
+        }
+        guard lr > 0 || embeddingLr ?? 0 == 0 else {
+            throw refuse(
+                "\(prefix)embedding-lr is kept as a share of \(prefix)lr, which is 0; give a rate, and freeze what should stay"
+            )
         }
         if let warmup, warmup < 0 { throw refuse("\(prefix)warmup must be 0 or more, not \(warmup)") }
     }

@@ -229,6 +229,9 @@ struct Snippets: TrainingData {
     private var next = 0
     private var shown: [Int]
 
+    /// What snippets of a source are called.
+    static func name(_ source: String) -> String { "\(source), snippets" }
+
     /// Snippets that were found.
     ///
     /// - Parameters:
@@ -243,7 +246,7 @@ struct Snippets: TrainingData {
         seed: UInt64
     ) {
         (all, self.rule, self.length, self.start, self.seed) = (found, rule, length, start, seed)
-        self.names = names.map { "\($0), snippets" }
+        self.names = names.map(Self.name)
         var sizes = names.map { _ in 0 }
         for snippet in found { sizes[snippet.source] += snippet.own.count }
         (self.sizes, shown) = (sizes, names.map { _ in 0 })

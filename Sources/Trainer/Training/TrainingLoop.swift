@@ -388,11 +388,11 @@ public final class TrainingLoop {
 
     /// Evaluates and writes what becomes of the run.
     private func finish(_ run: StageRun, _ outcome: inout TrainingOutcome, _ isCancelled: () -> Bool) throws {
-        if job.job.result == .average || job.job.keep != nil { try keep(run) }
+        if job.keepsLastStep { _ = try keepIfThereIsRoom(run) }
         // Nothing is trained after this, and what is kept has the weights themselves.
         run.state.takeAverage()
         if evaluations.last?.step != run.step || job.job.result == .average { try evaluate(run, isCancelled) }
-        if evaluations.best?.step == run.step, job.keepsBest { try keep(run) }
+        if evaluations.best?.step == run.step, job.keepsBest { _ = try keepIfThereIsRoom(run) }
         var (stage, masters, step) = (run.stage, try run.masters, run.step)
         outcome.before = evaluations.first?.results ?? []
         outcome.after = evaluations.last?.results ?? []
@@ -525,9 +525,6 @@ extension PreparedJob {
         }
         return parent
     }
-
-    /// Whether the best checkpoint is kept, for its own sake or to become the result.
-    fileprivate var keepsBest: Bool { job.keepBest || job.result == .best }
 }
 
 extension TrainingLoop.StageRun {

@@ -166,6 +166,9 @@ import Testing
         #expect(first["rows"]?["mse"]?.double == reports[0].rows?.meanSquare)
         #expect(reports[0].sources.keys.sorted() == ["ko, snippets"])
         #expect(reports[3].sources.keys.sorted() == ["ko", "ko, snippets"])
+        // The record knows of both where they lie.
+        let paths = Set(history.facts?["sources"]?.array?.map { $0["path"]?.string } ?? [])
+        #expect(paths.count == 1 && paths.first != .some(nil))
     }
 
     // MARK: Snippets

@@ -340,6 +340,7 @@ import Testing
         #expect(message { $0.averageDecay = 0.9 }.contains("--average-decay is of --result average"))
         #expect(message { $0.healedBy = ["sat"] }.contains("did you mean set?"))
         #expect(message { $0.untilHealed = true }.contains("--healed-by"))
+        #expect(message { ($0.lr, $0.embeddingLr) = (0, 1e-3) }.contains("share of --lr, which is 0"))
         #expect(message { $0.keep = 0 }.contains("--keep must be 1 or more"))
         #expect(message { $0.maxTime = "soon" }.contains("--max-time is a time"))
     }

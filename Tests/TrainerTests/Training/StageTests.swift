@@ -173,6 +173,14 @@ import Testing
         }
     }
 
+    /// Also the last stage's end stays, where it should.
+    @Test func theEndOfTheLastStageStays() throws {
+        _ = try run("out", stages: [["steps": 1], ["steps": 2, "keep-end": true]])()
+        #expect(try folder.names("out.run").filter { $0.hasPrefix("step-") } == ["step-000003"])
+        _ = try run("none", stages: [["steps": 1, "keep-end": false], ["steps": 2]])()
+        #expect(try !folder.names("none.run").contains { $0.hasPrefix("step-") })
+    }
+
     /// Two stages that are alike are one run of as many steps: the moments, their bias correction and the weights, in
     /// float32, come across.
     @Test(arguments: MomentPrecision.allCases) func stagesThatAreAlikeAreOne(moments: MomentPrecision) throws

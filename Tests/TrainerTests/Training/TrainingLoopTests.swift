@@ -470,6 +470,62 @@ import Testing
         try request.prepared().check()
     }
 
+    /// What the run asks for is what lies there at once: while a checkpoint is written, and while the result is.
+    @Test(arguments: ["one", "two", "average", "best", "best alone", "stages"])
+    func theRoomIsThatOfWhatLiesThereAtOnce(what: String) throws {
+        var request = request("small", checkpointEvery: what == "best alone" ? 0 : 2)
+        switch what {
+        case "two": request.job.keep = 2
+        case "average": request.job.result = .average
+        case "best": (request.job.keepBest, request.job.evalEvery) = (true, 1)
+        case "best alone": (request.job.result, request.job.evalEvery) = (.best, 1)
+        case "stages":
+            request.job.steps = nil
+            request.job.stages = (0..<3).map { _ in TrainingStage(["steps": 2, "keep-end": true]) }
+        default: break
+        }
+        let setup = try request.prepared()
+        let run = folder.path("small.run")
+        let found = Mutex((writing: 0, withResult: 0))
+        let steps: @Sendable () -> Int = {
+            ((try? FileManager.default.contentsOfDirectory(atPath: run)) ?? []).count {
+                $0.hasPrefix("step-")
+            }
+        }
+        request.options.freeSpace = { path in
+            found.withLock {
+                if path.hasSuffix(".run") {
+                    $0.writing = max($0.writing, steps() + 1)
+                } else {
+                    $0.withResult = steps()
+                }
+            }
+            return .max
+        }
+        try request()
+        let (writing, withResult) = found.withLock { $0 }
+        let needed = max(
+            writing * setup.checkpointBytes, withResult * setup.checkpointBytes + setup.output.byteCount)
+        #expect(writing > 1 && withResult > 0)
+        // Which is the best, whether it is one of the last, and whether the run is stopped, nobody knows before.
+        let spare = ["best", "stages"].contains(what) ? setup.checkpointBytes : 0
+        #expect(needed...needed + spare ~= setup.roomNeeded, "\(writing) \(withResult)")
+    }
+
+    /// A disk that is full at the end costs the last checkpoint, not the result.
+    @Test func aFullDiskDoesNotCostTheResult() throws {
+        var request = request("full")
+        (request.job.keep, request.job.keepBest, request.job.evalAt) = (2, true, [0, 100])
+        request.options.freeSpace = { $0.hasSuffix(".run") ? 0 : .max }
+        var skipped: [Int] = []
+        _ = try TrainingLoop(request.prepared()) {
+            if case .notKept(let step, _) = $0 { skipped.append(step) }
+        }.callAsFunction { false }
+        #expect(skipped.last == 6)
+        _ = try self.run(self.request("straight"))
+        #expect(try weights("full") == weights("straight"))
+    }
+
     /// A disk that fills up costs checkpoints, not the run.
     @Test func aCheckpointWithoutRoomIsSkipped() throws {
         var request = request("full", checkpointEvery: 2)
