@@ -92,7 +92,21 @@ struct Eval: ParsableCommand {
         guard items == nil || !(choices + completions).isEmpty else {
             throw ValidationError("--items goes with --choices and --completions")
         }
-        guard !force || items != nil else { throw ValidationError("--force goes with --items") }
+        guard !force || items != nil || logits != nil else {
+            throw ValidationError("--force goes with --items and --logits")
+        }
+        guard !sets.isEmpty || length == nil && ends.endOfText == .ofModel else {
+            throw ValidationError(
+                "--length, --end-of-text and --no-end-of-text are of --data; leave them out")
+        }
+        // Control tokens count in questions, too.
+        var asked = text.options
+        if ids == nil { asked.isPlain = false }
+        guard !sets.isEmpty || asked == TextOptions() else {
+            throw ValidationError(
+                "\(ids == nil ? "--text-key, --nfc and --skip-bad-lines are" : "how texts are read is") of --data; leave it out"
+            )
+        }
         guard parent == nil || !besideParent else {
             throw ValidationError("--parent names the parent and --beside-parent looks for it; give one")
         }
@@ -114,8 +128,8 @@ struct Eval: ParsableCommand {
 
     func run() throws {
         try runReportingErrors {
-            if let items, !force, FileSystem.kind(of: items) != nil {
-                throw ValidationError("\(items) exists; give another name, or --force to replace it")
+            for file in [items, logits].compactMap(\.self) where !force && FileSystem.kind(of: file) != nil {
+                throw ValidationError("\(file) exists; give another name, or --force to replace it")
             }
             if let items {
                 let read = (sets + choices + completions).map(\.path) + [model, parent].compactMap(\.self)
@@ -126,15 +140,16 @@ struct Eval: ParsableCommand {
             let file = try items.map { try AtomicFile(path: $0) }
             let parent = try parentModel()
             let own = try evaluate(model)
-            let other = try parent.map { try evaluate($0) }
+            let (other, fault) = try parent.map(evaluateParent) ?? (nil, nil)
             try file?.publish(own.items(beside: other))
             if json {
                 try show(own, parent: parent, other)
             } else {
-                if let parent { report("parent: \(parent)\n") }
+                if let parent, other != nil { report("parent: \(parent)\n") }
                 report(own.tables(beside: other))
             }
             if let items { report("wrote \(items)") }
+            if let fault { throw fault.within("the parent, which nothing is put beside") }
             for (outcome, name) in [(own, ""), (other, " of the parent")] {
                 guard let set = outcome?.notFinite else { continue }
                 throw UserFacingError.lossNotFinite(set: set + name)
@@ -155,9 +170,16 @@ struct Eval: ParsableCommand {
             var unknown = EvaluationOutcome(
                 sets: names.map { ($0, .unknown) }, tasks: choices.map { ($0.name, []) })
             unknown.completions = completions.map { ($0.name, []) }
-            if json { try show(unknown, parent: nil, nil) }
+            if json, model == self.model { try show(unknown, parent: nil, nil) }
             throw error
         }
+    }
+
+    /// The parent's results, or why there are none; the model's own, which are there by then, don't depend on it.
+    private func evaluateParent(_ parent: String) throws -> (EvaluationOutcome?, UserFacingError?) {
+        do { return (try evaluate(parent), nil) } catch let error as UserFacingError
+            where !error.isInterruption
+        { return (nil, error) }
     }
 
     /// The model to evaluate beside this one; nil where none is wanted or none can be used.
@@ -179,7 +201,7 @@ struct Eval: ParsableCommand {
             var member: JSON = ["model": .string(parent)]
             for (key, value) in results { member[key] = value }
             object["parent"] = member
-        } else if besideParent {
+        } else if parent != nil || besideParent {
             object["parent"] = .null
         }
         printJSON(object)

@@ -57,8 +57,8 @@ struct Plan: ParsableCommand {
     @Option(
         help: ArgumentHelp("What a device computes a second at its best, as in 989e12.", valueName: "FLOP/s"))
     var flops: Double?
-    @Option(help: ArgumentHelp("The share of that which is reached.", valueName: "share")) var utilization =
-        0.4
+    @Option(help: ArgumentHelp("The share of that which is reached (default: 0.4).", valueName: "share"))
+    var utilization: Double?
     @Option(help: ArgumentHelp("What a device costs, as in 2.5/hour.", valueName: "price")) var price:
         DevicePrice?
     @Flag(help: "Print one JSON object on standard output.") var json = false
@@ -67,8 +67,11 @@ struct Plan: ParsableCommand {
         guard (1...4_096).contains(devices) else {
             throw ValidationError("--devices must be from 1 to 4,096, not \(devices)")
         }
-        guard utilization > 0, utilization <= 1 else {
+        if let utilization, !(utilization > 0 && utilization <= 1) {
             throw ValidationError("--utilization must be above 0 and at most 1, not \(utilization)")
+        }
+        guard utilization == nil || flops != nil else {
+            throw ValidationError("--utilization is a share of --flops; give both")
         }
         if let flops, !(flops > 0 && flops.isFinite) { throw ValidationError("--flops must be above 0") }
         guard price == nil || flops != nil else {
@@ -76,12 +79,15 @@ struct Plan: ParsableCommand {
         }
     }
 
+    /// The share of the best that counts.
+    private var reached: Double { utilization ?? 0.4 }
+
     func run() throws {
         try runReportingErrors {
             let plan = try ClusterPlan(
                 PretrainedModel.described(model), job, devices: devices, memory: memory?.bytes,
                 settings: ClusterSettings(device: device, precision: dtype), path: model)
-            let time = flops.flatMap { plan.seconds(flops: $0 * utilization) }
+            let time = flops.flatMap { plan.seconds(flops: $0 * reached) }
             if json { return printJSON(object(plan, time)) }
             report(
                 """
@@ -110,7 +116,7 @@ struct Plan: ParsableCommand {
                 """
                 \(Units.count(tokens)) tokens at \(Units.fixed(plan.work.operations / 1e9, digits: 2)) GFLOP each, on \
                 \(plan.devicesInUse) devices of \(Units.fixed(flops / 1e12, digits: 0)) TFLOP/s, \
-                \(Units.fixed(100 * utilization, digits: 0)) % of it reached: \(Units.duration(seconds: time))
+                \(Units.fixed(100 * reached, digits: 0)) % of it reached: \(Units.duration(seconds: time))
                 """)
             if let price {
                 report(

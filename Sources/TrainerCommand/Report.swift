@@ -50,7 +50,8 @@ struct Report: ParsableCommand {
             guard force || FileSystem.kind(of: page) == nil else {
                 throw ValidationError("\(page) exists; give another name, or --force to replace it")
             }
-            try TextPaths.check(page, apartFrom: runs + [parent].compactMap(\.self))
+            let records = try runs.map { try RunHistory.file(of: $0) }
+            try TextPaths.check(page, apartFrom: runs + records + [parent].compactMap(\.self))
             var histories: [RunHistory] = []
             for path in runs { histories.append(try RunHistory.find(path)) }
             let parents = try parent.map(EvaluationResult.read) ?? []

@@ -106,6 +106,22 @@ import Testing
         #expect(none.code == 0 && none.messages.contains("names no weights"), "\(none.messages)")
     }
 
+    /// A parent that can't be evaluated costs its own figures, not the model's.
+    @Test func aParentThatCannotBeEvaluated() throws {
+        _ = try folder.copy(of: Self.base, as: "short")
+        let text = String(decoding: try folder.bytes("short/config.json"), as: UTF8.self)
+        try folder.write(
+            "short/config.json",
+            text.replacing(#/"max_position_embeddings": *[0-9]+/#, with: #""max_position_embeddings": 16"#))
+        let run = try eval(
+            Self.base, "--data", Self.korean, "--length", "32", "--parent", "short", "--json")
+        #expect(
+            run.code != 0 && run.messages.contains("the parent, which nothing is put beside"),
+            "\(run.messages)")
+        let json = try run.json()
+        #expect((json["sets"]?["ko"]?["tokens"]?.int ?? 0) > 0 && json["parent"]?.isNull == true)
+    }
+
     @Test(arguments: [
         (["--choices", "missing.jsonl"], 2, "missing.jsonl"),
         (["--choices", "@base"], 64, "name the model before the options"),
@@ -115,6 +131,11 @@ import Testing
         (["--completions", "bad.jsonl"], 2, "bad.jsonl, line 1: it has no"),
         (["--ids", "x", "--choices", "questions.jsonl"], 64, "--ids alone"),
         (["--ids", "x", "--parent", "@base"], 64, "not with --ids"),
+        (["--ids", "x", "--length", "9"], 64, "--length, --end-of-text and --no-end-of-text are of --data"),
+        (["--ids", "x", "--plain-text"], 64, "how texts are read is of --data"),
+        (["--choices", "questions.jsonl", "--no-end-of-text"], 64, "are of --data"),
+        (["--choices", "questions.jsonl", "--nfc"], 64, "--skip-bad-lines are of --data"),
+        (["--ids", "questions.jsonl", "--logits", "questions.jsonl"], 64, "or --force to replace it"),
         (["--choices", "-", "--parent", "@base"], 64, "read once"),
         (["--choices", "questions.jsonl", "--parent", "@base", "--beside-parent"], 64, "give one"),
         (["--choices", "questions.jsonl", "--parent", "nowhere"], 2, "nowhere"),

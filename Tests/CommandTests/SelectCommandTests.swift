@@ -114,6 +114,8 @@ import Testing
         ["a.jsonl", "-o", "o.jsonl", "--boilerplate", "1"],
         ["a.jsonl", "-o", "o.jsonl", "--against-share", "0.5"],
         ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--share", "0.5"],
+        ["a.jsonl", "-o", "task/o.jsonl", "--by", "ngrams", "--share", "0.5", "--to", "task"],
+        ["a.jsonl", "-o", "task/o.jsonl", "--against", "task"],
         ["a.jsonl", "-o", "o.jsonl", "--by", "similarity", "--share", "0.5", "--to", "a.jsonl"],
         ["a.jsonl", "-o", "o.jsonl", "--by", "ngrams", "--to", "a.jsonl"],
         ["a.jsonl", "-o", "o.jsonl", "--since", "2024"], ["a.jsonl", "-o", "o.jsonl", "--date-field", "d"],
@@ -144,8 +146,12 @@ import Testing
         ["a.jsonl", "-o", "o.jsonl", "--plain-text"], ["-o", "o.jsonl"], ["a.jsonl", "-o", "a.jsonl"],
     ])
     func refusesWhatCannotBe(arguments: [String]) throws {
+        try FileSystem.create(folder.path("task"))
+        try folder.write(
+            "task/t.jsonl", #"{"text": "A passage of a dozen words is long enough to be looked for here."}"#)
         let run = try CommandRun(["select"] + arguments, of: "trainer", in: folder.url)
         #expect(run.code == 64, "\(run.messages)")
+        #expect(try folder.names("task") == ["t.jsonl"])
         #expect(!FileSystem.exists(folder.path("o.jsonl")))
     }
 }

@@ -650,6 +650,10 @@ struct TrainerCommandTests {
         let again = try trainer("report", "out")
         #expect(again.code == 64 && again.messages.contains("--force"))
         #expect(try trainer("report", "out.run", "log.jsonl", "-o", "both.html").code == 0)
+        let record = try temporary.bytes("out.run/record.jsonl")
+        let over = try trainer("report", "out", "-o", "out.run/record.jsonl", "--force")
+        #expect(over.code != 0 && over.messages.contains("record.jsonl"), "\(over.messages)")
+        #expect(try temporary.bytes("out.run/record.jsonl") == record)
         let none = try trainer("report", "events")
         #expect(none.code == 2 && none.messages.contains("there is no record of a run"))
         #expect(

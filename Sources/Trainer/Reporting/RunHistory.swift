@@ -54,18 +54,27 @@ public struct RunHistory: Sendable {
     /// - Returns: what happened in it.
     /// - Throws: ``UserFacingError`` that names what is not there, or the line that can't be read.
     public static func find(_ path: String) throws(UserFacingError) -> RunHistory {
-        if FileSystem.kind(of: path) == .file { return try read(path) }
+        try read(file(of: path))
+    }
+
+    /// The file that ``find(_:)`` reads.
+    ///
+    /// - Parameter path: what it is given.
+    /// - Returns: the record or the log.
+    /// - Throws: ``UserFacingError`` that names what is not there.
+    public static func file(of path: String) throws(UserFacingError) -> String {
+        if FileSystem.kind(of: path) == .file { return path }
         let folders = [path, CheckpointStore.folder(of: path)]
         for folder in folders {
             let record = Path.join(folder, RunRecord.fileName)
-            if FileSystem.kind(of: record) == .file { return try read(record) }
+            if FileSystem.kind(of: record) == .file { return record }
             // Those of a recipe's steps.
             let steps = Path.join(folder, stepsName)
             let names = FileSystem.kind(of: steps) == .folder ? try FileSystem.names(steps) : []
             let records = names.map { Path.join(Path.join(steps, $0), RunRecord.fileName) }
                 .filter { FileSystem.kind(of: $0) == .file }
             if records.count > 1 { throw .severalRecords(path: path, records: records) }
-            if let record = records.first { return try read(record) }
+            if let record = records.first { return record }
         }
         throw .noRecord(path: path, looked: folders.map { Path.join($0, RunRecord.fileName) })
     }

@@ -167,7 +167,7 @@ public struct TextSelection: Sendable {
             + (settings.language?.samples.map(\.path) ?? [])
             + (settings.triples.map { $0.files + [$0.templates] } ?? [])
         try TextPaths.check(output, apartFrom: sources)
-        if let argument = arguments.first(where: { TextPaths.covers($0, output) }) {
+        if let argument = (arguments + sources).first(where: { TextPaths.covers($0, output) }) {
             throw .outputAmongSources(path: output, argument: argument)
         }
         let model = try model()
