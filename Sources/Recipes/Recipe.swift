@@ -154,7 +154,13 @@ extension Recipe {
             line: node.line, lines: Self.lines(of: parameters))
         for entry in entries {
             if entry.key == "name" { step.name = try text(entry) }
-            if entry.key == "output" { step.output = path(try text(entry)) }
+            if entry.key == "output" {
+                guard done.key != EvaluationJob.name else {
+                    throw .malformedYAML(
+                        file, entry.line, "\(done.key) makes nothing that could be written; leave output out")
+                }
+                step.output = path(try text(entry))
+            }
         }
         return step
     }
@@ -166,6 +172,22 @@ extension Recipe {
     /// The folder of the last model that is made: without ``output`` one of the recipe's name in the current folder.
     public var result: String {
         output ?? Path.absolute(Path.name(file).split(separator: ".").dropLast().joined(separator: "."))
+    }
+
+    /// Refuses two places for the last model that is made.
+    ///
+    /// - Parameter isAsked: whether all of it is carried out, so that the recipe's own output counts.
+    /// - Throws: ``UserFacingError`` that names both.
+    public func checkResult(isAsked: Bool) throws(UserFacingError) {
+        guard isAsked, let output, let last = steps.last(where: \.makesModel), let own = last.output,
+            Path.absolute(own) != Path.absolute(output)
+        else { return }
+        throw UserFacingError(
+            .request,
+            """
+            \(file): the last model would be written to \(output), and its step '\(last.name)' has an output of its own, \
+            \(own); leave one out
+            """)
     }
 
     /// The steps as they are carried out: each with what it does, and where what it makes is written.

@@ -82,23 +82,43 @@ struct RunSteps: ParsableCommand {
         let steps = try step.map(parse)
         try runReportingErrors {
             if let saveRecipe {
-                let text = Recipe.text(
-                    model: Path.absolute(recipe), operations: steps.map(\.operation),
-                    output: output.map { Path.absolute($0) }, tool: "surgery \(Version.current)")
-                try Data(text.utf8).write(to: URL(filePath: saveRecipe), options: .withoutOverwriting)
-                report("wrote \(saveRecipe)")
+                try save(steps.map(\.operation), to: saveRecipe)
             }
             let named = zip(step, steps).map { RecipeRun.Step(name: $0, operation: $1.operation) }
             try carryOut(named, on: recipe, to: output ?? "")
         }
     }
 
+    /// Writes the recipe that the command line is; what is there and says the same, as when the command goes on, stays.
+    private func save(_ operations: [any SurgeryOperation], to path: String) throws {
+        let text = Recipe.text(
+            model: HubCache.isName(recipe) ? recipe : Path.absolute(recipe), operations: operations,
+            output: output.map { Path.absolute($0) }, tool: "surgery \(Version.current)")
+        if FileSystem.kind(of: path) == .file, try InputFile(path: path).bytes() == Array(text.utf8) {
+            return
+        }
+        guard options.force || FileSystem.kind(of: path) == nil else {
+            throw ValidationError("\(path) exists; give another name, or --force to replace it")
+        }
+        if options.dryRun { return report("would write \(path)") }
+        try AtomicFile(path: path).publish(Array(text.utf8))
+        report("wrote \(path)")
+    }
+
     private func runRecipe() throws {
         var recipe = try Recipe.read(path: recipe)
         for assignment in set { try recipe.set(assignment) }
         if let output { try recipe.set("output=\(output)") }
+        try recipe.checkResult(isAsked: output != nil || only == nil)
+        let whole = recipe
         if let fromStep { recipe = try recipe.starting(from: fromStep) }
         if let only { recipe = try recipe.only(only) }
+        if output != nil { try recipe.checkResult(isAsked: true) }
+        guard recipe.model == whole.model || !set.contains(where: { $0.hasPrefix("model=") }) else {
+            throw ValidationError(
+                "--set model names what the recipe begins with, and \(fromStep ?? only ?? "") begins with \(recipe.model ?? "")"
+            )
+        }
         guard let model = recipe.model else { throw UserFacingError.noModelGiven(recipe.file) }
         for note in [("about", recipe.about)] + recipe.notes.map({ ($0.key, String?.some($0.text)) }) {
             if let text = note.1 {
@@ -144,7 +164,9 @@ struct RunSteps: ParsableCommand {
         let own = [
             "-o", "--output", "--force", "--dry-run", "--json", "--shard-size", "--allow-disagreement",
         ]
-        if let word = words.first(where: { own.contains($0) }) {
+        if let word = words.first(where: { word in
+            own.contains { word == $0 || word.hasPrefix($0 + "=") }
+        }) {
             throw ValidationError("--step '\(text)': \(word) stands behind surgery run, not in a step")
         }
         let step: any OperationCommand

@@ -74,6 +74,7 @@ struct DepthUpScaleTests {
         (["--to", "4"], "from 4 it reaches 5 to 64, not 4"),
         (["--to", "6", "--keep-first", "3", "--keep-last", "2"], "have to add up to 6 and be 2 to 4 each"),
         (["--from", "4"], "Missing expected argument '--to <to>'"),
+        (["--to", "6", "--seed", "3"], "--seed decides the noise of copies"),
         (["--to", "six"], "The value 'six' is invalid for '--to <to>'"),
         (["--to", "6", "--shard-size", "-1"], "--shard-size"),
     ])

@@ -117,15 +117,58 @@ struct RecipeTests {
             "\(refused.messages)")
     }
 
+    /// Two places for one model, an output of what makes none, and a model that nothing would begin with.
+    @Test func whatNothingWouldReadIsRefused() throws {
+        let folder = try ModelFolder()
+        try write(Self.three, to: "r/recipe.yaml", in: folder)
+        try write(
+            "model: ../base\nsteps:\n  - dus: {to: 6}\n    output: deep\n", to: "r/own.yaml", in: folder)
+        let twice = try CommandRun(["run", "r/own.yaml", "-o", "out"], in: folder.url)
+        #expect(
+            twice.code == 64 && twice.messages.contains("its step 'dus' has an output of its own"),
+            "\(twice.messages)")
+        #expect(!FileSystem.exists(folder.url.appending(path: "r/deep").path))
+        #expect(try CommandRun(["run", "r/own.yaml"], in: folder.url).code == 0)
+        try write(
+            "model: ../base\noutput: all\nsteps:\n  - dus: {to: 6}\n  - eval: {data: [a.jsonl]}\n    output: other\n",
+            to: "r/eval.yaml", in: folder)
+        let eval = try CommandRun(["run", "r/eval.yaml", "--dry-run"], in: folder.url)
+        #expect(
+            eval.code == 2 && eval.messages.contains("eval makes nothing that could be written"),
+            "\(eval.messages)")
+        #expect(try CommandRun(["run", "r/recipe.yaml"], in: folder.url).code == 0)
+        let words = ["run", "r/recipe.yaml", "--from-step", "block", "-o", "again", "--dry-run"]
+        #expect(try CommandRun(words, in: folder.url).code == 0)
+        let other = try CommandRun(words + ["--set", "model=nowhere"], in: folder.url)
+        #expect(
+            other.code == 64 && other.messages.contains("--set model names what the recipe begins with"),
+            "\(other.messages)")
+        let step = try CommandRun(
+            ["run", "base", "-o", "no", "--step", "dus --to 6 --shard-size=1KB"], in: folder.url)
+        #expect(
+            step.code == 64 && step.messages.contains("--shard-size=1KB stands behind surgery run"),
+            "\(step.messages)")
+    }
+
     @Test func aCommandLineIsARecipe() throws {
         let folder = try ModelFolder()
-        let run = try CommandRun(
-            [
-                "run", "base", "-o", "out", "--step", "dus --to 6 --noise 0.1", "--step", "dus --to 8",
-                "--step",
-                "convert", "--save-recipe", "saved.yaml",
-            ], in: folder.url)
+        let words = [
+            "run", "base", "-o", "out", "--step", "dus --to 6 --noise 0.1", "--step", "dus --to 8",
+            "--step", "convert", "--save-recipe", "saved.yaml",
+        ]
+        #expect(try CommandRun(words + ["--dry-run"], in: folder.url).code == 0)
+        let place = folder.url.appending(path: "saved.yaml").path
+        #expect(!FileSystem.exists(place))
+        let run = try CommandRun(words, in: folder.url)
         #expect(run.code == 0, "\(run.messages)")
+        // The same command says the same, and another does not replace it.
+        #expect(try CommandRun(words + ["--force"], in: folder.url).code == 0)
+        let replaced = try CommandRun(
+            ["run", "base", "-o", "new", "--step", "dus --to 6", "--save-recipe", "saved.yaml"],
+            in: folder.url)
+        #expect(
+            replaced.code == 64 && replaced.messages.contains("saved.yaml exists"), "\(replaced.messages)")
+        #expect(!FileSystem.exists(folder.url.appending(path: "new").path))
         let again = try CommandRun(["run", "saved.yaml", "-o", "again"], in: folder.url)
         #expect(again.code == 0, "\(again.messages)")
         let (one, other) = (try folder.contents(of: "out"), try folder.contents(of: "again"))

@@ -254,6 +254,10 @@ struct ResizeVocabularyTests {
         (["--size", "9000", "--init", "omp"], 64, "looks at the rows of a model that has the new tokens"),
         (["--tokenizer", "."], 2, "has no tokenizer.json"),
         (["--size", "9000", "--pad-to-multiple-of", "0"], 64, "multiple of 0"),
+        (["--size", "9000", "--drop-padding"], 64, "drop-padding goes with learn and tokens"),
+        (["--tokenizer", ".", "--drop-padding"], 64, "drop-padding goes with learn and tokens"),
+        (["--size", "9000", "--tokens-as", "added"], 64, "tokens-as goes with tokens"),
+        (["--size", "9000", "--nfc"], 64, "go with corpus or held-out"),
     ])
     func refuses(_ arguments: [String], _ code: Int32, _ message: String) throws {
         let folder = try folder()

@@ -58,6 +58,7 @@ public struct DepthUpScaling: SurgeryOperation {
 
     /// The result, not written yet, and what is told of it.
     public func apply(to source: Checkpoint, _ context: OperationContext) throws(UserFacingError) -> Outcome {
+        guard seed == nil || noise ?? 0 != 0 else { throw .seedWithoutNoise }
         let count = try source.layers().count
         if let from, from != count {
             throw .otherLayerCount(path: source.path, asked: from, found: count)
@@ -179,6 +180,11 @@ extension UserFacingError {
             .request,
             "\(asked.joined(separator: " and ")) of \(count) layers can't make \(target): "
                 + "the two numbers have to add up to \(target) and be \(target - count) to \(count) each")
+    }
+
+    /// A seed that nothing follows from.
+    fileprivate static var seedWithoutNoise: Self {
+        Self(.request, "--seed decides the noise of copies; give --noise, too, or leave it out")
     }
 
     /// More noise than has been found to do good.

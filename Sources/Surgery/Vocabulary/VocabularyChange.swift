@@ -95,6 +95,16 @@ public struct VocabularyChange: SurgeryOperation {
             throw .wrongChoice("corpus goes with learn, or with init auto")
         }
         if keepOld == true && tokenizer == nil { throw .wrongChoice("keep-old goes with tokenizer") }
+        if tokensAs != nil && tokens == nil { throw .wrongChoice("tokens-as goes with tokens") }
+        if dropPadding == true && tokens == nil && learn == nil {
+            throw .wrongChoice(
+                "drop-padding goes with learn and tokens; another tokenizer brings none along, and size says how many rows there are"
+            )
+        }
+        let reads = [textKey != nil, nfc == true, skipBadLines == true, plainText == true]
+        if reads.contains(true), (corpus ?? []).isEmpty, (heldOut ?? []).isEmpty {
+            throw .wrongChoice("text-key, nfc, skip-bad-lines and plain-text go with corpus or held-out")
+        }
         if let initialization, InitializationChoice(name: initialization) == nil {
             throw .wrongChoice(
                 "init '\(initialization)' is none of \(InitializationChoice.allNames.joined(separator: ", "))"
