@@ -45,6 +45,8 @@ class Experiment:
     evaluated: tuple[str, ...] = ("ko", "en")
     steps: int = 400
     batch: int = 8
+    # After how many hundredths of the steps healing evaluates.
+    looks: tuple[int, ...] = (0, 100)
     # Options of trainer eval for the base and for the result, beside what healing evaluates.
     asked: list[str] = dataclasses.field(default_factory=list)
     # The experiment whose result it begins with, in place of the base.
@@ -74,6 +76,12 @@ def retention(
     if replay:
         data += ["--replay", f"en={'{work}/own.jsonl' if own else '{data}/en.train.jsonl'}:{replay:g}"]
     return Experiment(surgery, [*data, "--lr", rate, *healing], first, evaluated=("python", "en"))
+
+
+def lasting(steps: int, *healing: str, surgery: Sequence[str] = ()) -> Experiment:
+    """The base, made deeper or not, on so much text that 8 million tokens pass it 1.3 times; the story's 25 times."""
+    data = ["--data", "docs={data}/docs.train.jsonl", *RATE, *healing]
+    return Experiment(surgery, data, evaluated=("docs",), steps=steps, looks=(0, 10, 25, 50, 100))
 
 
 def pruned(by: str, *analysis: str, teacher: bool = False) -> Experiment:
@@ -181,13 +189,15 @@ EXPERIMENTS: dict[str, Experiment] = {
     "seam-noise": story(surgery=["dus --to 12 --noise 0.1", *KOREAN]),
     "seam-expand": story(surgery=["expand --to 12", *KOREAN]),
     **{
-        f"seam-{name}-4000": dataclasses.replace(story(*healing, surgery=[deeper, *KOREAN]), steps=4000)
-        for name, deeper, healing in (
-            ("copies", "dus --to 12", []),
-            ("ramp", "dus --to 12", ["--seam", "ramp"]),
-            ("noise", "dus --to 12 --noise 0.1", []),
-            ("expand", "expand --to 12", []),
+        f"seam-docs-{name}-{steps}": lasting(steps, *healing, surgery=surgery)
+        for name, surgery, healing in (
+            ("none", [], []),
+            ("copies", DEEPER, []),
+            ("ramp", DEEPER, ["--seam", "ramp"]),
+            ("noise", ["dus --to 12 --noise 0.1"], []),
+            ("expand", ["expand --to 12"], []),
         )
+        for steps in (400, 4000)
     },
     # 6. Depth for a parent that has nearly stopped learning: at equal tokens, and at equal computation, 8 layers
     # against 1.6 times the steps.
@@ -336,10 +346,13 @@ class Run:
         heal = ["trainer", "heal", model, "-o", str(healed), *filled(experiment.healing, places)]
         heal += ["--eval", *(f"{text}={arguments.data}/{text}.val.jsonl" for text in experiment.evaluated)]
         heal += ["--steps", str(experiment.steps), "--batch", str(experiment.batch), "--length", "256"]
-        heal += ["--seed", str(arguments.seed), "--eval-at", "0", "100", "--checkpoint-every", "0", "--no-tensorboard"]
+        heal += ["--seed", str(arguments.seed), "--eval-at", *map(str, experiment.looks)]
+        heal += ["--checkpoint-every", "0", "--no-tensorboard"]
         begun = time.monotonic()
         told = json.loads(self.carried_out(*heal, "--json"))
         found = {"seconds": round(time.monotonic() - begun), "told": told}
+        if len(experiment.looks) > 2:
+            found["looks"] = looks(healed.with_name(f"{healed.name}.run") / "record.jsonl")
         if experiment.choosing is not None:
             found["chosen"] = self.origins(places["chosen"])
         if experiment.asked:
@@ -403,6 +416,15 @@ class Run:
         partial = result.with_suffix(".partial")
         partial.write_text(text)
         shutil.move(partial, result)
+
+
+def looks(record: pathlib.Path) -> dict[str, dict[str, float]]:
+    """Bits per byte of each text, by the step after which it was evaluated."""
+    found: dict[str, dict[str, float]] = {}
+    for line in map(json.loads, record.read_text().splitlines()):
+        if line.get("event") == "evaluated":
+            found.setdefault(str(line["step"]), {})[line["set"]] = line["result"]["bits_per_byte"]
+    return found
 
 
 def shaped(base: pathlib.Path, folder: pathlib.Path, shape: dict[str, int]) -> pathlib.Path:

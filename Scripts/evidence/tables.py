@@ -6,7 +6,8 @@ usage: tables.py [--check]
 A table stands behind a line <!-- table of TEXT TEXT: NAME NAME … -->, a row an experiment; where it was carried out
 with several seeds the row has the mean, and the largest distance from it. A text that healing has evaluated has two
 columns, before and after, and counts in the sum; of what was asked afterwards a text has one, and questions are written
-?NAME, for the share that was answered rightly. Behind <!-- probe NAME of TEXT TEXT: INIT=NAME … --> each row begins
+?NAME, for the share that was answered rightly. Behind <!-- looks of TEXT: NAME NAME … --> each row has what a run of
+several looks saw of a text, by step. Behind <!-- probe NAME of TEXT TEXT: INIT=NAME … --> each row begins
 with what the probe of the first NAME, --init auto, has found of that INIT. --check changes nothing and fails where the
 page would change.
 """
@@ -55,6 +56,13 @@ def row(name: str, texts: list[str]) -> list[tuple[str, str]]:
     return cells
 
 
+def looked(name: str, text: str) -> list[tuple[str, str]]:
+    """The titles and cells of what the runs of an experiment came to on the way."""
+    runs = [run["looks"] for run in runs_of(name)]
+    cells = [("experiment", f"`{name}`"), ("seeds", str(len(runs)))]
+    return cells + [(f"after {step}", words([run[step][text] for run in runs])) for step in runs[0]]
+
+
 def words(values: list[float], digits: int = 4) -> str:
     mean = sum(values) / len(values)
     spread = max(abs(value - mean) for value in values)
@@ -74,6 +82,9 @@ def table(match: re.Match[str]) -> str:
     probe, texts, names = match[2], match[3].split(), match[4].split()
     rows = []
     for name in names:
+        if match[1].startswith("<!-- looks"):
+            rows.append(looked(name, *texts))
+            continue
         method, _, experiment = name.rpartition("=")
         rows.append((probed(probe, method) if probe else []) + row(experiment, texts))
     left = [title in ("experiment", "rows begin as") for title, _ in rows[0]]
@@ -84,7 +95,7 @@ def table(match: re.Match[str]) -> str:
 
 
 old = PAGE.read_text()
-new = re.sub(r"(<!-- (?:table|probe (\S+)) of (.*?): (.*?) -->)\n\n(?:\|.*\n)*\n?", table, old)
+new = re.sub(r"(<!-- (?:table|looks|probe (\S+)) of (.*?): (.*?) -->)\n\n(?:\|.*\n)*\n?", table, old)
 if "--check" not in sys.argv:
     PAGE.write_text(new)
 elif new != old:
