@@ -176,10 +176,9 @@ extension Recipe {
 
     /// Refuses two places for the last model that is made.
     ///
-    /// - Parameter isAsked: whether all of it is carried out, so that the recipe's own output counts.
     /// - Throws: ``UserFacingError`` that names both.
-    public func checkResult(isAsked: Bool) throws(UserFacingError) {
-        guard isAsked, let output, let last = steps.last(where: \.makesModel), let own = last.output,
+    public func checkResult() throws(UserFacingError) {
+        guard let output, let last = steps.last(where: \.makesModel), let own = last.output,
             Path.absolute(own) != Path.absolute(output)
         else { return }
         throw UserFacingError(

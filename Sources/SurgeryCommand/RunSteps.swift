@@ -109,12 +109,12 @@ struct RunSteps: ParsableCommand {
         var recipe = try Recipe.read(path: recipe)
         for assignment in set { try recipe.set(assignment) }
         if let output { try recipe.set("output=\(output)") }
-        try recipe.checkResult(isAsked: output != nil || only == nil)
-        let whole = recipe
+        let first = recipe.model
         if let fromStep { recipe = try recipe.starting(from: fromStep) }
         if let only { recipe = try recipe.only(only) }
-        if output != nil { try recipe.checkResult(isAsked: true) }
-        guard recipe.model == whole.model || !set.contains(where: { $0.hasPrefix("model=") }) else {
+        // Of one step alone the recipe's output is that of another.
+        if output != nil || only == nil { try recipe.checkResult() }
+        guard recipe.model == first || !set.contains(where: { $0.hasPrefix("model=") }) else {
             throw ValidationError(
                 "--set model names what the recipe begins with, and \(fromStep ?? only ?? "") begins with \(recipe.model ?? "")"
             )

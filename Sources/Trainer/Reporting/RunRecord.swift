@@ -133,8 +133,9 @@ extension PreparedJob {
         let operations =
             (manifest?.history ?? []) + (manifest?.operations ?? []) + model.checkpoint.operations
         let asked = stages.flatMap(\.job.sources)
-        let settings = Dictionary(asked.map { ($0.name, $0) }) { first, _ in first }
-        let ofSnippets = Dictionary(asked.map { (Snippets.name($0.name), $0) }) { first, _ in first }
+        let settings = Dictionary(
+            (asked.map { ($0.name, $0) } + asked.map { (Snippets.name($0.name), $0) })
+        ) { first, _ in first }
         return [
             "tool": .string(options.tool), "model": .string(model.checkpoint.path),
             "output": .string(output.output), "asked": .object(job.parameters),
@@ -148,11 +149,11 @@ extension PreparedJob {
             "memory": .object(memory.json), "groups": .array(stages.flatMap { $0.groupRows(of: model) }),
             "sources": .array(
                 sources.map { source in
-                    let setting = settings[source.name] ?? ofSnippets[source.name]
+                    let setting = settings[source.name]
                     return [
                         "name": .string(source.name), "path": setting.map { .string($0.path) } ?? .null,
                         // Snippets are as many as were found.
-                        "weight": settings[source.name].map { JSON($0.weight) } ?? .null,
+                        "weight": setting.flatMap { $0.name == source.name ? JSON($0.weight) : nil } ?? .null,
                         "replay": .bool(setting?.isReplay ?? false), "size": JSON(source.size),
                         "planned": JSON(source.shown),
                         "selected": setting.flatMap { setting in
